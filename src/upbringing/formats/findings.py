@@ -1,0 +1,141 @@
+"""``findings.json``: what the rows say, the hand-off to report, gates and people (schema version 1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from upbringing.base.errors import FormatError
+
+FINDINGS_SCHEMA_VERSION = 1
+
+Level = Literal["L1", "L2", "L3", "L4"]
+Estimand = Literal["artefact", "recipe-given-start", "recipe"]
+Verdict = Literal["changed", "negligible", "equivalent", "inconclusive", "not-measurable", "blocked"]
+
+
+class Open(BaseModel):
+    """Frozen, keeps unknown fields of newer writers."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Units(Open):
+    """How many independent things a number rests on."""
+
+    items: int = 0
+    clusters: int = 0
+    seeds: int = 0
+    roots: int = 0
+    worlds: int = 0
+
+
+class Flips(Open):
+    """Which items changed between two cells: ``rose`` + ``fell`` + ``kept`` = paired items."""
+
+    rose: int
+    fell: int
+    kept: int
+
+
+class Claim(Open):
+    """One number with everything that qualifies it.
+
+    ``estimate``, ``low``, ``high`` are in ``unit`` (difference of means unless ``kind`` is ``level``) and
+    ``None`` when the claim is not measurable or blocked, with ``blocked_by`` saying why. ``confidence`` is
+    the two-sided coverage of ``[low, high]``.
+    """
+
+    id: str
+    kind: str
+    measure: str
+    contrast: str
+    weights: dict[str, float] = Field(default_factory=dict)
+    condition: str = "default"
+    split: str | None = None
+    role: Literal["primary", "exploratory"] = "exploratory"
+    family: str = "exploratory"
+    level: Level = "L1"
+    estimand: Estimand = "artefact"
+    conditional_on: tuple[str, ...] = ()
+    unit: str = "share"
+    units: Units = Units()
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    df: float | None = None
+    confidence: float = 0.95
+    p: float | None = None
+    p_adjusted: float | None = None
+    scale: Literal["natural", "logit"] = "natural"
+    other_scale: dict[str, Any] = Field(default_factory=dict)
+    unscored: int = 0
+    bounds: dict[str, float] = Field(default_factory=dict)
+    verdict: Verdict | None = None
+    blocked_by: tuple[str, ...] = ()
+    margin: float | None = None
+    beyond_margin: Literal["yes", "no", "undecided"] | None = None
+    equivalence_radius: float | None = None
+    noninferior: Literal["yes", "no", "undecided"] | None = None
+    dominance: Literal["yes", "no", "undecided"] | None = None
+    minimum_detectable: float | None = None
+    noise_floor: float | None = None
+    flips: Flips | None = None
+    share: float | None = None
+    share_low: float | None = None
+    share_high: float | None = None
+    per_judge: tuple[dict[str, Any], ...] = ()
+    judge_robust: bool | None = None
+    judge: str | None = None
+    assay: str | None = None
+    teacher_separable: bool | None = None
+    sentence: str = ""
+    checkpoints: tuple[str, ...] = ()
+
+
+class ConclusionPart(Open):
+    """One part of a protocol's conclusion."""
+
+    claims: tuple[str, ...] = ()
+    verdict: str = "not-decided"
+
+
+class Conclusion(Open):
+    """The answer of a claim protocol, part by part."""
+
+    protocol: str
+    parts: dict[str, ConclusionPart] = Field(default_factory=dict)
+    verdict: Literal["supported", "refuted", "not-decided"] = "not-decided"
+    qualifiers: tuple[str, ...] = ()
+    rule_version: str = "1"
+    sentence: str = ""
+
+
+class Findings(Open):
+    """The whole of ``findings.json``. ``tables`` holds the levels per cell that the report draws."""
+
+    schema_version: int = FINDINGS_SCHEMA_VERSION
+    study: str = ""
+    question: str = ""
+    claims: tuple[Claim, ...] = ()
+    conclusions: tuple[Conclusion, ...] = ()
+    tables: dict[str, Any] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def read_findings(path: Path) -> Findings:
+    """Return the findings in ``path``; raise ``FormatError`` naming the field that is wrong."""
+    try:
+        findings = Findings.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise FormatError(f"{path.name} is not a findings file: {where}: {first['msg']}") from None
+    if findings.schema_version != FINDINGS_SCHEMA_VERSION:
+        raise FormatError(
+            f"{path.name} has schema version {findings.schema_version}; "
+            f"this program reads version {FINDINGS_SCHEMA_VERSION}"
+        )
+    return findings

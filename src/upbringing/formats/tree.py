@@ -1,0 +1,213 @@
+"""``tree.json``: what was studied, the second hand-off to attribution (schema version 1).
+
+Every model here tolerates unknown extra fields (they are kept), because readers must open the files of
+newer writers; fields that an importer cannot know are ``None`` and the report names what that forbids.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from upbringing.base.errors import FormatError
+
+TREE_SCHEMA_VERSION = 1
+
+
+class Open(BaseModel):
+    """Frozen, keeps unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class ContrastSpec(Open):
+    """A pre-declared linear contrast: ``sum over cells of weight x cell mean``; weights sum to 0.
+
+    ``weights`` keys are cell names, ``arm@position``. ``margin`` in the measure's unit, ``None`` = none declared.
+    ``level`` is the evidence level the design supports for it (L1 path, L2 branch, L3 factorial).
+    """
+
+    name: str
+    weights: dict[str, float]
+    measure: str
+    condition: str = "default"
+    split: str | None = None
+    role: Literal["primary", "exploratory"] = "exploratory"
+    family: str = "exploratory"
+    test: Literal["difference", "tost", "noninferiority", "dominance", "interaction", "trend", "survival"] = "difference"
+    kind: str = "path"
+    level: Literal["L1", "L2", "L3", "L4"] = "L1"
+    margin: float | None = None
+    scale: Literal["natural", "logit"] = "natural"
+
+
+class Registered(Open):
+    """What was fixed before the first row: margins, primary measures, scales, families."""
+
+    sha256: str | None = None
+    before_first_row: bool | None = None
+    amendments: tuple[str, ...] = ()
+
+
+class StudyInfo(Open):
+    """Name, question and pre-declared analysis of a study."""
+
+    name: str
+    question: str = ""
+    protocol: str | None = None
+    primary: tuple[str, ...] = ()
+    margins: dict[str, float] = Field(default_factory=dict)
+    contrasts: tuple[ContrastSpec, ...] = ()
+    registered: Registered = Registered()
+
+
+class Teacher(Open):
+    """Who wrote the targets a stage learned from."""
+
+    id: str | None = None
+    lineage: tuple[str, ...] | None = None
+    rl: Literal["yes", "no", "unknown"] = "unknown"
+    system_prompt: Literal["none", "removed", "kept"] | None = None
+    filtered_by: str | None = None
+
+
+class StageInfo(Open):
+    """One stage of a checkpoint's past, as it was realised."""
+
+    role: str
+    kind: str
+    data_sha256: str | None = None
+    tokens: int | None = None
+    supervised_tokens: int | None = None
+    examples: int | None = None
+    updates: int | None = None
+    lr_sum: float | None = None
+    dose: float | None = None
+    start: float | None = None
+    teacher: Teacher | None = None
+
+
+class Checkpoint(Open):
+    """A checkpoint. ``guard``: ``ok``, or the reason why verdicts on it are blocked."""
+
+    id: str
+    parent: str | None = None
+    guard: str | None = "ok"
+    profile: str | None = None
+    weights_sha256: str | None = None
+    tokenizer_sha256: str | None = None
+    template_sha256: str | None = None
+    health: dict[str, float | str | bool | None] = Field(default_factory=dict)
+    stages: tuple[StageInfo, ...] = ()
+
+
+class CellSeeds(Open):
+    """The replicate index at each level; equal ``pretrain`` means a shared pretraining run."""
+
+    world: int | None = None
+    init: int | None = None
+    pretrain: int | None = None
+    midtrain: int | None = None
+    sft: int | None = None
+    rl: int | None = None
+
+
+class Cell(Open):
+    """A checkpoint's place in the design; one checkpoint may fill several cells.
+
+    The cell's name in contrasts is ``arm@position``; ``position`` is a stage name or ``stage:60%``.
+    """
+
+    arm: str
+    position: str
+    checkpoint: str
+    factors: dict[str, str] = Field(default_factory=dict)
+    state: dict[str, Literal["on", "off", "placebo", "replaced"]] = Field(default_factory=dict)
+    control: Literal["none", "positive", "placebo", "copy", "reference"] = "none"
+    seeds: CellSeeds = CellSeeds()
+
+    @property
+    def name(self) -> str:
+        """``arm@position``."""
+        return f"{self.arm}@{self.position}"
+
+
+class MeasureInfo(Open):
+    """How a measure's values are to be read. ``gate``: minimum mean for the measure to be interpretable."""
+
+    id: str
+    version: str = "1"
+    unit: str = "share"
+    direction: Literal["higher-is-safer", "lower-is-safer", "higher-is-better", "lower-is-better", "neutral"] = "neutral"
+    estimator: Literal["mean", "ratio", "auroc", "survival"] = "mean"
+    label: str | None = None
+
+
+class ConditionInfo(Open):
+    """How a measure was elicited."""
+
+    id: str
+    elicitation: Literal["E0", "E1", "E2", "E2r", "E3"] | None = None
+    template: str | None = None
+    decoding: str | None = None
+    attack: str | None = None
+    attempt: int | None = None
+    prefill_tokens: int | None = None
+    system_prompt: str | None = None
+
+
+class ItemInfo(Open):
+    """What attribution needs to know of an item: its cluster, twin, split and world."""
+
+    id: str
+    cluster: str | None = None
+    twin: str | None = None
+    request: Literal["harmful", "benign"] | None = None
+    family: str | None = None
+    world: str | None = None
+    split: str | None = None
+    seen_in: tuple[str, ...] = ()
+    eligible: bool = True
+
+
+class Gate(Open):
+    """A validity gate that was computed: when it fails, claims on ``measures`` of ``cells`` are not measurable."""
+
+    name: str
+    passed: bool
+    value: float | None
+    threshold: float
+    sentence: str
+    measures: tuple[str, ...] = ()
+    cells: tuple[str, ...] = ()
+
+
+class Tree(Open):
+    """The whole of ``tree.json``."""
+
+    schema_version: int = TREE_SCHEMA_VERSION
+    study: StudyInfo
+    checkpoints: tuple[Checkpoint, ...]
+    cells: tuple[Cell, ...] = ()
+    measures: tuple[MeasureInfo, ...] = ()
+    conditions: tuple[ConditionInfo, ...] = ()
+    items: tuple[ItemInfo, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def read_tree(path: Path) -> Tree:
+    """Return the tree in ``path``; raise ``FormatError`` naming the field that is wrong."""
+    try:
+        tree = Tree.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise FormatError(f"{path.name} is not a tree of schema version {TREE_SCHEMA_VERSION}: {where}: {first['msg']}") from None
+    if tree.schema_version != TREE_SCHEMA_VERSION:
+        raise FormatError(
+            f"{path.name} has schema version {tree.schema_version}; this program reads version {TREE_SCHEMA_VERSION}"
+        )
+    return tree
