@@ -62,7 +62,12 @@ Share = Annotated[
     float,
     BeforeValidator(parse_share),
     WithJsonSchema(
-        {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": PERCENT_PATTERN}]}
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": 1},
+                {"type": "string", "pattern": PERCENT_PATTERN},
+            ]
+        }
     ),
 ]
 """A share in ``[0, 1]``: ``60%`` or ``0.6``."""

@@ -36,7 +36,9 @@ class ContrastSpec(Open):
     split: str | None = None
     role: Literal["primary", "exploratory"] = "exploratory"
     family: str = "exploratory"
-    test: Literal["difference", "tost", "noninferiority", "dominance", "interaction", "trend", "survival"] = "difference"
+    test: Literal["difference", "tost", "noninferiority", "dominance", "interaction", "trend", "survival"] = (
+        "difference"
+    )
     kind: str = "path"
     level: Literal["L1", "L2", "L3", "L4"] = "L1"
     margin: float | None = None
@@ -140,7 +142,9 @@ class MeasureInfo(Open):
     id: str
     version: str = "1"
     unit: str = "share"
-    direction: Literal["higher-is-safer", "lower-is-safer", "higher-is-better", "lower-is-better", "neutral"] = "neutral"
+    direction: Literal["higher-is-safer", "lower-is-safer", "higher-is-better", "lower-is-better", "neutral"] = (
+        "neutral"
+    )
     estimator: Literal["mean", "ratio", "auroc", "survival"] = "mean"
     label: str | None = None
 
@@ -205,7 +209,9 @@ def read_tree(path: Path) -> Tree:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise FormatError(f"{path.name} is not a tree of schema version {TREE_SCHEMA_VERSION}: {where}: {first['msg']}") from None
+        raise FormatError(
+            f"{path.name} is not a tree of schema version {TREE_SCHEMA_VERSION}: {where}: {first['msg']}"
+        ) from None
     if tree.schema_version != TREE_SCHEMA_VERSION:
         raise FormatError(
             f"{path.name} has schema version {tree.schema_version}; this program reads version {TREE_SCHEMA_VERSION}"

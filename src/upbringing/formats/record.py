@@ -1,0 +1,99 @@
+"""``record.json``: what a checkpoint is, how it was made and what it scored when it was saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from upbringing.base.description import Description
+from upbringing.base.errors import IntegrityError
+
+RECORD_SCHEMA_VERSION = 1
+RECORD_NAME = "record.json"
+
+
+class BuildProfile(Description):
+    """The numerics of a study: chosen once, written to ``study.lock``, the same for all nodes.
+
+    ``precision``: ``bf16`` = bf16 autocast over fp32 weights. ``threads``: per process. ``versions``:
+    of the libraries that can move a bit.
+    """
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    attention: Literal["eager", "sdpa"] = "eager"
+    compile: bool = False
+    threads: int = Field(default=1, ge=1)
+    world_size: int = Field(default=1, ge=1)
+    device: Literal["cpu", "cuda"] = "cpu"
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class SourceTokens(BaseModel):
+    """Planned against realised tokens of one data source in one stage."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    source: str
+    planned_share: float | None = None
+    planned_tokens: int | None = None
+    realised_tokens: int
+    supervised_tokens: int
+    examples: int
+    repetition: float
+    teachers: tuple[str, ...] = ()
+
+
+class LoadCheck(BaseModel):
+    """The log-likelihood (nats, summed) of a fixed text under the saving library, re-scored at every load."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    token_ids: tuple[int, ...]
+    log_likelihood: float
+    tolerance: float
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class Record(BaseModel):
+    """The whole of ``record.json``. Unknown fields of newer writers are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    schema_version: int = RECORD_SCHEMA_VERSION
+    id: str
+    parent: str | None
+    kind: str
+    stage: str
+    recipe: dict[str, Any]
+    seed: int | None = None
+    steps: int = 0
+    total_steps: int = 0
+    data_sha256: str | None = None
+    sources: tuple[SourceTokens, ...] = ()
+    tokens: int = 0
+    supervised_tokens: int = 0
+    examples: int = 0
+    updates: int = 0
+    learning_rate_sum: float = 0.0
+    loss_curve: tuple[tuple[int, float], ...] = ()
+    held_out_loss: tuple[tuple[int, float], ...] = ()
+    weights_sha256: str = ""
+    tokenizer_sha256: str = ""
+    template_sha256: str = ""
+    load_check: LoadCheck | None = None
+    guard: str = "ok"
+    warnings: tuple[str, ...] = ()
+    exact: bool = True
+    profile: BuildProfile = BuildProfile()
+    seconds: float = 0.0
+
+
+def read_record(folder: Path) -> Record:
+    """Return the record of the checkpoint in ``folder``; raise ``IntegrityError`` if it cannot be read."""
+    path = folder / RECORD_NAME
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise IntegrityError(f"{path} cannot be read as a record ({type(error).__name__}): rebuild the node") from error

@@ -1,0 +1,19 @@
+"""``midtrain``: continued next-token training on documents after pretraining, with replay."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from upbringing.base.quantities import Count
+from upbringing.training.settings import Phase, Replay, TrainedStage
+
+
+class Midtrain(TrainedStage):
+    """Train on ``tokens`` tokens of packed documents, a share of them replayed from earlier data."""
+
+    kind: Literal["midtrain"] = "midtrain"
+    tokens: Count
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    replay: Replay | None = None

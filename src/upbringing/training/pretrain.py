@@ -1,0 +1,18 @@
+"""``pretrain``: next-token training on packed documents, in phases."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from upbringing.base.quantities import Count
+from upbringing.training.settings import Phase, TrainedStage
+
+
+class Pretrain(TrainedStage):
+    """Train on ``tokens`` tokens of packed documents. Phases follow one another; the last runs to the end."""
+
+    kind: Literal["pretrain"] = "pretrain"
+    tokens: Count
+    phases: tuple[Phase, ...] = Field(min_length=1)

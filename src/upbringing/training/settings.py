@@ -1,0 +1,105 @@
+"""What every trained stage can be told: phases, mixtures, weights to train, optimiser, batches."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from upbringing.base.description import Description
+from upbringing.base.quantities import Place, Share
+from upbringing.training.schedules import Schedule, WarmupStableDecay
+
+SHARE_TOLERANCE = 1e-9  # shares are decimal text; more is a mistake, not rounding
+
+
+class Mixture(Description):
+    """Several data sets in fixed shares of the tokens. Shares must sum to 1.
+
+    ``max_repetition``: a source may be read at most this many times over; planning fails if the shares
+    need more. ``None`` = no cap.
+    """
+
+    mix: dict[str, Share] = Field(min_length=1)
+    max_repetition: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _shares_sum_to_one(self) -> Self:
+        total = math.fsum(self.mix.values())
+        if abs(total - 1.0) > SHARE_TOLERANCE:
+            listed = ", ".join(f"{name} {share:g}" for name, share in self.mix.items())
+            raise ValueError(f"mixture shares must sum to 1, got {total:g} ({listed}): change them by {1 - total:+g}")
+        return self
+
+
+DataReference = str | Mixture
+"""The name of a data set or of one of its parts (``world.facts``), or a mixture of such names."""
+
+
+class Phase(Description):
+    """A stretch of a stage with one data set. ``until``: where it ends; ``None`` = the end of the stage."""
+
+    data: DataReference
+    until: Place | None = None
+
+
+class Replay(Description):
+    """Text mixed into another stage so that the model does not forget: ``share`` of the stage's windows."""
+
+    data: str
+    share: Share
+
+
+class FullWeights(Description):
+    """All weights are trained."""
+
+    kind: Literal["full"] = "full"
+
+
+class Lora(Description):
+    """Low-rank adapters are trained and merged in fp32 for the published checkpoint.
+
+    Source: Hu et al. 2021. Departures: none. ``targets`` ``all-linear`` = every linear layer but the head.
+    """
+
+    kind: Literal["lora"] = "lora"
+    rank: int = Field(default=8, ge=1)
+    alpha: float = Field(default=16.0, gt=0)
+    dropout: Share = 0.0
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
+
+
+Weights = Annotated[FullWeights | Lora, Field(discriminator="kind")]
+
+
+class TrainedStage(Description):
+    """The fields every trained stage shares.
+
+    ``context``: tokens per window. ``batch_size``: windows per optimiser update. ``accumulate``: micro-batches
+    an update is split into (memory only; part of the build, not of the recipe's meaning). ``learning_rate``: the
+    peak rate. ``measure_at``: places inside the stage whose checkpoint is kept and measured. ``identity``: the
+    stage is declared to change nothing, and then it must not.
+    """
+
+    learning_rate: float = Field(default=1e-3, ge=0)
+    schedule: Schedule = WarmupStableDecay()
+    weight_decay: float = Field(default=0.0, ge=0)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    epsilon: float = Field(default=1e-8, gt=0)
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    context: int = Field(default=512, ge=2)
+    batch_size: int = Field(default=32, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    weights: Weights = FullWeights()
+    measure_at: tuple[Place, ...] = ()
+    identity: bool = False
+
+    @model_validator(mode="after")
+    def _batches_split_evenly(self) -> Self:
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be split into accumulate {self.accumulate} equal micro-batches"
+            )
+        return self

@@ -1,0 +1,15 @@
+"""The typed union of stage kinds: adding a kind is one file and one name here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from upbringing.training.dpo import Dpo
+from upbringing.training.existing import Existing
+from upbringing.training.midtrain import Midtrain
+from upbringing.training.pretrain import Pretrain
+from upbringing.training.sft import Sft
+
+Stage = Annotated[Existing | Pretrain | Midtrain | Sft | Dpo, Field(discriminator="kind")]
