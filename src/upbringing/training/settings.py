@@ -77,8 +77,7 @@ class TrainedStage(Description):
     """The fields every trained stage shares.
 
     ``context``: tokens per window. ``batch_size``: windows per optimiser update. ``accumulate``: micro-batches
-    an update is split into (memory only; part of the build, not of the recipe's meaning). ``learning_rate``: the
-    peak rate. ``measure_at``: places inside the stage whose checkpoint is kept and measured. ``identity``: the
+    an update is split into; it moves the last bits, so it is part of the recipe. ``learning_rate``: the peak rate. ``measure_at``: places inside the stage whose checkpoint is kept and measured. ``identity``: the
     stage is declared to change nothing, and then it must not.
     """
 

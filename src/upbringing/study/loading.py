@@ -1,0 +1,140 @@
+"""From a study file to a ``Study``: every error names file, line, what was found and the nearest valid word."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from upbringing.base.errors import StudyError
+from upbringing.base.strict_yaml import Located, load_yaml, parse_yaml
+from upbringing.study.study import ArmProblem, Study
+
+MAX_ERRORS_SHOWN = 8  # more than a screenful hides the first
+
+
+def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """Return the study in the file ``path`` with ``key=value`` overrides applied; raise ``StudyError``.
+
+    An override's value is YAML (``stages.sft.learning_rate=1e-4`` is a number); the result is another study,
+    with other ids.
+    """
+    located = load_yaml(path)
+    if not isinstance(located.value, dict):
+        raise StudyError(f"{path.name}:1: a study is a mapping with name, start, stages ..., found {located.value!r}")
+    for override in overrides:
+        _override(located.value, override)
+    return study_from(located)
+
+
+def study_from(located: Located) -> Study:
+    """Return the study in a parsed file; raise ``StudyError`` naming lines."""
+    try:
+        return Study.model_validate(located.value)
+    except ValidationError as error:
+        messages = [_message(located, problem) for problem in error.errors()]
+        more = [f"(and {len(messages) - MAX_ERRORS_SHOWN} more)"] if len(messages) > MAX_ERRORS_SHOWN else []
+        raise StudyError("\n".join(messages[:MAX_ERRORS_SHOWN] + more)) from None
+
+
+def _override(value: dict[str, Any], override: str) -> None:
+    path, separator, text = override.partition("=")
+    if not separator or not path:
+        raise StudyError(f"an override reads key.key=value, found {override!r}")
+    *parents, last = path.split(".")
+    place: Any = value
+    for key in parents:
+        if not isinstance(place, dict) or key not in place:
+            known = ", ".join(place) if isinstance(place, dict) else "nothing"
+            raise StudyError(f"override {override!r}: there is no {key!r} in the study at that place ({known})")
+        place = place[key]
+    if not isinstance(place, dict):
+        raise StudyError(f"override {override!r}: {'.'.join(parents)} is not a mapping")
+    place[last] = parse_yaml(text, name=f"override {path}").value
+
+
+def _message(located: Located, problem: Any) -> str:
+    cause = problem.get("ctx", {}).get("error")
+    if isinstance(cause, ArmProblem):
+        path: tuple[str | int, ...] = cause.path
+        return f"{located.name}:{located.line(path)}: {cause}"
+    path, missing = _path_in_file(located.value, problem["loc"])
+    where = ".".join(str(part) for part in path) or "study"
+    line = located.line(path)
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        word = str(problem["loc"][-1])
+        return f"{located.name}:{line}: {where}: unknown key {word!r}{_nearest(word, _valid_keys(problem['loc'][:-1]))}"
+    if kind == "missing":
+        return f"{located.name}:{line}: {where or 'study'}: the key {missing!r} is missing"
+    if kind in ("union_tag_invalid", "literal_error"):
+        expected = problem["ctx"].get("expected_tags") or problem["ctx"].get("expected", "")
+        words = [word.strip(" '\"") for word in expected.replace(" or ", ", ").split(",")]
+        found = problem["ctx"].get("tag", problem["input"])
+        hint = _nearest(str(found), words)
+        return f"{located.name}:{line}: {where}: found {found!r}, expected one of {', '.join(words)}{hint}"
+    text = problem["msg"].removeprefix("Value error, ")
+    return f"{located.name}:{line}: {where}: {text}, found {_shown(problem['input'])}"
+
+
+def _path_in_file(value: Any, location: Sequence[str | int]) -> tuple[tuple[str | int, ...], str]:
+    """Return ``location`` without the tags that pydantic adds for unions, and the part that is not in the file."""
+    path: list[str | int] = []
+    lost = ""
+    for part in location:
+        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int)):
+            value = value[part]  # type: ignore[index]
+            path.append(part)
+            lost = ""
+        else:
+            lost = str(part)
+    return tuple(path), lost
+
+
+def _valid_keys(location: Sequence[str | int]) -> list[str]:
+    """Return the field names that are valid at ``location``, read off the JSON Schema."""
+    schema = Study.model_json_schema()
+    node: Any = schema
+    for part in location:
+        node = _step(schema, _dereferenced(schema, node), part)
+        if node is None:
+            return []
+    return sorted(_dereferenced(schema, node).get("properties", {}))
+
+
+def _dereferenced(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+    return node
+
+
+def _step(schema: dict[str, Any], node: dict[str, Any], part: str | int) -> dict[str, Any] | None:
+    """Return the schema one step down: a property, an item, a mapping's value, or a union's tagged member."""
+    if isinstance(part, str) and part in node.get("properties", {}):
+        found: dict[str, Any] = node["properties"][part]
+        return found
+    if isinstance(part, int) and isinstance(node.get("items"), dict):
+        items: dict[str, Any] = node["items"]
+        return items
+    mapping = node.get("discriminator", {}).get("mapping", {})
+    if part in mapping:
+        return {"$ref": mapping[part]}
+    for member in (*node.get("anyOf", ()), *node.get("oneOf", ())):
+        below = _step(schema, _dereferenced(schema, member), part)
+        if below is not None:
+            return below
+    extra = node.get("additionalProperties")
+    return extra if isinstance(extra, dict) else None
+
+
+def _nearest(word: str, valid: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, valid, n=1)
+    return f": did you mean {close[0]!r}?" if close else ""
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."  # keeps an error on one line

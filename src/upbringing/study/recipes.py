@@ -1,0 +1,63 @@
+"""Recipes of data: what a name in a study stands for, as a value that can be hashed.
+
+A recipe holds descriptions, seeds and the hashes of files; names, paths and comments never enter it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from upbringing.base.errors import StudyError
+from upbringing.base.fingerprint import file_sha256, fingerprint
+from upbringing.base.streams import derived_seed
+from upbringing.data.sources import FileSource
+from upbringing.data.worlds.causes_world import CausesWorld
+from upbringing.study.data import DataDescription, Derived
+
+
+@dataclass(frozen=True)
+class DataBook:
+    """The data section of a study: names to descriptions. ``folder``: where relative file paths start."""
+
+    entries: Mapping[str, DataDescription]
+    folder: Path
+    seed: int
+    _keys: dict[tuple[str, int], str] = field(default_factory=dict, compare=False, repr=False)
+
+    def describe(self, reference: str) -> tuple[DataDescription, str | None]:
+        """Return the description behind ``name`` or ``name.part``, and the part; raise ``StudyError`` if unknown."""
+        name, _, part = reference.partition(".")
+        if name not in self.entries:
+            raise StudyError(f"the data {reference!r} is not declared under data ({', '.join(self.entries) or 'none'})")
+        return self.entries[name], part or None
+
+    def world_seed(self, root: int) -> int:
+        """Seed of the world that root run ``root`` draws."""
+        return derived_seed(self.seed, "world", root)
+
+    def recipe(self, reference: str, root: int) -> dict[str, Any]:
+        """Return the recipe of ``reference`` for root run ``root``, as plain JSON values."""
+        description, part = self.describe(reference)
+        if isinstance(description, Derived):
+            transforms = [transform.model_dump(mode="json") for transform in description.transforms]
+            source = self.recipe(description.source, root)
+            return {"source": source, "transforms": transforms, "seed": derived_seed(self.seed, "transforms", root)}
+        plain = description.model_dump(mode="json")
+        if isinstance(description, CausesWorld):
+            return {"description": plain, "part": part, "seed": self.world_seed(root)}
+        if isinstance(description, FileSource):
+            path = self.folder / description.path
+            if not path.is_file():
+                raise StudyError(f"the data {reference!r} names the file {description.path}, which does not exist")
+            plain.pop("path")
+            return {"description": plain, "sha256": file_sha256(path), "part": part}
+        return {"description": plain, "part": part}
+
+    def key(self, reference: str, root: int) -> str:
+        """Return the fingerprint of the recipe of ``reference`` for root run ``root``."""
+        if (reference, root) not in self._keys:  # a memo: files are hashed once per plan
+            self._keys[reference, root] = fingerprint(self.recipe(reference, root))
+        return self._keys[reference, root]

@@ -1,0 +1,188 @@
+"""The tree of a study: the set of shared prefixes of its lineages, every distinct state once.
+
+Runs of a stage that agree up to some step share one node there; the node is cut where they part, or where
+something is measured. Cut points never enter a key, so adding an arm renames nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from upbringing.base.errors import StudyError
+from upbringing.base.quantities import steps_at
+from upbringing.study.lineage import Lineage, Run, lineage
+from upbringing.study.recipes import DataBook
+from upbringing.study.seeds import replicates
+from upbringing.study.study import Study
+from upbringing.training.existing import Existing
+from upbringing.training.midtrain import Midtrain
+from upbringing.training.pretrain import Pretrain
+from upbringing.training.start import Start
+
+START = "start"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One state that is made once. ``from_step``..``to_step`` of ``run`` lead to it from ``parent``.
+
+    ``to_step`` ``None`` = the end of a stage whose length is in epochs. ``start`` is set for roots instead
+    of ``run``. ``needs_state``: a later node continues the same stage from here.
+    """
+
+    key: str
+    parent: str | None
+    inputs: dict[str, Any]
+    label: str
+    start: Start | None = None
+    run: Run | None = None
+    from_step: int = 0
+    to_step: int | None = None
+    needs_state: bool = False
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """A place in the design that is measured, and the node that fills it; the lineage knows arm and replicate."""
+
+    arm: str
+    position: str
+    node: str
+    lineage: Lineage
+
+    @property
+    def name(self) -> str:
+        """``arm@position``."""
+        return f"{self.arm}@{self.position}"
+
+
+@dataclass(frozen=True)
+class StudyTree:
+    """All nodes in an order in which parents come first, and all measured cells."""
+
+    nodes: dict[str, Node]
+    cells: tuple[CellPlan, ...]
+    lineages: tuple[Lineage, ...]
+
+
+def study_tree(study: Study, book: DataBook) -> StudyTree:
+    """Return the tree of ``study``; raises ``StudyError`` for arms that coincide without saying so."""
+    lineages = [
+        lineage(study, book, arm, replicate)
+        for replicate in replicates(study.seeds)
+        for arm in study.resolved_arms().values()
+    ]
+    runs = {run.key(): run for each in lineages for run in each.runs}
+    cuts = _cut_points(runs.values())
+    nodes: dict[str, Node] = {}
+    cells: list[CellPlan] = []
+    for each in lineages:
+        root = Node(key=each.start_key, parent=None, inputs=dict(each.start_inputs), label=START, start=each.arm.start)
+        nodes.setdefault(root.key, root)
+        if isinstance(each.arm.start, Existing):  # random weights answer nothing: measuring them says nothing
+            cells.append(_cell(each, START, each.start_key))
+        for run in each.runs:
+            cells.extend(_add_run(nodes, run, cuts[run.key()], each))
+    tree = StudyTree(nodes=_with_state_flags(nodes), cells=tuple(cells), lineages=tuple(lineages))
+    _refuse_silent_twins(tree, study)
+    return tree
+
+
+def _cell(each: Lineage, position: str, node: str) -> CellPlan:
+    return CellPlan(each.arm.name, position, node, each)
+
+
+def _add_run(nodes: dict[str, Node], run: Run, cuts: list[int], each: Lineage) -> Iterable[CellPlan]:
+    """Add the nodes of ``run`` and yield its measured cells."""
+    parent, from_step = run.parent, 0
+    total = run.total_steps
+    measured = _measured_steps(run)
+    for step in [*cuts, total]:
+        key = run.key(step)
+        whole = total is None or step is None or step == total
+        label = run.stage_name if whole else f"{run.stage_name}:step {step}"
+        nodes.setdefault(
+            key,
+            Node(key, parent, run.inputs(step), label, run=run, from_step=from_step, to_step=step),
+        )
+        if step is not None and step in measured:
+            yield _cell(each, f"{run.stage_name}:{measured[step]}", key)
+        parent, from_step = key, step or 0
+    yield _cell(each, run.stage_name, parent)
+
+
+def _measured_steps(run: Run) -> dict[int, str]:
+    """Return the steps at which a run is measured inside its stage, with their names (``60%`` or tokens)."""
+    stage, total = run.stage, run.total_steps
+    if isinstance(stage, Existing) or not stage.measure_at:
+        return {}
+    if total is None or not isinstance(stage, Pretrain | Midtrain):
+        raise StudyError(f"stage {run.stage_name!r}: measure_at needs a stage whose length is given in tokens")
+    tokens_per_step = stage.context * stage.batch_size
+    result = {}
+    for place in stage.measure_at:
+        step = steps_at(place, total_tokens=stage.tokens, tokens_per_step=tokens_per_step)
+        if 0 < step < total:
+            result[step] = f"{place:.4g}" if isinstance(place, int) else f"{place * 100:g}%"
+    return result
+
+
+def _cut_points(runs: Iterable[Run]) -> dict[str, list[int]]:
+    """Return for each run's key the steps at which it is cut: measured ones, and the last one it shares."""
+    families: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        families[run.parent].append(run)
+    cuts: dict[str, list[int]] = {}
+    for family in families.values():
+        for run in family:
+            total = run.total_steps
+            if not total:
+                cuts[run.key()] = []
+                continue
+            steps = set(_measured_steps(run))
+            for other in family:
+                if other is not run and other.total_steps:
+                    shared = _shared_steps(run, other)
+                    if 0 < shared < total:
+                        steps.add(shared)
+            cuts[run.key()] = sorted(steps)
+    return cuts
+
+
+def _shared_steps(left: Run, right: Run) -> int:
+    """Return the last step up to which two runs are one, by bisection over their keys."""
+    low, high = 0, min(left.total_steps or 0, right.total_steps or 0)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if left.key(middle) == right.key(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _with_state_flags(nodes: dict[str, Node]) -> dict[str, Node]:
+    continued = {
+        node.parent
+        for node in nodes.values()
+        if node.run is not None and node.from_step > 0 and node.parent is not None
+    }
+    return {key: replace(node, needs_state=key in continued) for key, node in nodes.items()}
+
+
+def _refuse_silent_twins(tree: StudyTree, study: Study) -> None:
+    """Two arms whose last nodes are one are an error, unless same_as or a matrix says so."""
+    ends: dict[tuple[int, str], str] = {}
+    for each in tree.lineages:
+        index = each.replicate.indices["rl"]
+        end = each.runs[-1].key() if each.runs else each.start_key
+        other = ends.setdefault((index, end), each.arm.name)
+        declared = each.arm.arm.same_as is not None or bool(each.arm.arm.factors)
+        if other != each.arm.name and not declared:
+            raise StudyError(
+                f"arms {other!r} and {each.arm.name!r} are one and the same recipe: what differs between them "
+                f"changes nothing. Declare it with same_as: {other}, or remove one"
+            )
