@@ -1,0 +1,188 @@
+"""Run jobs of a tree side by side: one spawned process per slot, parents before children.
+
+Workers are long-lived (torch is imported once each) and poorer than their parent: no API keys, no telemetry,
+no hub. A worker that vanishes fails its job and every job that waits for it; siblings go on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.queues import SimpleQueue
+from threading import Thread
+from typing import Any, Protocol
+
+from upbringing.base.errors import InterruptedRunError, TrainingError, UpbringingError
+
+# What a child may know of its surroundings; everything else (keys above all) is removed before work starts.
+ALLOWED_ENVIRONMENT = (
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONHASHSEED",
+    "PYTHONPATH",
+    "SYSTEMROOT",
+    "TEMP",
+    "TMP",
+    "TMPDIR",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "UPBRINGING_FAULT_AT",
+    "UPBRINGING_FAULT_LOG",
+    "CUDA_VISIBLE_DEVICES",
+    "VIRTUAL_ENV",
+)
+FORCED_ENVIRONMENT = {
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One sign of life of a job: ``done`` of ``total`` units, with a short ``note`` such as a loss."""
+
+    job: str
+    done: int
+    total: int
+    note: str = ""
+
+
+class Job(Protocol):
+    """A picklable piece of work with a key, the keys it waits for, and a label for people."""
+
+    @property
+    def key(self) -> str:
+        """Unique among the jobs of a run."""
+        ...
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """Keys of jobs that must be done first; keys that are not in the run count as done."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """What a progress bar shows."""
+        ...
+
+    def run(self, report: Callable[[Event], None]) -> Any:
+        """Do the work in this process."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: its value, or the error that stopped it (or the job it waited for)."""
+
+    key: str
+    value: Any = None
+    error: UpbringingError | None = None
+
+
+_events: SimpleQueue[Event | None] | None = None  # set once per worker process by its initialiser
+
+
+def _start_worker(events: SimpleQueue[Event | None], threads: int) -> None:
+    global _events  # noqa: PLW0603 - the only way a process pool hands a queue to its workers
+    _events = events
+    for name in list(os.environ):
+        if name not in ALLOWED_ENVIRONMENT:
+            del os.environ[name]
+    os.environ.update(FORCED_ENVIRONMENT)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+
+
+def _run_job(job: Job) -> Any:
+    events = _events
+    assert events is not None
+    return job.run(events.put)
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    slots: int,
+    threads: int,
+    on_event: Callable[[Event], None],
+    on_done: Callable[[Outcome], None] = lambda outcome: None,
+) -> dict[str, Outcome]:
+    """Run all jobs, at most ``slots`` at once with ``threads`` threads each, and return their outcomes.
+
+    A failed job fails those that wait for it, never its siblings. ``InterruptedRunError`` stops the run.
+    """
+    context = get_context("spawn")
+    events: SimpleQueue[Event | None] = context.SimpleQueue()
+    listener = Thread(target=_listen, args=(events, on_event), daemon=True)
+    listener.start()
+    outcomes: dict[str, Outcome] = {}
+    pool = ProcessPoolExecutor(slots, mp_context=context, initializer=_start_worker, initargs=(events, threads))
+    try:
+        with pool:
+            _schedule(pool, {job.key: job for job in jobs}, slots, outcomes, on_done)
+    finally:
+        events.put(None)
+        listener.join()
+    return outcomes
+
+
+def _listen(events: SimpleQueue[Event | None], on_event: Callable[[Event], None]) -> None:
+    while (event := events.get()) is not None:
+        on_event(event)
+
+
+def _schedule(
+    pool: ProcessPoolExecutor,
+    waiting: dict[str, Job],
+    slots: int,
+    outcomes: dict[str, Outcome],
+    on_done: Callable[[Outcome], None],
+) -> None:
+    known = set(waiting)
+    running: dict[Future[Any], str] = {}
+    while waiting or running:
+        for key, job in list(waiting.items()):
+            open_parents = [parent for parent in job.after if parent in known and parent not in outcomes]
+            failed = [parent for parent in job.after if parent in outcomes and outcomes[parent].error is not None]
+            if failed:
+                error = TrainingError(f"{job.label} was not built, because what it starts from failed")
+                outcomes[key] = Outcome(key, error=error)
+                on_done(outcomes[key])
+                del waiting[key]
+            elif not open_parents and len(running) < slots:
+                running[pool.submit(_run_job, job)] = key
+                del waiting[key]
+        if not running:
+            continue
+        finished, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in finished:
+            key = running.pop(future)
+            outcomes[key] = _outcome(key, future)
+            on_done(outcomes[key])
+
+
+def _outcome(key: str, future: Future[Any]) -> Outcome:
+    try:
+        return Outcome(key, value=future.result())
+    except InterruptedRunError:
+        raise
+    except UpbringingError as error:
+        return Outcome(key, error=error)
+    except BrokenProcessPool:
+        raise InterruptedRunError(
+            "a worker process vanished (killed, or out of memory): run the same command again to resume"
+        ) from None
+
+
+def failures(outcomes: Mapping[str, Outcome]) -> list[Outcome]:
+    """Return the outcomes that failed."""
+    return [outcome for outcome in outcomes.values() if outcome.error is not None]

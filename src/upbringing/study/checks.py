@@ -1,0 +1,88 @@
+"""What a design will not be able to claim, said before anything is trained: confounds and missing controls."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from upbringing.study.lineage import Run
+from upbringing.study.seeds import replicates
+from upbringing.study.study import Study
+from upbringing.study.tree import StudyTree
+from upbringing.training.existing import Existing
+from upbringing.training.start import FreshStart
+
+SEEDS_FOR_RECIPES = 3  # statistics-and-measures 2: recipe-level claims need three paired seeds
+
+
+def design_warnings(study: Study, tree: StudyTree, realised_steps: Mapping[str, int] | None = None) -> tuple[str, ...]:
+    """Return one sentence per confound or missing control, in a fixed order.
+
+    ``realised_steps``: optimiser steps per run key, for stages whose length is given in epochs.
+    """
+    return (*_seed_warnings(study), *_unmatched(tree, realised_steps or {}), *_missing_controls(study))
+
+
+def _seed_warnings(study: Study) -> Iterable[str]:
+    pipelines = replicates(study.seeds)
+    roots = {replicate.root for replicate in pipelines}
+    if len(pipelines) < SEEDS_FOR_RECIPES:
+        yield (
+            f"{len(pipelines)} seed{'s' if len(pipelines) > 1 else ''}: claims will be about these checkpoints only; "
+            f"claims about the recipe need at least {SEEDS_FOR_RECIPES}"
+        )
+    elif len(roots) == 1 and isinstance(study.start, FreshStart):
+        yield "all seeds share one pretraining run: claims will be conditional on it, never about the whole recipe"
+
+
+def _unmatched(tree: StudyTree, realised_steps: Mapping[str, int]) -> Iterable[str]:
+    """Arms that differ in the steps, batch or kind of a stage they share by name are confounded with compute."""
+    sizes: dict[str, dict[tuple[object, ...], set[str]]] = defaultdict(lambda: defaultdict(set))
+    for lineage in tree.lineages:
+        for run in lineage.runs:
+            if not isinstance(run.stage, Existing):
+                sizes[run.stage_name][_size(run, realised_steps)].add(lineage.arm.name)
+    for stage, groups in sizes.items():
+        if len(groups) > 1:
+            listed = "; ".join(
+                f"{', '.join(sorted(arms))}: {_said(size)}"
+                for size, arms in sorted(groups.items(), key=lambda each: str(each[0]))
+            )
+            yield f"stage {stage!r} differs in size between arms ({listed}): their difference is confounded with compute"
+
+
+def _size(run: Run, realised_steps: Mapping[str, int]) -> tuple[object, ...]:
+    assert run.stream is not None
+    steps = run.total_steps if run.total_steps is not None else realised_steps.get(run.key())
+    epochs = run.stream.parts[0].epochs
+    return run.stage.kind, run.stream.context * run.stream.batch_size, steps, epochs if steps is None else None
+
+
+def _said(size: tuple[object, ...]) -> str:
+    kind, tokens_per_step, steps, epochs = size
+    length = f"{steps} steps" if steps is not None else f"{epochs:g} epochs"
+    return f"{kind}, {length} of {tokens_per_step} tokens"
+
+
+def _missing_controls(study: Study) -> Iterable[str]:
+    arms = study.resolved_arms()
+    controls = {arm.arm.control for arm in arms.values()}
+    states = {state for arm in arms.values() for state in arm.states.values()}
+    trained = {name for arm in arms.values() for name, stage in arm.stages.items() if not isinstance(stage, Existing)}
+    if len(arms) > 1 and trained and "placebo" not in controls and "placebo" not in states:
+        yield (
+            "no placebo arm: an effect of a stage's data cannot be told from the effect of training at all "
+            "(placebo: {stage: ..., data: ...})"
+        )
+    if len(arms) > 1 and "copy" not in controls:
+        yield "no copy arm: nothing shows that the analysis finds nothing where nothing is (same_as: ..., control: copy)"
+    if "positive" not in controls and study.margins:
+        yield (
+            "no positive control: where arms come out equivalent, nothing shows that the measure can move "
+            "(control: positive)"
+        )
+    if not study.primary:
+        yield "no primary measure: every claim will be exploratory (primary: [...])"
+    for measure in study.primary:
+        if measure not in study.margins:
+            yield f"no margin for the primary measure {measure!r}: it can be found changed, never equivalent"
