@@ -48,7 +48,7 @@ def _unmatched(tree: StudyTree, realised_steps: Mapping[str, int]) -> Iterable[s
                 f"{', '.join(sorted(arms))}: {_said(size)}"
                 for size, arms in sorted(groups.items(), key=lambda each: str(each[0]))
             )
-            yield f"stage {stage!r} differs in size between arms ({listed}): their difference is confounded with compute"
+            yield f"stage {stage!r} differs in size between arms ({listed}): differences are confounded with compute"
 
 
 def _size(run: Run, realised_steps: Mapping[str, int]) -> tuple[object, ...]:
@@ -75,7 +75,7 @@ def _missing_controls(study: Study) -> Iterable[str]:
             "(placebo: {stage: ..., data: ...})"
         )
     if len(arms) > 1 and "copy" not in controls:
-        yield "no copy arm: nothing shows that the analysis finds nothing where nothing is (same_as: ..., control: copy)"
+        yield "no copy arm: nothing shows that nothing is found where nothing is (same_as: ..., control: copy)"
     if "positive" not in controls and study.margins:
         yield (
             "no positive control: where arms come out equivalent, nothing shows that the measure can move "

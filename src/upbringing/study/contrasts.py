@@ -7,7 +7,7 @@ its level of evidence follows from how it was made: L1 along one arm, L2 between
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import product
+from itertools import pairwise, product
 
 from upbringing.formats.tree import ContrastSpec
 from upbringing.study.study import ResolvedArm, Study
@@ -73,7 +73,7 @@ def _derived(study: Study, positions: dict[str, list[str]]) -> Iterable[Derived]
 
 
 def _path(arm: str, positions: Sequence[str]) -> Iterable[Derived]:
-    for before, after in zip(positions, positions[1:], strict=False):
+    for before, after in pairwise(positions):
         yield f"{arm}: {before} -> {after}", "path", "L1", {f"{arm}@{after}": 1.0, f"{arm}@{before}": -1.0}
 
 
@@ -99,7 +99,7 @@ def _factorial(study: Study, arms: dict[str, ResolvedArm], positions: dict[str, 
     factors = {factor: list(levels) for factor, levels in study.matrix.items()}
     if len(factors) < 1 or any(len(levels) < 2 for levels in factors.values()):
         return
-    shared = [place for place in positions["+".join(levels[0] for levels in factors.values())]]
+    shared = list(positions["+".join(levels[0] for levels in factors.values())])
     for position in shared:
         cells = {
             combination: "+".join(combination)

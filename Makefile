@@ -1,0 +1,44 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything else is for developers.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TESTS := tests
+
+.PHONY: demo test test-slow bench lint format environment browser clean
+
+demo: $(VENV)/.installed-train
+	$(BIN)/upbringing demo
+
+environment: $(VENV)/.installed-dev
+
+test: $(VENV)/.installed-dev lint browser
+	scripts/test
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m slow $(TESTS)
+
+bench: $(VENV)/.installed-dev
+	scripts/bench
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
+
+browser:
+	scripts/browser
+
+$(VENV)/.installed-train: pyproject.toml constraints.txt scripts/install
+	scripts/install $(PYTHON) $(VENV) train
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt scripts/install
+	scripts/install $(PYTHON) $(VENV) dev
+	touch $@ $(VENV)/.installed-train
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
