@@ -1,0 +1,102 @@
+"""The counterfactual words, each by a hand-made case and its contradiction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from upbringing.study.arms import Arm, Delay, Dose, Placebo, Resolved, resolve
+
+STAGES: dict[str, dict[str, Any]] = {
+    "pretrain": {"kind": "pretrain", "tokens": 1000, "phases": [{"data": "safe"}]},
+    "mid": {"kind": "midtrain", "tokens": 100, "phases": [{"data": "docs"}]},
+    "sft": {"kind": "sft", "data": "world.safety", "epochs": 2.0},
+}
+BASE = Resolved(stages=STAGES, states=dict.fromkeys(STAGES, "on"))
+
+
+def applied(arm: Arm, base: Resolved = BASE) -> Resolved:
+    return resolve(arm, base, STAGES)
+
+
+def test_an_empty_arm_is_the_study() -> None:
+    assert applied(Arm()).stages == STAGES
+
+
+def test_drop_leaves_a_stage_out() -> None:
+    result = applied(Arm(drop="mid"))
+    assert list(result.stages) == ["pretrain", "sft"]
+    assert result.states["mid"] == "off"
+
+
+def test_replace_merges_and_is_marked() -> None:
+    result = applied(Arm(replace={"sft": {"data": "other"}}))
+    assert result.stages["sft"] == {"kind": "sft", "data": "other", "epochs": 2.0}
+    assert result.states["sft"] == "replaced"
+
+
+def test_another_kind_replaces_the_whole_stage() -> None:
+    result = applied(Arm(stages={"sft": {"kind": "dpo", "data": "pairs"}}))
+    assert result.stages["sft"] == {"kind": "dpo", "data": "pairs"}
+
+
+def test_swap_changes_the_order() -> None:
+    assert list(applied(Arm(swap=("mid", "sft"))).stages) == ["pretrain", "sft", "mid"]
+
+
+def test_placebo_changes_only_the_data() -> None:
+    result = applied(Arm(placebo=Placebo(stage="sft", data="world.same_prompts")))
+    assert result.stages["sft"] == {**STAGES["sft"], "data": "world.same_prompts"}
+    assert result.states["sft"] == "placebo"
+
+
+def test_delay_reads_the_studys_own_data_first() -> None:
+    full = applied(Arm(stages={"pretrain": {"phases": [{"data": "full"}]}}))
+    result = applied(Arm(delay=Delay(of="full", stage="pretrain", until=0.6)), full)
+    assert result.stages["pretrain"]["phases"] == [{"data": "safe", "until": 0.6}, {"data": "full"}]
+
+
+def test_a_dose_matched_delay_raises_the_share() -> None:
+    mixed = {"mix": {"safe": "90%", "refusals": "10%"}}
+    full = applied(Arm(stages={"pretrain": {"phases": [{"data": mixed}]}}))
+    arm = Arm(delay=Delay(of="full", stage="pretrain", until=0.6, keep="dose", component="refusals"))
+    late = applied(arm, full).stages["pretrain"]["phases"][1]["data"]["mix"]
+    assert late["refusals"] == pytest.approx(0.25)
+    assert late["safe"] == pytest.approx(0.75)
+    assert late["refusals"] * 0.4 == pytest.approx(0.1)  # as many intervention tokens as without the delay
+
+
+def test_dose_keeps_the_proportions_of_the_rest() -> None:
+    mixed = applied(Arm(stages={"sft": {"data": {"mix": {"a": 0.5, "b": 0.3, "c": 0.2}}}}))
+    result = applied(Arm(dose=Dose(stage="sft", component="a", share=0.0)), mixed)
+    assert result.stages["sft"]["data"]["mix"] == {"b": pytest.approx(0.6), "c": pytest.approx(0.4)}
+
+
+@pytest.mark.parametrize(
+    ("arm", "message"),
+    [
+        (Arm(drop="none"), "does not have"),
+        (Arm(swap=("mid", "none")), "does not have"),
+        (Arm(stages={"none": {"data": "x"}}), "give it a kind"),
+        (Arm(delay=Delay(of="x", stage="pretrain", until=0.5)), "nothing to delay"),
+        (Arm(dose=Dose(stage="sft", component="a", share=0.1)), "no mixture"),
+        (Arm(placebo=Placebo(stage="none", data="x")), "does not have"),
+    ],
+)
+def test_a_word_that_does_not_fit_is_refused(arm: Arm, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        applied(arm)
+
+
+def test_an_impossible_dose_is_refused_before_training() -> None:
+    mixed = {"mix": {"safe": 0.5, "refusals": 0.5}}
+    full = applied(Arm(stages={"pretrain": {"phases": [{"data": mixed}]}}))
+    arm = Arm(delay=Delay(of="full", stage="pretrain", until=0.6, keep="dose", component="refusals"))
+    with pytest.raises(ValueError, match="cannot be kept"):
+        applied(arm, full)
+
+
+def test_same_as_says_that_nothing_differs() -> None:
+    with pytest.raises(ValueError, match="changes nothing"):
+        Arm(same_as="main", drop="sft")
