@@ -1,0 +1,141 @@
+"""Files that are whole or not there: temporary file, fsync, rename, fsync of the folder.
+
+Nothing here repairs: a full disk is an error that says how much is needed, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from upbringing.base.errors import IntegrityError
+from upbringing.base.faults import fault_point
+
+TEMPORARY_PREFIX = ".partial-"
+FULL_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def write_bytes_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that a reader finds the old bytes or the new ones, never a part."""
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        fault_point(f"write {path.name}")
+        with temporary.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            fault_point(f"fsync {path.name}")
+            os.fsync(handle.fileno())
+        fault_point(f"rename {path.name}")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise disk_error(error, path, len(data)) from error
+    fsync_folder(path.parent)
+
+
+def write_json_atomic(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON with sorted keys, atomically."""
+    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    write_bytes_atomic(path, text.encode("utf-8"))
+
+
+def disk_error(error: OSError, path: Path, num_bytes: int) -> OSError | IntegrityError:
+    """Return ``error``, or for a full disk an ``IntegrityError`` that says how much is needed."""
+    if error.errno in FULL_DISK_ERRORS:
+        return IntegrityError(
+            f"cannot write {path.name}: the disk or the file limit is full; {num_bytes} bytes are needed. "
+            "Free space and run the same command again"
+        )
+    return error
+
+
+def require_free_bytes(folder: Path, needed: int) -> None:
+    """Raise ``IntegrityError`` if the file system of ``folder`` has fewer than ``needed`` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise IntegrityError(f"{needed} bytes are needed in {folder}, {free} are free: free space or use another store")
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable."""
+    fault_point(f"fsync folder {folder.name}")
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def regular_files(folder: Path) -> Iterator[Path]:
+    """Yield every file below ``folder``, sorted; raise ``IntegrityError`` for links and special files."""
+    for path in sorted(folder.rglob("*")):
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode):
+            yield path
+        elif not stat.S_ISDIR(mode):
+            raise IntegrityError(f"{path} is a link or a special file: a store holds regular files only")
+
+
+def fsync_tree(folder: Path) -> None:
+    """Make every file and name below ``folder`` durable."""
+    for path in regular_files(folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    for path in sorted((each for each in folder.rglob("*") if each.is_dir()), reverse=True):
+        fsync_folder(path)
+    fsync_folder(folder)
+
+
+def publish_folder(temporary: Path, final: Path) -> None:
+    """Rename a finished folder to its name and make that durable. Raises ``FileExistsError`` if it is taken."""
+    fsync_tree(temporary)
+    if final.exists():
+        raise FileExistsError(f"{final} exists: names are never reused")
+    fault_point(f"rename folder {final.parent.name}")
+    temporary.rename(final)
+    fsync_folder(final.parent)
+
+
+def make_read_only(folder: Path) -> None:
+    """Take away write permission from every file below ``folder`` (folders stay writable for deletion)."""
+    for path in regular_files(folder):
+        path.chmod(path.stat().st_mode & ~0o222)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line durably; ``line`` has no line break."""
+    if "\n" in line:
+        raise ValueError("a line must not contain a line break")
+    fault_point(f"append {path.name}")
+    with path.open("ab") as handle:
+        handle.write(line.encode("utf-8") + b"\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def whole_lines(path: Path) -> list[str]:
+    """Return the complete lines of ``path``; a torn last line (no line break, or not UTF-8) is left out."""
+    if not path.exists():
+        return []
+    parts = path.read_bytes().split(b"\n")[:-1]
+    lines = []
+    for part in parts:
+        try:
+            lines.append(part.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise IntegrityError(f"{path} holds a line that is not UTF-8 (byte {error.start})") from error
+    return lines
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete ``folder`` with everything below it, read-only files included."""
+    shutil.rmtree(folder, ignore_errors=False)

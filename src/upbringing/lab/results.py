@@ -1,0 +1,158 @@
+"""The results folder's ``tree.json``: what was studied, joined with what was realised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from upbringing.base.fingerprint import fingerprint
+from upbringing.formats.items import Item
+from upbringing.formats.record import Record
+from upbringing.formats.tree import (
+    Cell,
+    CellSeeds,
+    Checkpoint,
+    ConditionInfo,
+    Gate,
+    ItemInfo,
+    MeasureInfo,
+    Registered,
+    StageInfo,
+    StudyInfo,
+    Teacher,
+    Tree,
+)
+from upbringing.study.contrasts import contrasts
+from upbringing.study.lineage import Lineage
+from upbringing.study.study import Study
+from upbringing.study.tree import START, CellPlan, StudyTree
+from upbringing.training.existing import Existing
+from upbringing.training.start import FreshStart
+
+
+def registration(study: Study, tree: StudyTree) -> str:
+    """Return the fingerprint of everything that must be fixed before the first row is seen."""
+    declared = [spec.model_dump(mode="json") for spec in contrasts(study, tree)]
+    return fingerprint({"primary": study.primary, "margins": study.margins, "contrasts": declared})
+
+
+def results_tree(
+    study: Study,
+    tree: StudyTree,
+    records: Mapping[str, Record],
+    *,
+    registered: Registered,
+    items: Sequence[Item],
+    measures: Sequence[MeasureInfo],
+    conditions: Sequence[ConditionInfo],
+    gates: Sequence[Gate],
+    warnings: Sequence[str],
+) -> Tree:
+    """Return ``tree.json`` of a measured study. ``records``: per node key, the record of its checkpoint."""
+    info = StudyInfo(
+        name=study.name,
+        question=study.question,
+        primary=study.primary,
+        margins=dict(study.margins),
+        contrasts=contrasts(study, tree),
+        registered=registered,
+    )
+    measured = {cell.node for cell in tree.cells}
+    return Tree(
+        study=info,
+        checkpoints=tuple(_checkpoints(tree, records, measured)),
+        cells=tuple(_cell(study, cell, records) for cell in tree.cells),
+        measures=tuple(measures),
+        conditions=tuple(conditions),
+        items=tuple(_item(item) for item in items),
+        gates=tuple(gates),
+        warnings=tuple(warnings),
+    )
+
+
+def _checkpoints(tree: StudyTree, records: Mapping[str, Record], measured: set[str]) -> Iterable[Checkpoint]:
+    stages: dict[str, tuple[StageInfo, ...]] = {}
+    for key, node in tree.nodes.items():
+        before = stages.get(node.run.parent, ()) if node.run is not None else ()
+        stages[key] = (*before, _stage(node.label, records[key])) if node.run is not None else ()
+        if key in measured:
+            yield _checkpoint(records[key], _measured_parent(tree, node.parent, records, measured), stages[key])
+
+
+def _measured_parent(tree: StudyTree, key: str | None, records: Mapping[str, Record], measured: set[str]) -> str | None:
+    """Return the id of the nearest measured ancestor, because the report draws only what was measured."""
+    while key is not None and key not in measured:
+        key = tree.nodes[key].parent
+    return None if key is None else records[key].id
+
+
+def _checkpoint(record: Record, parent: str | None, stages: tuple[StageInfo, ...]) -> Checkpoint:
+    losses = [loss for _, loss in record.loss_curve]
+    return Checkpoint(
+        id=record.id,
+        parent=parent,
+        guard=record.guard,
+        profile=fingerprint(record.profile)[:16],
+        weights_sha256=record.weights_sha256 or None,
+        tokenizer_sha256=record.tokenizer_sha256 or None,
+        template_sha256=record.template_sha256 or None,
+        health={"last_loss": losses[-1] if losses else None, "updates": float(record.updates)},
+        stages=stages,
+    )
+
+
+def _stage(label: str, record: Record) -> StageInfo:
+    teachers = sorted({teacher for source in record.sources for teacher in source.teachers})
+    return StageInfo(
+        role=label,
+        kind=record.kind,
+        data_sha256=record.data_sha256,
+        tokens=record.tokens,
+        supervised_tokens=record.supervised_tokens,
+        examples=record.examples,
+        updates=record.updates,
+        lr_sum=record.learning_rate_sum,
+        teacher=Teacher(id="+".join(teachers)) if teachers else None,
+    )
+
+
+def _cell(study: Study, cell: CellPlan, records: Mapping[str, Record]) -> Cell:
+    arm = cell.lineage.arm
+    return Cell(
+        arm=cell.arm,
+        position=cell.position,
+        checkpoint=records[cell.node].id,
+        factors=dict(arm.arm.factors),
+        state=dict(arm.states),
+        control=arm.arm.control,
+        seeds=_seeds(cell.lineage, cell.position),
+    )
+
+
+def _seeds(lineage: Lineage, position: str) -> CellSeeds:
+    """Return the seed of every level that the lineage trained up to ``position``; the rest is unknown."""
+    indices = lineage.replicate.indices
+    fresh = isinstance(lineage.arm.start, FreshStart)
+    seeds: dict[str, int] = {"world": lineage.replicate.root}
+    if fresh:
+        seeds |= {"init": lineage.replicate.root, "pretrain": indices["pretrain"]}
+    levels = {"midtrain": "midtrain", "sft": "sft", "dpo": "rl"}
+    for run in lineage.runs:
+        if position != START and not isinstance(run.stage, Existing) and run.stage.kind in levels:
+            seeds[levels[run.stage.kind]] = indices[levels[run.stage.kind]]
+        if position.partition(":")[0] == run.stage_name:
+            break
+    return CellSeeds(**seeds)
+
+
+def _item(item: Item) -> ItemInfo:
+    return ItemInfo(
+        id=item.id,
+        cluster=item.cluster,
+        twin=item.twin,
+        request=item.request,
+        family=item.family,
+        world=item.world,
+        split=item.split,
+        seen_in=item.seen_in,
+        eligible=item.eligible,
+    )
