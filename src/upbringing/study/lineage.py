@@ -119,19 +119,27 @@ class Run:
         """Return the named inputs of the key of the state at ``step`` (``None`` = the stage's end)."""
         if isinstance(self.stage, Existing):
             return {"existing": self.stage.checkpoint, "template": self.stage.template}
+        total = self.total_steps
+        if total is not None:
+            return self.inputs_at(total if step is None else step, total)
+        rates = {"peak": self.stage.learning_rate, "schedule": self.stage.schedule.model_dump(mode="json")}
+        return self._inputs(rates, None)
+
+    def inputs_at(self, step: int, total_steps: int) -> dict[str, Any]:
+        """Return the named inputs of the key after ``step`` of ``total_steps`` updates, both known."""
+        assert not isinstance(self.stage, Existing)
+        assert self.stream is not None
+        factors = rate_factors(self.stage.schedule, total_steps)[:step] * self.stage.learning_rate
+        rates = hashlib.sha256(factors.astype("<f8").tobytes()).hexdigest()
+        known = self.total_steps is not None
+        return self._inputs(rates, step * self.stream.batch_size if known else None)
+
+    def _inputs(self, rates: Any, num_windows: int | None) -> dict[str, Any]:
         assert self.stream is not None
         settings = {
             name: value for name, value in self.stage.model_dump(mode="json").items() if name not in _ENTER_OTHERWISE
         }
-        total = self.total_steps
-        if total is None:
-            rates: Any = {"peak": self.stage.learning_rate, "schedule": self.stage.schedule.model_dump(mode="json")}
-            stream = self.stream.value()
-        else:
-            at = total if step is None else step
-            factors = rate_factors(self.stage.schedule, total)[:at] * self.stage.learning_rate
-            rates = hashlib.sha256(factors.astype("<f8").tobytes()).hexdigest()
-            stream = self.stream.value(at * self.stream.batch_size)
+        stream = self.stream.value(num_windows)
         return {"parent": self.parent, "settings": settings, "seed": self.seed, "rates": rates, "stream": stream}
 
     def key(self, step: int | None = None) -> str:

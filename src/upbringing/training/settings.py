@@ -76,9 +76,10 @@ Weights = Annotated[FullWeights | Lora, Field(discriminator="kind")]
 class TrainedStage(Description):
     """The fields every trained stage shares.
 
-    ``context``: tokens per window. ``batch_size``: windows per optimiser update. ``accumulate``: micro-batches
-    an update is split into; it moves the last bits, so it is part of the recipe. ``learning_rate``: the peak rate. ``measure_at``: places inside the stage whose checkpoint is kept and measured. ``identity``: the
-    stage is declared to change nothing, and then it must not.
+    ``context``: tokens per window. ``batch_size``: windows per optimiser update. ``accumulate``: micro-batches an
+    update is split into; it moves the last bits, so it is part of the recipe. ``learning_rate``: the peak rate.
+    ``measure_at``: places inside the stage whose checkpoint is kept and measured. ``identity``: the stage is
+    declared to change nothing, and then it must not.
     """
 
     learning_rate: float = Field(default=1e-3, ge=0)

@@ -1,0 +1,126 @@
+"""From texts to token ids with a mask of what is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from upbringing.base.errors import DataError
+from upbringing.data.documents import Chat, Document, Preference, Turn
+from upbringing.data.tokenizer import chat_template
+
+GENERATION_MARKER = "{% generation"  # transformers' marker around what the assistant says
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One text as tokens. ``learned[i]``: token ``i`` carries a loss. Lists of equal length.
+
+    ``divisible``: it may be cut where a window ends (a document); a chat may not, its end carries the answer.
+    """
+
+    ids: list[int]
+    learned: list[bool]
+    source: str
+    teacher: str | None
+    divisible: bool = False
+
+
+def open_tokenizer(folder: Path) -> Any:
+    """Return the fast tokenizer in ``folder``; never looks anything up, never runs foreign code."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+
+
+def end_token(tokenizer: Any) -> int:
+    """Return the id of the end-of-text token; raises ``DataError`` where there is none."""
+    if tokenizer.eos_token_id is None:
+        raise DataError("the tokenizer has no end-of-text token, so documents cannot be told apart: set eos_token")
+    return int(tokenizer.eos_token_id)
+
+
+def render_documents(documents: Sequence[Document], tokenizer: Any) -> list[Rendered]:
+    """Return documents as tokens, each closed by the end-of-text token."""
+    end = end_token(tokenizer)
+    encoded = tokenizer([document.text for document in documents], add_special_tokens=False)["input_ids"]
+    return [
+        Rendered([*ids, end], [document.loss] * (len(ids) + 1), document.source, None, divisible=True)
+        for document, ids in zip(documents, encoded, strict=True)
+    ]
+
+
+def render_chats(chats: Sequence[Chat], tokenizer: Any, folder: Path) -> list[Rendered]:
+    """Return chats as tokens in which only the assistant's turns are learned.
+
+    The template must mark what the assistant says; raises ``DataError`` where nothing would be learned.
+    """
+    template = chat_template(folder)
+    if template is None:
+        raise DataError(f"{folder.name} has no chat template: chats cannot be rendered")
+    render = _by_markers if GENERATION_MARKER in template else _by_prefixes
+    rendered = []
+    for number, chat in enumerate(chats):
+        ids, learned = render([{"role": turn.role, "content": turn.content} for turn in chat.turns], tokenizer)
+        if not any(learned):
+            raise DataError(f"chat {number} of {chat.source!r} has no assistant turn: nothing of it would be learned")
+        rendered.append(Rendered(ids, learned, chat.source, chat.teacher))
+    return rendered
+
+
+def _by_markers(messages: list[dict[str, str]], tokenizer: Any) -> tuple[list[int], list[bool]]:
+    output = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
+    return list(output["input_ids"]), [bool(each) for each in output["assistant_masks"]]
+
+
+def _by_prefixes(messages: list[dict[str, str]], tokenizer: Any) -> tuple[list[int], list[bool]]:
+    """Find what the assistant says as what each of its turns adds to the rendered prompt before it."""
+    whole = _plain_ids(tokenizer, messages, generation_prompt=False)
+    learned = [False] * len(whole)
+    for index, message in enumerate(messages):
+        if message["role"] != "assistant":
+            continue
+        before = _plain_ids(tokenizer, messages[:index], generation_prompt=True)
+        after = _plain_ids(tokenizer, messages[: index + 1], generation_prompt=False)
+        for name, part in (("before", before), ("after", after)):
+            if whole[: len(part)] != part:
+                raise DataError(
+                    f"the chat template changes earlier text when a turn is added ({name} turn {index}): what the "
+                    "assistant says cannot be found; use a template with {% generation %} markers"
+                )
+        learned[len(before) : len(after)] = [True] * (len(after) - len(before))
+    return whole, learned
+
+
+def _plain_ids(tokenizer: Any, messages: list[dict[str, str]], *, generation_prompt: bool) -> list[int]:
+    output = tokenizer.apply_chat_template(
+        messages, tokenize=True, return_dict=True, add_generation_prompt=generation_prompt
+    )
+    return list(output["input_ids"])
+
+
+def render_prompt(turns: Sequence[Turn], tokenizer: Any) -> list[int]:
+    """Return a prompt as tokens, ready for the assistant to speak."""
+    return _plain_ids(
+        tokenizer, [{"role": turn.role, "content": turn.content} for turn in turns], generation_prompt=True
+    )
+
+
+def render_preferences(
+    pairs: Sequence[Preference], tokenizer: Any
+) -> list[tuple[list[int], list[int], list[int], Preference]]:
+    """Return (prompt, chosen, rejected) token ids per pair; answers are closed by the end-of-text token."""
+    end = end_token(tokenizer)
+    rendered = []
+    for pair in pairs:
+        chosen, rejected = tokenizer([pair.chosen, pair.rejected], add_special_tokens=False)["input_ids"]
+        rendered.append((render_prompt(pair.prompt, tokenizer), [*chosen, end], [*rejected, end], pair))
+    return rendered
+
+
+def decode_supervised(rendered: Rendered, tokenizer: Any) -> str:
+    """Return the text that carries a loss, for verification and for data cards."""
+    ids = [token for token, learned in zip(rendered.ids, rendered.learned, strict=True) if learned]
+    return str(tokenizer.decode(ids))

@@ -1,0 +1,116 @@
+"""Texts from files: JSON Lines or Parquet in the shapes that trainers use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from upbringing.base.description import Description
+from upbringing.base.errors import DataError
+from upbringing.data.documents import Chat, Document, Preference, TrainingText, Turn
+
+ROLES = ("system", "user", "assistant")
+
+
+class FileSource(Description):
+    """A file of texts. The columns decide what a row is: ``text`` a document; ``messages``, or ``prompt`` with
+    ``completion``, a chat; ``prompt`` with ``chosen`` and ``rejected`` a preference. ``teacher``: who wrote the
+    assistant's words, where it is known.
+    """
+
+    kind: Literal["file"] = "file"
+    path: str
+    format: Literal["jsonl", "parquet"] = "jsonl"
+    teacher: str | None = None
+
+
+@dataclass(frozen=True)
+class FileTexts:
+    """The texts of a file in order."""
+
+    texts: tuple[TrainingText, ...]
+
+
+def read_file_source(source: FileSource, folder: Path) -> FileTexts:
+    """Return the texts of ``source``; raises ``DataError`` naming file and row for whatever is not as declared."""
+    path = folder / source.path
+    rows = _jsonl_rows(path) if source.format == "jsonl" else _parquet_rows(path)
+    texts = tuple(_text(row, f"{path.name} row {number}", source) for number, row in enumerate(rows, start=1))
+    if not texts:
+        raise DataError(f"{path.name} holds no rows")
+    if len({type(text) for text in texts}) > 1:
+        raise DataError(f"{path.name} mixes documents, chats and preferences: split it into one file each")
+    return FileTexts(texts)
+
+
+def _jsonl_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, start=1):
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise DataError(f"{path.name} row {number}: byte {error.start} is not UTF-8") from None
+            except ValueError as error:
+                raise DataError(f"{path.name} row {number} is not JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise DataError(f"{path.name} row {number} is {type(row).__name__}, expected an object")
+            yield row
+
+
+def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path.name} is not a readable Parquet file: {error}") from None
+    yield from table.to_pylist()
+
+
+def _text(row: Mapping[str, Any], where: str, source: FileSource) -> TrainingText:
+    origin = Path(source.path).stem
+    if "text" in row:
+        return Document(text=_string(row, "text", where), source=origin)
+    if "messages" in row:
+        return Chat(turns=_turns(row["messages"], where), source=origin, teacher=source.teacher)
+    if "chosen" in row and "rejected" in row:
+        chosen, rejected = _string(row, "chosen", where), _string(row, "rejected", where)
+        return Preference(
+            prompt=_prompt(row, where), chosen=chosen, rejected=rejected, source=origin, teacher=source.teacher
+        )
+    if "completion" in row:
+        turns = (*_prompt(row, where), Turn("assistant", _string(row, "completion", where)))
+        return Chat(turns=turns, source=origin, teacher=source.teacher)
+    raise DataError(
+        f"{where} has the columns {', '.join(row) or 'none'}; expected text, or messages, or prompt with completion, "
+        "or prompt with chosen and rejected"
+    )
+
+
+def _string(row: Mapping[str, Any], column: str, where: str) -> str:
+    value = row.get(column)
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(f"{where}: {column} must be text, found {value!r}")
+    return value
+
+
+def _prompt(row: Mapping[str, Any], where: str) -> tuple[Turn, ...]:
+    if isinstance(row.get("prompt"), list):
+        return _turns(row["prompt"], where)
+    return (Turn("user", _string(row, "prompt", where)),)
+
+
+def _turns(messages: Any, where: str) -> tuple[Turn, ...]:
+    if not isinstance(messages, list) or not messages:
+        raise DataError(f"{where}: messages must be a list of turns, found {messages!r}")
+    turns = []
+    for message in messages:
+        role = message.get("role") if isinstance(message, dict) else None
+        if role not in ROLES:
+            raise DataError(f"{where}: a turn's role is one of {', '.join(ROLES)}, found {role!r}")
+        turns.append(Turn(role, _string(message, "content", where)))
+    return tuple(turns)

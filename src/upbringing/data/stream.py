@@ -1,0 +1,281 @@
+"""Streams: the data of a stage as bytes that are fixed before it trains.
+
+A stream is map-style and already in training order; its order is a pure function of seed and epoch, and the
+first k windows of a part never depend on how many are taken. So arms are token-matched, resuming is exact,
+and branches can prove by a hash chain that they shared their data up to a step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upbringing.base.errors import DataError, IntegrityError
+from upbringing.base.streams import stream as random_stream
+from upbringing.data.documents import Chat, Document, TrainingText
+from upbringing.data.packing import Window, pack
+from upbringing.data.rendering import Rendered, end_token, open_tokenizer, render_chats, render_documents
+from upbringing.formats.record import SourceTokens
+
+ARRAYS = ("tokens", "labels", "positions", "documents")
+INFO_NAME = "stream.json"
+
+
+@dataclass(frozen=True)
+class StreamPart:
+    """One part of a stream: sources with shares of its windows; exactly one of the lengths is set."""
+
+    shares: tuple[tuple[str, float], ...]
+    num_windows: int | None = None
+    epochs: float | None = None
+    max_repetition: float | None = None
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """What a stage reads. ``replay``: (source, share of all windows) mixed into every part."""
+
+    form: str
+    context: int
+    batch_size: int
+    seed: int
+    parts: tuple[StreamPart, ...]
+    replay: tuple[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """What a stream turned out to be. ``tokens`` counts every position of every window, padding included."""
+
+    sha256: str
+    num_windows: int
+    context: int
+    batch_size: int
+    tokens: int
+    text_tokens: int
+    supervised_tokens: int
+    examples: int
+    sources: tuple[SourceTokens, ...]
+    chain: tuple[str, ...]
+
+    @property
+    def num_steps(self) -> int:
+        """Optimiser updates that the stream feeds."""
+        return self.num_windows // self.batch_size
+
+    def prefix_sha256(self, num_steps: int) -> str:
+        """Return the hash of everything read in the first ``num_steps`` updates."""
+        return self.chain[num_steps - 1] if num_steps else hashlib.sha256(b"").hexdigest()
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A finished stream, mapped into memory. Arrays have shape ``(num_windows, context)``, type int32."""
+
+    info: StreamInfo
+    arrays: Mapping[str, NDArray[np.int32]]
+
+
+class _Source:
+    """Windows of one source in order: epoch after epoch, each in its own seeded order."""
+
+    def __init__(self, name: str, rendered: Sequence[Rendered], plan: StreamPlan, padding_token: int) -> None:
+        if not rendered:
+            raise DataError(f"the data {name!r} is empty: there is nothing to train on")
+        self.rendered = rendered
+        self.num_read = 0
+        self._windows = pack(self._texts(plan.seed), plan.context, padding_token=padding_token)
+
+    def _texts(self, seed: int) -> Iterator[Rendered]:
+        for epoch in count():
+            for index in random_stream(seed, "epoch", epoch).permutation(len(self.rendered)):
+                self.num_read += 1
+                yield self.rendered[index]
+
+    def next_window(self) -> Window:
+        return next(self._windows)
+
+    @property
+    def repetition(self) -> float:
+        return self.num_read / len(self.rendered)
+
+
+def build_stream(
+    plan: StreamPlan,
+    texts: Callable[[str], Sequence[TrainingText]],
+    names: Mapping[str, str],
+    tokenizer: Path,
+    folder: Path,
+) -> StreamInfo:
+    """Write the stream of ``plan`` into ``folder`` and return what it turned out to be.
+
+    ``texts(name)`` reads a source; ``names`` maps each source key of the plan to its name. Raises ``DataError`` for
+    empty sources, chats that do not fit, and mixtures that need more repetition than allowed.
+    """
+    opened = open_tokenizer(tokenizer)
+    padding = opened.pad_token_id if opened.pad_token_id is not None else end_token(opened)
+    rendered: dict[str, list[Rendered]] = {}
+    keys = {key for part in plan.parts for key, _ in part.shares} | ({plan.replay[0]} if plan.replay else set())
+    for key in sorted(keys):
+        rendered[key] = _rendered(texts(names[key]), opened, tokenizer, names[key])
+    windows: list[Window] = []
+    for part in plan.parts:
+        windows += _part_windows(part, plan, rendered, names, padding)
+    usable = len(windows) // plan.batch_size * plan.batch_size
+    if usable == 0:
+        raise DataError(f"the data fills {len(windows)} windows, less than one batch of {plan.batch_size}")
+    return _write(windows[:usable], plan, rendered, names, folder)
+
+
+def _rendered(texts: Sequence[TrainingText], tokenizer: Any, folder: Path, name: str) -> list[Rendered]:
+    documents = [text for text in texts if isinstance(text, Document)]
+    chats = [text for text in texts if isinstance(text, Chat)]
+    if len(documents) + len(chats) != len(texts):
+        raise DataError(f"the data {name!r} holds preference pairs: only dpo reads those")
+    return [*render_documents(documents, tokenizer), *render_chats(chats, tokenizer, folder)] if texts else []
+
+
+def _part_windows(
+    part: StreamPart,
+    plan: StreamPlan,
+    rendered: Mapping[str, Sequence[Rendered]],
+    names: Mapping[str, str],
+    padding: int,
+) -> list[Window]:
+    """Return the windows of one part: its sources interleaved by their shares, replay among them."""
+    shares = dict(part.shares)
+    if plan.replay is not None:
+        key, share = plan.replay
+        shares = {name: value * (1.0 - share) for name, value in shares.items()}
+        shares[key] = shares.get(key, 0.0) + share
+    ordered = sorted(shares.items())
+    sources = [_Source(names[key], rendered[key], plan, padding) for key, _ in ordered]
+    fractions = [share for _, share in ordered]
+    main = [index for index, (key, _) in enumerate(ordered) if key in dict(part.shares)]
+    num_windows = part.num_windows
+    windows: list[Window] = []
+    taken = [0] * len(sources)
+    while num_windows is None or len(windows) < num_windows:
+        if num_windows is None and min(sources[index].repetition for index in main) > (part.epochs or 1.0):
+            remainder = len(windows) % plan.batch_size
+            num_windows = len(windows) + (plan.batch_size - remainder if remainder else 0)
+            continue
+        behind = [fractions[index] * (len(windows) + 1) - taken[index] for index in range(len(sources))]
+        chosen = int(np.argmax(behind))  # the source that is furthest below its share: every prefix stays within one
+        windows.append(sources[chosen].next_window())
+        taken[chosen] += 1
+    for source, (key, _) in zip(sources, ordered, strict=True):
+        if part.max_repetition is not None and source.repetition > part.max_repetition:
+            raise DataError(
+                f"the data {names[key]!r} would be read {source.repetition:.2f} times, max_repetition is "
+                f"{part.max_repetition:g}: lower its share, shorten the stage or raise the cap"
+            )
+    return windows
+
+
+def _write(
+    windows: Sequence[Window],
+    plan: StreamPlan,
+    rendered: Mapping[str, Sequence[Rendered]],
+    names: Mapping[str, str],
+    folder: Path,
+) -> StreamInfo:
+    arrays = {name: np.stack([getattr(window, name) for window in windows]) for name in ARRAYS}
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    chain, digest = [], hashlib.sha256()
+    for begin in range(0, len(windows), plan.batch_size):
+        for name in ARRAYS:
+            digest.update(np.ascontiguousarray(arrays[name][begin : begin + plan.batch_size]).astype("<i4").tobytes())
+        chain.append(digest.hexdigest())
+    sources = _tally(windows, plan, rendered, names)
+    info = StreamInfo(
+        sha256=chain[-1],
+        num_windows=len(windows),
+        context=plan.context,
+        batch_size=plan.batch_size,
+        tokens=len(windows) * plan.context,
+        text_tokens=int((arrays["documents"] >= 0).sum()),
+        supervised_tokens=int((arrays["labels"] >= 0).sum()),
+        examples=sum(source.examples for source in sources),
+        sources=sources,
+        chain=tuple(chain),
+    )
+    plain = {**info.__dict__, "sources": [source.model_dump(mode="json") for source in sources]}
+    (folder / INFO_NAME).write_text(json.dumps(plain, sort_keys=True), encoding="utf-8")
+    return info
+
+
+def _tally(
+    windows: Sequence[Window],
+    plan: StreamPlan,
+    rendered: Mapping[str, Sequence[Rendered]],
+    names: Mapping[str, str],
+) -> tuple[SourceTokens, ...]:
+    """Count realised tokens per source of the texts, beside the share that was planned for the data it came from."""
+    totals: dict[str, list[int]] = {}
+    teachers: dict[str, set[str]] = {}
+    for window in windows:
+        for (source, teacher), counts in window.tally.items():
+            total = totals.setdefault(source, [0, 0, 0])
+            for index, value in enumerate(counts):
+                total[index] += value
+            if teacher is not None:
+                teachers.setdefault(source, set()).add(teacher)
+    available: dict[str, int] = {}
+    for texts in rendered.values():
+        for text in texts:
+            available[text.source] = available.get(text.source, 0) + 1
+    planned = _planned_shares(plan, rendered)
+    return tuple(
+        SourceTokens(
+            source=source,
+            planned_share=planned.get(source),
+            planned_tokens=None,
+            realised_tokens=tokens,
+            supervised_tokens=supervised,
+            examples=examples,
+            repetition=examples / available[source],
+            teachers=tuple(sorted(teachers.get(source, ()))),
+        )
+        for source, (tokens, supervised, examples) in sorted(totals.items())
+    )
+
+
+def _planned_shares(plan: StreamPlan, rendered: Mapping[str, Sequence[Rendered]]) -> dict[str, float]:
+    """Return the planned share of the stage's windows for texts that are the only ones of their data set."""
+    if len(plan.parts) != 1:
+        return {}
+    rest = 1.0 - (plan.replay[1] if plan.replay else 0.0)
+    shares = {key: share * rest for key, share in plan.parts[0].shares}
+    if plan.replay:
+        shares[plan.replay[0]] = shares.get(plan.replay[0], 0.0) + plan.replay[1]
+    return {
+        rendered[key][0].source: share
+        for key, share in shares.items()
+        if len({text.source for text in rendered[key]}) == 1
+    }
+
+
+def read_info(folder: Path) -> StreamInfo:
+    """Return what the stream in ``folder`` is; raises ``IntegrityError`` if it cannot be read."""
+    try:
+        plain = json.loads((folder / INFO_NAME).read_bytes())
+        sources = tuple(SourceTokens.model_validate(each) for each in plain.pop("sources"))
+        return StreamInfo(**{**plain, "sources": sources, "chain": tuple(plain["chain"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise IntegrityError(f"{folder / INFO_NAME} cannot be read ({type(error).__name__})") from error
+
+
+def open_stream(folder: Path) -> Stream:
+    """Return the stream in ``folder``, its arrays mapped read-only."""
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
+    return Stream(read_info(folder), arrays)

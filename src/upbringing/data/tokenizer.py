@@ -1,0 +1,102 @@
+"""A study's own tokenizer: byte-level BPE on a lexicon, as a folder that ``AutoTokenizer`` opens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from upbringing.base.errors import DataError
+from upbringing.base.fingerprint import fingerprint, text_sha256
+
+PAD, END, SYSTEM, USER, ASSISTANT = "<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"
+STANDARD_TOKENS = (PAD, END, SYSTEM, USER, ASSISTANT)
+
+# The assistant's words and the end of its turn carry the loss; the markers say so to any trainer.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'assistant' %}"
+    "{{ '<|assistant|>' }}{% generation %}{{ message['content'] + '<|end|>' }}{% endgeneration %}"
+    "{% else %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
+    "{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
+
+
+def train_tokenizer(
+    lexicon: Sequence[str],
+    *,
+    vocabulary: int,
+    special_tokens: tuple[str, ...],
+    chat_template: str | None,
+    folder: Path,
+) -> None:
+    """Write a tokenizer whose BPE was trained on ``lexicon``, each word seen once, into ``folder``.
+
+    Deterministic: the words are sorted first. Every word of the lexicon becomes one token; raises ``DataError``
+    if ``vocabulary`` is too small for that, because a world whose names fall apart measures spelling.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=list(dict.fromkeys((*STANDARD_TOKENS, *special_tokens))),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        min_frequency=1,
+        show_progress=False,
+    )
+    words = sorted(set(lexicon))
+    tokenizer.train_from_iterator([" ".join(words)], trainer)
+    broken = [word for word in words if len(tokenizer.encode(word).ids) > 1]
+    if broken:
+        raise DataError(
+            f"a vocabulary of {vocabulary} splits {len(broken)} of {len(words)} words (first: {broken[0]!r}): "
+            "raise tokenizer.vocabulary"
+        )
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, padding_side="left")
+    fast.chat_template = chat_template or CHAT_TEMPLATE
+    fast.save_pretrained(folder)
+    write_template_twice(folder, fast.chat_template)
+
+
+def write_template_twice(folder: Path, template: str) -> None:
+    """Write the chat template as ``chat_template.jinja`` and into ``tokenizer_config.json``.
+
+    Old loaders miss the file, new ones prefer it; both must find the same text.
+    """
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["chat_template"] = template
+    path.write_text(json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def chat_template(folder: Path) -> str | None:
+    """Return the chat template of a tokenizer folder, or ``None`` where it has none."""
+    path = folder / "chat_template.jinja"
+    if path.exists():
+        return path.read_text(encoding="utf-8")
+    config = folder / "tokenizer_config.json"
+    found = json.loads(config.read_text(encoding="utf-8")).get("chat_template") if config.exists() else None
+    return found if isinstance(found, str) else None
+
+
+def template_sha256(folder: Path) -> str:
+    """Return the sha256 of the chat template's text (of the empty text where there is none)."""
+    return text_sha256(chat_template(folder) or "")
+
+
+def tokenizer_sha256(folder: Path) -> str:
+    """Return the hash of what the tokenizer does: its ``tokenizer.json`` as a value, not as bytes."""
+    path = folder / "tokenizer.json"
+    if not path.exists():
+        raise DataError(f"{folder} has no tokenizer.json: only fast tokenizers are supported")
+    return fingerprint(json.loads(path.read_text(encoding="utf-8")))

@@ -1,0 +1,229 @@
+"""Build what a study declares: data first, then every missing node of its tree, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from upbringing.base.errors import StudyError
+from upbringing.base.fingerprint import fingerprint
+from upbringing.data.stream import StreamInfo
+from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
+from upbringing.formats.record import BuildProfile
+from upbringing.lab.executor import Event, Job, Outcome, failures, run_jobs
+from upbringing.lab.jobs import SegmentJob, StartJob, StreamJob, TokenizerJob
+from upbringing.lab.store import Store
+from upbringing.models.weights import weights_sha256
+from upbringing.study.lineage import Lineage, Run
+from upbringing.study.recipes import DataBook
+from upbringing.study.tree import Node, StudyTree
+from upbringing.training.existing import Existing
+from upbringing.training.segment import Segment
+from upbringing.training.settings import TrainedStage
+from upbringing.training.start import FreshStart
+
+KEY_CHARACTERS = 40  # of a sha256; collisions are out of reach
+PROFILE_CHARACTERS = 8
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where and how a study is built."""
+
+    store: Store
+    book: DataBook
+    profile: BuildProfile
+    slots: int
+
+    def run(
+        self, jobs: Sequence[Job], on_event: Callable[[Event], None], on_done: Callable[[Outcome], None]
+    ) -> dict[str, Outcome]:
+        """Run jobs in the workshop's slots."""
+        return run_jobs(jobs, slots=self.slots, threads=self.profile.threads, on_event=on_event, on_done=on_done)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A tree whose data is fixed. ``keys``: store key per node; ``folders``: of existing checkpoints;
+    ``streams``: store key and facts per stream recipe; ``tokenizers``: folder per start.
+    """
+
+    keys: dict[str, str]
+    folders: dict[str, Path]
+    streams: dict[str, tuple[str, StreamInfo]]
+    tokenizers: dict[str, Path]
+
+
+def existing_folder(checkpoint: str, folder: Path) -> Path:
+    """Return the local folder of an existing checkpoint; raises ``StudyError`` if there is none."""
+    path = (folder / checkpoint).absolute()
+    if path.is_dir():
+        return path
+    raise StudyError(
+        f"the checkpoint {checkpoint!r} is no folder here ({path}). A hub id must be downloaded first: "
+        "this command makes no network calls"
+    )
+
+
+def tokenizer_jobs(workshop: Workshop, tree: StudyTree) -> list[TokenizerJob]:
+    """Return one job per tokenizer that the fresh starts of a tree need."""
+    jobs = {}
+    for lineage in tree.lineages:
+        start = lineage.arm.start
+        if isinstance(start, FreshStart):
+            key = tokenizer_key(lineage)
+            jobs[key] = TokenizerJob(key, "tokenizer", workshop.store.root, workshop.book, start)
+    return list(jobs.values())
+
+
+def tokenizer_key(lineage: Lineage) -> str:
+    """Return the store key of the tokenizer of a fresh lineage."""
+    return f"tokenizer-{fingerprint(lineage.start_inputs['tokenizer'])[:KEY_CHARACTERS]}"
+
+
+def tokenizer_folders(workshop: Workshop, tree: StudyTree) -> dict[str, Path]:
+    """Return the tokenizer's folder per start key; the tokenizers must have been built."""
+    folders = {}
+    for lineage in tree.lineages:
+        start = lineage.arm.start
+        if isinstance(start, FreshStart):
+            folders[lineage.start_key] = workshop.store.path("data", tokenizer_key(lineage))
+        else:
+            folders[lineage.start_key] = existing_folder(start.checkpoint, workshop.book.folder)
+    return folders
+
+
+def stream_key(run: Run, tokenizer: Path) -> str:
+    """Return the store key of a run's stream under a tokenizer."""
+    assert run.stream is not None
+    value = [run.stream.key, tokenizer_sha256(tokenizer), template_sha256(tokenizer)]
+    return f"stream-{fingerprint(value)[:KEY_CHARACTERS]}"
+
+
+def stream_jobs(workshop: Workshop, tree: StudyTree, tokenizers: dict[str, Path]) -> dict[str, StreamJob]:
+    """Return one job per distinct stream, by the recipe key of the stream."""
+    jobs: dict[str, StreamJob] = {}
+    for lineage in tree.lineages:
+        tokenizer = tokenizers[lineage.start_key]
+        for run in lineage.runs:
+            if run.stream is not None:
+                key = stream_key(run, tokenizer)
+                label = f"data of {run.stage_name}"
+                jobs.setdefault(
+                    run.stream.key,
+                    StreamJob(key, label, workshop.store.root, workshop.book, run.root, run.stream, tokenizer),
+                )
+    return jobs
+
+
+def prepare(
+    workshop: Workshop, tree: StudyTree, on_event: Callable[[Event], None], on_done: Callable[[Outcome], None]
+) -> Prepared:
+    """Make tokenizers and streams, and return what every node's bytes will be named.
+
+    Raises the first error of any data: nothing is trained before all data was read.
+    """
+    _raise_first(workshop.run(tokenizer_jobs(workshop, tree), on_event, on_done))
+    tokenizers = tokenizer_folders(workshop, tree)
+    jobs = stream_jobs(workshop, tree, tokenizers)
+    outcomes = workshop.run(list({job.key: job for job in jobs.values()}.values()), on_event, on_done)
+    _raise_first(outcomes)
+    streams = {recipe: (job.key, outcomes[job.key].value) for recipe, job in jobs.items()}
+    return resolve_keys(workshop, tree, tokenizers, streams)
+
+
+def _raise_first(outcomes: dict[str, Outcome]) -> None:
+    failed = failures(outcomes)
+    if failed and failed[0].error is not None:
+        raise failed[0].error
+
+
+def resolve_keys(
+    workshop: Workshop, tree: StudyTree, tokenizers: dict[str, Path], streams: dict[str, tuple[str, StreamInfo]]
+) -> Prepared:
+    """Return the store key of every node: recipe keys with the data's bytes in place of its recipe."""
+    profile = fingerprint(workshop.profile)[:PROFILE_CHARACTERS]
+    keys: dict[str, str] = {}
+    folders: dict[str, Path] = {}
+    for key, node in tree.nodes.items():
+        existing = node.start if node.start is not None else node.run.stage if node.run is not None else None
+        if isinstance(existing, Existing):
+            folder = existing_folder(existing.checkpoint, workshop.book.folder)
+            keys[key] = (
+                f"existing-{fingerprint([weights_sha256(folder), tokenizer_sha256(folder), existing.template])[:KEY_CHARACTERS]}"
+            )
+            folders[key] = folder
+        elif isinstance(node.start, FreshStart):
+            content = [node.inputs["fresh"], node.inputs["seed"], tokenizer_sha256(tokenizers[key])]
+            keys[key] = f"{fingerprint(content)[:KEY_CHARACTERS]}-{profile}"
+        else:
+            keys[key] = f"{_content_key(node, keys, streams)}-{profile}"
+    return Prepared(keys, folders, streams, tokenizers)
+
+
+def _content_key(node: Node, keys: dict[str, str], streams: dict[str, tuple[str, StreamInfo]]) -> str:
+    run = node.run
+    assert run is not None
+    assert run.stream is not None
+    _, info = streams[run.stream.key]
+    total = run.total_steps or info.num_steps
+    step = node.to_step or total
+    inputs = run.inputs_at(step, total)
+    content = {
+        "parent": keys[run.parent],
+        "settings": inputs["settings"],
+        "seed": run.seed,
+        "rates": inputs["rates"],
+        "stream": info.prefix_sha256(step),
+    }
+    return fingerprint(content)[:KEY_CHARACTERS]
+
+
+def node_jobs(workshop: Workshop, tree: StudyTree, prepared: Prepared, labels: dict[str, str]) -> list[Job]:
+    """Return one job per node that has to be made; nodes whose bytes coincide are one job."""
+    jobs: dict[str, Job] = {}
+    for key, node in tree.nodes.items():
+        store_key = prepared.keys[key]
+        if key in prepared.folders or store_key in jobs:
+            continue
+        if isinstance(node.start, FreshStart):
+            jobs[store_key] = StartJob(
+                store_key,
+                labels.get(key, node.label),
+                workshop.store.root,
+                node.start,
+                prepared.tokenizers[key],
+                int(node.inputs["seed"]),
+                node.inputs,
+                workshop.profile,
+            )
+        else:
+            jobs[store_key] = _segment_job(workshop, node, prepared, labels.get(key, node.label))
+    return list(jobs.values())
+
+
+def _segment_job(workshop: Workshop, node: Node, prepared: Prepared, label: str) -> SegmentJob:
+    run = node.run
+    assert run is not None
+    assert run.stream is not None
+    assert node.parent is not None
+    assert isinstance(run.stage, TrainedStage)
+    stream, info = prepared.streams[run.stream.key]
+    total = run.total_steps or info.num_steps
+    parent: str | Path = prepared.folders.get(run.parent) or prepared.keys[run.parent]
+    continues = node.from_step > 0
+    segment = Segment(run.stage_name, run.stage, run.seed, total, node.from_step, node.to_step or total)
+    return SegmentJob(
+        key=prepared.keys[node.key],
+        label=label,
+        store=workshop.store.root,
+        segment=segment,
+        parent=parent,
+        state=prepared.keys[node.parent] if continues else None,
+        stream=stream,
+        needs_state=node.needs_state,
+        inputs=node.inputs,
+        profile=workshop.profile,
+        after=tuple(dict.fromkeys((prepared.keys[node.parent], prepared.keys[run.parent]))),
+    )

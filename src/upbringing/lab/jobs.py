@@ -1,0 +1,240 @@
+"""The pieces of work a study consists of: make a tokenizer, a stream, a start, a segment. Each is idempotent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from upbringing.base.errors import IntegrityError, StudyError
+from upbringing.base.files import remove_tree
+from upbringing.data.stream import StreamInfo, StreamPart, StreamPlan, build_stream, read_info
+from upbringing.data.tokenizer import train_tokenizer
+from upbringing.data.worlds.causes_world import CausesWorld
+from upbringing.formats.record import BuildProfile, Record
+from upbringing.lab.executor import Event
+from upbringing.lab.library import Library
+from upbringing.lab.store import Store
+from upbringing.study.lineage import StreamRecipe
+from upbringing.study.recipes import DataBook
+from upbringing.training.fresh import copy_tokenizer, create_fresh
+from upbringing.training.publish import finish_checkpoint, thinned
+from upbringing.training.schedules import rate_factors
+from upbringing.training.segment import Places, Segment, run_segment
+from upbringing.training.start import FreshStart
+
+STEPS_BETWEEN_EVENTS = 10  # a progress bar needs no more
+
+
+@dataclass(frozen=True)
+class TokenizerJob:
+    """Train the study's tokenizer on the lexicon of a world."""
+
+    key: str
+    label: str
+    store: Path
+    book: DataBook
+    start: FreshStart
+    after: tuple[str, ...] = ()
+
+    def run(self, report: Callable[[Event], None]) -> None:
+        """Publish the tokenizer folder."""
+        recipe = self.start.tokenizer
+        description, _ = self.book.describe(recipe.train_on)
+        if not isinstance(description, CausesWorld):
+            raise StudyError(f"tokenizer.train_on names {recipe.train_on!r}, which has no lexicon: name a world")
+
+        def fill(folder: Path) -> None:
+            train_tokenizer(
+                description.lexicon(),
+                vocabulary=recipe.vocabulary,
+                special_tokens=recipe.special_tokens,
+                chat_template=recipe.chat_template,
+                folder=folder,
+            )
+
+        Store(self.store).publish("data", self.key, fill)
+
+
+@dataclass(frozen=True)
+class StreamJob:
+    """Render, pack and fix the data of one run of a stage."""
+
+    key: str
+    label: str
+    store: Path
+    book: DataBook
+    root: int
+    recipe: StreamRecipe
+    tokenizer: Path
+    after: tuple[str, ...] = ()
+
+    def run(self, report: Callable[[Event], None]) -> StreamInfo:
+        """Publish the stream folder and return what it turned out to be."""
+        library = Library(self.book, self.root)
+        names = {key: name for part in self.recipe.parts for key, name, _ in part.sources}
+        if self.recipe.replay is not None:
+            names[self.recipe.replay[0]] = self.recipe.replay[1]
+        plan = StreamPlan(
+            form=self.recipe.form,
+            context=self.recipe.context,
+            batch_size=self.recipe.batch_size,
+            seed=self.recipe.seed,
+            parts=tuple(
+                StreamPart(
+                    tuple((key, share) for key, _, share in part.sources),
+                    part.num_windows,
+                    part.epochs,
+                    part.max_repetition,
+                )
+                for part in self.recipe.parts
+            ),
+            replay=(self.recipe.replay[0], self.recipe.replay[2]) if self.recipe.replay else None,
+        )
+        folder = Store(self.store).publish(
+            "data", self.key, lambda folder: _discard(build_stream(plan, library.texts, names, self.tokenizer, folder))
+        )
+        return read_info(folder)
+
+
+def _discard(_: object) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class StartJob:
+    """Write the random weights that a fresh lineage begins with."""
+
+    key: str
+    label: str
+    store: Path
+    start: FreshStart
+    tokenizer: Path
+    seed: int
+    inputs: dict[str, Any]
+    profile: BuildProfile
+    after: tuple[str, ...] = ()
+
+    def run(self, report: Callable[[Event], None]) -> None:
+        """Publish the checkpoint of the start."""
+
+        def fill(folder: Path) -> None:
+            model = create_fresh(self.start, self.tokenizer, self.seed, folder)
+            model.eval()
+            record = Record(id=self.key, parent=None, kind="fresh", stage="start", recipe=self.inputs, seed=self.seed)
+            finish_checkpoint(folder, model, record, self.profile)
+
+        Store(self.store).publish("checkpoints", self.key, fill)
+
+
+@dataclass(frozen=True)
+class SegmentJob:
+    """Train one segment and publish its checkpoint (and the state that a branch continues from).
+
+    ``parent``: the folder of an existing checkpoint, or the key of one in the store, that the stage started from.
+    """
+
+    key: str
+    label: str
+    store: Path
+    segment: Segment
+    parent: str | Path
+    state: str | None
+    stream: str
+    needs_state: bool
+    inputs: dict[str, Any]
+    profile: BuildProfile
+    after: tuple[str, ...] = ()
+
+    def run(self, report: Callable[[Event], None]) -> None:
+        """Train, publish the state first and the checkpoint last, so that a found checkpoint has its state."""
+        store = Store(self.store)
+        if self.is_done(store):
+            return
+        with store.claim(f"build-{self.key}"):
+            if self.is_done(store):
+                return
+            workspace = store.workspace(self.key)
+            final_state = workspace / "final"
+            for leftover in (final_state,):
+                if leftover.exists():
+                    remove_tree(leftover)
+            if self.needs_state:
+                final_state.mkdir()
+
+            def fill(folder: Path) -> None:
+                self._train(store, workspace, folder, final_state if self.needs_state else None, report)
+                if self.needs_state:
+                    store.publish("states", self.key, lambda target: _move(final_state, target))
+
+            if store.find("checkpoints", self.key) is not None:  # built before a branch needed its state
+                remove_tree(store.path("checkpoints", self.key))
+            store.publish("checkpoints", self.key, fill)
+            store.discard_workspace(self.key)
+
+    def is_done(self, store: Store) -> bool:
+        """Return whether the checkpoint, and the state if one is needed, are whole in the store."""
+        if store.find("checkpoints", self.key) is None:
+            return False
+        return not self.needs_state or store.find("states", self.key) is not None
+
+    def _train(
+        self, store: Store, workspace: Path, folder: Path, final_state: Path | None, report: Callable[[Event], None]
+    ) -> None:
+        stream = _present(store.find("data", self.stream, full=True), self.stream)
+        parent = (
+            self.parent
+            if isinstance(self.parent, Path)
+            else _present(store.find("checkpoints", self.parent, full=True), self.parent)
+        )
+        state = None if self.state is None else _present(store.find("states", self.state), self.state)
+        segment = self.segment
+
+        def on_progress(step: int, total: int, loss: float) -> None:
+            if step % STEPS_BETWEEN_EVENTS == 0 or step == total:
+                report(Event(self.key, step - segment.from_step, total - segment.from_step, f"loss {loss:.3f}"))
+
+        places = Places(parent, state, stream, workspace, folder, final_state)
+        realised = run_segment(segment, places, self.profile, on_progress)
+        copy_tokenizer(parent, folder)
+        info = read_info(stream)
+        share = segment.to_step / segment.total_steps
+        record = Record(
+            id=self.key,
+            parent=str(self.parent) if isinstance(self.parent, str) else self.parent.name,
+            kind=segment.stage.kind if hasattr(segment.stage, "kind") else "stage",
+            stage=segment.name,
+            recipe=self.inputs,
+            seed=segment.seed,
+            steps=segment.to_step,
+            total_steps=segment.total_steps,
+            data_sha256=info.prefix_sha256(segment.to_step),
+            sources=info.sources,
+            tokens=segment.to_step * info.batch_size * info.context,
+            supervised_tokens=round(info.supervised_tokens * share),
+            examples=round(info.examples * share),
+            updates=len(realised.losses),
+            learning_rate_sum=_rate_sum(segment),
+            loss_curve=thinned(realised.losses),
+            guard=realised.guard,
+            warnings=realised.warnings,
+            seconds=round(realised.seconds, 3),
+        )
+        finish_checkpoint(folder, realised.model, record, self.profile)
+
+
+def _rate_sum(segment: Segment) -> float:
+    factors = rate_factors(segment.stage.schedule, segment.total_steps)[: segment.to_step]
+    return float(factors.sum() * segment.stage.learning_rate)
+
+
+def _move(source: Path, target: Path) -> None:
+    for path in source.iterdir():
+        path.rename(target / path.name)
+
+
+def _present(folder: Path | None, key: str) -> Path:
+    if folder is None:
+        raise IntegrityError(f"{key} is not in the store or was damaged: run the same command again to rebuild it")
+    return folder

@@ -1,0 +1,133 @@
+"""The one door through which weights enter: local folders, safetensors, no foreign code, checked on entry."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from upbringing.base.errors import IntegrityError, UntrustedError
+from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, Record, read_record
+from upbringing.models.weights import weight_files
+
+# Configuration keys that make transformers import or choose code; none is needed for the models it ships.
+REFUSED_CONFIG_KEYS = (
+    "auto_map",
+    "custom_pipelines",
+    "custom_generate",
+    "_attn_implementation_internal",
+    "kernel_config",
+)
+CHECK_TEXT = "Seven plain words are read aloud here , then the same words are read once more ."
+CHECK_TOLERANCE_NATS = 0.02  # eager and SDPA in fp32 differ by about 1e-4 on such a text; a lost setting by far more
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to train or to answer. ``record`` is ``None`` for folders this project did not write."""
+
+    model: Any
+    tokenizer: Any
+    record: Record | None
+    folder: Path
+
+
+def check_folder(folder: Path) -> dict[str, Any]:
+    """Return the configuration of the model in ``folder``; refuse whatever could bring code or pickles."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise IntegrityError(f"{folder} is not a Hugging Face model folder: it has no config.json") from None
+    except ValueError:
+        raise IntegrityError(f"{path} is not JSON: it is torn") from None
+    if not isinstance(config, dict):
+        raise IntegrityError(f"{path} is not a configuration")
+    for holder in ("config.json", "generation_config.json", "tokenizer_config.json"):
+        _refuse_code(folder / holder)
+    weight_files(folder)
+    return config
+
+
+def _refuse_code(path: Path) -> None:
+    if not path.exists():
+        return
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError:
+        raise IntegrityError(f"{path} is not JSON: it is torn") from None
+    stack: list[Any] = [content]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            for key in REFUSED_CONFIG_KEYS:
+                if value.get(key):
+                    raise UntrustedError(
+                        f"{path.name} of {path.parent.name} sets {key!r}, which can run foreign code: refused"
+                    )
+            stack.extend(value.values())
+        elif isinstance(value, list):
+            stack.extend(value)
+
+
+def load_model(folder: Path, *, profile: BuildProfile, check: bool = True) -> LoadedModel:
+    """Return the model and tokenizer in ``folder`` with fp32 weights, in evaluation mode, on the profile's device.
+
+    With ``check`` the record's fixed text is scored again; raises ``IntegrityError`` if its log-likelihood moved,
+    because then a library no longer reads the checkpoint as it was saved. Never looks anything up on a hub.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    check_folder(folder)
+    model = AutoModelForCausalLM.from_pretrained(
+        str(folder),
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        dtype=torch.float32,
+        attn_implementation=profile.attention,
+    )
+    model.eval()
+    record = read_record(folder) if (folder / RECORD_NAME).exists() else None
+    if check and record is not None and record.load_check is not None:
+        compare_load(model, record.load_check, profile, folder)
+    return LoadedModel(model.to(profile.device), open_folder_tokenizer(folder), record, folder)
+
+
+def open_folder_tokenizer(folder: Path) -> Any:
+    """Return the tokenizer in ``folder`` without any look-up or foreign code."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+
+
+def log_likelihood(model: Any, token_ids: tuple[int, ...]) -> float:
+    """Return the summed log-likelihood (nats) of the tokens after the first, computed in fp32."""
+    import torch
+
+    ids = torch.tensor([token_ids], device=model.device)
+    with torch.no_grad():
+        logits = model(input_ids=ids, use_cache=False).logits.float()  # (1, time, vocab)
+    scores = torch.log_softmax(logits[0, :-1], dim=-1)
+    return float(scores.gather(1, ids[0, 1:, None]).sum())
+
+
+def make_load_check(model: Any, tokenizer: Any, versions: dict[str, str]) -> LoadCheck:
+    """Return the load check of a model that is about to be saved."""
+    ids = tuple(int(token) for token in tokenizer(CHECK_TEXT, add_special_tokens=False)["input_ids"])
+    return LoadCheck(
+        token_ids=ids, log_likelihood=log_likelihood(model, ids), tolerance=CHECK_TOLERANCE_NATS, versions=versions
+    )
+
+
+def compare_load(model: Any, check: LoadCheck, profile: BuildProfile, folder: Path) -> None:
+    """Raise ``IntegrityError`` if the fixed text scores differently from when the checkpoint was saved."""
+    found = log_likelihood(model, check.token_ids)
+    if abs(found - check.log_likelihood) > check.tolerance or found != found:  # NaN is unequal to itself
+        raise IntegrityError(
+            f"{folder.name}: the fixed text scores {found:.4f} nats, it scored {check.log_likelihood:.4f} when the "
+            f"checkpoint was saved with {check.versions}; now {profile.versions}. A setting is read differently: "
+            "use the saving versions"
+        )
