@@ -44,6 +44,8 @@ def end_token(tokenizer: Any) -> int:
 
 def render_documents(documents: Sequence[Document], tokenizer: Any) -> list[Rendered]:
     """Return documents as tokens, each closed by the end-of-text token."""
+    if not documents:  # the tokenizer cannot encode an empty batch
+        return []
     end = end_token(tokenizer)
     encoded = tokenizer([document.text for document in documents], add_special_tokens=False)["input_ids"]
     return [
