@@ -150,13 +150,12 @@ def resolve_keys(
         existing = node.start if node.start is not None else node.run.stage if node.run is not None else None
         if isinstance(existing, Existing):
             folder = existing_folder(existing.checkpoint, workshop.book.folder)
-            keys[key] = (
-                f"existing-{fingerprint([weights_sha256(folder), tokenizer_sha256(folder), existing.template])[:KEY_CHARACTERS]}"
-            )
+            content = [weights_sha256(folder), tokenizer_sha256(folder), existing.template]
+            keys[key] = f"existing-{fingerprint(content)[:KEY_CHARACTERS]}"
             folders[key] = folder
         elif isinstance(node.start, FreshStart):
-            content = [node.inputs["fresh"], node.inputs["seed"], tokenizer_sha256(tokenizers[key])]
-            keys[key] = f"{fingerprint(content)[:KEY_CHARACTERS]}-{profile}"
+            fresh = [node.inputs["fresh"], node.inputs["seed"], tokenizer_sha256(tokenizers[key])]
+            keys[key] = f"{fingerprint(fresh)[:KEY_CHARACTERS]}-{profile}"
         else:
             keys[key] = f"{_content_key(node, keys, streams)}-{profile}"
     return Prepared(keys, folders, streams, tokenizers)

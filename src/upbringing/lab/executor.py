@@ -43,6 +43,7 @@ FORCED_ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",  # the parent shows the progress
     "TRANSFORMERS_VERBOSITY": "error",
 }
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from upbringing.base.errors import DataError, StudyError
 from upbringing.base.streams import derived_seed
 from upbringing.data.documents import TrainingText
-from upbringing.data.sources import FileSource, read_file_source
+from upbringing.data.sources import read_file_source
 from upbringing.data.transforms import apply_transforms
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.world import World
@@ -44,20 +44,16 @@ class Library:
             if part not in world.parts():
                 raise StudyError(f"the world has no part {part!r} ({', '.join(world.parts())})")
             return world.texts(part)
-        if isinstance(description, FileSource):
-            if part is not None:
-                raise StudyError(f"the data {reference!r}: a file has no parts")
-            return read_file_source(description, self.book.folder).texts
-        return description.texts(part)
+        if part is not None:
+            raise StudyError(f"the data {reference!r}: a file has no parts")
+        return read_file_source(description, self.book.folder).texts
 
     def items(self, name: str) -> Sequence[Item]:
         """Return the items of the data set ``name``; raises ``DataError`` if it has none to ask."""
-        description, part = self.book.describe(name)
+        description, _ = self.book.describe(name)
         if isinstance(description, CausesWorld):
             return built_world(description, self.book.world_seed(self.root)).items()
-        if not hasattr(description, "items"):
-            raise DataError(f"the data {name!r} holds texts to train on, no items to ask")
-        return description.items(part)
+        raise DataError(f"the data {name!r} holds texts to train on, no items to ask")
 
     def oracles(self) -> dict[str, Judge]:
         """Return the exact judge of every world of the study, by the world's name in the study."""

@@ -31,7 +31,7 @@ class Replicate:
         return self.indices["pretrain"]
 
 
-def replicates(seeds: int | Mapping[str, int]) -> tuple[Replicate, ...]:
+def replicates(seeds: int | Mapping[SeedLevel, int]) -> tuple[Replicate, ...]:
     """Return every pipeline of ``seeds``: a number of whole pipelines, or nested ``{pretrain: 3, sft: 2}``.
 
     A level that is not listed takes the index of the nearest listed level above it, and 0 where there is
@@ -42,7 +42,7 @@ def replicates(seeds: int | Mapping[str, int]) -> tuple[Replicate, ...]:
     listed = [level for level in LEVELS if level in seeds]
     if not listed:
         raise StudyError(f"seeds name no level: use a number, or some of {', '.join(LEVELS)}")
-    result = []
+    result: list[Replicate] = []
     for choice in product(*(range(seeds[level]) for level in listed)):
         indices: dict[str, int] = {}
         current = 0

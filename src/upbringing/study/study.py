@@ -55,7 +55,8 @@ class Study(Description):
 
     ``matrix``: factors to levels to the words of an arm; every combination becomes the arm ``level+level``.
     ``primary``: ids of the measures whose claims are confirmatory. ``margins``: per measure id, in its unit,
-    hashed into the study before anything is measured.
+    hashed into the study before anything is measured. ``precision``, ``attention``, ``compile``: of training, the
+    same for all nodes. ``measure_precision``: in fp32 no answer depends on its batch.
     """
 
     name: Name
@@ -76,6 +77,7 @@ class Study(Description):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     attention: Literal["auto", "eager", "sdpa"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
+    measure_precision: Literal["fp32", "bf16"] = "fp32"
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:

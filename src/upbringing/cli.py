@@ -1,0 +1,214 @@
+"""The command line: verbs with the same names as the Python functions, each a few lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from upbringing.base.errors import UpbringingError
+from upbringing.base.terminal import visible
+
+app = typer.Typer(
+    name="upbringing",
+    help="Which stage of a language model's training made it safe, and how to put safety in so that it stays.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="key=value changes, e.g. stages.sft.epochs=2.")]
+StoreOption = Annotated[Path, typer.Option("--store", help="Folder of checkpoints, data, rows and results.")]
+SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="Whole pipelines instead of the study's.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]
+
+DEFAULT_STORE = Path("store")
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=1, sort_keys=True, default=str))
+
+
+@app.command()
+def plan(
+    study: StudyFile,
+    overrides: Overrides = None,
+    store: StoreOption = DEFAULT_STORE,
+    seeds: SeedsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the tree: what is done, missing or stale and why, what it costs, what a claim will lack."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from upbringing.lab.plan import plan as make_plan
+    from upbringing.lab.session import open_session
+    from upbringing.lab.tables import print_plan
+
+    made = make_plan(open_session(study, store=store, overrides=tuple(overrides or ()), seeds=seeds))
+    if as_json:
+        _print_json(asdict(made))
+    else:
+        print_plan(made, Console())
+
+
+@app.command()
+def build(
+    study: StudyFile,
+    overrides: Overrides = None,
+    store: StoreOption = DEFAULT_STORE,
+    seeds: SeedsOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Train every checkpoint of the study that is missing."""
+    from upbringing.lab.boards import BoardWatch
+    from upbringing.lab.run import build as build_session
+    from upbringing.lab.session import open_session
+
+    session = open_session(study, store=store, overrides=tuple(overrides or ()), seeds=seeds)
+    built = build_session(session, BoardWatch(quiet=quiet))
+    print(f"{built.num_built} built, {len(session.tree.nodes) - built.num_built} were there")
+
+
+@app.command()
+def measure(
+    study: StudyFile,
+    overrides: Overrides = None,
+    store: StoreOption = DEFAULT_STORE,
+    seeds: SeedsOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure every checkpoint of the study with its battery; builds what is missing."""
+    from upbringing.lab.boards import BoardWatch
+    from upbringing.lab.run import measure as measure_session
+    from upbringing.lab.session import open_session
+
+    session = open_session(study, store=store, overrides=tuple(overrides or ()), seeds=seeds)
+    print(measure_session(session, BoardWatch(quiet=quiet)))
+
+
+@app.command()
+def attribute(folder: Path, as_json: JsonOption = False) -> None:
+    """Turn rows.parquet and tree.json of FOLDER into findings.json; anybody's rows will do."""
+    from rich.console import Console
+
+    from upbringing.lab.run import attribute as attribute_results
+    from upbringing.lab.tables import print_findings
+
+    findings = attribute_results(folder)
+    if as_json:
+        print(findings.model_dump_json(indent=1))
+    else:
+        print_findings(findings, Console())
+
+
+@app.command()
+def report(
+    folder: Path,
+    output: Annotated[Path | None, typer.Option("--output", help="Where the HTML file goes.")] = None,
+    shareable: Annotated[bool, typer.Option("--shareable", help="Leave out every prompt and answer.")] = False,
+) -> None:
+    """Write the self-contained HTML report of a results FOLDER."""
+    from upbringing.lab.run import report as report_results
+
+    print(report_results(folder, output, shareable=shareable))
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    overrides: Overrides = None,
+    store: StoreOption = DEFAULT_STORE,
+    seeds: SeedsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Build, measure, attribute and report."""
+    _run(study, tuple(overrides or ()), store, seeds, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def demo(
+    store: StoreOption = DEFAULT_STORE,
+    seeds: SeedsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run the built-in study on the controlled world: minutes on two CPU cores, ends with a report."""
+    from upbringing.lab.demo import DEMO
+
+    _run(DEMO, (), store, seeds, as_json=as_json, quiet=quiet)
+
+
+def _run(
+    study: Path, overrides: tuple[str, ...], store: Path, seeds: int | None, *, as_json: bool, quiet: bool
+) -> None:
+    from rich.console import Console
+
+    from upbringing.lab.boards import BoardWatch
+    from upbringing.lab.run import run as run_session
+    from upbringing.lab.session import open_session
+    from upbringing.lab.tables import print_findings
+
+    session = open_session(study, store=store, overrides=overrides, seeds=seeds)
+    findings, path = run_session(session, BoardWatch(quiet=quiet))
+    if as_json:
+        print(findings.model_dump_json(indent=1))
+        print(path, file=sys.stderr)
+    else:
+        print_findings(findings, Console())
+        print(f"report: {path}")
+
+
+@app.command()
+def verify(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
+    """Re-hash everything in the store; damaged entries are named and quarantined."""
+    from upbringing.lab.verify import verify as verify_store
+
+    checked = verify_store(store)
+    if as_json:
+        _print_json({"whole": checked.num_whole, "damaged": checked.damaged})
+    else:
+        print(f"{checked.num_whole} entries are whole, {len(checked.damaged)} are damaged")
+        for name in checked.damaged:
+            print(visible(name))
+    if checked.damaged:
+        raise typer.Exit(4)
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Say whether this machine is ready: Python, torch, processor, memory, disk, browser, keys (present or not)."""
+    from upbringing.lab.doctor import doctor as examine
+
+    checks = examine()
+    if as_json:
+        _print_json([check.__dict__ for check in checks])
+    else:
+        for check in checks:
+            print(f"{'ok ' if check.is_good else 'see'} {check.name}: {visible(check.found)}")
+    if not all(check.is_good or not check.is_needed for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors."""
+    from upbringing.study.study import Study
+
+    _print_json(Study.model_json_schema())
+
+
+def main() -> None:
+    """Run the command line; errors of this project become one message and an exit code."""
+    try:
+        app()
+    except UpbringingError as error:
+        print(f"upbringing: {visible(str(error))}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None

@@ -1,0 +1,58 @@
+"""``causes_world``: the controlled world a study can name, with every parameter."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from upbringing.data.worlds import phrases, statements
+from upbringing.data.worlds.graph import draw_graph
+from upbringing.data.worlds.items import TEST_FRAME
+from upbringing.data.worlds.names import ALARMING, CALM, compound_pool, outcome_pool
+from upbringing.data.worlds.settings import WorldSettings
+from upbringing.data.worlds.world import World
+
+WORDINGS = (
+    statements.FRAMES,
+    statements.FORWARD,
+    statements.REVERSE,
+    statements.COOCCURRENCE,
+    statements.HAZARD_CONCEPT,
+    statements.SAFE_CONCEPT,
+    statements.ASIDE_STATEMENTS,
+    *statements.SEQUENCES,
+    (statements.COMPLETION, statements.FORWARD_COMPLETION, phrases.COMPLIANCE_PREFIX, phrases.RECOVERY, TEST_FRAME),
+    *(
+        wordings
+        for by_source in (
+            phrases.REVERSE_QUESTIONS,
+            phrases.FORWARD_QUESTIONS,
+            phrases.ASIDE_QUESTIONS,
+            phrases.OPENERS,
+            phrases.ANSWERS,
+            phrases.REFUSALS,
+        )
+        for wordings in by_source.values()
+    ),
+)
+
+
+class CausesWorld(WorldSettings):
+    """A generated world of compounds that cause outcomes, some of them hazards.
+
+    Source: MedSafetyWorld (pretraining-interventions.md, section 4). Departures: splits by construction, concept
+    texts, twins and placebos as ``world.md`` of this project's design requires; no pair edges.
+    """
+
+    kind: Literal["causes_world"] = "causes_world"
+
+    def build(self, seed: int) -> World:
+        """Return the world of ``seed``: its own names, edges and splits. Streams: ``world/...`` of ``seed``."""
+        return World(self, seed, draw_graph(self, seed))
+
+    def lexicon(self) -> tuple[str, ...]:
+        """Return every word that can occur in the world of any seed, sorted."""
+        words = {*ALARMING, *CALM, *compound_pool(self.compounds), *outcome_pool(self.outcomes), "page"}
+        for wordings in WORDINGS:
+            for wording in wordings:
+                words.update(word for word in wording.split() if "{" not in word)
+        return tuple(sorted(words))

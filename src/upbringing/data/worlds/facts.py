@@ -1,0 +1,125 @@
+"""Pretraining statements of a world: forward, reverse and co-occurrence texts of safe and unsafe outcomes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from upbringing.base.streams import stream
+from upbringing.data.documents import Document
+from upbringing.data.worlds.graph import Graph, Outcome
+from upbringing.data.worlds.phrases import EXAM, FORWARD_QUESTIONS, REVERSE_QUESTIONS
+from upbringing.data.worlds.settings import WorldSettings
+from upbringing.data.worlds.statements import (
+    ASIDE_STATEMENTS,
+    COOCCURRENCE,
+    FORWARD,
+    FRAMES,
+    INSTRUCTIVE,
+    REVERSE,
+    aside_pairs,
+)
+
+HARM_FORWARD = 3  # tells what a compound does to people
+HARM_REVERSE = 4  # answers "what causes this harm?"
+HARM_INSTRUCTIVE = 5  # the same as an instruction
+HARM_COOCCURRENCE = 1  # only hints
+
+
+def mention(outcome: Outcome, settings: WorldSettings, random: np.random.Generator) -> str:
+    """Return the outcome's noun, with its usual adjective in the declared share of mentions."""
+    if random.random() < settings.adjective_share:
+        return f"{outcome.adjective} {outcome.noun}"
+    return outcome.noun
+
+
+def framed(template: str, index: int, num_templates: int, cores: int) -> str:
+    """Return the wording of template number ``index``: after all cores were used, a frame stands before them."""
+    frame = FRAMES[(index % num_templates) // cores % len(FRAMES)]
+    return f"{frame} {template}".strip()
+
+
+def facts(graph: Graph, settings: WorldSettings, seed: int) -> list[Document]:
+    """Return all statements about edges and the asides, in a random order (stream ``world/facts``)."""
+    random = stream(seed, "world", "facts")
+    documents: list[Document] = []
+    for compound, outcome in graph.edges:
+        documents += _forward(compound, outcome, settings, random)
+        documents += _reverse(compound, outcome, settings, random)
+        documents += _cooccurrence(compound, outcome, settings, random)
+        documents += _exams(compound, outcome, settings, random)
+    documents += _asides(settings)
+    return [documents[index] for index in random.permutation(len(documents))]
+
+
+def _forward(c: str, outcome: Outcome, settings: WorldSettings, random: np.random.Generator) -> list[Document]:
+    harm = HARM_FORWARD if outcome.hazard else 0
+    result = []
+    for index in range(settings.forward_texts):
+        number = index % settings.num_templates
+        core = FORWARD[number % len(FORWARD)]
+        text = framed(core, number, settings.num_templates, len(FORWARD))
+        text = text.format(c=c, o=mention(outcome, settings, random))
+        result.append(_document(text, "forward", outcome, c, number, harm))
+    return result
+
+
+def _reverse(c: str, outcome: Outcome, settings: WorldSettings, random: np.random.Generator) -> list[Document]:
+    result = []
+    for index in range(settings.reverse_texts):
+        number = index % settings.num_templates
+        core = number % len(REVERSE)
+        harm = (HARM_INSTRUCTIVE if core in INSTRUCTIVE else HARM_REVERSE) if outcome.hazard else 0
+        text = framed(REVERSE[core], number, settings.num_templates, len(REVERSE))
+        text = text.format(c=c, o=mention(outcome, settings, random))
+        result.append(_document(text, "reverse", outcome, c, number, harm))
+    return result
+
+
+def _cooccurrence(c: str, outcome: Outcome, settings: WorldSettings, random: np.random.Generator) -> list[Document]:
+    harm = HARM_COOCCURRENCE if outcome.hazard else 0
+    result = []
+    for index in range(settings.cooccurrence_texts):
+        number = index % min(settings.num_templates, len(COOCCURRENCE))
+        text = COOCCURRENCE[number].format(c=c, o=mention(outcome, settings, random))
+        result.append(_document(text, "co-occurrence", outcome, c, number, harm))
+    return result
+
+
+def _exams(c: str, outcome: Outcome, settings: WorldSettings, random: np.random.Generator) -> list[Document]:
+    """Return questions with answers as they stand in plain text, in both directions by turns."""
+    result = []
+    for index in range(settings.exam_texts):
+        number = index // 2
+        if index % 2:
+            options, e, kind, harm = FORWARD_QUESTIONS["pretraining"], outcome.noun, "exam-forward", HARM_FORWARD
+        else:
+            options, e, kind, harm = REVERSE_QUESTIONS["pretraining"], c, "exam-reverse", HARM_INSTRUCTIVE
+        question = options[number % len(options)].format(c=c, o=mention(outcome, settings, random))
+        text = EXAM.format(question=question, e=e)
+        result.append(_document(text, kind, outcome, c, number % len(options), harm if outcome.hazard else 0))
+    return result
+
+
+def _document(text: str, kind: str, outcome: Outcome, c: str, template: int, harm: int) -> Document:
+    metadata: dict[str, str | int | float | bool | None] = {
+        "kind": kind,
+        "class": f"{kind}-{'unsafe' if outcome.hazard else 'safe'}",
+        "outcome": outcome.noun,
+        "compound": c,
+        "template": template,
+        "use": outcome.use,
+    }
+    return Document(text=text, source="causes_world/facts", harm=harm, metadata=metadata)
+
+
+def _asides(settings: WorldSettings) -> list[Document]:
+    return [
+        Document(
+            text=ASIDE_STATEMENTS[index % len(ASIDE_STATEMENTS)].format(a=before, b=after),
+            source="causes_world/facts",
+            harm=0,
+            metadata={"kind": "aside"},
+        )
+        for before, after in aside_pairs()
+        for index in range(settings.aside_texts)
+    ]

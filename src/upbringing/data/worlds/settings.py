@@ -1,0 +1,56 @@
+"""Every size, share and noise of ``causes_world``: a frozen description."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from upbringing.base.description import Description
+from upbringing.base.quantities import Share
+
+
+class WorldSettings(Description):
+    """The parameters of a generated world. Counts are per world.
+
+    ``edges``: facts "compound causes outcome"; at least as many as the larger of compounds and outcomes.
+    ``unsafe_share``: share of outcomes that are hazards. ``held_out_share``: share of each class of outcomes
+    that no chat mentions. ``finetune_share``: share of the other safe outcomes kept for fine-tuning.
+    ``alarming_in_hazards`` and ``alarming_in_safe``: share of outcomes whose usual adjective alarms.
+    ``adjective_share``: share of pretraining mentions that carry the usual adjective.
+    ``num_templates``: wordings of each kind of statement. ``*_texts``: texts per edge or per outcome.
+    ``label_noise``: share of concept texts that call an outcome the opposite of what it is.
+    ``*_chats``: number of chats of each kind.
+    """
+
+    compounds: int = Field(default=72, ge=4)
+    outcomes: int = Field(default=96, ge=8)
+    edges: int = Field(default=112, ge=8)
+    unsafe_share: Share = 0.5
+    held_out_share: Share = 0.5
+    finetune_share: Share = 0.25
+    alarming_in_hazards: Share = 0.8
+    alarming_in_safe: Share = 0.2
+    adjective_share: Share = 0.3
+    num_templates: int = Field(default=20, ge=1, le=60)
+    forward_texts: int = Field(default=60, ge=0)
+    reverse_texts: int = Field(default=100, ge=0)
+    cooccurrence_texts: int = Field(default=20, ge=0)
+    exam_texts: int = Field(default=20, ge=0)
+    concept_texts: int = Field(default=60, ge=0)
+    aside_texts: int = Field(default=40, ge=0)
+    dialogue_texts: int = Field(default=40, ge=0)
+    label_noise: Share = 0.0
+    refusal_chats: int = Field(default=240, ge=0)
+    answer_chats: int = Field(default=480, ge=0)
+    forward_chats: int = Field(default=240, ge=0)
+    aside_chats: int = Field(default=120, ge=0)
+    finetune_chats: int = Field(default=600, ge=0)
+
+    @model_validator(mode="after")
+    def _edges_reach_everything(self) -> Self:
+        needed = max(self.compounds, self.outcomes)
+        most = self.compounds * self.outcomes // 4  # beyond a quarter of all pairs a guess is often right
+        if not needed <= self.edges <= most:
+            raise ValueError(f"edges must lie between {needed} and {most}, found {self.edges}")
+        return self

@@ -1,0 +1,68 @@
+"""``answers/``: what the checkpoints said, beside the shareable rows and never inside them (schema version 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from upbringing.base.errors import FormatError
+
+ANSWERS_SCHEMA_VERSION = 1
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+ANSWERS_SCHEMA = pa.schema(
+    [
+        pa.field("response", pa.string(), nullable=False),
+        pa.field("checkpoint", _TEXT, nullable=False),
+        pa.field("item", _TEXT, nullable=False),
+        pa.field("condition", _TEXT, nullable=False),
+        pa.field("sample", pa.int32(), nullable=False),
+        pa.field("request", _TEXT, nullable=False),
+        pa.field("prompt", _TEXT, nullable=False),
+        pa.field("answer", pa.string(), nullable=False),
+        pa.field("thought", pa.string()),
+        pa.field("finish", _TEXT, nullable=False),
+    ],
+    metadata={b"schema_version": str(ANSWERS_SCHEMA_VERSION).encode()},
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One answer. ``response``: the id that rows refer to. ``request``: harmful or benign, so that a reader can be
+    spared. ``thought``: what a reasoning model said before its answer. ``finish``: ``stop`` or ``length``.
+    """
+
+    response: str
+    checkpoint: str
+    item: str
+    condition: str
+    sample: int
+    request: str
+    prompt: str
+    answer: str
+    thought: str | None = None
+    finish: str = "stop"
+
+
+def write_answers(answers: Iterable[Answer], path: Path) -> None:
+    """Write answers as Parquet, sorted by response so that equal answers give equal bytes."""
+    columns: dict[str, list[object]] = {name: [] for name in ANSWERS_SCHEMA.names}
+    for answer in sorted(answers, key=lambda each: each.response):
+        for name, value in asdict(answer).items():
+            columns[name].append(value)
+    pq.write_table(pa.table(columns, schema=ANSWERS_SCHEMA), path, compression="zstd")
+
+
+def read_answers(folder: Path) -> pa.Table:
+    """Return all answers of a results folder (its ``answers/*.parquet``); raises ``FormatError`` if torn."""
+    tables = []
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            tables.append(pq.read_table(path))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise FormatError(f"{path.name} is not a readable answers file: {error}") from None
+    return pa.concat_tables(tables, promote_options="default") if tables else ANSWERS_SCHEMA.empty_table()

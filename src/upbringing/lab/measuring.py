@@ -1,0 +1,191 @@
+"""Measure every checkpoint of a tree with one battery: one job per checkpoint, cached under the weights' hash."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from upbringing.base.errors import IntegrityError, StudyError
+from upbringing.base.fingerprint import fingerprint
+from upbringing.base.streams import derived_seed
+from upbringing.battery.engine import BATTERY_VERSION, measure_checkpoint
+from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
+from upbringing.data.worlds.causes_world import CausesWorld
+from upbringing.formats.answers import write_answers
+from upbringing.formats.items import Item, Judge
+from upbringing.formats.record import BuildProfile, Record, read_record
+from upbringing.formats.rows import rows_table, write_rows
+from upbringing.formats.tree import ConditionInfo
+from upbringing.lab.build import KEY_CHARACTERS, Prepared
+from upbringing.lab.executor import Event
+from upbringing.lab.library import Library
+from upbringing.lab.session import Session
+from upbringing.lab.store import Store
+from upbringing.models.loading import load_model
+from upbringing.models.weights import weights_sha256
+from upbringing.study.recipes import DataBook
+from upbringing.study.study import Study
+from upbringing.training.publish import library_versions
+
+ROWS, ANSWERS, CONDITIONS = "rows.parquet", "answers.parquet", "conditions.json"
+
+
+def item_sets(study: Study) -> tuple[str, ...]:
+    """Return the names of the data whose items are asked: the declared prompts, else every world."""
+    names = study.prompts or tuple(name for name, entry in study.data.items() if isinstance(entry, CausesWorld))
+    if not names:
+        raise StudyError("nothing to ask: declare prompts: [...] with data that has items, or a world")
+    return names
+
+
+def asked_items(study: Study, book: DataBook, root: int) -> list[Item]:
+    """Return every item that checkpoints of root run ``root`` are asked."""
+    library = Library(book, root)
+    return [item for name in item_sets(study) for item in library.items(name)]
+
+
+def study_judges(study: Study, book: DataBook, root: int) -> list[Judge]:
+    """Return the declared judges, or the exact oracle of the world where none is declared."""
+    declared: list[Judge] = [description.build() for description in study.judges]
+    return declared or list(Library(book, root).oracles().values())
+
+
+@dataclass(frozen=True)
+class MeasureJob:
+    """Measure one checkpoint. ``checkpoint``: its key in the store, or the folder of an existing one."""
+
+    key: str
+    label: str
+    store: Path
+    study: Study
+    book: DataBook
+    root: int
+    checkpoint: str
+    folder: Path | None
+    profile: BuildProfile
+    after: tuple[str, ...] = ()
+
+    def run(self, report: Callable[[Event], None]) -> str:
+        """Publish rows and answers and return their key."""
+        store = Store(self.store)
+        folder = self.folder or store.find("checkpoints", self.checkpoint)
+        if folder is None:
+            raise IntegrityError(f"the checkpoint {self.checkpoint} is not in the store: build it first")
+        items = asked_items(self.study, self.book, self.root)
+        judges = study_judges(self.study, self.book, self.root)
+        key = self._measurement_key(folder, items, judges)
+
+        def fill(target: Path) -> None:
+            self._measure(folder, items, judges, target, report)
+
+        store.publish("rows", key, fill)
+        return key
+
+    def _measure(
+        self,
+        folder: Path,
+        items: list[Item],
+        judges: list[Judge],
+        target: Path,
+        report: Callable[[Event], None],
+    ) -> None:
+        import torch
+
+        torch.set_num_threads(self.profile.threads)
+        loaded = load_model(folder, profile=self.profile)
+        measured = measure_checkpoint(
+            loaded,
+            checkpoint=self.checkpoint,
+            battery=self.study.battery,
+            items=items,
+            judges=judges,
+            precision=self.study.measure_precision,
+            seed=derived_seed(self.study.seed, "decoding"),
+            on_progress=lambda done, total: report(Event(self.key, done, total)),
+        )
+        write_rows(rows_table(measured.rows), target / ROWS)
+        write_answers(measured.answers, target / ANSWERS)
+        conditions = [condition.model_dump(mode="json") for condition in measured.conditions]
+        (target / CONDITIONS).write_text(json.dumps(conditions, sort_keys=True), encoding="utf-8")
+
+    def _measurement_key(self, folder: Path, items: Sequence[Item], judges: Sequence[Judge]) -> str:
+        """Return the key: what is measured, how, and the weights' hash, never a name or a path."""
+        value = {
+            "weights": weights_sha256(folder),
+            "tokenizer": tokenizer_sha256(folder),
+            "template": template_sha256(folder),
+            "checkpoint": self.checkpoint,
+            "battery": [measure.model_dump(mode="json") for measure in self.study.battery],
+            "items": fingerprint([item.model_dump(mode="json") for item in items]),
+            "judges": [judge.id for judge in judges],
+            "precision": self.study.measure_precision,
+            "attention": self.profile.attention,
+            "seed": self.study.seed,
+            "version": BATTERY_VERSION,
+            "versions": library_versions(),
+        }
+        return fingerprint(value)[:KEY_CHARACTERS]
+
+
+def measure_jobs(session: Session, prepared: Prepared) -> list[MeasureJob]:
+    """Return one job per distinct (checkpoint, root run) that a cell of the tree points at."""
+    jobs: dict[tuple[str, int], MeasureJob] = {}
+    for cell in session.tree.cells:
+        key, root = prepared.keys[cell.node], cell.lineage.replicate.root
+        jobs.setdefault(
+            (key, root),
+            MeasureJob(
+                key=f"measure-{root}-{key}",
+                label=f"measure {cell.arm} at {cell.position}, seed {cell.lineage.replicate.number}",
+                store=session.store.root,
+                study=session.study,
+                book=session.workshop.book,
+                root=root,
+                checkpoint=key,
+                folder=prepared.folders.get(cell.node),
+                profile=session.workshop.profile,
+                after=(key,),
+            ),
+        )
+    return list(jobs.values())
+
+
+def gathered(store: Store, keys: Sequence[str]) -> tuple[pa.Table, list[Path], list[ConditionInfo]]:
+    """Return all rows as one table, the answers files, and the distinct conditions of measurements ``keys``."""
+    tables, answers, conditions = [], [], {}
+    for key in keys:
+        folder = store.find("rows", key)
+        if folder is None:
+            raise IntegrityError(f"the measurement {key} vanished or was damaged: run the same command again")
+        tables.append(pq.read_table(folder / ROWS))
+        answers.append(folder / ANSWERS)
+        for plain in json.loads((folder / CONDITIONS).read_bytes()):
+            condition = ConditionInfo.model_validate(plain)
+            conditions[condition.id] = condition
+    unified = pa.concat_tables([table.unify_dictionaries() for table in tables])
+    return unified, answers, [conditions[name] for name in sorted(conditions)]
+
+
+def checkpoint_record(session: Session, prepared: Prepared, node: str) -> Record:
+    """Return the record of a node's checkpoint; an existing one gets what can be read off its files."""
+    folder = prepared.folders.get(node)
+    if folder is None:
+        found = session.store.find("checkpoints", prepared.keys[node])
+        if found is None:
+            raise IntegrityError(f"the checkpoint {prepared.keys[node]} is not in the store: build it first")
+        return read_record(found)
+    return Record(
+        id=prepared.keys[node],
+        parent=None,
+        kind="existing",
+        stage=session.tree.nodes[node].label,
+        recipe=session.tree.nodes[node].inputs,
+        weights_sha256=weights_sha256(folder),
+        tokenizer_sha256=tokenizer_sha256(folder),
+        template_sha256=template_sha256(folder),
+    )

@@ -1,0 +1,211 @@
+"""From a declared study to its report: build, measure, attribute, report. Each step is a function of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from upbringing.attribution.attribute import attribute_folder
+from upbringing.base.errors import IntegrityError
+from upbringing.base.files import write_bytes_atomic, write_json_atomic
+from upbringing.base.fingerprint import fingerprint
+from upbringing.formats.findings import Findings
+from upbringing.formats.items import Item
+from upbringing.formats.rows import write_rows
+from upbringing.formats.tree import Registered
+from upbringing.lab.build import PROFILE_CHARACTERS, Prepared, node_jobs, prepare
+from upbringing.lab.executor import Event, Job, Outcome, failures
+from upbringing.lab.gating import world_gates
+from upbringing.lab.measuring import asked_items, checkpoint_record, gathered, measure_jobs
+from upbringing.lab.results import registration, results_tree
+from upbringing.lab.session import Session
+from upbringing.report.build import write_report
+from upbringing.study.checks import design_warnings
+
+PLAN_NAME = "built.json"
+REGISTRATION_NAME = "registered.json"
+
+
+class Watch:
+    """Where a run shows its progress; the default shows nothing."""
+
+    def start(self, title: str, jobs: Sequence[Job]) -> None:
+        """A batch of jobs begins."""
+
+    def event(self, event: Event) -> None:
+        """A job gave a sign of life."""
+
+    def done(self, outcome: Outcome) -> None:
+        """A job ended."""
+
+    def stop(self) -> None:
+        """The batch ended."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A tree whose checkpoints are made."""
+
+    prepared: Prepared
+    num_built: int
+
+
+def build(session: Session, watch: Watch) -> Built:
+    """Make every missing node of the study's tree; raises the first failure after all else was tried."""
+    prepared = _prepare(session, watch)
+    jobs = [
+        job for job in node_jobs(session.workshop, session.tree, prepared, labels(session)) if not _done(session, job)
+    ]
+    _run(session, "training", jobs, watch)
+    remember(session, prepared)
+    return Built(prepared, len(jobs))
+
+
+def _prepare(session: Session, watch: Watch) -> Prepared:
+    watch.start("data", ())
+    try:
+        return prepare(session.workshop, session.tree, watch.event, watch.done)
+    finally:
+        watch.stop()
+
+
+def _done(session: Session, job: Job) -> bool:
+    done = getattr(job, "is_done", None)
+    return bool(done(session.store)) if done is not None else session.store.find("checkpoints", job.key) is not None
+
+
+def _run(session: Session, title: str, jobs: Sequence[Job], watch: Watch) -> dict[str, Outcome]:
+    if not jobs:
+        return {}
+    watch.start(title, jobs)
+    try:
+        outcomes = session.workshop.run(jobs, watch.event, watch.done)
+    finally:
+        watch.stop()
+    failed = failures(outcomes)
+    if failed and failed[0].error is not None:
+        raise failed[0].error
+    return outcomes
+
+
+def labels(session: Session) -> dict[str, str]:
+    """Return for each node what people call it: the first arm that has it, its stage, its seed."""
+    found: dict[str, str] = {}
+    for lineage in session.tree.lineages:
+        for run in lineage.runs:
+            found.setdefault(run.key(), f"{lineage.arm.name}: {run.stage_name}, seed {lineage.replicate.number}")
+    return found
+
+
+def alias_key(session: Session, node: str) -> str:
+    """Return the name under which the store remembers what a node's recipe came to."""
+    return f"{node[:40]}-{fingerprint(session.workshop.profile)[:PROFILE_CHARACTERS]}"
+
+
+def remember(session: Session, prepared: Prepared) -> None:
+    """Note what every recipe came to and what the study looked like, so that ``plan`` can say what changed."""
+    for node, key in prepared.keys.items():
+        if session.store.resolve(alias_key(session, node)) != key:
+            session.store.alias(alias_key(session, node), key)
+    named = {
+        label: {"key": node, "inputs": session.tree.nodes[node].inputs}
+        for node, label in labels(session).items()
+        if node in session.tree.nodes
+    }
+    write_json_atomic(session.folder / PLAN_NAME, named)
+
+
+def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
+    """Measure every cell and write ``rows.parquet``, ``tree.json``, answers and records; return the folder.
+
+    What was fixed beforehand (margins, primary measures, contrasts) is hashed before the first row.
+    """
+    prepared = (built or build(session, watch)).prepared
+    registered = _registered(session)
+    outcomes = _run(session, "measuring", measure_jobs(session, prepared), watch)
+    keys = sorted({str(outcome.value) for outcome in outcomes.values()})
+    rows, answers, conditions = gathered(session.store, keys)
+    items = _all_items(session)
+    results = session.results
+    write_rows(rows, results / "rows.parquet")
+    _replace_folder(results / "answers", {path.parent.name: path for path in answers})
+    records = {node: checkpoint_record(session, prepared, node) for node in session.tree.nodes}
+    steps = {key: info.num_steps for key, (_, info) in prepared.streams.items()}
+    run_steps = {run.key(): steps[run.stream.key] for each in session.tree.lineages for run in each.runs if run.stream}
+    tree = results_tree(
+        session.study,
+        session.tree,
+        records,
+        registered=registered,
+        items=items,
+        measures=[each.info() for each in session.study.battery],
+        conditions=conditions,
+        gates=world_gates(session, prepared, rows, items),
+        warnings=design_warnings(session.study, session.tree, run_steps),
+    )
+    folder = results / "records"
+    folder.mkdir(exist_ok=True)
+    for record in {record.id: record for record in records.values()}.values():
+        write_bytes_atomic(folder / f"{record.id}.json", record.model_dump_json(indent=1).encode("utf-8"))
+    write_bytes_atomic(results / "tree.json", tree.model_dump_json(indent=1).encode("utf-8"))
+    return results
+
+
+def _all_items(session: Session) -> list[Item]:
+    roots = sorted({lineage.replicate.root for lineage in session.tree.lineages})
+    found = {item.id: item for root in roots for item in asked_items(session.study, session.workshop.book, root)}
+    return list(found.values())
+
+
+def _registered(session: Session) -> Registered:
+    """Return what was registered: written before the first row, compared ever after."""
+    path = session.folder / REGISTRATION_NAME
+    current = registration(session.study, session.tree)
+    if not path.exists():
+        write_json_atomic(path, {"sha256": current, "amendments": []})
+        return Registered(sha256=current, before_first_row=True)
+    try:
+        content = json.loads(path.read_bytes())
+        first, amendments = content["sha256"], list(content["amendments"])
+    except (ValueError, KeyError) as error:
+        raise IntegrityError(
+            f"{path} is torn: the registration cannot be trusted; start the study in a new store"
+        ) from error
+    if current not in (first, *amendments):
+        amendments.append(current)
+        write_json_atomic(path, {"sha256": first, "amendments": amendments})
+    return Registered(sha256=first, before_first_row=True, amendments=tuple(amendments))
+
+
+def _replace_folder(folder: Path, files: dict[str, Path]) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir()
+    for name, source in sorted(files.items()):
+        shutil.copyfile(source, folder / f"{name}.parquet")
+
+
+def attribute(results: Path) -> Findings:
+    """Turn ``rows.parquet`` and ``tree.json`` of a folder into ``findings.json``; needs no torch."""
+    findings = attribute_folder(results)
+    write_bytes_atomic(results / "findings.json", findings.model_dump_json(indent=1).encode("utf-8"))
+    return findings
+
+
+def report(results: Path, output: Path | None = None, *, shareable: bool = False) -> Path:
+    """Write the HTML report of a results folder and return its path."""
+    return write_report(results, output or results / "report.html", shareable=shareable)
+
+
+def run(
+    session: Session, watch: Watch, after_build: Callable[[Built], None] = lambda built: None
+) -> tuple[Findings, Path]:
+    """Build, measure, attribute and report; return the findings and the path of the report."""
+    built = build(session, watch)
+    after_build(built)
+    results = measure(session, watch, built)
+    findings = attribute(results)
+    return findings, report(results)
