@@ -120,10 +120,9 @@ class StartJob:
         """Publish the checkpoint of the start."""
 
         def fill(folder: Path) -> None:
-            model = create_fresh(self.start, self.tokenizer, self.seed, folder)
-            model.eval()
+            create_fresh(self.start, self.tokenizer, self.seed, folder)
             record = Record(id=self.key, parent=None, kind="fresh", stage="start", recipe=self.inputs, seed=self.seed)
-            finish_checkpoint(folder, model, record, self.profile)
+            finish_checkpoint(folder, record, self.profile)
 
         Store(self.store).publish("checkpoints", self.key, fill)
 
@@ -221,7 +220,7 @@ class SegmentJob:
             warnings=realised.warnings,
             seconds=round(realised.seconds, 3),
         )
-        finish_checkpoint(folder, realised.model, record, self.profile)
+        finish_checkpoint(folder, record, self.profile)
 
 
 def _rate_sum(segment: Segment) -> float:

@@ -62,11 +62,12 @@ def _line(x1: float, y1: float, x2: float, y2: float, name: str) -> str:
 
 def _marker(x: float, y: float, style: int, size: float = 4.5) -> str:
     """Return a mark whose shape, not only its colour, tells the series."""
+    wide = size + 1
     shapes = (
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size}"',
         f'<rect x="{x - size:.1f}" y="{y - size:.1f}" width="{2 * size}" height="{2 * size}"',
         f'<path d="M{x:.1f} {y - size - 1:.1f}L{x + size + 1:.1f} {y + size:.1f}L{x - size - 1:.1f} {y + size:.1f}Z"',
-        f'<path d="M{x:.1f} {y - size - 1:.1f}L{x + size + 1:.1f} {y:.1f}L{x:.1f} {y + size + 1:.1f}L{x - size - 1:.1f} {y:.1f}Z"',
+        f'<path d="M{x:.1f} {y - wide:.1f}L{x + wide:.1f} {y:.1f}L{x:.1f} {y + wide:.1f}L{x - wide:.1f} {y:.1f}Z"',
         f'<path d="M{x - size:.1f} {y - size:.1f}L{x + size:.1f} {y - size:.1f}L{x:.1f} {y + size + 1:.1f}Z"',
         f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{size + 1.5}" ry="{size - 1.5}"',
     )

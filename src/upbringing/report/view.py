@@ -58,9 +58,13 @@ def page(inputs: Inputs) -> dict[str, Any]:
 
 
 def _size(tree: Tree) -> str:
-    seeds = {cell.seeds.model_dump_json() for cell in tree.cells}
+    seeds = {
+        max((seed for seed in cell.seeds.model_dump().values() if isinstance(seed, int)), default=0)
+        for cell in tree.cells
+    }
     arms = {cell.arm for cell in tree.cells}
-    return f"{len(tree.checkpoints)} checkpoints, {len(arms)} arms, {max(len(seeds), 1)} seeded runs, {len(tree.items)} items"
+    counts = f"{len(tree.checkpoints)} checkpoints, {len(arms)} arms"
+    return f"{counts}, {max(len(seeds), 1)} seeds, {len(tree.items)} items"
 
 
 def _primary(claims: Sequence[Claim]) -> list[Claim]:
@@ -116,12 +120,8 @@ def _paths(inputs: Inputs) -> Iterable[dict[str, Any]]:
     groups: dict[tuple[str, str], dict[str | None, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in _level_rows(inputs):
         groups[row["measure"], row["condition"]][row.get("split")].append(row)
-    order = {
-        measure: index
-        for index, measure in enumerate(
-            dict.fromkeys((*inputs.tree.study.primary, *(m.id for m in inputs.tree.measures)))
-        )
-    }
+    known = dict.fromkeys((*inputs.tree.study.primary, *(info.id for info in inputs.tree.measures)))
+    order = {measure: index for index, measure in enumerate(known)}
     for (measure, condition), by_split in sorted(groups.items(), key=lambda each: (order.get(each[0][0], 99), each[0])):
         split = HEADLINE_SPLIT if HEADLINE_SPLIT in by_split else next(iter(sorted(by_split, key=str)))
         found = {row["cell"]: row for row in by_split[split]}
@@ -136,7 +136,7 @@ def _paths(inputs: Inputs) -> Iterable[dict[str, Any]]:
                 series[:NUM_STYLES],
                 positions,
                 title=title,
-                description=f"{title} of {len(series)} arms along {', '.join(positions)}; the table below holds the values",
+                description=f"{len(series)} arms along {', '.join(positions)}; the table below holds the values",
                 bounded=share,
             ),
             "note": f"condition {condition}, split {split or 'all items'}",

@@ -126,6 +126,8 @@ def _step(schema: dict[str, Any], node: dict[str, Any], part: str | int) -> dict
         below = _step(schema, _dereferenced(schema, member), part)
         if below is not None:
             return below
+    for below in node.get("patternProperties", {}).values():  # a mapping whose names follow a pattern
+        return dict(below)
     extra = node.get("additionalProperties")
     return extra if isinstance(extra, dict) else None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 from upbringing.base.streams import derived_seed
 from upbringing.data.tokenizer import TOKENIZER_FILES
@@ -28,8 +27,8 @@ def num_parameters(start: FreshStart, vocabulary: int) -> int:
     return start.layers * per_layer + embeddings + width
 
 
-def create_fresh(start: FreshStart, tokenizer: Path, seed: int, output: Path) -> Any:
-    """Write a Llama model with random weights and the tokenizer of the study into ``output``; return the model.
+def create_fresh(start: FreshStart, tokenizer: Path, seed: int, output: Path) -> None:
+    """Write a Llama model with random weights and the tokenizer of the study into ``output``.
 
     Each parameter draws from a stream named after it, so that another special token or another layer changes
     no other weight: matrices from N(0, ``initial_deviation``), norms are one. Embedding rows have a stream each.
@@ -66,7 +65,6 @@ def create_fresh(start: FreshStart, tokenizer: Path, seed: int, output: Path) ->
                 parameter.normal_(0.0, start.initial_deviation, generator=generator)
     model.save_pretrained(output)
     copy_tokenizer(tokenizer, output)
-    return model
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:

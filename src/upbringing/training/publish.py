@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from upbringing.base.files import write_bytes_atomic
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.formats.record import RECORD_NAME, BuildProfile, Record
-from upbringing.models.loading import make_load_check, open_folder_tokenizer
+from upbringing.models.loading import load_model, make_load_check
 from upbringing.models.weights import weights_sha256
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "numpy")
@@ -37,17 +36,19 @@ def thinned(losses: tuple[float, ...]) -> tuple[tuple[int, float], ...]:
     return tuple((step, losses[step - 1]) for step in steps)
 
 
-def finish_checkpoint(folder: Path, model: Any, record: Record, profile: BuildProfile) -> Record:
+def finish_checkpoint(folder: Path, record: Record, profile: BuildProfile) -> Record:
     """Write ``record.json`` and the model card into ``folder`` and return the completed record.
 
-    Hashes and the load check are computed here, from the files and the model as they are saved.
+    Hashes and the load check are computed here from the files, never from the model in memory: a trainer leaves
+    its precision behind in it.
     """
+    loaded = load_model(folder, profile=profile, check=False)
     completed = record.model_copy(
         update={
             "weights_sha256": weights_sha256(folder),
             "tokenizer_sha256": tokenizer_sha256(folder),
             "template_sha256": template_sha256(folder),
-            "load_check": make_load_check(model.float(), open_folder_tokenizer(folder), profile.versions),
+            "load_check": make_load_check(loaded.model, loaded.tokenizer, profile.versions),
             "profile": profile,
         }
     )

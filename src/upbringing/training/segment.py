@@ -61,7 +61,6 @@ class Places:
 class Realised:
     """What a segment did. ``losses``: of every step of the stage up to ``to_step``, nats per learned token."""
 
-    model: Any
     losses: tuple[float, ...]
     guard: str
     warnings: tuple[str, ...]
@@ -100,7 +99,7 @@ def run_segment(
         updates=final.step, losses=final.losses, weights_changed=changed, identity=segment.stage.identity
     )
     warned = loss_warnings(final.losses)
-    return Realised(model, tuple(final.losses), guard, warned, time.monotonic() - began)
+    return Realised(tuple(final.losses), guard, warned, time.monotonic() - began)
 
 
 def _trainable(model: Any) -> dict[str, Any]:

@@ -1,0 +1,99 @@
+"""Errors in a study file name the line, what was found and the nearest valid word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from upbringing.base.errors import StudyError
+from upbringing.base.strict_yaml import load_yaml, parse_yaml
+from upbringing.lab.demo import DEMO
+from upbringing.study.loading import load_study, study_from
+from upbringing.study.study import Study
+
+GOOD = """\
+name: small
+start: {kind: fresh, tokenizer: {train_on: world}}
+data:
+  world: {kind: causes_world}
+stages:
+  pretrain: {kind: pretrain, tokens: 64k, phases: [{data: world.facts}]}
+  sft: {kind: sft, data: world.safety, epochs: 2}
+arms:
+  plain: {}
+  dropped: {drop: sft}
+battery: [over_refusal]
+primary: [over_refusal]
+margins: {over_refusal: 0.05}
+"""
+
+
+def test_the_demo_and_a_small_study_are_valid_for_pydantic_and_for_the_schema() -> None:
+    schema = Study.model_json_schema()
+    for value in (load_yaml(DEMO).value, parse_yaml(GOOD).value):
+        jsonschema.validate(value, schema)
+        Study.model_validate(value)
+
+
+@pytest.mark.parametrize(
+    ("find", "replace", "line", "message"),
+    [
+        ("epochs: 2", "epoch: 2", 7, "did you mean 'epochs'"),
+        ("kind: sft", "kind: sftt", 7, "did you mean 'sft'"),
+        ("tokens: 64k", "tokens: many", 6, "expected a count"),
+        ("epochs: 2", "epochs: two", 7, "number"),
+        ("epochs: 2", "epochs: -1", 7, "greater than 0"),
+        ("drop: sft", "drop: dpo", 10, "does not have"),
+        ("battery: [over_refusal]", "battery: [over_refusals]", 11, "did you mean 'over_refusal'"),
+        ("primary: [over_refusal]", "primary: [asr]", 12, "no measure of the battery"),
+        ("name: small", "name: Small Study", 1, "a name matches"),
+        ("seeds: 1", "seeds: 1", 1, ""),
+        ("kind: fresh, ", "kind: fresh, heads: 3, ", 2, "multiple of heads"),
+        ("margins: {over_refusal: 0.05}", "margins: {over_refusal: true}", 13, "number"),
+        ("data: world.safety", "data: {mix: {world.safety: 0.5, world.facts: 0.4}}", 7, "sum to 1"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(find: str, replace: str, line: int, message: str) -> None:
+    if not message:
+        study_from(parse_yaml(GOOD))
+        return
+    assert find in GOOD
+    with pytest.raises(StudyError) as caught:
+        study_from(parse_yaml(GOOD.replace(find, replace)))
+    assert f"study.yaml:{line}:" in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_invalid_files_are_invalid_for_the_schema_too() -> None:
+    schema = Study.model_json_schema()
+    for find, replace in (
+        ("epochs: 2", "epoch: 2"),
+        ("kind: sft", "kind: sftt"),
+        ("epochs: 2", "epochs: two"),
+        ("64k", "many"),
+    ):
+        value = parse_yaml(GOOD.replace(find, replace)).value
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(value, schema)
+
+
+def test_overrides_are_typed_like_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(GOOD, encoding="utf-8")
+    study = load_study(path, ["stages.sft.learning_rate=1e-4", "seed=7"])
+    assert study.stages["sft"].learning_rate == 1e-4  # type: ignore[union-attr]
+    assert study.seed == 7
+    with pytest.raises(StudyError, match="no 'sfft'"):
+        load_study(path, ["stages.sfft.epochs=1"])
+    with pytest.raises(StudyError, match="key=value"):
+        load_study(path, ["nonsense"])
+
+
+def test_yaml_and_python_build_the_same_study() -> None:
+    from upbringing.training.sft import Sft
+
+    study = study_from(parse_yaml(GOOD))
+    assert study.stages["sft"] == Sft(data="world.safety", epochs=2)
+    assert Study.model_validate(study.model_dump()) == study

@@ -1,0 +1,172 @@
+"""The tree: shared prefixes are one node, names never enter a key, coinciding arms must say so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from upbringing.base.errors import StudyError
+from upbringing.base.strict_yaml import Located
+from upbringing.study.contrasts import contrasts
+from upbringing.study.loading import study_from
+from upbringing.study.recipes import DataBook
+from upbringing.study.tree import StudyTree, study_tree
+
+STUDY: dict[str, Any] = {
+    "name": "when",
+    "seeds": 1,
+    "start": {"kind": "fresh", "tokenizer": {"train_on": "world"}},
+    "data": {
+        "world": {"kind": "causes_world"},
+        "safe": {"source": "world.facts", "transforms": [{"kind": "filter", "max_harm": 0}]},
+    },
+    "stages": {
+        "pretrain": {
+            "kind": "pretrain",
+            "tokens": 64000,
+            "context": 32,
+            "batch_size": 20,
+            "phases": [{"data": "safe"}],
+            "schedule": {"kind": "constant"},
+        },
+        "sft": {"kind": "sft", "data": "world.safety"},
+    },
+    "arms": {
+        "never": {},
+        "from_0": {"stages": {"pretrain": {"phases": [{"data": "world.facts"}]}}},
+        "from_60": {"stages": {"pretrain": {"phases": [{"until": "60%", "data": "safe"}, {"data": "world.facts"}]}}},
+    },
+    "battery": ["over_refusal"],
+}
+
+
+def tree_of(**changes: Any) -> StudyTree:
+    value = {**STUDY, **changes}
+    study = study_from(Located(value, {}, "study.yaml"))
+    return study_tree(study, DataBook(study.data, Path(), study.seed))
+
+
+def keys(tree: StudyTree) -> dict[str, str]:
+    return {cell.name: cell.node for cell in tree.cells}
+
+
+def test_a_late_start_shares_its_first_part_with_never() -> None:
+    tree = tree_of()
+    labels = {key: node.label for key, node in tree.nodes.items()}
+    shared = [key for key, label in labels.items() if label == "pretrain:step 60"]
+    assert len(shared) == 1
+    children = {node.label for node in tree.nodes.values() if node.parent == shared[0]}
+    assert children == {"pretrain"}
+    assert sum(node.parent == shared[0] for node in tree.nodes.values()) == 2
+    assert tree.nodes[shared[0]].needs_state
+    steps = sum(
+        (node.to_step or 0) - node.from_step for node in tree.nodes.values() if node.label.startswith("pretrain")
+    )
+    assert steps == 100 + 100 + 40  # from_0 whole, never whole, from_60 only its own last part
+
+
+def test_a_decaying_schedule_is_shared_only_if_the_rates_are() -> None:
+    cosine = {**STUDY["stages"], "pretrain": {**STUDY["stages"]["pretrain"], "schedule": {"kind": "cosine"}}}
+    assert any(node.label == "pretrain:step 60" for node in tree_of(stages=cosine).nodes.values())
+    longer = {"stages": {"pretrain": {"tokens": 128000, "phases": [{"data": "safe"}]}}}
+    tree = tree_of(stages=cosine, arms={"never": {}, "longer": longer})
+    assert not any(":" in node.label for node in tree.nodes.values())
+
+
+def test_adding_or_renaming_an_arm_renames_no_node() -> None:
+    before = keys(tree_of())
+    more = {
+        **STUDY["arms"],
+        "from_20": {"stages": {"pretrain": {"phases": [{"until": "20%", "data": "safe"}, {"data": "world.facts"}]}}},
+    }
+    after = keys(tree_of(arms=more))
+    assert {name: after[name] for name in before} == before
+    renamed = keys(tree_of(name="other", arms={"base": {}, "late": STUDY["arms"]["from_60"]}))
+    assert renamed["base@sft"] == before["never@sft"]
+    assert renamed["late@sft"] == before["from_60@sft"]
+
+
+def test_measure_at_adds_cells_and_changes_no_key() -> None:
+    before = keys(tree_of())
+    measured = {**STUDY["stages"], "pretrain": {**STUDY["stages"]["pretrain"], "measure_at": ["20%"]}}
+    after = keys(tree_of(stages=measured))
+    assert "never@pretrain:20%" in after
+    assert {name: after[name] for name in before} == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning_rate": 2e-3},
+        {"batch_size": 10},
+        {"tokens": 32000},
+        {"weight_decay": 0.1},
+        {"schedule": {"kind": "wsd"}},
+        {"accumulate": 2},
+        {"phases": [{"data": "world.facts"}]},
+    ],
+)
+def test_every_semantic_field_changes_the_node_and_what_follows_it(change: dict[str, Any]) -> None:
+    before = keys(tree_of(arms={}))
+    stages = {**STUDY["stages"], "pretrain": {**STUDY["stages"]["pretrain"], **change}}
+    after = keys(tree_of(stages=stages, arms={}))
+    assert before["main@pretrain"] != after["main@pretrain"]
+    assert before["main@sft"] != after["main@sft"]
+
+
+def test_editing_a_later_stage_keeps_the_earlier_one() -> None:
+    before = keys(tree_of(arms={}))
+    stages = {**STUDY["stages"], "sft": {**STUDY["stages"]["sft"], "epochs": 2}}
+    after = keys(tree_of(stages=stages, arms={}))
+    assert before["main@pretrain"] == after["main@pretrain"]
+    assert before["main@sft"] != after["main@sft"]
+
+
+def test_arms_that_coincide_are_an_error_unless_declared() -> None:
+    with pytest.raises(StudyError, match="one and the same recipe"):
+        tree_of(arms={"one": {}, "two": {"stages": {"sft": {"data": "world.safety"}}}})
+    tree = tree_of(arms={"one": {}, "copy": {"same_as": "one", "control": "copy"}})
+    assert keys(tree)["one@sft"] == keys(tree)["copy@sft"]
+
+
+def test_seeds_differ_and_nested_seeds_share_the_root() -> None:
+    tree = tree_of(seeds={"pretrain": 2, "sft": 2}, arms={})
+    pretrains = {cell.node for cell in tree.cells if cell.position == "pretrain"}
+    assert len(pretrains) == 2
+    assert len({cell.node for cell in tree.cells if cell.position == "sft"}) == 4
+
+
+def test_a_factorial_yields_its_interaction() -> None:
+    matrix = {
+        "data": {"safe": {}, "raw": {"stages": {"pretrain": {"phases": [{"data": "world.facts"}]}}}},
+        "tuning": {"safety": {}, "answered": {"stages": {"sft": {"data": "world.same_prompts"}}}},
+    }
+    value = {**STUDY, "arms": {}, "matrix": matrix}
+    study = study_from(Located(value, {}, "study.yaml"))
+    tree = study_tree(study, DataBook(study.data, Path(), 0))
+    found = {spec.name: spec.weights for spec in contrasts(study, tree) if spec.kind == "interaction"}
+    assert found["data x tuning (safe, safety) @ sft"] == {
+        "safe+safety@sft": 1.0,
+        "safe+answered@sft": -1.0,
+        "raw+safety@sft": -1.0,
+        "raw+answered@sft": 1.0,
+    }
+    assert all(sum(spec.weights.values()) == pytest.approx(0) for spec in contrasts(study, tree))
+
+
+@pytest.mark.parametrize(
+    ("phases", "message"),
+    [
+        ([{"data": "safe"}, {"data": "world.facts"}], "has no until"),
+        ([{"data": "safe", "until": "60%"}], "ends before the stage"),
+        ([{"data": "safe", "until": "60%"}, {"data": "world.facts", "until": "50%"}, {"data": "safe"}], "or earlier"),
+        ([{"data": "safe", "until": "1M"}, {"data": "world.facts"}], "beyond"),
+        ([{"data": "nowhere"}], "not declared"),
+    ],
+)
+def test_phases_that_cannot_be_are_refused(phases: list[dict[str, Any]], message: str) -> None:
+    stages = {**STUDY["stages"], "pretrain": {**STUDY["stages"]["pretrain"], "phases": phases}}
+    with pytest.raises(StudyError, match=message):
+        tree_of(stages=stages, arms={})
