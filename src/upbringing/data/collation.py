@@ -2,7 +2,7 @@
 
 The mask is an explicit *float* mask of shape (batch, 1, time, time): additive, zero where a token may look and
 the most negative finite number elsewhere. The traps it avoids: an all-ones mask or a cache leaks across
-documents, and a boolean 4D mask is silently wrong under eager attention.
+documents, and a boolean 4D mask was silently wrong under eager attention in earlier transformers.
 """
 
 from __future__ import annotations

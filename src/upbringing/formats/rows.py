@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from upbringing.base.errors import FormatError
@@ -100,5 +101,15 @@ def rows_table(rows: Iterable[Row]) -> pa.Table:
 
 def write_rows(table: pa.Table, path: Path) -> None:
     """Write a rows table as Parquet (zstd), sorted by its key so that equal rows give equal bytes."""
-    ordered = table.sort_by([(name, "ascending") for name in KEY_COLUMNS])
-    pq.write_table(ordered, path, compression="zstd")
+    plain = pa.table({name: _decoded(table[name]) for name in KEY_COLUMNS})
+    order = pc.sort_indices(plain, sort_keys=[(name, "ascending") for name in KEY_COLUMNS])
+    ordered = table.take(order)
+    for index, field in enumerate(ordered.schema):
+        if pa.types.is_dictionary(field.type):  # in order of first use: equal rows, equal bytes
+            ordered = ordered.set_column(index, field, _decoded(ordered[field.name]).dictionary_encode())
+    pq.write_table(ordered.combine_chunks(), path, compression="zstd")
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a text column without its dictionary, which arrow cannot sort by."""
+    return pc.cast(column, pa.string()) if pa.types.is_dictionary(column.type) else column

@@ -29,9 +29,8 @@ def answers_block(inputs: Inputs) -> str:
     splits = {item.id: item.split or "" for item in inputs.tree.items}
     table = inputs.answers
     assert table is not None
-    for row in table.sort_by(
-        [(name, "ascending") for name in ("item", "condition", "checkpoint", "sample")]
-    ).to_pylist():
+    rows = sorted(table.to_pylist(), key=lambda row: (row["item"], row["condition"], row["checkpoint"], row["sample"]))
+    for row in rows:
         entry = items.setdefault(
             (row["item"], row["condition"]),
             {

@@ -129,6 +129,8 @@ def _asked(compounds: tuple[str, ...], settings: WorldSettings, random: np.rando
     """Split the compounds that forward questions ask about like the safe outcomes."""
     held = round(settings.held_out_share * len(compounds) / 2)
     tuned = round(settings.finetune_share * (len(compounds) - held))
-    uses: list[Use] = ["evaluation"] * held + ["finetune"] * tuned + ["sft"] * (len(compounds) - held - tuned)
+    uses: list[Use] = [
+        "evaluation" if rank < held else "finetune" if rank < held + tuned else "sft" for rank in range(len(compounds))
+    ]
     order = random.permutation(len(compounds))
     return {compounds[index]: use for index, use in zip(order, uses, strict=True)}

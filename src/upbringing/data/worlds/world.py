@@ -34,7 +34,7 @@ class World:
     @property
     def name(self) -> str:
         """Short name that stands in item ids."""
-        return f"world-{self.seed:016x}"[: len("world-") + NAME_CHARACTERS]
+        return f"world-{f'{self.seed:016x}'[-NAME_CHARACTERS:]}"
 
     def parts(self) -> tuple[str, ...]:
         """Return the names of the texts that can be trained on."""

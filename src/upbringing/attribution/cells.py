@@ -1,0 +1,201 @@
+"""What a checkpoint scored on a measure, per prompt cluster: the columnar pivot behind every number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upbringing.attribution.columns import MISSING, Codes, Numbers, read_columns
+from upbringing.attribution.influence import auroc_values, compact, group_sums, mean_values, ratio_values
+from upbringing.attribution.items import HARMFUL, ItemFacts, item_facts
+from upbringing.attribution.scores import Scores, scores_of
+from upbringing.formats.rows import OUTCOMES
+from upbringing.formats.tree import MeasureInfo, Tree
+
+SHARE_UNITS = ("share", "rate", "probability")
+
+
+@dataclass(frozen=True, order=True)
+class Source:
+    """Which scores: a measure under a condition and judge, on a split (``None`` = all items)."""
+
+    measure: str
+    condition: str
+    judge: str
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class ClusterValues:
+    """A checkpoint's values per cluster (``cluster`` sorted); see ``influence`` for what they mean.
+
+    ``low`` and ``high`` bound the values, NaN where there are no bounds. ``items``, ``item_means``,
+    ``positives`` and ``repeats`` are per item: for flips and the noise of repeated answers.
+    """
+
+    cluster: Codes
+    value: Numbers
+    low: Numbers
+    high: Numbers
+    items: Codes
+    item_means: Numbers
+    positives: Numbers
+    repeats: Codes
+    worlds: frozenset[int]
+    num_rows: int
+    num_unscored: int
+    num_not_measurable: int
+    num_ineligible: int
+    outcomes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Rows and tree, ready to be asked. ``values`` remembers answers."""
+
+    scores: Scores
+    facts: ItemFacts
+    measures: dict[str, MeasureInfo]
+    _places: dict[str, dict[str, int]]
+    _cache: dict[tuple[str, Source], ClusterValues | None] = field(default_factory=dict)
+
+    def info(self, measure: str) -> MeasureInfo:
+        """Return how ``measure`` is to be read; a measure not in the tree is a mean."""
+        found = self.measures.get(measure)
+        if found is not None:
+            return found
+        share = self.scores.is_share[self._places["measure"][measure]] if self.has_measure(measure) else True
+        return MeasureInfo(id=measure, unit="share" if share else "score")
+
+    def has_measure(self, measure: str) -> bool:
+        """Return whether any row is of ``measure``."""
+        return measure in self._places["measure"]
+
+    def is_share(self, measure: str) -> bool:
+        """Return whether the measure's estimate is a rate in [0, 1]."""
+        code = self._places["measure"].get(measure)
+        return code is not None and self.scores.is_share[code] and self.info(measure).estimator == "mean"
+
+    def is_binary(self, measure: str) -> bool:
+        """Return whether every value of the measure is 0 or 1."""
+        code = self._places["measure"].get(measure)
+        return code is not None and self.scores.is_binary[code] and self.info(measure).estimator == "mean"
+
+    def values(self, checkpoint: str, source: Source) -> ClusterValues | None:
+        """Return what ``checkpoint`` scored, or ``None`` when it has no rows there."""
+        key = (checkpoint, source)
+        if key not in self._cache:
+            self._cache[key] = self._compute(checkpoint, source)
+        return self._cache[key]
+
+    def block(self, checkpoint: str, source: Source) -> slice | None:
+        """Return the lines of ``scores`` for ``checkpoint``, all splits together."""
+        names = {
+            "measure": source.measure,
+            "condition": source.condition,
+            "judge": source.judge,
+            "checkpoint": checkpoint,
+        }
+        codes = [self._places[kind].get(name, MISSING) for kind, name in names.items()]
+        return self.scores.blocks.get((codes[0], codes[1], codes[2], codes[3]))
+
+    def _compute(self, checkpoint: str, source: Source) -> ClusterValues | None:
+        block = self.block(checkpoint, source)
+        if block is None:
+            return None
+        lines = np.arange(block.start, block.stop)
+        item = self.scores.item[lines]
+        if source.split is not None:
+            inside = np.isin(self.facts.split[item], [self.facts.splits.index(source.split)])
+            lines, item = lines[inside], item[inside]
+        eligible = self.facts.eligible[item]
+        num_ineligible = int((~eligible).sum())
+        lines, item = lines[eligible], item[eligible]
+        if not len(lines):
+            return None
+        return self._cluster_values(lines, item, self.info(source.measure).estimator, num_ineligible)
+
+    def _cluster_values(
+        self, lines: NDArray[np.int64], item: Codes, estimator: str, num_ineligible: int
+    ) -> ClusterValues:
+        scores, facts = self.scores, self.facts
+        cluster, group = compact((facts.pair if estimator == "auroc" else facts.cluster)[item])
+        num = len(cluster)
+        mean = scores.mean[lines]
+        low = high = np.full(num, np.nan)
+        if estimator == "ratio":
+            value = ratio_values(
+                group_sums(group, scores.total[lines], num), group_sums(group, scores.weight[lines], num)
+            )
+        elif estimator == "auroc":
+            value = auroc_values(group, mean, facts.request[item] == HARMFUL, num)
+        else:
+            value = mean_values(group, mean, num)
+            low, high = (mean_values(group, side[lines], num) for side in (scores.low, scores.high))
+        counts = scores.outcomes[lines].sum(axis=0).tolist()
+        return ClusterValues(
+            cluster=cluster,
+            value=value,
+            low=low,
+            high=high,
+            items=item,
+            item_means=mean,
+            positives=scores.total[lines],
+            repeats=scores.num_scored[lines],
+            worlds=frozenset(facts.world[item][facts.world[item] != MISSING].tolist()),
+            num_rows=int(scores.num_rows[lines].sum()),
+            num_unscored=int((scores.num_rows[lines] - scores.num_scored[lines]).sum()),
+            num_not_measurable=int(scores.num_not_measurable[lines].sum()),
+            num_ineligible=num_ineligible,
+            outcomes=dict(zip(OUTCOMES, counts, strict=False)),
+        )
+
+    def conditions(self, measure: str) -> tuple[str, ...]:
+        """Return the conditions under which the rows hold ``measure``, sorted."""
+        return self._seen(measure, 1, self.scores.columns.condition.labels)
+
+    def judges(self, measure: str) -> tuple[str, ...]:
+        """Return the judges of ``measure``, sorted."""
+        return self._seen(measure, 2, self.scores.columns.judge.labels)
+
+    def judge_kind(self, judge: str) -> str | None:
+        """Return what kind of judge it is, as far as the rows say."""
+        return self.scores.judge_kinds[self._places["judge"][judge]]
+
+    def splits(self, measure: str) -> tuple[str | None, ...]:
+        """Return the splits of the items of ``measure``; ``(None,)`` when no item states one."""
+        code = self._places["measure"][measure]
+        seen: set[int] = set()
+        for block, lines in self.scores.blocks.items():
+            if block[0] == code:
+                seen |= set(np.unique(self.facts.split[self.scores.item[lines]]).tolist())
+        named = tuple(self.facts.splits[place] for place in sorted(seen - {MISSING}))
+        return named or (None,)
+
+    def _seen(self, measure: str, part: int, labels: tuple[str, ...]) -> tuple[str, ...]:
+        code = self._places["measure"].get(measure, MISSING)
+        return tuple(
+            labels[place] for place in sorted({block[part] for block in self.scores.blocks if block[0] == code})
+        )
+
+
+def evidence_of(table: object, tree: Tree) -> Evidence:
+    """Return the evidence in a rows table; raises ``FormatError`` for tables that are not one."""
+    columns = read_columns(table)
+    declared = {
+        measure.id: measure.unit in SHARE_UNITS and measure.estimator == "mean"
+        for measure in tree.measures
+        if "unit" in measure.model_fields_set or measure.estimator != "mean"
+    }
+    places = {
+        name: {label: index for index, label in enumerate(getattr(columns, name).labels)}
+        for name in ("measure", "condition", "judge", "checkpoint")
+    }
+    return Evidence(
+        scores=scores_of(columns, declared),
+        facts=item_facts(columns.item.labels, tree.items),
+        measures={measure.id: measure for measure in tree.measures},
+        _places=places,
+    )

@@ -1,0 +1,243 @@
+"""Which runs are independent: cells, their replicates, the unit of inference and the estimand.
+
+Runs that share a trained ancestor are one unit (a split-plot): seeds branched off one pretraining run are
+averaged first and never counted as several. A fixed, existing start is no run: then the unit is the seed of the
+first stage trained and claims are conditional on that start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from upbringing.base.errors import FormatError
+from upbringing.formats.findings import Estimand
+from upbringing.formats.tree import Cell, Checkpoint, Tree
+
+LEVELS = ("pretrain", "midtrain", "sft", "rl")
+UNTRAINED_KINDS = ("existing", "start", "fresh")
+KINDS_OF_LEVEL = {"pretrain": "pretrain", "midtrain": "midtrain", "sft": "sft"}  # any other trained kind is rl
+ENOUGH_UNITS = 3  # independent runs from which a claim may be about the recipe
+
+Seeds = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class DesignCell:
+    """One place of the design with all its replicates: (seed indices per level, checkpoint), sorted."""
+
+    name: str
+    arm: str
+    position: str
+    control: str
+    state: tuple[tuple[str, str], ...]
+    factors: tuple[tuple[str, str], ...]
+    replicates: tuple[tuple[Seeds, str], ...]
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """The distinct checkpoints, in order of their seeds."""
+        return tuple(dict.fromkeys(checkpoint for _, checkpoint in self.replicates))
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One independent run: for each cell of a contrast, the checkpoints to average, paired in order."""
+
+    checkpoints: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Units:
+    """The independent units of a contrast and what a claim on them is about."""
+
+    units: tuple[Unit, ...]
+    estimand: Estimand
+    conditional_on: tuple[str, ...]
+    num_seeds: int
+    num_roots: int
+    is_paired: bool = True
+    is_one_root: bool = False
+
+
+@dataclass(frozen=True)
+class Design:
+    """Cells by name, in the order of the tree, and the checkpoints' ancestry."""
+
+    cells: dict[str, DesignCell]
+    checkpoints: dict[str, Checkpoint]
+
+    def path(self, checkpoint: str) -> tuple[str, ...]:
+        """Return ``checkpoint`` and its known ancestors, nearest first."""
+        path: list[str] = []
+        current: str | None = checkpoint
+        while current is not None and current in self.checkpoints:
+            if current in path:
+                raise FormatError(f"tree.json: the checkpoint {current!r} is its own ancestor: correct its parent")
+            path.append(current)
+            current = self.checkpoints[current].parent
+        return tuple(path)
+
+    def trained_kinds(self, checkpoint: str) -> tuple[str, ...]:
+        """Return the kinds of the stages that the study trained to make ``checkpoint``, as far as stated."""
+        kinds = [
+            stage.kind
+            for name in reversed(self.path(checkpoint))
+            for stage in self.checkpoints[name].stages
+            if stage.kind not in UNTRAINED_KINDS
+        ]
+        return tuple(dict.fromkeys(kinds))
+
+    def is_fresh(self, cell: DesignCell) -> bool:
+        """Return whether the cell's runs were pretrained in the study, rather than started from a fixed model."""
+        kinds = [kind for name in cell.checkpoints for kind in self.trained_kinds(name)]
+        stated = any(self.checkpoints[name].stages for name in cell.checkpoints if name in self.checkpoints)
+        if stated:
+            return "pretrain" in kinds
+        return any(self._has_root_seed(name) for name in cell.checkpoints)
+
+    def _has_root_seed(self, checkpoint: str) -> bool:
+        extra = self.checkpoints[checkpoint].model_extra if checkpoint in self.checkpoints else None
+        return (extra or {}).get("root_seed") is not None
+
+    def start(self, checkpoint: str) -> str:
+        """Return the oldest known ancestor of ``checkpoint``."""
+        return (self.path(checkpoint) or (checkpoint,))[-1]
+
+
+def design_of(tree: Tree) -> Design:
+    """Return the design of a tree with cells."""
+    grouped: dict[str, list[Cell]] = {}
+    for cell in tree.cells:
+        grouped.setdefault(cell.name, []).append(cell)
+    cells = {}
+    for name, places in grouped.items():
+        first = places[0]
+        replicates = sorted({(_seeds(place), place.checkpoint) for place in places})
+        cells[name] = DesignCell(
+            name=name,
+            arm=first.arm,
+            position=first.position,
+            control=first.control,
+            state=tuple(sorted(first.state.items())),
+            factors=tuple(sorted(first.factors.items())),
+            replicates=tuple(replicates),
+        )
+    return Design(cells=cells, checkpoints={checkpoint.id: checkpoint for checkpoint in tree.checkpoints})
+
+
+def _seeds(cell: Cell) -> Seeds:
+    """Return the seed index per level; an unstated level takes the nearest stated one above it, then below."""
+    stated = [getattr(cell.seeds, level) for level in LEVELS]
+    found = next((seed for seed in stated if seed is not None), 0)
+    filled = []
+    for seed in stated:
+        found = seed if seed is not None else found
+        filled.append(found)
+    return tuple(filled)
+
+
+def units_of(design: Design, names: Sequence[str]) -> Units:
+    """Return the independent units for a contrast of the cells ``names``, paired by seed."""
+    cells = [design.cells[name] for name in names]
+    is_fresh = any(design.is_fresh(cell) for cell in cells)
+    level = 0 if is_fresh else _first_trained_level(design, cells)
+    paired = _paired(cells, level)
+    is_paired = paired is not None
+    rows = paired if paired is not None else [tuple(cell.checkpoints for cell in cells)]
+    merged = _merge_sharing(design, rows)
+    units = tuple(Unit(tuple(tuple(dict.fromkeys(part)) for part in row)) for row in merged)
+    num_seeds = max(len({name for row in rows for name in row[place]}) for place in range(len(cells)))
+    starts = tuple(sorted({design.start(name) for row in rows for part in row for name in part}))
+    enough = len(units) >= ENOUGH_UNITS
+    if is_fresh:
+        estimand: Estimand = "recipe" if enough else "artefact"
+        conditional: tuple[str, ...] = () if enough or not is_paired else (_few_runs(len(units), num_seeds),)
+    else:
+        estimand = "recipe-given-start" if enough else "artefact"
+        conditional = starts
+    return Units(
+        units=units,
+        estimand=estimand,
+        conditional_on=conditional,
+        num_seeds=num_seeds,
+        num_roots=len(units) if is_fresh else len(starts),
+        is_paired=is_paired,
+        is_one_root=is_fresh and len(units) == 1 and num_seeds > 1,
+    )
+
+
+def _few_runs(num_units: int, num_seeds: int) -> str:
+    if num_units == 1:
+        return "one pretraining run" if num_seeds > 1 else "one run"
+    return f"{num_units} runs"
+
+
+def _first_trained_level(design: Design, cells: Iterable[DesignCell]) -> int:
+    """Return the index in ``LEVELS`` of the first stage trained; the first level whose seeds vary if unstated."""
+    cells = list(cells)
+    kinds = {kind for cell in cells for name in cell.checkpoints for kind in design.trained_kinds(name)}
+    levels = {LEVELS.index(KINDS_OF_LEVEL.get(kind, "rl")) for kind in kinds}
+    if levels:
+        return min(levels)
+    varying = [
+        place
+        for place in range(len(LEVELS))
+        if len({seeds[place] for cell in cells for seeds, _ in cell.replicates}) > 1
+    ]
+    return varying[0] if varying else 0
+
+
+def _paired(cells: Sequence[DesignCell], level: int) -> list[tuple[tuple[str, ...], ...]] | None:
+    """Return per unit the checkpoints of each cell; ``None`` when the cells have no seed in common.
+
+    A cell with a single checkpoint stands in every unit.
+    """
+    by_label: list[dict[int, list[str]]] = []
+    for cell in cells:
+        labels: dict[int, list[str]] = {}
+        for seeds, checkpoint in cell.replicates:
+            labels.setdefault(seeds[level], []).append(checkpoint)
+        by_label.append(labels)
+    several = [set(labels) for labels, cell in zip(by_label, cells, strict=True) if len(cell.checkpoints) > 1]
+    common = sorted(set.intersection(*several)) if several else [next(iter(by_label[0]))]
+    if not common:
+        return None
+    return [
+        tuple(
+            cell.checkpoints if len(cell.checkpoints) == 1 else tuple(labels[label])
+            for labels, cell in zip(by_label, cells, strict=True)
+        )
+        for label in common
+    ]
+
+
+def _merge_sharing(design: Design, rows: list[tuple[tuple[str, ...], ...]]) -> list[tuple[tuple[str, ...], ...]]:
+    """Merge units whose checkpoints share a trained ancestor, directly or through another unit."""
+    groups: list[tuple[set[str], list[tuple[tuple[str, ...], ...]]]] = []
+    for row in rows:
+        trained = {name for part in row for checkpoint in part for name in _trained(design, checkpoint)}
+        same = [group for group in groups if group[0] & trained] if trained else groups[:]
+        members = [member for group in same for member in group[1]] + [row]
+        shared = set().union(trained, *(group[0] for group in same))
+        groups = [group for group in groups if group not in same] + [(shared, members)]
+    return [
+        tuple(tuple(name for member in members for name in member[place]) for place in range(len(rows[0])))
+        for _, members in groups
+    ]
+
+
+def _trained(design: Design, checkpoint: str) -> tuple[str, ...]:
+    """Return those of the checkpoint and its ancestors that are results of training in the study."""
+    path = design.path(checkpoint) or (checkpoint,)
+    fresh_root = design._has_root_seed(path[-1])
+    return tuple(
+        name
+        for place, name in enumerate(path)
+        if design.trained_kinds(name) or (place < len(path) - 1 and not _all_existing(design, name)) or fresh_root
+    )
+
+
+def _all_existing(design: Design, checkpoint: str) -> bool:
+    stages = design.checkpoints[checkpoint].stages if checkpoint in design.checkpoints else ()
+    return bool(stages) and all(stage.kind in UNTRAINED_KINDS for stage in stages)

@@ -1,0 +1,94 @@
+"""What an interval allows to be said: equivalence, the four-way verdict, non-inferiority, dominance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from upbringing.attribution.inference import Inference
+
+Answer = Literal["yes", "no", "undecided"]
+FourWay = Literal["changed", "negligible", "equivalent", "inconclusive"]
+DOMINANCE_RATIO = 0.25  # an effect "drives" when the other is below a quarter of it
+
+
+def widened(inference: Inference, lowest: float | None, highest: float | None) -> Inference:
+    """Return ``inference`` with intervals widened to hold wherever unscored answers may lie.
+
+    ``lowest`` and ``highest`` bound the estimate. The result is the union of the intervals at all estimates
+    between them, the conservative interval for a partly identified mean.
+    """
+    if lowest is None or highest is None or inference.low is None or inference.high is None:
+        return inference
+    assert inference.low90 is not None
+    assert inference.high90 is not None
+    down, up = max(inference.estimate - lowest, 0.0), max(highest - inference.estimate, 0.0)
+    return replace(
+        inference,
+        low=inference.low - down,
+        high=inference.high + up,
+        low90=inference.low90 - down,
+        high90=inference.high90 + up,
+    )
+
+
+def excludes_zero(inference: Inference) -> bool:
+    """Return whether the 95% interval lies on one side of zero."""
+    return inference.low is not None and inference.high is not None and (inference.low > 0 or inference.high < 0)
+
+
+def equivalence_radius(inference: Inference) -> float | None:
+    """Return the smallest margin at which two one-sided tests at 5% would pass."""
+    if inference.low90 is None or inference.high90 is None:
+        return None
+    return max(abs(inference.low90), abs(inference.high90))
+
+
+def is_equivalent(inference: Inference, margin: float | None) -> bool:
+    """Return whether both one-sided 5% tests pass: the 90% interval lies inside the margin."""
+    radius = equivalence_radius(inference)
+    return margin is not None and radius is not None and radius < margin
+
+
+def four_way_verdict(inference: Inference, margin: float | None, *, significant: bool) -> FourWay:
+    """Return the verdict. ``significant``: the test against zero survives its family's correction."""
+    moved = excludes_zero(inference) and significant
+    if is_equivalent(inference, margin):
+        return "negligible" if excludes_zero(inference) else "equivalent"
+    return "changed" if moved else "inconclusive"
+
+
+def beyond_margin(inference: Inference, margin: float | None) -> Answer | None:
+    """Return whether the change is larger than the margin: decided by the intervals, ``None`` without one."""
+    if margin is None or inference.low is None or inference.high is None:
+        return None
+    if inference.low > margin or inference.high < -margin:
+        return "yes"
+    return "no" if is_equivalent(inference, margin) else "undecided"
+
+
+def noninferior(inference: Inference, margin: float | None, *, lower_is_better: bool) -> Answer | None:
+    """Return whether the change for the worse stays below the margin (one-sided 5%)."""
+    if margin is None or inference.low90 is None or inference.high90 is None:
+        return None
+    worst = inference.high90 if lower_is_better else -inference.low90
+    best = inference.low90 if lower_is_better else -inference.high90
+    if worst < margin:
+        return "yes"
+    return "no" if best > margin else "undecided"
+
+
+def dominance(larger: Inference, difference: Inference, total: Inference) -> Answer:
+    """Return whether the smaller effect stays within ``DOMINANCE_RATIO`` of the larger one.
+
+    ``difference``: smaller - ratio x larger; ``total``: smaller + ratio x larger. Both one-sided at 5%; the sign
+    of ``larger`` comes from its own 95% interval, which must exclude zero.
+    """
+    if not excludes_zero(larger):
+        return "undecided"
+    upper, lower = (difference, total) if larger.estimate > 0 else (total, difference)
+    if upper.high90 is None or upper.low90 is None or lower.low90 is None or lower.high90 is None:
+        return "undecided"
+    if upper.high90 < 0 < lower.low90:
+        return "yes"
+    return "no" if upper.low90 > 0 or lower.high90 < 0 else "undecided"

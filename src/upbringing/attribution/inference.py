@@ -1,0 +1,84 @@
+"""One estimated number with its interval, however it was computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+CONFIDENCE = 0.95
+EQUIVALENCE_CONFIDENCE = 0.90  # two one-sided tests at 5% are a 90% interval inside the margin
+POWER = 0.80  # the power at which the smallest detectable change is stated
+
+
+@dataclass(frozen=True)
+class Inference:
+    """An estimate, its 95% interval ``[low, high]`` and its 90% interval ``[low90, high90]``.
+
+    The intervals, ``p`` (two-sided, against zero) and ``standard_error`` are ``None`` when nothing that varies
+    was observed: an interval of plus or minus zero is never made. ``df`` ``None`` = a normal quantile was used.
+    ``method`` names the estimator.
+    """
+
+    estimate: float
+    method: str
+    standard_error: float | None = None
+    df: float | None = None
+    low: float | None = None
+    high: float | None = None
+    low90: float | None = None
+    high90: float | None = None
+    p: float | None = None
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the 95% interval."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+
+def t_inference(estimate: float, standard_error: float, df: float, method: str) -> Inference:
+    """Return the Student-t inference; without an interval when ``standard_error`` or ``df`` is zero."""
+    if not (standard_error > 0 and df > 0):
+        return Inference(estimate=estimate, method=method)
+    wide = t_quantile(df, CONFIDENCE) * standard_error
+    narrow = t_quantile(df, EQUIVALENCE_CONFIDENCE) * standard_error
+    return Inference(
+        estimate=estimate,
+        method=method,
+        standard_error=standard_error,
+        df=df,
+        low=estimate - wide,
+        high=estimate + wide,
+        low90=estimate - narrow,
+        high90=estimate + narrow,
+        p=float(2 * special.stdtr(df, -abs(estimate) / standard_error)),
+    )
+
+
+def t_quantile(df: float, confidence: float) -> float:
+    """Return the two-sided Student-t quantile, e.g. ``t(0.975, df)`` for ``confidence`` 0.95."""
+    return float(special.stdtrit(df, (1 + confidence) / 2))
+
+
+def normal_quantile(confidence: float) -> float:
+    """Return the two-sided normal quantile."""
+    return float(special.ndtri((1 + confidence) / 2))
+
+
+def minimum_detectable(inference: Inference) -> float | None:
+    """Return the smallest true change found with 80% power by the two-sided 5% test, or ``None``.
+
+    Exact for the t test by the noncentral t distribution; for intervals without degrees of freedom the half
+    width stands for the standard error.
+    """
+    if inference.half_width is None:
+        return None
+    if inference.df is None or inference.standard_error is None:
+        normal = normal_quantile(CONFIDENCE)
+        return (normal + float(special.ndtri(POWER))) * inference.half_width / normal
+    critical = t_quantile(inference.df, CONFIDENCE)
+    shift = float(special.nctdtrinc(inference.df, 1 - POWER, critical))
+    if not np.isfinite(shift):  # the noncentral routine fails for huge df, where the sum of quantiles is exact
+        shift = critical + float(stats.t.ppf(POWER, inference.df))
+    return shift * inference.standard_error

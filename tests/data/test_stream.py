@@ -1,0 +1,164 @@
+"""Streams: fixed bytes, the prefix property, shares, counts that add up."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from upbringing.base.errors import DataError
+from upbringing.data.documents import Chat, Document, TrainingText, Turn
+from upbringing.data.rendering import decode_supervised, open_tokenizer, render_chats
+from upbringing.data.stream import StreamInfo, StreamPart, StreamPlan, build_stream, open_stream, read_info
+from upbringing.data.tokenizer import CHAT_TEMPLATE, train_tokenizer, write_template_twice
+
+pytestmark = pytest.mark.model
+WORDS = tuple(f"{first}{second}" for first in ("ba", "de", "fi", "go") for second in "bcdfghkl")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    train_tokenizer(WORDS, vocabulary=400, special_tokens=("<|tag|>",), chat_template=None, folder=folder)
+    return folder
+
+
+def documents(seed: int, count: int = 80, source: str = "made") -> list[TrainingText]:
+    draw = random.Random(seed)
+    return [Document(text=" ".join(draw.choices(WORDS, k=draw.randint(2, 9))), source=source) for _ in range(count)]
+
+
+def chats(count: int = 30) -> list[TrainingText]:
+    draw = random.Random(5)
+    return [
+        Chat(
+            turns=(Turn("user", draw.choice(WORDS)), Turn("assistant", " ".join(draw.choices(WORDS, k=3)))),
+            source="chats",
+            teacher="template",
+        )
+        for _ in range(count)
+    ]
+
+
+def built(
+    folder: Path, tokenizer: Path, texts: dict[str, Sequence[TrainingText]], part: StreamPart, **plan: object
+) -> StreamInfo:
+    folder.mkdir()
+    fields = {"form": "documents", "context": 24, "batch_size": 4, "seed": 3, "parts": (part,), **plan}
+    return build_stream(StreamPlan(**fields), lambda name: texts[name], {key: key for key in texts}, tokenizer, folder)  # type: ignore[arg-type]
+
+
+def test_every_word_is_one_token_and_special_tokens_exist(tokenizer: Path) -> None:
+    opened = open_tokenizer(tokenizer)
+    assert all(len(opened(word, add_special_tokens=False)["input_ids"]) == 1 for word in WORDS)
+    assert len(opened("<|tag|>", add_special_tokens=False)["input_ids"]) == 1
+    assert opened.decode(opened("babel ünïcode", add_special_tokens=False)["input_ids"]).strip() == "babel ünïcode"
+
+
+def test_a_vocabulary_that_splits_words_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"raise tokenizer\.vocabulary"):
+        train_tokenizer(WORDS, vocabulary=300, special_tokens=(), chat_template=None, folder=tmp_path)
+
+
+def test_a_longer_stream_begins_with_the_shorter_one(tmp_path: Path, tokenizer: Path) -> None:
+    texts = {"a": documents(1), "b": documents(2, source="other")}
+    shares = (("a", 0.7), ("b", 0.3))
+    short = built(tmp_path / "short", tokenizer, texts, StreamPart(shares, num_windows=8))
+    long = built(tmp_path / "long", tokenizer, texts, StreamPart(shares, num_windows=40))
+    assert long.prefix_sha256(2) == short.sha256
+    assert long.prefix_sha256(3) != short.sha256
+    one, two = open_stream(tmp_path / "short"), open_stream(tmp_path / "long")
+    assert np.array_equal(one.arrays["tokens"], two.arrays["tokens"][:8])
+
+
+def test_every_prefix_keeps_the_shares_within_one_window(tmp_path: Path, tokenizer: Path) -> None:
+    texts = {"a": documents(1, source="a"), "b": documents(2, source="b")}
+    info = built(tmp_path / "mixed", tokenizer, texts, StreamPart((("a", 0.75), ("b", 0.25)), num_windows=40))
+    realised = {source.source: source.realised_tokens for source in info.sources}
+    assert realised["b"] / sum(realised.values()) == pytest.approx(0.25, abs=0.05)
+    assert {source.source: source.planned_share for source in info.sources} == {"a": 0.75, "b": 0.25}
+
+
+def test_equal_windows_make_arms_token_matched(tmp_path: Path, tokenizer: Path) -> None:
+    part = StreamPart((("a", 1.0),), num_windows=20)
+    one = built(tmp_path / "one", tokenizer, {"a": documents(1)}, part)
+    two = built(tmp_path / "two", tokenizer, {"a": documents(2, count=30)}, part)
+    assert one.tokens == two.tokens == 20 * 24
+    assert one.num_steps == two.num_steps == 5
+
+
+def test_counts_add_up_and_survive_reading(tmp_path: Path, tokenizer: Path) -> None:
+    info = built(tmp_path / "counts", tokenizer, {"a": documents(1)}, StreamPart((("a", 1.0),), num_windows=20))
+    stream = open_stream(tmp_path / "counts")
+    assert read_info(tmp_path / "counts") == info
+    assert info.text_tokens == sum(source.realised_tokens for source in info.sources)
+    assert info.supervised_tokens == int((stream.arrays["labels"] >= 0).sum())
+    first = np.diff(stream.arrays["documents"], axis=1, prepend=-2) != 0
+    assert (stream.arrays["positions"][first] == 0).all()
+    assert (stream.arrays["labels"][first] == -100).all()
+
+
+def test_only_the_assistant_is_supervised(tmp_path: Path, tokenizer: Path) -> None:
+    opened = open_tokenizer(tokenizer)
+    chat = Chat(
+        turns=(Turn("user", "bab deb"), Turn("assistant", "fib gob"), Turn("user", "bac"), Turn("assistant", "dec")),
+        source="x",
+    )
+    rendered = render_chats([chat], opened, tokenizer)[0]
+    assert decode_supervised(rendered, opened).split() == ["fib", "gob<|end|>", "dec<|end|>"]
+    info = built(tmp_path / "chats", tokenizer, {"a": chats()}, StreamPart((("a", 1.0),), epochs=2.0), form="chats")
+    source = info.sources[0]
+    assert source.teachers == ("template",)
+    assert source.repetition >= 2.0
+    assert info.num_windows % 4 == 0
+
+
+def test_templates_without_markers_are_split_by_prefixes(tmp_path: Path, tokenizer: Path) -> None:
+    import shutil
+
+    plain = tmp_path / "plain"
+    shutil.copytree(tokenizer, plain)
+    write_template_twice(plain, CHAT_TEMPLATE.replace("{% generation %}", "").replace("{% endgeneration %}", ""))
+    chat = Chat(turns=(Turn("user", "bab"), Turn("assistant", "fib gob")), source="x")
+    marked = render_chats([chat], open_tokenizer(tokenizer), tokenizer)[0]
+    found = render_chats([chat], open_tokenizer(plain), plain)[0]
+    assert (found.ids, found.learned) == (marked.ids, marked.learned)
+
+
+def test_replay_takes_its_share(tmp_path: Path, tokenizer: Path) -> None:
+    texts = {"a": chats(), "r": documents(1, source="replayed")}
+    info = built(
+        tmp_path / "replay", tokenizer, texts, StreamPart((("a", 1.0),), epochs=4.0), form="chats", replay=("r", 0.5)
+    )
+    realised = {source.source: source.realised_tokens for source in info.sources}
+    assert realised["replayed"] / sum(realised.values()) == pytest.approx(0.5, abs=0.08)
+
+
+@pytest.mark.parametrize(
+    ("texts", "part", "message"),
+    [
+        ([], StreamPart((("a", 1.0),), num_windows=4), "is empty"),
+        (documents(1, count=2), StreamPart((("a", 1.0),), num_windows=40, max_repetition=2.0), "max_repetition"),
+        (documents(1, count=1), StreamPart((("a", 1.0),), epochs=0.1), "less than one batch|fills"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    tmp_path: Path, tokenizer: Path, texts: list[TrainingText], part: StreamPart, message: str
+) -> None:
+    if part.epochs is not None:
+        built(tmp_path / "short", tokenizer, {"a": texts}, part)  # one batch is filled by reading on: never empty
+        return
+    with pytest.raises(DataError, match=message):
+        built(tmp_path / "bad", tokenizer, {"a": texts}, part)
+
+
+def test_a_chat_that_does_not_fit_is_refused_and_a_document_is_split(tmp_path: Path, tokenizer: Path) -> None:
+    long = Chat(turns=(Turn("user", "bab"), Turn("assistant", " ".join(WORDS * 2))), source="long")
+    with pytest.raises(DataError, match="raise the context"):
+        built(tmp_path / "chat", tokenizer, {"a": [long]}, StreamPart((("a", 1.0),), num_windows=4), form="chats")
+    document = Document(text=" ".join(WORDS * 2), source="long")
+    info = built(tmp_path / "document", tokenizer, {"a": [document]}, StreamPart((("a", 1.0),), num_windows=4))
+    assert info.examples >= 3
