@@ -1,1 +1,37 @@
-"""Find out which stage of a language model's training made it safe, and put safety in where it stays."""
+"""Find out which stage of a language model's training made it safe, and put safety in where it stays.
+
+The names here are loaded when they are first used: importing the package loads no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "DEMO": "upbringing.lab.demo",
+    "Study": "upbringing.study.study",
+    "attribute": "upbringing.lab.run",
+    "build": "upbringing.lab.run",
+    "doctor": "upbringing.lab.doctor",
+    "load_study": "upbringing.study.loading",
+    "measure": "upbringing.lab.run",
+    "open_session": "upbringing.lab.session",
+    "plan": "upbringing.lab.plan",
+    "report": "upbringing.lab.run",
+    "run": "upbringing.lab.run",
+    "verify": "upbringing.lab.verify",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home."""
+    if name not in _HOMES:
+        raise AttributeError(f"upbringing has no {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from conftest import HOSTILE, write_results
+from report_fixture import HOSTILE, write_results
 
 from upbringing.base.errors import FormatError
 from upbringing.base.terminal import visible

@@ -37,8 +37,8 @@ def test_replace_merges_and_is_marked() -> None:
 
 
 def test_another_kind_replaces_the_whole_stage() -> None:
-    result = applied(Arm(stages={"sft": {"kind": "dpo", "data": "pairs"}}))
-    assert result.stages["sft"] == {"kind": "dpo", "data": "pairs"}
+    result = applied(Arm(stages={"sft": {"kind": "midtrain", "tokens": 5}}))
+    assert result.stages["sft"] == {"kind": "midtrain", "tokens": 5}
 
 
 def test_swap_changes_the_order() -> None:

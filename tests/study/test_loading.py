@@ -45,7 +45,7 @@ def test_the_demo_and_a_small_study_are_valid_for_pydantic_and_for_the_schema() 
         ("tokens: 64k", "tokens: many", 6, "expected a count"),
         ("epochs: 2", "epochs: two", 7, "number"),
         ("epochs: 2", "epochs: -1", 7, "greater than 0"),
-        ("drop: sft", "drop: dpo", 10, "does not have"),
+        ("drop: sft", "drop: rl", 10, "does not have"),
         ("battery: [over_refusal]", "battery: [over_refusals]", 11, "did you mean 'over_refusal'"),
         ("primary: [over_refusal]", "primary: [asr]", 12, "no measure of the battery"),
         ("name: small", "name: Small Study", 1, "a name matches"),

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from conftest import Bench, bits, chats, documents
+from training_bench import Bench, bits, chats, documents
 
 from upbringing.base.errors import TrainingError
 from upbringing.formats.record import BuildProfile

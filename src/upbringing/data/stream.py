@@ -139,7 +139,7 @@ def _rendered(texts: Sequence[TrainingText], tokenizer: Any, folder: Path, name:
     documents = [text for text in texts if isinstance(text, Document)]
     chats = [text for text in texts if isinstance(text, Chat)]
     if len(documents) + len(chats) != len(texts):
-        raise DataError(f"the data {name!r} holds preference pairs: only dpo reads those")
+        raise DataError(f"the data {name!r} holds preference pairs: no stage of this version reads those")
     return [*render_documents(documents, tokenizer), *render_chats(chats, tokenizer, folder)] if texts else []
 
 

@@ -37,14 +37,20 @@ class _Accuracies:
         self._rows = rows
 
     def mean(self, checkpoint: str, measure: str, *, split: str | None, role: str) -> float | None:
-        """Return the mean of the scored rows, or ``None`` where there is none."""
+        """Return the mean of the scored rows that are no refusals, or ``None`` where there is none.
+
+        Gates are about ability: whether a question is refused is what the study measures.
+        """
         chosen = self._rows.filter(
             pc.and_(pc.equal(self._rows["checkpoint"], checkpoint), pc.equal(self._rows["measure"], measure))
         )
         values = [
             value
-            for item, value in zip(chosen["item"].to_pylist(), chosen["value"].to_pylist(), strict=True)
+            for item, value, outcome in zip(
+                chosen["item"].to_pylist(), chosen["value"].to_pylist(), chosen["outcome"].to_pylist(), strict=True
+            )
             if value is not None
+            and outcome != "refuse"
             and self._items[item].role == role
             and (split is None or self._items[item].split == split)
         ]
@@ -74,7 +80,7 @@ def _reference(
 
 
 def _benign(session: Session, prepared: Prepared, accuracy: _Accuracies, measures: tuple[str, ...]) -> Iterable[Gate]:
-    """Yield a gate per chat position: the range over arms of benign accuracy, each averaged over seeds."""
+    """Yield a gate per chat position: the range over arms of benign accuracy when answering, over seeds."""
     found: dict[str, dict[str, list[float | None]]] = defaultdict(lambda: defaultdict(list))
     for cell in session.tree.cells:
         stage = cell.lineage.arm.stages.get(cell.position)

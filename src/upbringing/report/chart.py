@@ -137,6 +137,7 @@ def lines(series: Sequence[Series], positions: Sequence[str], *, title: str, des
         return left + 30 + (width - left - 60) * (index / max(1, len(positions) - 1))
 
     def y_of(value: float) -> float:
+        value = min(high, max(low, value))  # an interval may leave the range of a share; the table has its ends
         return bottom - (bottom - top) * (value - low) / (high - low)
 
     body = []

@@ -96,12 +96,18 @@ def _arms(tree: Tree) -> list[str]:
     return list(dict.fromkeys(cell.arm for cell in tree.cells))
 
 
+def _drawn_arms(tree: Tree) -> list[str]:
+    """Return the arms that have a line of their own: a copy would only hide the arm it copies."""
+    copies = {cell.arm for cell in tree.cells if cell.control == "copy"}
+    return [arm for arm in _arms(tree) if arm not in copies]
+
+
 def _positions(tree: Tree) -> list[str]:
     return list(dict.fromkeys(cell.position for cell in tree.cells))
 
 
 def _key(tree: Tree) -> list[dict[str, Any]]:
-    return [{"label": arm, "swatch": swatch(style)} for style, arm in enumerate(_arms(tree))]
+    return [{"label": arm, "swatch": swatch(style)} for style, arm in enumerate(_drawn_arms(tree))]
 
 
 def _level_rows(inputs: Inputs) -> list[dict[str, Any]]:
@@ -116,7 +122,7 @@ def _label(inputs: Inputs, measure: str) -> str:
 
 def _paths(inputs: Inputs) -> Iterable[dict[str, Any]]:
     """Yield a small multiple per (measure, condition): its headline split, else all items."""
-    arms, positions = _arms(inputs.tree), _positions(inputs.tree)
+    arms, positions = _drawn_arms(inputs.tree), _positions(inputs.tree)
     groups: dict[tuple[str, str], dict[str | None, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in _level_rows(inputs):
         groups[row["measure"], row["condition"]][row.get("split")].append(row)
@@ -209,7 +215,8 @@ def _contrasts(inputs: Inputs) -> Iterable[dict[str, Any]]:
             margin=margin,
             unit=f"difference ({claims[0].unit})",
         )
-        yield {"title": title, "chart": chart, "rows": [_contrast_row(claim) for claim in claims]}
+        shown = measure in primary or not primary
+        yield {"title": title, "chart": chart, "open": shown, "rows": [_contrast_row(claim) for claim in claims]}
 
 
 def _note(claim: Claim) -> str:

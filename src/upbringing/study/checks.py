@@ -37,17 +37,18 @@ def _seed_warnings(study: Study) -> Iterable[str]:
 
 def _unmatched(tree: StudyTree, realised_steps: Mapping[str, int]) -> Iterable[str]:
     """Arms that differ in the steps, batch or kind of a stage they share by name are confounded with compute."""
-    sizes: dict[str, dict[tuple[object, ...], set[str]]] = defaultdict(lambda: defaultdict(set))
+    sizes: dict[tuple[int, str], dict[tuple[object, ...], set[str]]] = defaultdict(lambda: defaultdict(set))
     for lineage in tree.lineages:
         for run in lineage.runs:
             if not isinstance(run.stage, Existing):
-                sizes[run.stage_name][_size(run, realised_steps)].add(lineage.arm.name)
-    for stage, groups in sizes.items():
-        if len(groups) > 1:
-            listed = "; ".join(
-                f"{', '.join(sorted(arms))}: {_said(size)}"
-                for size, arms in sorted(groups.items(), key=lambda each: str(each[0]))
-            )
+                place = (lineage.replicate.number, run.stage_name)
+                sizes[place][_size(run, realised_steps)].add(lineage.arm.name)
+    warned: set[str] = set()
+    for (_, stage), groups in sizes.items():
+        if len(groups) > 1 and stage not in warned:
+            warned.add(stage)
+            ordered = sorted(groups.items(), key=lambda each: str(each[0]))
+            listed = "; ".join(f"{', '.join(sorted(arms))}: {_said(size)}" for size, arms in ordered)
             yield f"stage {stage!r} differs in size between arms ({listed}): differences are confounded with compute"
 
 

@@ -19,7 +19,6 @@ from upbringing.base.streams import derived_seed
 from upbringing.study.recipes import DataBook
 from upbringing.study.seeds import LEVEL_OF_KIND, Replicate
 from upbringing.study.study import ResolvedArm, Study
-from upbringing.training.dpo import Dpo
 from upbringing.training.existing import Existing
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
@@ -198,14 +197,14 @@ def _run(study: Study, book: DataBook, name: str, stage: Stage, parent: str, rep
     return Run(stage_name=name, stage=stage, parent=parent, seed=seed, root=replicate.root, stream=stream)
 
 
-def _stream(book: DataBook, name: str, stage: Pretrain | Midtrain | Sft | Dpo, seed: int, root: int) -> StreamRecipe:
+def _stream(book: DataBook, name: str, stage: Pretrain | Midtrain | Sft, seed: int, root: int) -> StreamRecipe:
     replay = None
-    if isinstance(stage, Midtrain | Sft) and stage.replay is not None:
+    if not isinstance(stage, Pretrain) and stage.replay is not None:
         replay = (book.key(stage.replay.data, root), stage.replay.data, stage.replay.share)
     if isinstance(stage, Pretrain | Midtrain):
         form, parts = "documents", _phases(book, name, stage, root)
     else:
-        form = "chats" if isinstance(stage, Sft) else "preferences"
+        form = "chats"
         parts = (PartRecipe(_sources(book, stage.data, root), None, stage.epochs, _cap(stage.data)),)
     return StreamRecipe(form, stage.context, stage.batch_size, derived_seed(seed, "order"), parts, replay)
 

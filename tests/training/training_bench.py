@@ -1,0 +1,97 @@
+"""A tiny start, a tiny stream and a way to train a segment on them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from upbringing.base.manifest import write_manifest
+from upbringing.data.documents import Chat, Document, TrainingText, Turn
+from upbringing.data.stream import StreamPart, StreamPlan, build_stream
+from upbringing.formats.record import BuildProfile
+from upbringing.models.weights import weights_sha256
+from upbringing.training.segment import Places, Realised, Segment, run_segment
+from upbringing.training.settings import TrainedStage
+
+WORDS = tuple(f"{first}{second}" for first in ("ba", "de", "fi", "go", "lu") for second in "bcdfghkl")
+BATCH = 4
+
+
+def documents(seed: int, count: int = 120, source: str = "made") -> list[Document]:
+    """Short documents of random words; deterministic from the seed."""
+    draw = random.Random(seed)
+    return [Document(text=" ".join(draw.choices(WORDS, k=draw.randint(3, 12))), source=source) for _ in range(count)]
+
+
+def chats(seed: int, count: int = 60) -> list[Chat]:
+    """Short chats of random words."""
+    draw = random.Random(seed)
+    return [
+        Chat(
+            turns=(
+                Turn("user", " ".join(draw.choices(WORDS, k=draw.randint(2, 6)))),
+                Turn("assistant", " ".join(draw.choices(WORDS, k=draw.randint(1, 6)))),
+            ),
+            source="chats",
+            teacher="template",
+        )
+        for _ in range(count)
+    ]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A folder with a start; trains segments beside it."""
+
+    folder: Path
+    start: Path
+
+    def stream(
+        self, name: str, texts: Sequence[TrainingText], num_windows: int | None = 48, epochs: float | None = None
+    ) -> Path:
+        """Build a stream of ``texts`` and return its folder."""
+        folder = self.folder / f"stream-{name}"
+        if not folder.exists():
+            folder.mkdir()
+            form = "documents" if isinstance(texts[0], Document) else "chats"
+            plan = StreamPlan(form, 32, BATCH, 7, (StreamPart((("key", 1.0),), num_windows, epochs),))
+            build_stream(plan, lambda _: texts, {"key": name}, self.start, folder)
+        return folder
+
+    def train(
+        self,
+        name: str,
+        stage: TrainedStage,
+        stream: Path,
+        *,
+        steps: tuple[int, int],
+        total: int = 12,
+        state: Path | None = None,
+        profile: BuildProfile | None = None,
+        keep_state: bool = False,
+    ) -> tuple[Path, Realised]:
+        """Train ``stage`` over ``steps`` and return the output folder and what was realised."""
+        folder = self.folder / name
+        places = Places(
+            parent=self.start,
+            state=state,
+            stream=stream,
+            workspace=folder / "workspace",
+            output=folder / "output",
+            final_state=folder / "state" if keep_state else None,
+        )
+        for place in (places.workspace, places.output, places.final_state):
+            if place is not None:
+                place.mkdir(parents=True, exist_ok=True)
+        segment = Segment(name, stage, 5, total, *steps)
+        realised = run_segment(segment, places, profile or BuildProfile(), lambda step, whole, loss: None)
+        if keep_state:
+            write_manifest(folder / "state")
+        return places.output, realised
+
+
+def bits(folder: Path) -> str:
+    """The hash of the weights in an output folder."""
+    return weights_sha256(folder)
