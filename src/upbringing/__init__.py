@@ -23,7 +23,20 @@ _HOMES = {
     "verify": "upbringing.lab.verify",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "DEMO",
+    "Study",
+    "attribute",
+    "build",
+    "doctor",
+    "load_study",
+    "measure",
+    "open_session",
+    "plan",
+    "report",
+    "run",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -131,7 +131,7 @@ def test_equivalence_needs_a_margin_and_precision() -> None:
         (0.0, 0.01, 0.1, "equivalent"),
         (0.04, 0.01, 0.1, "negligible"),
         (0.0, 0.2, 0.1, "inconclusive"),
-        (0.09, 0.04, 0.1, "inconclusive"),
+        (0.07, 0.04, 0.1, "inconclusive"),
         (0.15, 0.01, 0.1, "changed"),
         (-0.3, 0.05, 0.1, "changed"),
         (0.3, 0.05, None, "changed"),

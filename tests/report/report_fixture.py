@@ -77,8 +77,8 @@ def write_results(folder: Path) -> Path:
                            request=request, prompt=f"prompt {number} {text}", answer=f"answer {name} {text}")
                 )  # fmt: skip
                 rows.append(
-                    Row(checkpoint=name, measure="willingness", item=f"item-{number}", judge="oracle", response=response,
-                        outcome="refuse" if index == 1 else "harmful", value=float(index != 1))
+                    Row(checkpoint=name, measure="willingness", item=f"item-{number}", judge="oracle",
+                        response=response, outcome="refuse" if index == 1 else "harmful", value=float(index != 1))
                 )  # fmt: skip
     verdicts = ("changed", "equivalent", "inconclusive", "not-measurable", "negligible", "blocked")
     claims = [claim(number, verdict) for number, verdict in enumerate(verdicts)]

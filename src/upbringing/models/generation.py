@@ -1,24 +1,31 @@
 """Answers: batched decoding whose result does not depend on who shares the batch.
 
 Batches are canonical: sorted by length and content, of fixed membership, never re-formed. In fp32 the batch size
-changes no greedy answer; in bf16 it can, so the batch plan belongs to what identifies a measurement.
+changes no greedy answer; in bf16 it can, so the batch belongs to what identifies an answer. Rows that have ended
+leave the batch, so a long answer does not make the others wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from upbringing.base.streams import derived_seed
-from upbringing.models.decoding import Decoding, Greedy
+import numpy as np
+from numpy.typing import NDArray
 
-PROMPTS_PER_BATCH = 64
+from upbringing.base.streams import stream
+from upbringing.models.decoding import Decoding, Greedy, Sampled
+
+ROWS_PER_BATCH = 256  # larger batches gained nothing on CPU and would lose much when interrupted
 MAX_BATCH_TOKENS = 32768  # padded prompt and answer tokens of a batch; bounds the key-value cache
+CHECK_STOP_EVERY = 8  # tokens between looks at the text; decoding text at every token would cost more than it saves
+LEAVE_SHARE = 0.125  # ended rows leave once they are an eighth of the batch: each leave copies the cache
 
 
 @dataclass(frozen=True)
-class Prompt:
+class TokenPrompt:
     """A prompt as token ids. ``name`` seeds its random stream: the item and the condition, never a position."""
 
     name: str
@@ -33,117 +40,191 @@ class Generated:
     finish: str
 
 
-def generate(
-    model: Any,
-    prompts: Sequence[Prompt],
-    decoding: Decoding,
-    *,
-    end_tokens: Sequence[int],
-    padding_token: int,
-    precision: str,
-    seed: int,
-    on_progress: Callable[[int, int], None],
-) -> list[list[Generated]]:
-    """Return for each prompt its answers (one, or ``samples``), in order."""
-    results: list[list[Generated]] = [[] for _ in prompts]
-    done = 0
-    for batch in _batches(prompts, decoding.max_tokens):
-        chosen = [prompts[index] for index in batch]
-        for sample in range(decoding.samples):
-            answers = _decode(model, chosen, decoding, sample, tuple(end_tokens), padding_token, precision, seed)
-            for index, answer in zip(batch, answers, strict=True):
-                results[index].append(answer)
-        done += len(batch)
-        on_progress(done, len(prompts))
-    return results
+@dataclass(frozen=True)
+class Ends:
+    """What ends an answer. ``padding`` fills rows; ``stopped`` looks at the ids of an answer so far."""
+
+    tokens: tuple[int, ...]
+    padding: int
+    stopped: Callable[[Sequence[int]], bool] | None = None
 
 
-def _batches(prompts: Sequence[Prompt], max_tokens: int) -> Iterator[list[int]]:
-    order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index].ids), prompts[index].ids, index))
-    batch: list[int] = []
+def plan_batches(
+    prompts: Sequence[TokenPrompt], decoding: Decoding, rows_per_batch: int = ROWS_PER_BATCH
+) -> list[list[int]]:
+    """Return the canonical batches as indices into ``prompts``: by length, then content, then name."""
+    order = sorted(
+        range(len(prompts)), key=lambda index: (len(prompts[index].ids), prompts[index].ids, prompts[index].name)
+    )
+    batches: list[list[int]] = []
     for index in order:
-        padded = (len(batch) + 1) * (len(prompts[index].ids) + max_tokens)
-        if batch and (len(batch) >= PROMPTS_PER_BATCH or padded > MAX_BATCH_TOKENS):
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
+        length = len(prompts[index].ids) + decoding.max_tokens
+        rows = (len(batches[-1]) + 1) * decoding.samples if batches else 0
+        if not batches or rows > rows_per_batch or rows * length > MAX_BATCH_TOKENS:
+            batches.append([])
+        batches[-1].append(index)
+    return batches
 
 
-def _decode(
-    model: Any,
-    prompts: Sequence[Prompt],
-    decoding: Decoding,
-    sample: int,
-    end_tokens: tuple[int, ...],
-    padding_token: int,
-    precision: str,
-    seed: int,
-) -> list[Generated]:
-    """Decode one batch token by token with a cache; left-padded, positions count real tokens only."""
+def generate(
+    model: Any, prompts: Sequence[TokenPrompt], decoding: Decoding, *, ends: Ends, seed: int
+) -> list[list[Generated]]:
+    """Return the answers (one, or ``samples``) of each prompt, decoded as one batch.
+
+    Stream: ``decode/<name>/<sample>``, one uniform number per token, so noise depends on nothing else.
+    """
     import torch
 
-    device = model.device
-    width = max(len(prompt.ids) for prompt in prompts)
-    ids = torch.full((len(prompts), width), padding_token, device=device)
-    mask = torch.zeros((len(prompts), width), dtype=torch.long, device=device)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt.ids) :] = torch.tensor(prompt.ids, device=device)
-        mask[row, width - len(prompt.ids) :] = 1
-    positions = (mask.cumsum(1) - 1).clamp(min=0)  # (batch, width)
-    generators = [_generator(seed, prompt.name, sample, device) for prompt in prompts]
-    answers: list[list[int]] = [[] for _ in prompts]
-    open_rows = torch.ones(len(prompts), dtype=torch.bool, device=device)
-    ends = torch.tensor(end_tokens, device=device)
-    cache = None
-    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        for _ in range(decoding.max_tokens):
-            output = model(
-                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
-            )
-            cache = output.past_key_values
-            chosen = _choose(output.logits[:, -1].float(), decoding, generators)  # (batch,)
-            chosen = torch.where(open_rows, chosen, torch.full_like(chosen, padding_token))
-            for row in open_rows.nonzero().flatten().tolist():
-                answers[row].append(int(chosen[row]))
-            open_rows &= ~torch.isin(chosen, ends)
-            if not open_rows.any():
+    with torch.inference_mode():
+        tokens = _Decoder(model, prompts, decoding, ends, seed).run()  # (rows, time), -1 after the end
+    answers = [_finished([int(token) for token in row if token >= 0], ends) for row in tokens]
+    return [answers[first : first + decoding.samples] for first in range(0, len(answers), decoding.samples)]
+
+
+def _finished(answer: list[int], ends: Ends) -> Generated:
+    for place, token in enumerate(answer):
+        if token in ends.tokens:
+            return Generated(tuple(answer[:place]), "stop")
+    stopped = ends.stopped is not None and ends.stopped(answer)
+    return Generated(tuple(answer), "stop" if stopped else "length")
+
+
+class _Decoder:
+    """One batch being decoded. ``live[i]`` is the answer that row ``i`` of the tensors belongs to."""
+
+    def __init__(
+        self, model: Any, prompts: Sequence[TokenPrompt], decoding: Decoding, ends: Ends, seed: int
+    ) -> None:
+        import torch
+
+        self.model, self.decoding, self.ends = model, decoding, ends
+        self.ids, self.mask = _left_padded(prompts, ends.padding, model.device)
+        self.positions = (self.mask.cumsum(1) - 1).clamp(min=0)  # (batch, width): padding does not count
+        rows = len(prompts) * decoding.samples
+        self.tokens: NDArray[np.int64] = np.full((rows, decoding.max_tokens), -1, dtype=np.int64)
+        self.noise = _noise(prompts, decoding, seed)  # (rows, time) or None
+        self.live: NDArray[np.int64] = np.arange(rows)
+        self.end_ids = torch.tensor(ends.tokens, device=model.device)
+        self.cache: Any = None
+
+    def run(self) -> NDArray[np.int64]:
+        logits = self._forward()
+        if self.decoding.samples > 1:  # the prompt was read once for all its samples
+            logits = self._repeat(logits)
+        open_rows = np.ones(len(self.live), dtype=bool)
+        for step in range(self.decoding.max_tokens):
+            chosen = self._choose(logits, step)  # (rows,)
+            drawn = chosen.cpu().numpy()
+            self.tokens[self.live[open_rows], step] = drawn[open_rows]
+            open_rows &= ~np.isin(drawn, self.ends.tokens)
+            self._look_for_stops(open_rows, step)
+            if not open_rows.any() or step + 1 == self.decoding.max_tokens:
                 break
-            ids = chosen[:, None]
-            mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
-            positions = positions[:, -1:] + 1
-    return [_finished(answer, end_tokens) for answer in answers]
+            if (~open_rows).mean() >= LEAVE_SHARE:
+                chosen = self._leave(open_rows, chosen)
+                open_rows = np.ones(len(self.live), dtype=bool)
+            logits = self._step(chosen)
+        return self.tokens
+
+    def _forward(self) -> Any:
+        """Return the logits of the last position (rows, vocabulary)."""
+        output = self.model(
+            input_ids=self.ids,
+            attention_mask=self.mask,
+            position_ids=self.positions,
+            past_key_values=self.cache,
+            use_cache=True,
+            **last_logits(self.model, 1),
+        )
+        self.cache = output.past_key_values
+        return output.logits[:, -1]
+
+    def _step(self, chosen: Any) -> Any:
+        import torch
+
+        self.ids = chosen[:, None]
+        self.mask = torch.cat([self.mask, torch.ones_like(self.ids)], dim=1)
+        self.positions = self.positions[:, -1:] + 1
+        return self._forward()
+
+    def _repeat(self, logits: Any) -> Any:
+        samples = self.decoding.samples
+        self.cache.batch_repeat_interleave(samples)
+        self.mask = self.mask.repeat_interleave(samples, dim=0)
+        self.positions = self.positions.repeat_interleave(samples, dim=0)
+        return logits.repeat_interleave(samples, dim=0)
+
+    def _leave(self, open_rows: NDArray[np.bool_], chosen: Any) -> Any:
+        """Take ended rows out of every tensor and return what is left of ``chosen``."""
+        import torch
+
+        keep = torch.from_numpy(np.flatnonzero(open_rows)).to(chosen.device)
+        self.cache.batch_select_indices(keep)
+        self.mask, self.positions = self.mask[keep], self.positions[keep]
+        self.live = self.live[open_rows]
+        return chosen[keep]
+
+    def _look_for_stops(self, open_rows: NDArray[np.bool_], step: int) -> None:
+        if self.ends.stopped is None or (step + 1) % CHECK_STOP_EVERY:
+            return
+        for row in np.flatnonzero(open_rows):
+            if self.ends.stopped(self.tokens[self.live[row], : step + 1].tolist()):
+                open_rows[row] = False
+
+    def _choose(self, logits: Any, step: int) -> Any:
+        """Return one token per row from logits (rows, vocabulary)."""
+        import torch
+
+        if self.noise is None:
+            return logits.max(dim=-1).indices  # the first of equals, as argmax, and three times faster in bf16
+        assert isinstance(self.decoding, Sampled)
+        probabilities = sampling_probabilities(logits.double(), self.decoding)
+        sums = probabilities.cumsum(dim=-1)
+        places = torch.from_numpy(self.noise[self.live, step]).to(sums)[:, None] * sums[:, -1:]
+        return torch.searchsorted(sums, places, right=True).clamp(max=logits.shape[-1] - 1)[:, 0]
 
 
-def _finished(answer: list[int], end_tokens: tuple[int, ...]) -> Generated:
-    if answer and answer[-1] in end_tokens:
-        return Generated(tuple(answer[:-1]), "stop")
-    return Generated(tuple(answer), "length")
-
-
-def _generator(seed: int, name: str, sample: int, device: Any) -> Any:
+def sampling_probabilities(logits: Any, decoding: Sampled) -> Any:
+    """Return the probabilities (rows, vocabulary) after temperature, top-k and top-p; not renormalised."""
     import torch
 
-    generator = torch.Generator(device=device)
-    generator.manual_seed(derived_seed(seed, "decode", name, sample))
-    return generator
-
-
-def _choose(logits: Any, decoding: Decoding, generators: Sequence[Any]) -> Any:
-    """Return one token per row from logits ``(batch, vocab)``."""
-    import torch
-
-    if isinstance(decoding, Greedy):
-        return logits.argmax(dim=-1)
-    probabilities = torch.softmax(logits / decoding.temperature, dim=-1)
+    logits = logits / decoding.temperature
+    if 0 < decoding.top_k < logits.shape[-1]:
+        least = logits.topk(decoding.top_k, dim=-1).values[:, -1:]
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    probabilities = torch.softmax(logits, dim=-1)
     if decoding.top_p < 1.0:
-        ordered, order = probabilities.sort(dim=-1, descending=True)
+        ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
         outside = ordered.cumsum(dim=-1) - ordered >= decoding.top_p
         probabilities = torch.zeros_like(probabilities).scatter(1, order, ordered.masked_fill(outside, 0.0))
-    return torch.stack(
-        [
-            torch.multinomial(row, 1, generator=generator)[0]
-            for row, generator in zip(probabilities, generators, strict=True)
-        ]
-    )
+    return probabilities
+
+
+def last_logits(model: Any, num_positions: int) -> dict[str, int]:
+    """Return the argument that computes logits of the last positions only, where the model knows it."""
+    known = "logits_to_keep" in inspect.signature(model.forward).parameters
+    return {"logits_to_keep": num_positions} if known else {}
+
+
+def _left_padded(prompts: Sequence[TokenPrompt], padding: int, device: Any) -> tuple[Any, Any]:
+    """Return ids and mask (batch, width), prompts flush right."""
+    import torch
+
+    width = max(len(prompt.ids) for prompt in prompts)
+    ids = np.full((len(prompts), width), padding, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt.ids) :] = prompt.ids
+        mask[row, width - len(prompt.ids) :] = 1
+    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
+
+
+def _noise(prompts: Sequence[TokenPrompt], decoding: Decoding, seed: int) -> NDArray[np.float64] | None:
+    if isinstance(decoding, Greedy):
+        return None
+    rows = [
+        stream(seed, "decode", prompt.name, sample).random(decoding.max_tokens)
+        for prompt in prompts
+        for sample in range(decoding.samples)
+    ]
+    return np.stack(rows)

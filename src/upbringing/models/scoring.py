@@ -2,116 +2,228 @@
 
 All continuations of a prompt stand behind it in one row. A float mask lets each see the prompt and itself only,
 and positions restart behind the prompt, so the row is the mathematics of separate sequences at the cost of one.
+Prompts end in one column, so logits are computed for the continuations' columns only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from upbringing.base.errors import MeasurementError
+from upbringing.models.generation import last_logits
 
-TOKENS_PER_BATCH = 8192  # keeps the logits of a 50k vocabulary in bf16 below a gigabyte
+TOKENS_PER_BATCH = 8192  # padded tokens of a forward pass
+LOGITS_PER_BATCH = 1 << 28  # numbers kept of a forward pass: half a gigabyte in bf16
+CONTINUATION_TOKENS_PER_ROW = 512  # attention inside a row grows with its square
+POSITIONS_AT_ONCE = 1024  # rows of logits made fp32 at once
+SHARING_TOLERANCE_NATS = 1e-2  # what a wrong mask changes is far more; rounding in fp32 far less
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """A prompt and what may continue it, as token ids; no list is empty."""
+    """A prompt and what may continue it, as token ids; none is empty."""
 
     prompt: tuple[int, ...]
     continuations: tuple[tuple[int, ...], ...]
 
     @property
-    def length(self) -> int:
-        """Tokens in the row."""
-        return len(self.prompt) + sum(len(each) for each in self.continuations)
+    def num_continuation_tokens(self) -> int:
+        """Tokens behind the prompt."""
+        return sum(len(each) for each in self.continuations)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Log-probabilities (nats) per token of each continuation; ``hidden``: of the last prompt token, (layers, width),
+    the embedding first, where asked for.
+    """
+
+    log_probabilities: tuple[NDArray[np.float64], ...]
+    hidden: NDArray[np.float32] | None = None
+
+    @property
+    def totals(self) -> list[float]:
+        """Log-likelihood of each continuation."""
+        return [float(each.sum()) for each in self.log_probabilities]
 
 
 def score(
-    model: Any, requests: Sequence[Scoring], *, precision: str, on_progress: Callable[[int, int], None]
-) -> list[list[float]]:
-    """Return for each request the summed log-likelihood (nats) of each of its continuations, in order.
+    model: Any,
+    requests: Sequence[Scoring],
+    *,
+    share: bool = True,
+    hidden: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Scored]:
+    """Return what each request scored, in order; equal (prompt, continuation) pairs are computed once.
 
-    Rows are batched by length in an order that depends on the requests alone. Raises ``MeasurementError`` for
-    an empty prompt or continuation, which has no likelihood.
+    ``share``: continuations of a prompt share its forward pass (see ``sharing_is_exact``). ``hidden``: hidden states
+    of the last prompt token as well. Rows are batched in an order that depends on the requests alone. Raises
+    ``MeasurementError`` for an empty prompt or continuation, which has no likelihood.
     """
     for request in requests:
         if not request.prompt or not all(request.continuations):
             raise MeasurementError("a likelihood needs a prompt and a continuation of at least one token each")
-    results: list[list[float]] = [[] for _ in requests]
+    rows = _rows(requests, CONTINUATION_TOKENS_PER_ROW if share else 0)
+    found: dict[tuple[tuple[int, ...], tuple[int, ...]], NDArray[np.float64]] = {}
+    states: dict[tuple[int, ...], NDArray[np.float32]] = {}
     done = 0
-    for batch in _batches([request.length for request in requests]):
-        for index, scores in zip(batch, _score_batch(model, [requests[i] for i in batch], precision), strict=True):
-            results[index] = scores
+    for batch in _batches(rows, int(model.config.get_text_config().vocab_size)):
+        for row, log_probabilities, state in _score_rows(model, batch, hidden):
+            found.update(zip(((row.prompt, each) for each in row.continuations), log_probabilities, strict=True))
+            if state is not None:
+                states[row.prompt] = state
         done += len(batch)
-        on_progress(done, len(requests))
-    return results
+        if on_progress is not None:
+            on_progress(done, len(rows))
+    return [
+        Scored(
+            tuple(found[request.prompt, each] for each in request.continuations),
+            states.get(request.prompt),
+        )
+        for request in requests
+    ]
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
-    batch: list[int] = []
-    for index in order:
-        if batch and (len(batch) + 1) * lengths[index] > TOKENS_PER_BATCH:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
+def sharing_is_exact(model: Any) -> bool:
+    """Whether this model honours the mask that lets continuations share a prompt.
+
+    Some attention kernels and all recurrent models ignore such a mask silently; they are scored one sequence at a
+    time. Costs two passes over a few tokens.
+    """
+    vocabulary = int(model.config.get_text_config().vocab_size)
+    token = [(7 * place + 3) % vocabulary for place in range(12)]  # any distinct tokens show a leak
+    request = Scoring(tuple(token[:4]), (tuple(token[4:8]), tuple(token[8:])))
+    try:
+        shared = score(model, [request])[0].totals
+    except (RuntimeError, ValueError, TypeError, AttributeError):
+        return False
+    alone = score(model, [request], share=False)[0].totals
+    tolerance = SHARING_TOLERANCE_NATS if model.dtype.itemsize >= 4 else 1.0  # bf16 rounds logits to 3 digits
+    return bool(np.allclose(shared, alone, rtol=0, atol=tolerance))
 
 
-def _score_batch(model: Any, requests: Sequence[Scoring], precision: str) -> list[list[float]]:
+def _rows(requests: Sequence[Scoring], capacity: int) -> list[Scoring]:
+    """Return rows with distinct (prompt, continuation) pairs, each at most ``capacity`` tokens behind the prompt."""
+    wanted: dict[tuple[int, ...], dict[tuple[int, ...], None]] = {}
+    for request in requests:
+        wanted.setdefault(request.prompt, {}).update(dict.fromkeys(request.continuations))
+    rows = []
+    for prompt, continuations in wanted.items():
+        row: list[tuple[int, ...]] = []
+        for continuation in sorted(continuations, key=lambda each: (len(each), each)):
+            if row and sum(len(each) for each in row) + len(continuation) > capacity:
+                rows.append(Scoring(prompt, tuple(row)))
+                row = []
+            row.append(continuation)
+        rows.append(Scoring(prompt, tuple(row)))
+    return sorted(rows, key=lambda row: (len(row.prompt), row.num_continuation_tokens, row.prompt, row.continuations))
+
+
+def _batches(rows: Sequence[Scoring], vocabulary: int) -> list[list[Scoring]]:
+    batches: list[list[Scoring]] = []
+    prompt = behind = 0
+    for row in rows:
+        prompt, behind = max(prompt, len(row.prompt)), max(behind, row.num_continuation_tokens)
+        size = len(batches[-1]) + 1 if batches else 1
+        full = size * (prompt + behind) > TOKENS_PER_BATCH or size * (behind + 1) * vocabulary > LOGITS_PER_BATCH
+        if not batches or (full and batches[-1]):
+            batches.append([])
+            prompt, behind = len(row.prompt), row.num_continuation_tokens
+        batches[-1].append(row)
+    return batches
+
+
+Line = tuple[Scoring, list[NDArray[np.float64]], NDArray[np.float32] | None]
+
+
+def _score_rows(model: Any, rows: Sequence[Scoring], hidden: bool) -> list[Line]:
     import torch
 
-    width = max(request.length for request in requests)
-    ids = np.zeros((len(requests), width), dtype=np.int64)
-    positions = np.zeros_like(ids)
-    groups = np.full_like(ids, -1)  # 0 = prompt, k = k-th continuation, -1 = padding
-    for row, request in enumerate(requests):
-        begin = len(request.prompt)
-        ids[row, :begin], positions[row, :begin], groups[row, :begin] = request.prompt, np.arange(begin), 0
-        for number, continuation in enumerate(request.continuations, start=1):
-            end = begin + len(continuation)
-            ids[row, begin:end] = continuation
-            positions[row, begin:end] = len(request.prompt) + np.arange(len(continuation))
-            groups[row, begin:end] = number
-            begin = end
-    tokens = torch.from_numpy(ids).to(model.device)
-    with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = model(
-            input_ids=tokens,
-            position_ids=torch.from_numpy(positions).to(model.device),
-            attention_mask=_tree_mask(torch.from_numpy(groups).to(model.device)),
+    layout = _Layout(rows)
+    with torch.inference_mode():
+        output = model(
+            input_ids=torch.from_numpy(layout.ids).to(model.device),
+            position_ids=torch.from_numpy(layout.positions).to(model.device),
+            attention_mask=_tree_mask(torch.from_numpy(layout.groups).to(model.device), model.dtype)
+            if layout.branches
+            else torch.from_numpy((layout.groups >= 0).astype(np.int64)).to(model.device),
             use_cache=False,
-        ).logits  # (batch, width, vocab)
-    return [_read_row(logits[row], request) for row, request in enumerate(requests)]
+            output_hidden_states=hidden,
+            **last_logits(model, layout.width - layout.prompt + 1),
+        )
+        values = _read(output.logits[:, layout.prompt - 1 - layout.width :], layout)
+        states = None
+        if hidden:
+            states = torch.stack([state[:, layout.prompt - 1] for state in output.hidden_states], dim=1).float().cpu()
+    result: list[Line] = []
+    place = 0
+    for number, row in enumerate(rows):
+        scores = []
+        for continuation in row.continuations:
+            scores.append(values[place : place + len(continuation)])
+            place += len(continuation)
+        result.append((row, scores, None if states is None else states[number].numpy()))
+    return result
 
 
-def _tree_mask(groups: Any) -> Any:
-    """Return the additive float mask (batch, 1, time, time): causal, within a group or from it to the prompt."""
+class _Layout:
+    """Where every token of a batch stands: prompts end in column ``prompt - 1``, continuations follow."""
+
+    def __init__(self, rows: Sequence[Scoring]) -> None:
+        self.prompt = max(len(row.prompt) for row in rows)
+        self.width = self.prompt + max(row.num_continuation_tokens for row in rows)
+        self.branches = any(len(row.continuations) > 1 for row in rows)
+        self.ids = np.zeros((len(rows), self.width), dtype=np.int64)
+        self.positions = np.zeros_like(self.ids)
+        self.groups = np.full_like(self.ids, -1)  # 0 = prompt, k = k-th continuation, -1 = padding
+        self.sources: list[tuple[int, int, int]] = []  # row, column that predicts, token predicted
+        for number, row in enumerate(rows):
+            self._place(number, row)
+
+    def _place(self, number: int, row: Scoring) -> None:
+        first = self.prompt - len(row.prompt)
+        self.ids[number, first : self.prompt] = row.prompt
+        self.positions[number, first : self.prompt] = np.arange(len(row.prompt))
+        self.groups[number, first : self.prompt] = 0
+        begin = self.prompt
+        for group, continuation in enumerate(row.continuations, start=1):
+            end = begin + len(continuation)
+            self.ids[number, begin:end] = continuation
+            self.positions[number, begin:end] = len(row.prompt) + np.arange(len(continuation))
+            self.groups[number, begin:end] = group
+            columns = [self.prompt - 1, *range(begin, end - 1)]
+            self.sources += [(number, column, token) for column, token in zip(columns, continuation, strict=True)]
+            begin = end
+
+
+def _tree_mask(groups: Any, dtype: Any) -> Any:
+    """Return the additive mask (batch, 1, time, time): causal, within a group or from it to the prompt."""
     import torch
 
     time = groups.shape[1]
     same = groups[:, :, None] == groups[:, None, :]  # (batch, time, time)
     prompt = (groups[:, None, :] == 0) & (groups[:, :, None] >= 0)
     causal = torch.ones(time, time, dtype=torch.bool, device=groups.device).tril()
-    mask = torch.zeros(same.shape, dtype=torch.float32, device=groups.device)
-    return mask.masked_fill_(~((same | prompt) & causal), torch.finfo(torch.float32).min)[:, None]
+    mask = torch.zeros(same.shape, dtype=dtype, device=groups.device)
+    return mask.masked_fill_(~((same | prompt) & causal), torch.finfo(dtype).min)[:, None]
 
 
-def _read_row(logits: Any, request: Scoring) -> list[float]:
-    """Return the log-likelihood of each continuation from one row's logits ``(width, vocab)``."""
+def _read(logits: Any, layout: _Layout) -> NDArray[np.float64]:
+    """Return the log-probability of every predicted token from logits (batch, columns, vocabulary)."""
     import torch
 
-    last = len(request.prompt) - 1
-    begin, scores = len(request.prompt), []
-    for continuation in request.continuations:
-        rows = [last, *range(begin, begin + len(continuation) - 1)]
-        log_probabilities = torch.log_softmax(logits[rows].float(), dim=-1)
-        targets = torch.tensor(continuation, device=logits.device)
-        scores.append(float(log_probabilities.gather(1, targets[:, None]).sum()))
-        begin += len(continuation)
-    return scores
+    rows, columns, targets = (torch.tensor(each, device=logits.device) for each in zip(*layout.sources, strict=True))
+    columns = columns - (layout.prompt - 1)
+    parts = []
+    for first in range(0, len(targets), POSITIONS_AT_ONCE):
+        chosen = slice(first, first + POSITIONS_AT_ONCE)
+        numbers = logits[rows[chosen], columns[chosen]].float()  # (positions, vocabulary)
+        right = numbers.gather(1, targets[chosen, None])[:, 0]
+        parts.append((right - numbers.logsumexp(dim=-1)).double().cpu())
+    return torch.cat(parts).numpy()

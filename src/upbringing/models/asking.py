@@ -1,0 +1,102 @@
+"""What a model is asked and what it replies, whatever kind of model it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from upbringing.formats.items import Message
+from upbringing.models.decoding import Decoding
+
+Elicitation = Literal["E0", "E1", "E2", "E2r"]
+"""Plain completion, chat template, in-context exemplars (all benign), the same with one refusal among them."""
+
+ReplyStatus = Literal["ok", "refused", "truncated", "malformed", "failed"]
+THOUGHT_BEGIN, THOUGHT_END = "<think>", "</think>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """One thing to be answered or continued.
+
+    ``name`` seeds sampling: the item and the condition, never a position. ``completion``: plain text to be continued
+    as it stands (E0); without it E0 puts the messages into a question-and-answer form. Neither messages nor
+    completion = the beginning of a text. ``opening``: the beginning of the answer, put into the model's mouth;
+    ``opening_tokens``: only so many tokens of it.
+    """
+
+    name: str
+    messages: tuple[Message, ...] = ()
+    elicitation: Elicitation = "E1"
+    completion: str | None = None
+    opening: str = ""
+    opening_tokens: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """One reply. ``text`` includes the opening, never the thought.
+
+    ``finish``: ``stop`` or ``length``. ``status``: how the request ended; ``reason_code`` says why it is not ``ok``.
+    ``attempts`` counts requests, re-asked malformed ones included.
+    """
+
+    text: str
+    thought: str | None = None
+    finish: Literal["stop", "length"] = "stop"
+    status: ReplyStatus = "ok"
+    reason_code: str | None = None
+    attempts: int = 1
+
+
+class Model(Protocol):
+    """Whatever answers. One that cannot score says so by ``scores`` and is asked for answers only."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What decides an answer besides the prompt: hash of the weights, tokenizer, template, precision, versions."""
+        ...
+
+    @property
+    def template_sha256(self) -> str | None:
+        """Hash of the chat template's text, ``None`` where it is not known."""
+        ...
+
+    @property
+    def scores(self) -> bool:
+        """Whether the model gives likelihoods."""
+        ...
+
+    def unanswerable(self, prompt: Prompt) -> str | None:
+        """Return the reason code why ``prompt`` cannot be put to this model, ``None`` if it can."""
+        ...
+
+    def batches(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[int]]:
+        """Return the canonical batches: indices into ``prompts``; a function of the prompts alone."""
+        ...
+
+    def answer(self, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> list[list[Reply]]:
+        """Return the replies (``decoding.samples`` each) of one batch. Stream: ``decode/<name>/<sample>``."""
+        ...
+
+    def score(
+        self, requests: Sequence[tuple[Prompt, tuple[str, ...]]], on_progress: Callable[[int, int], None]
+    ) -> list[list[float]]:
+        """Return the log-likelihood (nats) of each continuation of each prompt."""
+        ...
+
+
+def split_thought(reply: Reply, *, opened: bool = False) -> Reply:
+    """Return ``reply`` with what was said before the end of thinking moved to ``thought``.
+
+    ``opened``: the prompt itself began the thought. A thought that never ends leaves no answer: its status is
+    ``truncated``, because a judge must not take the thought for the answer.
+    """
+    thought, separator, spoken = reply.text.rpartition(THOUGHT_END)
+    if separator:
+        return replace(reply, text=spoken.strip(), thought=thought.replace(THOUGHT_BEGIN, "").strip())
+    if opened or reply.text.lstrip().startswith(THOUGHT_BEGIN):
+        thought = reply.text.replace(THOUGHT_BEGIN, "").strip()
+        return replace(reply, text="", thought=thought, status="truncated", reason_code="thought-only")
+    return reply

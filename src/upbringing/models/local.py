@@ -1,0 +1,180 @@
+"""A model whose weights are at hand: renders prompts, answers in batches, scores continuations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from upbringing.base.errors import MeasurementError
+from upbringing.base.fingerprint import text_sha256
+from upbringing.models.asking import Prompt, Reply, split_thought
+from upbringing.models.decoding import Decoding
+from upbringing.models.generation import ROWS_PER_BATCH, Ends, Generated, TokenPrompt, generate, plan_batches
+from upbringing.models.prompting import Renderer, cut, stops
+from upbringing.models.scoring import Scoring, score, sharing_is_exact
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """``network``: a transformers causal model in evaluation mode; ``tokenizer``: its fast tokenizer.
+
+    ``weights_sha256`` and ``tokenizer_sha256`` identify both in caches; ``versions`` are those of the libraries that
+    can move a number. bf16 converts the weights (the norms of HF models stay exact enough), fp32 leaves them.
+    """
+
+    network: Any
+    tokenizer: Any
+    precision: str = "fp32"
+    weights_sha256: str = ""
+    tokenizer_sha256: str = ""
+    versions: tuple[tuple[str, str], ...] = ()
+    rows_per_batch: int = ROWS_PER_BATCH
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What decides an answer besides the prompt."""
+        return {
+            "weights": self.weights_sha256,
+            "tokenizer": self.tokenizer_sha256,
+            "template": self.template_sha256,
+            "precision": self.precision,
+            "attention": str(self.network.config._attn_implementation),
+            "device": str(self.network.device.type),
+            **{f"version of {name}": version for name, version in self.versions},
+        }
+
+    @property
+    def template_sha256(self) -> str:
+        """Hash of the chat template's text."""
+        return text_sha256(str(self.tokenizer.chat_template or ""))
+
+    @property
+    def scores(self) -> bool:
+        """Weights give likelihoods."""
+        return True
+
+    @cached_property
+    def renderer(self) -> Renderer:
+        """Renders each prompt once."""
+        return Renderer(self.tokenizer)
+
+    @cached_property
+    def computing(self) -> Any:
+        """The network in the precision it is measured in; a copy only where that differs."""
+        import copy
+
+        import torch
+
+        wanted = torch.bfloat16 if self.precision == "bf16" else torch.float32
+        return self.network if self.network.dtype == wanted else copy.deepcopy(self.network).to(wanted).eval()
+
+    @cached_property
+    def context(self) -> int:
+        """Longest sequence the network can read."""
+        return int(getattr(self.network.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
+
+    def unanswerable(self, prompt: Prompt) -> str | None:
+        """Return why ``prompt`` cannot be asked: no chat template, or longer than the context."""
+        reason = self.renderer.unanswerable(prompt)
+        if reason is None and len(self._ids(prompt)) >= self.context:
+            return "longer-than-context"
+        return reason
+
+    def _ids(self, prompt: Prompt) -> tuple[int, ...]:
+        return (*self.renderer.prompt(prompt), *self.renderer.opening(prompt))
+
+    def _token_prompts(self, prompts: Sequence[Prompt]) -> list[TokenPrompt]:
+        return [TokenPrompt(prompt.name, self._ids(prompt)) for prompt in prompts]
+
+    def batches(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[int]]:
+        """Return the canonical batches: prompts of one kind of stop, sorted by length and content."""
+        kinds: dict[tuple[str, ...], list[int]] = {}
+        for index, prompt in enumerate(prompts):
+            kinds.setdefault(stops(prompt), []).append(index)
+        tokens = self._token_prompts(prompts)
+        return [
+            [indices[place] for place in batch]
+            for _, indices in sorted(kinds.items())
+            for batch in plan_batches([tokens[index] for index in indices], decoding, self.rows_per_batch)
+        ]
+
+    def answer(self, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> list[list[Reply]]:
+        """Return the replies of one batch, decoded together."""
+        ends = stops(prompts[0])
+        if any(stops(prompt) != ends for prompt in prompts):
+            raise MeasurementError("a batch mixes prompts that end differently: use the batches of the model")
+
+        def stopped(ids: Sequence[int]) -> bool:
+            return cut(self.renderer.decode(ids), ends)[1]
+
+        padding = self.tokenizer.pad_token_id
+        found = generate(
+            self.computing,
+            self._token_prompts(prompts),
+            decoding,
+            ends=Ends(self.end_tokens, self.end_tokens[0] if padding is None else padding, stopped if ends else None),
+            seed=seed,
+        )
+        return [
+            [self._reply(prompt, generated, ends) for generated in samples]
+            for prompt, samples in zip(prompts, found, strict=True)
+        ]
+
+    @cached_property
+    def end_tokens(self) -> tuple[int, ...]:
+        """Tokens that end an answer: the tokenizer's end of text and what the model's own settings add."""
+        declared = getattr(self.network.generation_config, "eos_token_id", None)
+        declared = declared if isinstance(declared, list) else [declared]
+        found = [token for token in (self.tokenizer.eos_token_id, *declared) if token is not None]
+        if not found:
+            raise MeasurementError("neither tokenizer nor model says which token ends an answer: set eos_token")
+        return tuple(dict.fromkeys(int(token) for token in found))
+
+    def _reply(self, prompt: Prompt, generated: Generated, ends: Sequence[str]) -> Reply:
+        spoken, found = cut(self.renderer.decode(generated.ids), ends)
+        opening = self.renderer.opening(prompt)
+        text = self.renderer.decode((*opening, *generated.ids)) if opening and not found else spoken
+        if opening and found:
+            text = self.renderer.decode(opening) + spoken
+        finish = "stop" if found or generated.finish == "stop" else "length"
+        reply = Reply(text=text.strip(), finish="stop" if finish == "stop" else "length")
+        return split_thought(reply, opened=self.renderer.opens_thought(prompt))
+
+    @cached_property
+    def shares_prompts(self) -> bool:
+        """Whether continuations of one prompt may share its forward pass."""
+        return sharing_is_exact(self.computing)
+
+    def score(
+        self, requests: Sequence[tuple[Prompt, tuple[str, ...]]], on_progress: Callable[[int, int], None]
+    ) -> list[list[float]]:
+        """Return the log-likelihood (nats) of each continuation of each prompt; long texts in windows."""
+        plans = [
+            [self._windows(self._ids(prompt), self.renderer.text(continuation)) for continuation in continuations]
+            for prompt, continuations in requests
+        ]
+        flat = [window for plan in plans for windows in plan for window in windows]
+        totals = iter(
+            [
+                sum(scored.totals)
+                for scored in score(self.computing, flat, share=self.shares_prompts, on_progress=on_progress)
+            ]
+        )
+        return [[sum(next(totals) for _ in windows) for windows in plan] for plan in plans]
+
+    def _windows(self, prompt: tuple[int, ...], continuation: tuple[int, ...]) -> list[Scoring]:
+        """Cut a text that the context cannot hold; each later window begins with the last token before it."""
+        room = self.context - len(prompt)
+        if room < 1 or (len(prompt) > 1 and len(continuation) > room):
+            raise MeasurementError(
+                f"a prompt of {len(prompt)} tokens with a continuation of {len(continuation)} does not fit the "
+                f"context of {self.context}: shorten the item"
+            )
+        windows = [Scoring(prompt, (continuation[:room],))]
+        place = room
+        while place < len(continuation):
+            windows.append(Scoring((continuation[place - 1],), (continuation[place : place + self.context - 1],)))
+            place += self.context - 1
+        return windows
