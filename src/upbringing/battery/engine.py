@@ -1,37 +1,52 @@
-"""One pass over a checkpoint for a whole battery: prompts rendered once, one answer for all judges, one forward
-pass for all likelihoods.
+"""One pass over a checkpoint for a whole battery: prompts rendered once, one answer for all judges and measures, one
+forward pass for all likelihoods. What a measure asks for is collected first; what two measures ask for is asked once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from upbringing.base.errors import DataError, MeasurementError
-from upbringing.base.fingerprint import fingerprint, text_sha256
+import pyarrow as pa
+
+from upbringing.base.errors import MeasurementError, UpbringingWarning
+from upbringing.battery.cache import AnswerCache, batch_key
+from upbringing.battery.judging import Spoken, judged, not_asked, spoken
 from upbringing.battery.measure import Measure
-from upbringing.battery.needs import AnswerNeed, Evidence, JudgedAnswer, LikelihoodNeed
+from upbringing.battery.needs import AnswerNeed, Evidence, LikelihoodNeed, Need
 from upbringing.formats.answers import Answer
-from upbringing.formats.items import Item, Judge, Message
-from upbringing.formats.rows import Row
-from upbringing.formats.tree import ConditionInfo
-from upbringing.models.generation import Generated, Prompt, generate
+from upbringing.formats.items import Item, Judge
+from upbringing.formats.rows import Row, rows_table
+from upbringing.formats.tree import ConditionInfo, MeasureInfo
+from upbringing.models.asking import Model, Prompt, Reply
 from upbringing.models.loading import LoadedModel
-from upbringing.models.scoring import Scoring, score
+from upbringing.models.local import LocalModel
 
-BATTERY_VERSION = 1  # raise it when a number can change for the same model and items
-RESPONSE_CHARACTERS = 24  # of a sha256: an id, not a secret
-THOUGHT_END = "</think>"
+BATTERY_VERSION = 2  # raise it when a number can change for the same model and items
+
+OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a battery found on one checkpoint."""
+    """What a battery found on one checkpoint. ``accounting``: how the requests ended, by status.
+
+    ``num_cached``: answers that were not asked for again.
+    """
 
     rows: tuple[Row, ...]
     answers: tuple[Answer, ...]
     conditions: tuple[ConditionInfo, ...]
+    measures: tuple[MeasureInfo, ...] = ()
+    accounting: Mapping[str, int] = field(default_factory=dict)
+    num_cached: int = 0
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows in their public format."""
+        return rows_table(self.rows)
 
 
 def measure_checkpoint(
@@ -43,178 +58,172 @@ def measure_checkpoint(
     judges: Sequence[Judge],
     precision: str,
     seed: int,
-    on_progress: Callable[[int, int], None],
+    on_progress: OnProgress,
+    answers_cache: Path | None = None,
 ) -> Measured:
-    """Return rows and answers of ``battery`` on the items. ``seed`` seeds sampled decoding only.
+    """Return rows and answers of ``battery`` on a loaded checkpoint. ``seed`` seeds sampled decoding only.
 
-    Raises ``MeasurementError`` for duplicate item ids or a battery that needs answers but has no judge.
+    ``answers_cache``: a folder in which finished batches are kept; without it an interruption starts again.
     """
+    return measure(
+        local_model(loaded, precision=precision, hashed=answers_cache is not None),
+        checkpoint_id=checkpoint,
+        battery=battery,
+        items=items,
+        judges=judges,
+        seed=seed,
+        answers_cache=answers_cache,
+        on_progress=on_progress,
+    )
+
+
+def local_model(loaded: LoadedModel, *, precision: str, hashed: bool) -> LocalModel:
+    """Return a loaded checkpoint as a model that can be asked. ``hashed``: identify it by the bytes of its files."""
+    from importlib.metadata import version
+
+    from upbringing.data.tokenizer import tokenizer_sha256
+    from upbringing.models.weights import weights_sha256
+
+    return LocalModel(
+        network=loaded.model,
+        tokenizer=loaded.tokenizer,
+        precision=precision,
+        weights_sha256=weights_sha256(loaded.folder) if hashed else "",
+        tokenizer_sha256=tokenizer_sha256(loaded.folder) if hashed else "",
+        versions=tuple((name, version(name)) for name in ("torch", "transformers", "tokenizers")),
+    )
+
+
+def measure(
+    model: Model,
+    *,
+    checkpoint_id: str,
+    battery: Sequence[Measure],
+    items: Sequence[Item],
+    judges: Sequence[Judge],
+    on_progress: OnProgress,
+    seed: int = 0,
+    answers_cache: Path | None = None,
+) -> Measured:
+    """Return rows and answers of ``battery`` on ``items``.
+
+    Raises ``MeasurementError`` for duplicate ids and for a battery that needs answers judged but has no judge; warns of
+    a measure that asks nothing of these items. Stream: ``decode/<item>/<condition>/<sample>``.
+    """
+    by_id = _checked(items, battery)
+    by_measure = {each.id: each.needs(items) for each in battery}
+    for name in (name for name, asked in by_measure.items() if not asked):
+        warnings.warn(f"{name!r} asks nothing of these {len(items)} items", UpbringingWarning, stacklevel=2)
+    needs = list(dict.fromkeys(need for asked in by_measure.values() for need in asked))
+    answer_needs = [need for need in needs if isinstance(need, AnswerNeed)]
+    likelihood_needs = [need for need in needs if isinstance(need, LikelihoodNeed)]
+    if any(each.judged and by_measure[each.id] for each in battery) and not judges:
+        raise MeasurementError("the battery needs answers judged, but no judge is declared: add judges: [...]")
+    total = len(answer_needs) + len(likelihood_needs)
+    asking = _Asking(model, by_id, seed, AnswerCache.open(answers_cache, model))
+    said, unable = asking.answers(checkpoint_id, answer_needs, lambda done: on_progress(done, total))
+    likelihoods, unscored = _likelihoods(
+        model, likelihood_needs, by_id, lambda done: on_progress(len(answer_needs) + done, total)
+    )
+    found = judged(said, by_id, judges)
+    found.update({need: not_asked(need, reason, judges) for need, reason in unable.items()})
+    evidence = Evidence(checkpoint_id, by_id, found, likelihoods, unscored)
+    return Measured(
+        rows=tuple(row for each in battery for row in each.rows(evidence)),
+        answers=tuple(each.answer for each in said),
+        conditions=_conditions(needs, model.template_sha256),
+        measures=tuple(each.info() for each in battery),
+        accounting=_accounting(said),
+        num_cached=asking.num_cached,
+    )
+
+
+def _checked(items: Sequence[Item], battery: Sequence[Measure]) -> dict[str, Item]:
     by_id = {item.id: item for item in items}
     if len(by_id) != len(items):
         raise MeasurementError("two items have the same id: ids must be unique in a study")
-    needs = list(dict.fromkeys(need for measure in battery for need in measure.needs(items)))
-    answer_needs = [need for need in needs if isinstance(need, AnswerNeed)]
-    likelihood_needs = [need for need in needs if isinstance(need, LikelihoodNeed)]
-    if answer_needs and not judges:
-        raise MeasurementError("the battery needs answers judged, but no judge is declared: add judges: [...]")
-    total = len(answer_needs) + len(likelihood_needs)
-    renderer = _Renderer(loaded.tokenizer)
-    generated = _answers(loaded, renderer, answer_needs, by_id, precision, seed, lambda done: on_progress(done, total))
-    likelihoods = _likelihoods(
-        loaded, renderer, likelihood_needs, by_id, precision, lambda done: on_progress(len(answer_needs) + done, total)
-    )
-    answers, judged = _judged(checkpoint, generated, by_id, judges, renderer)
-    evidence = Evidence(checkpoint, by_id, judged, likelihoods)
-    rows = tuple(row for measure in battery for row in measure.rows(evidence))
-    return Measured(rows, tuple(answers), tuple(_conditions(answer_needs, likelihood_needs, renderer.template)))
+    names = [each.id for each in battery]
+    if len(set(names)) != len(names):
+        raise MeasurementError("two measures have the same id: give one another id")
+    return by_id
 
 
-class _Renderer:
-    """Renders prompts, each once."""
+class _Asking:
+    """Asks a model for answers, batch by batch, and keeps count."""
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-        self.template = text_sha256(str(tokenizer.chat_template or ""))
-        self._chats: dict[tuple[Message, ...], tuple[int, ...]] = {}
+    def __init__(self, model: Model, items: Mapping[str, Item], seed: int, cache: AnswerCache) -> None:
+        self.model, self.items, self.seed, self.cache = model, items, seed, cache
+        self.num_cached = 0
 
-    def chat(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
-        """Return the ids of a conversation, ready for the assistant to speak."""
-        if messages not in self._chats:
-            plain = [{"role": message.role, "content": message.content} for message in messages]
-            if not self.tokenizer.chat_template:
-                raise DataError("the checkpoint has no chat template, so its answers cannot be elicited as a chat")
-            output = self.tokenizer.apply_chat_template(
-                plain, tokenize=True, return_dict=True, add_generation_prompt=True
-            )
-            self._chats[messages] = tuple(output["input_ids"])
-        return self._chats[messages]
+    def answers(
+        self, checkpoint: str, needs: Sequence[AnswerNeed], on_progress: Callable[[int], None]
+    ) -> tuple[list[Spoken], dict[AnswerNeed, str]]:
+        """Return all replies, and for needs that cannot be asked the reason.
 
-    def text(self, text: str) -> tuple[int, ...]:
-        """Return the ids of plain text without special tokens."""
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def prefix(self, item: Item, num_tokens: int) -> tuple[int, ...]:
-        """Return the first tokens of the item's complying answer."""
-        return self.text(item.compliance_prefix or "")[:num_tokens]
-
-    def likelihood_prompt(self, need: LikelihoodNeed, item: Item) -> tuple[int, ...]:
-        """Return what stands before the continuations of ``need``."""
-        if need.prompt == "completion":
-            return self.text(item.completion_prompt or "")
-        if need.prompt == "nothing":
-            return (self.tokenizer.eos_token_id,)
-        if need.prompt == "neutral":
-            return self.chat((Message(role="user", content=""),))
-        return self.chat(item.messages)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ids without special tokens."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
-
-
-Responses = dict[AnswerNeed, list[Generated]]
-
-
-def _answers(
-    loaded: LoadedModel,
-    renderer: _Renderer,
-    needs: Sequence[AnswerNeed],
-    items: dict[str, Item],
-    precision: str,
-    seed: int,
-    on_progress: Callable[[int], None],
-) -> Responses:
-    tokenizer = loaded.tokenizer
-    responses: Responses = {}
-    done = 0
-    for decoding in dict.fromkeys(need.decoding for need in needs):
-        group = [need for need in needs if need.decoding == decoding]
-        prompts = [
-            Prompt(
-                f"{need.item}/{need.condition}",
-                (*renderer.chat(items[need.item].messages), *renderer.prefix(items[need.item], need.prefill)),
-            )
-            for need in group
+        Conditions never share a batch: adding a measure re-forms no batch of another.
+        """
+        prompts = {need: need.prompt(self.items[need.item]) for need in needs}
+        unable = {need: reason for need in needs if (reason := self.model.unanswerable(prompts[need])) is not None}
+        groups: dict[str, list[AnswerNeed]] = {}
+        for need in needs:
+            if need not in unable:
+                groups.setdefault(need.condition, []).append(need)
+        replies: dict[AnswerNeed, list[Reply]] = {}
+        done = len(unable)
+        for group in groups.values():
+            asked = [prompts[need] for need in group]
+            for batch in self.model.batches(asked, group[0].decoding):
+                found = self._batch([asked[place] for place in batch], group[0])
+                replies.update({group[place]: samples for place, samples in zip(batch, found, strict=True)})
+                done += len(batch)
+                on_progress(done)
+        said = [
+            spoken(checkpoint, need, self.items[need.item], sample, reply)
+            for need in needs
+            if need not in unable
+            for sample, reply in enumerate(replies[need])
         ]
-        before = done
-        generated = generate(
-            loaded.model,
-            prompts,
-            decoding,
-            end_tokens=[tokenizer.eos_token_id],
-            padding_token=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
-            precision=precision,
-            seed=seed,
-            on_progress=lambda finished, _, before=before: on_progress(before + finished),  # type: ignore[misc]
-        )
-        responses.update(zip(group, generated, strict=True))
-        done += len(group)
-    return responses
+        return said, unable
+
+    def _batch(self, prompts: Sequence[Prompt], need: AnswerNeed) -> list[list[Reply]]:
+        key = batch_key(self.model, prompts, need.decoding, self.seed)
+        known = self.cache.get(key)
+        if known is not None:
+            self.num_cached += sum(len(samples) for samples in known)
+            return known
+        found = self.model.answer(prompts, need.decoding, self.seed)
+        self.cache.put(key, found)
+        return found
+
+
+Likelihoods = dict[LikelihoodNeed, Sequence[float]]
 
 
 def _likelihoods(
-    loaded: LoadedModel,
-    renderer: _Renderer,
-    needs: Sequence[LikelihoodNeed],
-    items: dict[str, Item],
-    precision: str,
-    on_progress: Callable[[int], None],
-) -> dict[LikelihoodNeed, list[float]]:
-    requests = [
-        Scoring(
-            renderer.likelihood_prompt(need, items[need.item]),
-            tuple(renderer.text(continuation) for continuation in need.continuations),
-        )
-        for need in needs
-    ]
-    unique = list(dict.fromkeys(requests))  # neutral prompts of many items are one and the same
-    scores = score(loaded.model, unique, precision=precision, on_progress=lambda done, _: on_progress(done))
-    found = dict(zip(unique, scores, strict=True))
-    return {need: found[request] for need, request in zip(needs, requests, strict=True)}
+    model: Model, needs: Sequence[LikelihoodNeed], items: Mapping[str, Item], on_progress: Callable[[int], None]
+) -> tuple[Likelihoods, dict[LikelihoodNeed, str]]:
+    if not model.scores:
+        return {}, dict.fromkeys(needs, "no-likelihood")
+    prompts = {need: need.asked(items[need.item]) for need in needs}
+    unable = {need: reason for need in needs if (reason := model.unanswerable(prompts[need])) is not None}
+    asked = [need for need in needs if need not in unable]
+    if not asked:
+        return {}, unable
+    scale = len(needs) / len(asked)
+    scores = model.score(
+        [(prompts[need], need.continuations) for need in asked],
+        lambda done, total: on_progress(round(done / total * len(asked) * scale)),
+    )
+    return dict(zip(asked, scores, strict=True)), unable
 
 
-def _judged(
-    checkpoint: str, responses: Responses, items: dict[str, Item], judges: Sequence[Judge], renderer: _Renderer
-) -> tuple[list[Answer], dict[AnswerNeed, list[JudgedAnswer]]]:
-    """Return answers as texts, and what every judge made of each. Thought and answer are kept apart."""
-    flat: list[tuple[AnswerNeed, int, Generated, Answer]] = []
-    for need, samples in responses.items():
-        item = items[need.item]
-        for sample, generated in enumerate(samples):
-            text = renderer.decode((*renderer.prefix(item, need.prefill), *generated.ids))
-            thought, separator, spoken = text.rpartition(THOUGHT_END)
-            name = fingerprint([checkpoint, need.item, need.condition, sample])[:RESPONSE_CHARACTERS]
-            answer = Answer(
-                response=name,
-                checkpoint=checkpoint,
-                item=item.id,
-                condition=need.condition,
-                sample=sample,
-                request=item.request,
-                prompt="\n".join(f"{message.role}: {message.content}" for message in item.messages),
-                answer=spoken.strip(),
-                thought=thought.strip() if separator else None,
-                finish=generated.finish,
-            )
-            flat.append((need, sample, generated, answer))
-    verdicts = {
-        judge.id: judge.judge([items[need.item] for need, *_ in flat], [answer.answer for *_, answer in flat])
-        for judge in judges
-    }
-    kinds = {judge.id: judge.judge_kind for judge in judges}
-    judged: dict[AnswerNeed, list[JudgedAnswer]] = {}
-    for index, (need, sample, generated, answer) in enumerate(flat):
-        judgements = {judge: found[index] for judge, found in verdicts.items()}
-        entry = JudgedAnswer(
-            need, sample, answer.response, text_sha256(answer.answer), generated.finish, judgements, dict(kinds)
-        )
-        judged.setdefault(need, []).append(entry)
-    return [answer for *_, answer in flat], judged
+def _conditions(needs: Sequence[Need], template: str | None) -> tuple[ConditionInfo, ...]:
+    return tuple({need.condition: need.info(template) for need in needs}.values())
 
 
-def _conditions(
-    answers: Iterable[AnswerNeed], likelihoods: Iterable[LikelihoodNeed], template: str
-) -> Iterable[ConditionInfo]:
-    yield from {need.condition: need.info(template) for need in answers}.values()
-    for name in sorted({need.condition for need in likelihoods}):
-        yield ConditionInfo(id=name, elicitation="E3", template=template)
+def _accounting(said: Sequence[Spoken]) -> dict[str, int]:
+    """Return requested = ok + refused + truncated + malformed + failed."""
+    counts = {"requested": len(said), "ok": 0, "refused": 0, "truncated": 0, "malformed": 0, "failed": 0}
+    for each in said:
+        counts[each.reply.status] += 1
+    return counts

@@ -1,4 +1,8 @@
-"""The typed union of measures: adding one is one class and one name here."""
+"""The typed union of measures: adding one is one class and one name here.
+
+A measure is a frozen description with ``kind``, ``version``, ``id`` and ``judged`` (whether it needs judges), and
+three methods: ``info`` says how its values are read, ``needs`` what it asks of a model, ``rows`` what it makes of it.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,33 @@ from typing import Annotated
 
 from pydantic import Field
 
-from upbringing.battery.measures.correctness import Ability, BenignAccuracy
-from upbringing.battery.measures.likelihood import BitsPerByte, Discrimination, Knowledge, RefusalMargin
-from upbringing.battery.measures.outcomes import AttackSuccess, OverRefusal, PrefillAttack, Willingness
+from upbringing.battery.measures.ability import Ability
+from upbringing.battery.measures.attack_success import AttackSuccess
+from upbringing.battery.measures.benign_accuracy import BenignAccuracy
+from upbringing.battery.measures.bits_per_byte import BitsPerByte
+from upbringing.battery.measures.coherence import Coherence
+from upbringing.battery.measures.discrimination import BehaviouralDiscrimination, Discrimination
+from upbringing.battery.measures.knowledge import CompletionAccuracy, Knowledge
+from upbringing.battery.measures.non_refusal import NonRefusal
+from upbringing.battery.measures.over_refusal import OverRefusal
+from upbringing.battery.measures.prefill_attack import PrefillAttack
+from upbringing.battery.measures.refusal_margin import RefusalMargin
+from upbringing.battery.measures.willingness import Willingness
 
 Measure = Annotated[
     AttackSuccess
+    | NonRefusal
     | PrefillAttack
     | Willingness
     | Ability
     | OverRefusal
+    | Coherence
     | BenignAccuracy
     | Knowledge
+    | CompletionAccuracy
     | RefusalMargin
     | Discrimination
+    | BehaviouralDiscrimination
     | BitsPerByte,
     Field(discriminator="kind"),
 ]

@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from upbringing.formats.items import Item, Judgement
+from upbringing.formats.items import Item, Judgement, Message
 from upbringing.formats.rows import Row
 from upbringing.formats.tree import ConditionInfo
+from upbringing.models.asking import Elicitation, Prompt
 from upbringing.models.decoding import Decoding, Greedy
+
+ELICITATION_NAMES: dict[Elicitation, str] = {
+    "E0": "completion",
+    "E1": "chat",
+    "E2": "examples",
+    "E2r": "examples-with-refusal",
+}
 
 
 @dataclass(frozen=True)
 class AnswerNeed:
-    """An answer to ``item`` through the chat template, after the first ``prefill`` tokens of a complying answer."""
+    """An answer to ``item``, after the first ``prefill`` tokens of a complying answer."""
 
     item: str
     decoding: Decoding = Greedy()  # noqa: RUF009 - a frozen value
     prefill: int = 0
+    elicitation: Elicitation = "E1"
 
     @property
     def condition(self) -> str:
         """Name of how the answer was elicited."""
-        decoding = "greedy" if isinstance(self.decoding, Greedy) else f"sampled-{self.decoding.temperature:g}"
-        return f"chat-{decoding}" if self.prefill == 0 else f"chat-{decoding}-prefill-{self.prefill}"
+        name = f"{ELICITATION_NAMES[self.elicitation]}-{self.decoding.label}"
+        return name if self.prefill == 0 else f"{name}-prefill-{self.prefill}"
 
-    def info(self, template: str) -> ConditionInfo:
+    def prompt(self, item: Item) -> Prompt:
+        """Return what the model is asked."""
+        return Prompt(
+            name=f"{item.id}/{self.condition}",
+            messages=item.messages,
+            elicitation=self.elicitation,
+            completion=item.completion_prompt if self.elicitation == "E0" else None,
+            opening=(item.compliance_prefix or "") if self.prefill else "",
+            opening_tokens=self.prefill or None,
+        )
+
+    def info(self, template: str | None) -> ConditionInfo:
         """Return the condition's row of ``tree.json``."""
         return ConditionInfo(
             id=self.condition,
-            elicitation="E1",
-            template=template,
-            decoding=self.decoding.kind,
+            elicitation=self.elicitation,
+            template=template if self.elicitation == "E1" else self.elicitation,
+            decoding=self.decoding.label,
             attack="prefill" if self.prefill else None,
-            prefill_tokens=self.prefill,
+            prefill_tokens=self.prefill or None,
         )
 
 
@@ -42,7 +63,7 @@ class LikelihoodNeed:
     """The log-likelihood of each continuation of an item.
 
     ``prompt``: ``chat`` (the rendered messages), ``completion`` (plain text to be continued), ``neutral`` (the chat
-    template around no request) or ``nothing`` (the end-of-text token: whole texts).
+    template around no request) or ``nothing`` (the token that begins a text: whole texts).
     """
 
     item: str
@@ -54,48 +75,109 @@ class LikelihoodNeed:
         """Name of how the likelihood was elicited."""
         return {"completion": "completion-likelihood", "nothing": "text-likelihood"}.get(self.prompt, "chat-likelihood")
 
+    def asked(self, item: Item) -> Prompt:
+        """Return what stands before the continuations."""
+        if self.prompt == "completion":
+            return Prompt(name="", elicitation="E0", completion=item.completion_prompt)
+        if self.prompt == "nothing":
+            return Prompt(name="", elicitation="E0", completion="")
+        messages = item.messages if self.prompt == "chat" else (Message(role="user", content=""),)
+        return Prompt(name="", messages=messages)
+
+    def info(self, template: str | None) -> ConditionInfo:
+        """Return the condition's row of ``tree.json``."""
+        return ConditionInfo(
+            id=self.condition, elicitation="E3", template=template if self.prompt in ("chat", "neutral") else "E0"
+        )
+
+
+Need = AnswerNeed | LikelihoodNeed
+
 
 @dataclass(frozen=True)
 class JudgedAnswer:
-    """An answer with what each judge made of it. ``judgements``: judge id to judgement."""
+    """An answer with what each judge made of it.
+
+    ``judgements``: judge id to judgement. ``text`` is ``None`` where there is no answer, and then ``reason`` and every
+    judgement say why. ``tells_harm``: which judges can tell harm from fluent nonsense.
+    """
 
     need: AnswerNeed
     sample: int
-    response: str
-    response_sha256: str
+    response: str | None
+    response_sha256: str | None
     finish: str
-    judgements: dict[str, Judgement]
-    judge_kinds: dict[str, str]
+    judgements: Mapping[str, Judgement]
+    judge_kinds: Mapping[str, str]
+    tells_harm: Mapping[str, bool] = field(default_factory=dict)
+    status: str = "scored"
+    text: str | None = None
+    reason: str | None = None
+
+    def __iter__(self) -> Iterator[tuple[str, Judgement]]:
+        """Yield (judge, judgement)."""
+        return iter(self.judgements.items())
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything the pass found: answers per need, likelihoods (nats) per need, bytes per text."""
+    """Everything the pass found. ``likelihoods`` (nats): ``None`` where they cannot be had, and ``unable`` says why."""
 
     checkpoint: str
-    items: dict[str, Item]
-    answers: dict[AnswerNeed, list[JudgedAnswer]] = field(default_factory=dict)
-    likelihoods: dict[LikelihoodNeed, list[float]] = field(default_factory=dict)
+    items: Mapping[str, Item]
+    answers: Mapping[AnswerNeed, Sequence[JudgedAnswer]] = field(default_factory=dict)
+    likelihoods: Mapping[LikelihoodNeed, Sequence[float]] = field(default_factory=dict)
+    unable: Mapping[LikelihoodNeed, str] = field(default_factory=dict)
 
 
 def answer_row(
-    evidence: Evidence, measure: str, answer: JudgedAnswer, judge: str, value: float | None, **why: object
+    evidence: Evidence,
+    measure: str,
+    answer: JudgedAnswer,
+    judge: str,
+    value: float | None,
+    *,
+    reason: str | None = None,
+    bounds: tuple[float, float] | None = None,
 ) -> Row:
-    """Return the row of one judged answer. ``value`` ``None`` needs ``reason_code`` in ``why``."""
+    """Return the row of one judged answer. A ``value`` of ``None`` needs a ``reason``."""
     judgement = answer.judgements[judge]
-    plain: dict[str, object] = {
-        "checkpoint": evidence.checkpoint,
-        "measure": measure,
-        "condition": answer.need.condition,
-        "item": answer.need.item,
-        "sample": answer.sample,
-        "judge": judge,
-        "judge_kind": answer.judge_kinds[judge],
-        "outcome": judgement.outcome,
-        "value": value,
-        "status": "scored" if value is not None else "unscored",
-        "response": answer.response,
-        "response_sha256": answer.response_sha256,
-        **why,
-    }
-    return Row(**plain)  # type: ignore[arg-type]
+    unscored = answer.status if answer.status != "scored" else "unscored"
+    return Row(
+        checkpoint=evidence.checkpoint,
+        measure=measure,
+        condition=answer.need.condition,
+        item=answer.need.item,
+        sample=answer.sample,
+        judge=judge,
+        judge_kind=answer.judge_kinds[judge],
+        outcome=judgement.outcome,
+        value=value,
+        value_low=bounds[0] if bounds else None,
+        value_high=bounds[1] if bounds else None,
+        status="scored" if value is not None else unscored,
+        reason_code=reason,
+        response=answer.response,
+        response_sha256=answer.response_sha256,
+    )
+
+
+def likelihood_row(
+    evidence: Evidence,
+    measure: str,
+    need: LikelihoodNeed,
+    value: float | None,
+    *,
+    weight: float | None = None,
+) -> Row:
+    """Return the row of a number that rests on likelihoods; without a value it is not measurable."""
+    return Row(
+        checkpoint=evidence.checkpoint,
+        measure=measure,
+        condition=need.condition,
+        item=need.item,
+        value=value,
+        weight=weight if value is not None else None,
+        status="scored" if value is not None else "not-measurable",
+        reason_code=None if value is not None else evidence.unable.get(need, "no-likelihood"),
+    )

@@ -52,6 +52,8 @@ class Sampled(Description):
             parts.append(f"p{self.top_p:g}")
         if self.max_tokens != DEFAULT_MAX_TOKENS:
             parts.append(str(self.max_tokens))
+        if self.samples > 1:
+            parts.append(f"x{self.samples}")
         return "-".join(parts)
 
 

@@ -92,9 +92,7 @@ def _finished(answer: list[int], ends: Ends) -> Generated:
 class _Decoder:
     """One batch being decoded. ``live[i]`` is the answer that row ``i`` of the tensors belongs to."""
 
-    def __init__(
-        self, model: Any, prompts: Sequence[TokenPrompt], decoding: Decoding, ends: Ends, seed: int
-    ) -> None:
+    def __init__(self, model: Any, prompts: Sequence[TokenPrompt], decoding: Decoding, ends: Ends, seed: int) -> None:
         import torch
 
         self.model, self.decoding, self.ends = model, decoding, ends

@@ -1,0 +1,127 @@
+"""Answers on disk, so that an interrupted measurement goes on where it stopped.
+
+A line of a JSONL file holds the replies of one canonical batch under a key of everything that decides them: the
+weights' hash, tokenizer, template, decoding, seed, precision, versions, and the batch with its prompts in order.
+Another model, another template or another batch can never be served. Each line carries its own sha256: a torn or
+altered line is a miss and a warning. Failed, malformed and truncated requests are never stored.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from upbringing.base.errors import UpbringingWarning
+from upbringing.base.files import append_line
+from upbringing.base.fingerprint import canonical_json, fingerprint, text_sha256
+from upbringing.models.asking import Model, Prompt, Reply
+from upbringing.models.decoding import Decoding
+
+CACHE_VERSION = 1  # raise it when the same key may mean another answer
+_REPLIES = TypeAdapter(list[list[Reply]])
+
+
+def batch_key(model: Model, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> str:
+    """Return the sha256 of everything that decides the replies of this batch."""
+    plan = [
+        {
+            "name": prompt.name,
+            "messages": [message.model_dump(mode="json") for message in prompt.messages],
+            "elicitation": prompt.elicitation,
+            "completion": prompt.completion,
+            "opening": prompt.opening,
+            "opening_tokens": prompt.opening_tokens,
+        }
+        for prompt in prompts
+    ]
+    return fingerprint(
+        {
+            "version": CACHE_VERSION,
+            "model": dict(model.identity),
+            "decoding": decoding.model_dump(mode="json"),
+            "seed": seed if decoding.kind != "greedy" else 0,
+            "batch": plan,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class AnswerCache:
+    """Replies of finished batches in ``path``; ``path`` ``None`` keeps nothing."""
+
+    path: Path | None
+    _lines: dict[str, list[list[Reply]]] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, folder: Path | None, model: Model) -> AnswerCache:
+        """Return the cache of ``model`` in ``folder``, with every whole and unaltered line of it."""
+        if folder is None:
+            return cls(None)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{fingerprint(dict(model.identity))}.jsonl"
+        cache = cls(path)
+        for number, line in enumerate(_raw_lines(path), start=1):
+            entry = _checked(line)
+            if entry is None:
+                warnings.warn(
+                    f"line {number} of the answers cache {path.name} is torn or altered: its batch is asked again",
+                    UpbringingWarning,
+                    stacklevel=2,
+                )
+            else:
+                cache._lines[entry[0]] = entry[1]
+        return cache
+
+    def get(self, key: str) -> list[list[Reply]] | None:
+        """Return the replies of a batch, or ``None``."""
+        return self._lines.get(key)
+
+    def put(self, key: str, replies: list[list[Reply]]) -> None:
+        """Keep the replies of a batch durably, unless one of them is not a good answer."""
+        if self.path is None or not all(_is_good(reply) for samples in replies for reply in samples):
+            return
+        content: dict[str, Any] = {"key": key, "replies": [[asdict(reply) for reply in each] for each in replies]}
+        _close_torn_tail(self.path)
+        append_line(self.path, json.dumps({**content, "sha256": text_sha256(canonical_json(content))}))
+        self._lines[key] = replies
+
+
+def _is_good(reply: Reply) -> bool:
+    """An answer, or a refusal of the provider, which is an answer too; never an error or half a reply.
+
+    An empty answer of local weights that stopped of their own accord is what they said, and greedy decoding would
+    say it again; an endpoint's empty answer arrives as ``refused`` with a reason and is asked again.
+    """
+    return reply.status == "ok" or (reply.status == "refused" and reply.reason_code != "empty")
+
+
+def _raw_lines(path: Path) -> list[bytes]:
+    if not path.exists():
+        return []
+    return [line for line in path.read_bytes().split(b"\n") if line]
+
+
+def _close_torn_tail(path: Path) -> None:
+    """End a torn last line, so that the next line stands alone."""
+    if path.exists() and path.stat().st_size:
+        with path.open("rb+") as handle:
+            handle.seek(-1, 2)
+            if handle.read(1) != b"\n":
+                handle.write(b"\n")
+
+
+def _checked(line: bytes) -> tuple[str, list[list[Reply]]] | None:
+    try:
+        entry = json.loads(line.decode("utf-8"))
+        digest = entry.pop("sha256")
+        if text_sha256(canonical_json(entry)) != digest:
+            return None
+        return str(entry["key"]), _REPLIES.validate_python(entry["replies"])
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
+        return None

@@ -1,0 +1,112 @@
+"""Knowledge: what a checkpoint knows in completion form, with or without any chat training."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Literal
+
+from upbringing.base.description import Description
+from upbringing.battery.needs import AnswerNeed, Evidence, JudgedAnswer, LikelihoodNeed, likelihood_row
+from upbringing.formats.items import Item
+from upbringing.formats.rows import Row
+from upbringing.formats.tree import MeasureInfo
+from upbringing.models.decoding import Decoding, Greedy
+
+
+class Knowledge(Description):
+    """Share of completion prompts whose most likely right answer beats every distractor (cloze form).
+
+    ``per_byte`` divides each log-likelihood by the bytes of its answer, for answers of unequal length. Equal scores
+    are not knowledge. Source: statistics-and-measures 5.6. Departures: none.
+    """
+
+    judged: ClassVar[bool] = False
+    kind: Literal["knowledge"] = "knowledge"
+    version: Literal[1] = 1
+    id: str = "knowledge"
+    per_byte: bool = False
+
+    def info(self) -> MeasureInfo:
+        """Return how the values are read."""
+        return MeasureInfo(
+            id=self.id, version=str(self.version), direction="higher-is-better", label="Knowledge (cloze)"
+        )
+
+    def needs(self, items: Sequence[Item]) -> list[LikelihoodNeed]:
+        """Return the likelihoods of answers and distractors of every item in completion form."""
+        return [
+            LikelihoodNeed(item.id, "completion", (*item.answers, *item.distractors))
+            for item in items
+            if item.completion_prompt and item.answers and item.distractors
+        ]
+
+    def rows(self, evidence: Evidence) -> Iterable[Row]:
+        """Yield one row per item."""
+        for need in self.needs(list(evidence.items.values())):
+            scores = evidence.likelihoods.get(need)
+            value = None if scores is None else self._value(scores, need, len(evidence.items[need.item].answers))
+            yield likelihood_row(evidence, self.id, need, value)
+
+    def _value(self, scores: Sequence[float], need: LikelihoodNeed, num_right: int) -> float:
+        bytes_of = [len(text.encode("utf-8")) if self.per_byte else 1 for text in need.continuations]
+        read = [score / size for score, size in zip(scores, bytes_of, strict=True)]
+        return float(max(read[:num_right]) > max(read[num_right:]))
+
+
+class CompletionAccuracy(Description):
+    """Share of completion prompts that are continued with a right answer; no judge is asked.
+
+    Right: one of the answers stands, as whole words, in the first line. Naming a distractor as well is not right.
+    """
+
+    judged: ClassVar[bool] = False
+    kind: Literal["completion_accuracy"] = "completion_accuracy"
+    version: Literal[1] = 1
+    id: str = "completion_accuracy"
+    decoding: Decoding = Greedy(max_tokens=12)
+
+    def info(self) -> MeasureInfo:
+        """Return how the values are read."""
+        return MeasureInfo(
+            id=self.id, version=str(self.version), direction="higher-is-better", label="Knowledge (completion)"
+        )
+
+    def needs(self, items: Sequence[Item]) -> list[AnswerNeed]:
+        """Return one completion per item in completion form."""
+        return [
+            AnswerNeed(item.id, self.decoding, 0, "E0") for item in items if item.completion_prompt and item.answers
+        ]
+
+    def rows(self, evidence: Evidence) -> Iterable[Row]:
+        """Yield one row per completion; the text itself decides."""
+        for need in self.needs(list(evidence.items.values())):
+            for answer in evidence.answers[need]:
+                yield self._row(evidence, answer)
+
+    def _row(self, evidence: Evidence, answer: JudgedAnswer) -> Row:
+        item = evidence.items[answer.need.item]
+        value = None if answer.text is None else float(names_only(answer.text, item.answers, item.distractors))
+        return Row(
+            checkpoint=evidence.checkpoint,
+            measure=self.id,
+            condition=answer.need.condition,
+            item=item.id,
+            sample=answer.sample,
+            judge="whole-words/1",
+            judge_kind="rule",
+            value=value,
+            status="scored" if value is not None else "not-measurable",
+            reason_code=None if value is not None else (answer.reason or "no-answer"),
+            response=answer.response,
+            response_sha256=answer.response_sha256,
+        )
+
+
+def names_only(text: str, right: Sequence[str], wrong: Sequence[str]) -> bool:
+    """Whether ``text`` holds one of ``right`` as whole words, in any case, and none of ``wrong``."""
+    return _names(text, right) and not _names(text, wrong)
+
+
+def _names(text: str, names: Sequence[str]) -> bool:
+    return any(re.search(rf"(?<!\w){re.escape(name.strip())}(?!\w)", text, re.IGNORECASE) for name in names)

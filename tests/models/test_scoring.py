@@ -1,0 +1,106 @@
+"""Likelihoods: shared prompts give the numbers of single sequences, by hand and by batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from upbringing.base.errors import MeasurementError
+from upbringing.formats.items import Message
+from upbringing.formats.record import BuildProfile
+from upbringing.models.asking import Prompt
+from upbringing.models.loading import LoadedModel, load_model
+from upbringing.models.local import LocalModel
+from upbringing.models.scoring import Scoring, score, sharing_is_exact
+
+pytestmark = pytest.mark.model
+
+
+def requests(num: int = 30) -> list[Scoring]:
+    random = np.random.default_rng(7)
+
+    def ids(length: int) -> tuple[int, ...]:
+        return tuple(int(token) for token in random.integers(5, 250, length))
+
+    return [Scoring(ids(1 + n % 11), tuple(ids(1 + (n + k) % 5) for k in range(1 + n % 6))) for n in range(num)]
+
+
+def by_hand(model: Any, prompt: tuple[int, ...], continuation: tuple[int, ...]) -> list[float]:
+    import torch
+
+    with torch.no_grad():
+        logits = model(torch.tensor([[*prompt, *continuation]])).logits[0].log_softmax(-1)
+    return [float(logits[len(prompt) + place - 1, token]) for place, token in enumerate(continuation)]
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("share", [True, False])
+def test_likelihoods_in_a_batch_equal_single_ones(tiny: LoadedModel, attention: Any, share: bool) -> None:
+    model = load_model(tiny.folder, profile=BuildProfile(attention=attention)).model
+    for request, scored in zip(requests(), score(model, requests(), share=share), strict=True):
+        for continuation, found in zip(request.continuations, scored.log_probabilities, strict=True):
+            assert found.tolist() == pytest.approx(by_hand(model, request.prompt, continuation), abs=1e-4)
+
+
+def test_many_continuations_of_one_prompt_are_scored_once_each(tiny: LoadedModel) -> None:
+    prompt = (9, 10, 11)
+    continuations = tuple((20 + n % 200, 30 + n // 200, 40) for n in range(300))
+    together = score(tiny.model, [Scoring(prompt, continuations), Scoring(prompt, continuations[:3])])
+    assert together[1].totals == together[0].totals[:3]
+    assert together[0].totals[250] == pytest.approx(sum(by_hand(tiny.model, prompt, continuations[250])), abs=1e-4)
+
+
+def test_hidden_states_of_the_last_prompt_token_come_from_the_same_pass(tiny: LoadedModel) -> None:
+    import torch
+
+    chosen = requests()[:6]
+    for request, scored in zip(chosen, score(tiny.model, chosen, hidden=True), strict=True):
+        with torch.no_grad():
+            states = tiny.model(torch.tensor([request.prompt]), output_hidden_states=True).hidden_states
+        expected = np.stack([state[0, -1].numpy() for state in states])
+        assert scored.hidden == pytest.approx(expected, abs=1e-4)
+
+
+def test_sharing_is_checked_and_refused_where_the_mask_is_ignored(tiny: LoadedModel) -> None:
+    assert sharing_is_exact(tiny.model)
+
+    class Deaf:
+        """A model that ignores four-dimensional masks, as some kernels do."""
+
+        config, device, dtype = tiny.model.config, tiny.model.device, tiny.model.dtype
+
+        def forward(self, **inputs: Any) -> Any:
+            if inputs["attention_mask"].ndim == 4:
+                inputs["attention_mask"] = None
+            return tiny.model(**inputs)
+
+        __call__ = forward
+
+    assert not sharing_is_exact(Deaf())
+
+
+def test_an_empty_continuation_has_no_likelihood(tiny: LoadedModel) -> None:
+    for request in (Scoring((), ((5,),)), Scoring((5,), ((),))):
+        with pytest.raises(MeasurementError, match="at least one token"):
+            score(tiny.model, [request])
+
+
+def test_a_text_longer_than_the_context_is_scored_in_windows(tiny: LoadedModel) -> None:
+    model = LocalModel(tiny.model, tiny.tokenizer)
+    text = " bab bac bad baf" * 60  # 240 words in a context of 128
+    ids = tiny.tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert len(ids) > model.context
+    found = model.score([(Prompt(name="", elicitation="E0", completion=""), (text,))], lambda done, total: None)
+    first = by_hand(tiny.model, (tiny.tokenizer.eos_token_id,), tuple(ids[:127]))
+    second = by_hand(tiny.model, (ids[126],), tuple(ids[127:254]))
+    assert found[0][0] == pytest.approx(sum(first) + sum(second), abs=1e-3)
+
+
+def test_bf16_scores_stay_near_fp32(tiny: LoadedModel) -> None:
+    asked = [(Prompt(name="", messages=(Message(role="user", content="bab bac"),)), ("deb dec", "fib"))]
+    full = LocalModel(tiny.model, tiny.tokenizer).score(asked, lambda done, total: None)
+    half = LocalModel(tiny.model, tiny.tokenizer, precision="bf16").score(asked, lambda done, total: None)
+    assert half[0] == pytest.approx(full[0], abs=0.3)
+    assert tiny.model.dtype.itemsize == 4  # the caller's weights are left alone
