@@ -20,6 +20,7 @@ _HOMES = {
     "plan": "upbringing.lab.plan",
     "report": "upbringing.lab.run",
     "run": "upbringing.lab.run",
+    "trace_study": "upbringing.lab.trace",
     "verify": "upbringing.lab.verify",
 }
 
@@ -35,6 +36,7 @@ __all__ = [
     "plan",
     "report",
     "run",
+    "trace_study",
     "verify",
 ]
 

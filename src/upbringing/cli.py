@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from upbringing.base.errors import UpbringingError
+from upbringing.base.errors import StudyError, UpbringingError
 from upbringing.base.terminal import visible
+
+if TYPE_CHECKING:
+    from upbringing.study.study import Study
 
 app = typer.Typer(
     name="upbringing",
@@ -134,6 +137,25 @@ def run(
 
 
 @app.command()
+def trace(
+    checkpoints: Annotated[list[str], typer.Argument(help="stage=folder, in training order: base=A sft=B final=C.")],
+    prompts: Annotated[Path, typer.Option("--prompts", help="JSON Lines of items to ask (docs/formats.md).")],
+    store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare existing checkpoints stage by stage; trains nothing."""
+    from upbringing.lab.trace import trace_study
+
+    pairs = [each.partition("=") for each in checkpoints]
+    for stage, separator, folder in pairs:
+        if not separator or not stage or not folder:
+            raise StudyError(f"a checkpoint reads stage=folder, found {stage + separator + folder!r}")
+    study = trace_study({stage: folder for stage, _, folder in pairs}, prompts)
+    _run(study, (), store, None, as_json=as_json, quiet=quiet)
+
+
+@app.command()
 def demo(
     store: StoreOption = DEFAULT_STORE,
     seeds: SeedsOption = None,
@@ -147,7 +169,7 @@ def demo(
 
 
 def _run(
-    study: Path, overrides: tuple[str, ...], store: Path, seeds: int | None, *, as_json: bool, quiet: bool
+    study: Path | Study, overrides: tuple[str, ...], store: Path, seeds: int | None, *, as_json: bool, quiet: bool
 ) -> None:
     from rich.console import Console
 

@@ -9,6 +9,7 @@ altered line is a miss and a warning. Failed, malformed and truncated requests a
 from __future__ import annotations
 
 import json
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -57,6 +58,7 @@ class AnswerCache:
 
     path: Path | None
     _lines: dict[str, list[list[Reply]]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
     def open(cls, folder: Path | None, model: Model) -> AnswerCache:
@@ -87,9 +89,10 @@ class AnswerCache:
         if self.path is None or not all(_is_good(reply) for samples in replies for reply in samples):
             return
         content: dict[str, Any] = {"key": key, "replies": [[asdict(reply) for reply in each] for each in replies]}
-        _close_torn_tail(self.path)
-        append_line(self.path, json.dumps({**content, "sha256": text_sha256(canonical_json(content))}))
-        self._lines[key] = replies
+        with self._lock:
+            _close_torn_tail(self.path)
+            append_line(self.path, json.dumps({**content, "sha256": text_sha256(canonical_json(content))}))
+            self._lines[key] = replies
 
 
 def _is_good(reply: Reply) -> bool:

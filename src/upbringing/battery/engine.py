@@ -5,7 +5,8 @@ forward pass for all likelihoods. What a measure asks for is collected first; wh
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -148,6 +149,9 @@ def _checked(items: Sequence[Item], battery: Sequence[Measure]) -> dict[str, Ite
     return by_id
 
 
+Job = list[tuple[AnswerNeed, Prompt]]
+
+
 class _Asking:
     """Asks a model for answers, batch by batch, and keeps count."""
 
@@ -168,15 +172,17 @@ class _Asking:
         for need in needs:
             if need not in unable:
                 groups.setdefault(need.condition, []).append(need)
+        jobs = [
+            [(group[place], prompts[group[place]]) for place in batch]
+            for group in groups.values()
+            for batch in self.model.batches([prompts[need] for need in group], group[0].decoding)
+        ]
         replies: dict[AnswerNeed, list[Reply]] = {}
         done = len(unable)
-        for group in groups.values():
-            asked = [prompts[need] for need in group]
-            for batch in self.model.batches(asked, group[0].decoding):
-                found = self._batch([asked[place] for place in batch], group[0])
-                replies.update({group[place]: samples for place, samples in zip(batch, found, strict=True)})
-                done += len(batch)
-                on_progress(done)
+        for job, found in zip(jobs, self._all_batches(jobs), strict=True):
+            replies.update({need: samples for (need, _), samples in zip(job, found, strict=True)})
+            done += len(job)
+            on_progress(done)
         said = [
             spoken(checkpoint, need, self.items[need.item], sample, reply)
             for need in needs
@@ -185,13 +191,27 @@ class _Asking:
         ]
         return said, unable
 
-    def _batch(self, prompts: Sequence[Prompt], need: AnswerNeed) -> list[list[Reply]]:
-        key = batch_key(self.model, prompts, need.decoding, self.seed)
+    def _all_batches(self, jobs: Sequence[Job]) -> Iterator[list[list[Reply]]]:
+        """Yield the replies of each job in order; the first failure stops what has not begun."""
+        if self.model.side_by_side == 1:
+            yield from map(self._batch, jobs)
+            return
+        with ThreadPoolExecutor(max_workers=self.model.side_by_side) as pool:
+            futures = [pool.submit(self._batch, job) for job in jobs]
+            try:
+                for future in futures:
+                    yield future.result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _batch(self, job: Job) -> list[list[Reply]]:
+        decoding, prompts = job[0][0].decoding, [prompt for _, prompt in job]
+        key = batch_key(self.model, prompts, decoding, self.seed)
         known = self.cache.get(key)
         if known is not None:
             self.num_cached += sum(len(samples) for samples in known)
             return known
-        found = self.model.answer(prompts, need.decoding, self.seed)
+        found = self.model.answer(prompts, decoding, self.seed)
         self.cache.put(key, found)
         return found
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from upbringing.battery.judges.llm_judge import LlmJudge
 from upbringing.battery.judges.refusal_rules import RefusalRules
 
-JudgeDescription = Annotated[RefusalRules, Field()]
+JudgeDescription = Annotated[RefusalRules | LlmJudge, Field(discriminator="kind")]

@@ -9,6 +9,7 @@ from functools import lru_cache
 from upbringing.base.errors import DataError, StudyError
 from upbringing.base.streams import derived_seed
 from upbringing.data.documents import TrainingText
+from upbringing.data.item_files import ItemFile, read_items
 from upbringing.data.sources import read_file_source
 from upbringing.data.transforms import apply_transforms
 from upbringing.data.worlds.causes_world import CausesWorld
@@ -44,6 +45,8 @@ class Library:
             if part not in world.parts():
                 raise StudyError(f"the world has no part {part!r} ({', '.join(world.parts())})")
             return world.texts(part)
+        if isinstance(description, ItemFile):
+            raise StudyError(f"the data {reference!r} holds items to ask, no texts to train on")
         if part is not None:
             raise StudyError(f"the data {reference!r}: a file has no parts")
         return read_file_source(description, self.book.folder).texts
@@ -53,6 +56,8 @@ class Library:
         description, _ = self.book.describe(name)
         if isinstance(description, CausesWorld):
             return built_world(description, self.book.world_seed(self.root)).items()
+        if isinstance(description, ItemFile):
+            return read_items(description, self.book.folder)
         raise DataError(f"the data {name!r} holds texts to train on, no items to ask")
 
     def oracles(self) -> dict[str, Judge]:

@@ -14,6 +14,7 @@ from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.streams import derived_seed
 from upbringing.battery.engine import BATTERY_VERSION, measure_checkpoint
+from upbringing.data.item_files import ItemFile
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.formats.answers import write_answers
@@ -37,7 +38,9 @@ ROWS, ANSWERS, CONDITIONS = "rows.parquet", "answers.parquet", "conditions.json"
 
 def item_sets(study: Study) -> tuple[str, ...]:
     """Return the names of the data whose items are asked: the declared prompts, else every world."""
-    names = study.prompts or tuple(name for name, entry in study.data.items() if isinstance(entry, CausesWorld))
+    names = study.prompts or tuple(
+        name for name, entry in study.data.items() if isinstance(entry, CausesWorld | ItemFile)
+    )
     if not names:
         raise StudyError("nothing to ask: declare prompts: [...] with data that has items, or a world")
     return names

@@ -68,6 +68,11 @@ class Model(Protocol):
         """Whether the model gives likelihoods."""
         ...
 
+    @property
+    def side_by_side(self) -> int:
+        """How many batches may be asked at once: 1 where the machine is already busy with one."""
+        ...
+
     def unanswerable(self, prompt: Prompt) -> str | None:
         """Return the reason code why ``prompt`` cannot be put to this model, ``None`` if it can."""
         ...

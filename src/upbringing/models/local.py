@@ -55,6 +55,11 @@ class LocalModel:
         """Weights give likelihoods."""
         return True
 
+    @property
+    def side_by_side(self) -> int:
+        """One batch at a time."""
+        return 1
+
     @cached_property
     def renderer(self) -> Renderer:
         """Renders each prompt once."""

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from upbringing.base.description import Description
 from upbringing.base.kinds import BareWord
+from upbringing.data.item_files import ItemFile
 from upbringing.data.sources import FileSource
 from upbringing.data.transforms import Transform
 from upbringing.data.worlds.causes_world import CausesWorld
@@ -22,5 +23,5 @@ class Derived(Description):
 
 
 DataDescription = Annotated[
-    CausesWorld | FileSource | Derived, Field(discriminator="kind"), BareWord(default_kind="derived")
+    CausesWorld | FileSource | ItemFile | Derived, Field(discriminator="kind"), BareWord(default_kind="derived")
 ]

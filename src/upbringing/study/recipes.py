@@ -13,6 +13,7 @@ from typing import Any
 from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import file_sha256, fingerprint
 from upbringing.base.streams import derived_seed
+from upbringing.data.item_files import ItemFile
 from upbringing.data.sources import FileSource
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.study.data import DataDescription, Derived
@@ -48,7 +49,7 @@ class DataBook:
         plain = description.model_dump(mode="json")
         if isinstance(description, CausesWorld):
             return {"description": plain, "part": part, "seed": self.world_seed(root)}
-        if isinstance(description, FileSource):
+        if isinstance(description, FileSource | ItemFile):
             path = self.folder / description.path
             if not path.is_file():
                 raise StudyError(f"the data {reference!r} names the file {description.path}, which does not exist")

@@ -1,0 +1,47 @@
+"""Trace: existing checkpoints of one family compared stage by stage, with no training at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from upbringing.base.errors import StudyError
+from upbringing.battery.judges.refusal_rules import RefusalRules
+from upbringing.battery.measures.bits_per_byte import BitsPerByte
+from upbringing.battery.measures.discrimination import Discrimination
+from upbringing.battery.measures.non_refusal import NonRefusal
+from upbringing.battery.measures.over_refusal import OverRefusal
+from upbringing.battery.measures.refusal_margin import RefusalMargin
+from upbringing.data.item_files import ItemFile
+from upbringing.models.decoding import Greedy
+from upbringing.study.study import Study
+from upbringing.training.existing import Existing
+
+
+def trace_study(checkpoints: Mapping[str, str], prompts: Path, *, name: str = "trace", max_tokens: int = 64) -> Study:
+    """Return the study that compares ``checkpoints`` (stage name to folder, in training order) on ``prompts``.
+
+    Claims are about these checkpoints only: one seed, evidence L1. Raises ``StudyError`` for fewer than two.
+    """
+    if len(checkpoints) < 2:
+        raise StudyError(f"a trace compares at least two checkpoints (base=... sft=...), found {len(checkpoints)}")
+    (_, first), *later = [(stage, str(Path(folder).absolute())) for stage, folder in checkpoints.items()]
+    decoding = Greedy(max_tokens=max_tokens)
+    return Study(
+        name=name,
+        question=f"What changed between {' -> '.join(checkpoints)}?",
+        seeds=1,
+        start=Existing(checkpoint=first),
+        data={"prompts": ItemFile(path=str(prompts.absolute()))},
+        stages={stage: Existing(checkpoint=folder) for stage, folder in later},
+        battery=(
+            NonRefusal(decoding=decoding),
+            OverRefusal(decoding=decoding),
+            RefusalMargin(),
+            Discrimination(),
+            BitsPerByte(),
+        ),
+        judges=(RefusalRules(),),
+        primary=("non_refusal",),
+        measure_precision="bf16",
+    )
