@@ -102,6 +102,7 @@ def seed_means_inference(table: Matrix) -> Inference:
 
     Where the seed means coincide exactly, the spread of prompts inside the seeds stands in for it.
     """
+    table = table[(~np.isnan(table)).any(axis=1)]  # a unit that shares no prompt with the others says nothing
     means = np.nanmean(table, axis=1)
     num_seeds = len(means)
     variance = float(means.var(ddof=1)) / num_seeds

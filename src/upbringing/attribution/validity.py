@@ -28,7 +28,7 @@ class Validity:
         found = [
             f"gate failed: {gate.sentence}"
             for gate in self.tree.gates
-            if not gate.passed and source.measure in gate.measures and set(names) & set(gate.cells)
+            if not gate.passed and source.measure in gate.measures and self._share_checkpoints(names, gate.cells)
         ]
         checkpoints = dict.fromkeys(name for cell in names for name in self.design.cells[cell].checkpoints)
         for name in checkpoints:
@@ -44,6 +44,17 @@ class Validity:
                     )
                     break
         return tuple(dict.fromkeys(found))
+
+    def _share_checkpoints(self, names: Iterable[str], gated: Iterable[str]) -> bool:
+        """Return whether the cells rest on a checkpoint of a gated cell; a copy does not escape by its name."""
+        used = {checkpoint for cell in names for checkpoint in self.design.cells[cell].checkpoints}
+        blocked = {
+            checkpoint
+            for cell in gated
+            if cell in self.design.cells
+            for checkpoint in self.design.cells[cell].checkpoints
+        }
+        return bool(used & blocked)
 
     def coherence(self, checkpoint: str, source: Source) -> float | None:
         """Return the share of coherent answers to benign items, or ``None`` where nothing was generated."""
