@@ -1,154 +1,215 @@
-"""The report: one file, the same bytes, nothing of a model's text becomes markup or script."""
+"""The report: one file, the same bytes, whatever is missing named, nothing invented."""
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import shutil
-from collections.abc import Iterator
+import zlib
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
-from report_fixture import HOSTILE, write_results
+from report_fixture import write_findings, write_results
+from report_hostile import HOSTILE, write_hostile
 
 from upbringing.base.errors import FormatError
 from upbringing.base.terminal import visible
+from upbringing.formats.answers import Answer, read_answers, write_answers
+from upbringing.formats.findings import Claim, Findings, read_findings
 from upbringing.report.build import write_report
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+
+def page_of(results: Path, folder: Path, **options: Any) -> str:
+    return write_report(results, folder / "page.html", **options).read_text(encoding="utf-8")
+
+
+def block_of(page: str) -> dict[str, Any]:
+    """Unpack the answers of a page."""
+    found = re.search(r'id="answers-data" type="application/octet-stream">([A-Za-z0-9+/=]*)</script>', page)
+    assert found is not None
+    block: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(found[1])))
+    return block
 
 
 def test_the_same_inputs_give_the_same_bytes(results: Path, tmp_path: Path) -> None:
-    again = write_results(tmp_path / "again")
     one = write_report(results, tmp_path / "one.html").read_bytes()
-    assert one == write_report(again, tmp_path / "two.html").read_bytes()
+    again = write_report(write_results(tmp_path / "again"), tmp_path / "two.html").read_bytes()
+    assert one == again
 
 
-def test_no_hostile_text_stands_in_the_page_as_markup(results: Path, tmp_path: Path) -> None:
-    page = write_report(results, tmp_path / "page.html").read_text(encoding="utf-8")
-    for text in ("<img src=x", "<script>alert", "<svg><animate", "\x1b", "\u202e", "\x00", "\u2028"):
+def test_every_part_of_the_page_is_there(results: Path, tmp_path: Path) -> None:
+    page = page_of(results, tmp_path)
+    for part in ("verdicts", "upbringing", "differences", "answers", "training", "checks", "methods"):
+        assert page.count(f'<section id="{part}"') == 1
+    findings = read_findings(results / "findings.json")
+    for claim in findings.claims:
+        if claim.role == "primary":
+            assert claim.sentence.replace("'", "&#39;") in page
+    for word in ("changed", "negligible", "alike", "not decided", "not measurable", "blocked"):
+        assert f"</span> {word}</span>" in page, word
+    assert "Gate failed: Benign accuracy of shuffled+answered" in page
+    assert "No copy arm: nothing shows that nothing is found where nothing is." in page
+
+
+def test_every_chart_has_a_title_a_description_and_a_table(results: Path, tmp_path: Path) -> None:
+    page = page_of(results, tmp_path)
+    charts = re.findall(r'<svg class="chart.*?</svg>', page, re.S)
+    assert len(charts) > 50
+    assert all("<title>" in chart and "<desc>" in chart and 'role="img"' in chart for chart in charts)
+    assert page.count("As a table") >= page.count('<svg class="chart tree"') + page.count('<svg class="chart small"')
+
+
+def test_the_policy_allows_nothing_but_our_own_script_and_style(results: Path, tmp_path: Path) -> None:
+    page = page_of(results, tmp_path)
+    policy = page.split('Content-Security-Policy" content="')[1].split('"')[0]
+    assert re.fullmatch(
+        r"default-src 'none'; script-src 'sha256-[A-Za-z0-9+/=]{44}'; style-src 'sha256-[A-Za-z0-9+/=]{44}'; "
+        r"img-src data:; base-uri 'none'; form-action 'none'",
+        policy,
+    )
+    assert " style=" not in page
+    assert not re.search(r"<[^>]* on[a-z]+=", page)
+    assert "http" not in page.replace("http-equiv", "").lower()
+    script = page.split("<script>")[1].split("</script>")[0]
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacent|document\.write|eval|Function\(|setAttribute\(.on", script
+    )
+
+
+def test_hostile_text_never_stands_in_the_page_as_markup(hostile: Path, tmp_path: Path) -> None:
+    page = page_of(hostile, tmp_path)
+    for text in ("<img src=x", "<script>alert", "<svg><animate", "\x1b", "\u202e", "\x00", "\u2028", '" autofocus'):
         assert text not in page
     assert page.count("<script") == 2  # the answers block and our own script
 
 
-def test_a_shareable_report_holds_no_prompt_and_no_answer(results: Path, tmp_path: Path) -> None:
-    page = write_report(results, tmp_path / "page.html", shareable=True).read_text(encoding="utf-8")
-    assert "answers-data" not in page
-    assert "prompt 1" not in page
-    assert "<script" not in page
+def test_answers_are_packed_whole_and_their_control_characters_shown(hostile: Path, tmp_path: Path) -> None:
+    block = block_of(page_of(hostile, tmp_path))
+    strings = block["strings"]
+    prompts = {strings[item["prompt"]] for item in block["items"]}
+    answers = {strings[answer[2]] for item in block["items"] for answer in item["answers"]}
+    assert prompts == {visible(f"prompt {text}") for text in HOSTILE}
+    assert answers == {visible(f"answer {text}") for text in HOSTILE}
 
 
-def test_little_is_enough(results: Path, tmp_path: Path) -> None:
+def eight_grams(text: str) -> set[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[place : place + 8]) for place in range(len(words) - 7)}
+
+
+@pytest.mark.parametrize("options", [{"shareable": True}, {"show_text": False}])
+def test_a_shareable_report_holds_no_prompt_and_no_answer(
+    results: Path, tmp_path: Path, options: dict[str, bool]
+) -> None:
+    page = page_of(results, tmp_path, **options)
+    block = block_of(page)
+    known = eight_grams(page) | {gram for text in block["strings"] for gram in eight_grams(text)}
+    answers = read_answers(results / "answers").to_pylist()
+    for row in answers:
+        assert row["prompt"] not in block["strings"]
+        assert row["answer"] not in block["strings"]
+        assert not eight_grams(row["prompt"]) & known
+        assert not eight_grams(row["answer"]) & known
+    assert len(block["items"]) == len({row["item"] for row in answers})
+
+
+def test_thoughts_and_reasons_stay_at_home_too(hostile: Path, tmp_path: Path) -> None:
+    strings = block_of(page_of(hostile, tmp_path, shareable=True))["strings"]
+    assert not [text for text in strings if text.startswith(("prompt", "answer", "thought", "reason"))]
+
+
+def test_questions_that_divide_checkpoints_come_first(results: Path, tmp_path: Path) -> None:
+    kinds = [len({answer[1] for answer in item["answers"]}) for item in block_of(page_of(results, tmp_path))["items"]]
+    assert kinds == sorted(kinds, reverse=True)
+
+
+def test_a_tree_alone_is_a_report(results: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()
     shutil.copy(results / "tree.json", bare)
-    page = write_report(bare, tmp_path / "bare.html").read_text(encoding="utf-8")
-    assert "no findings yet" in page
+    page = page_of(bare, tmp_path)
+    assert "Nothing has been compared yet." in page
+    assert "There are no training records" in page
+    assert 'id="answers-data"' not in page
+    assert "The tree of checkpoints" in page
+
+
+@pytest.mark.parametrize("gone", ["findings.json", "rows.parquet", "answers", "records"])
+def test_any_other_file_may_be_missing(results: Path, tmp_path: Path, gone: str) -> None:
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder)
+    path = folder / gone
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    assert "</html>" in page_of(folder, tmp_path)
+
+
+def test_one_seed_makes_a_report_that_says_so(tmp_path: Path) -> None:
+    page = page_of(write_results(tmp_path / "one", num_seeds=1), tmp_path)
+    assert "Only one seed was trained: every claim is about these checkpoints, none about the recipe." in page
+
+
+def test_one_checkpoint_is_enough(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    tree = {"study": {"name": "one"}, "checkpoints": [{"id": "only"}]}
+    (folder / "tree.json").write_text(json.dumps(tree), encoding="utf-8")
+    assert "1 checkpoint · 1 arm · 1 seed" in page_of(folder, tmp_path)
+
+
+def test_a_flat_table_needs_no_tree(results: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    table = pq.read_table(results / "rows.parquet")
+    pq.write_table(table.append_column("parent", [[None] * table.num_rows]), folder / "rows.parquet")
+    assert "30 checkpoints" in page_of(folder, tmp_path)
+
+
+def test_two_hundred_claims_are_all_there_and_each_can_be_linked_to(tmp_path: Path, results: Path) -> None:
+    folder = tmp_path / "many"
+    shutil.copytree(results, folder)
+    claims = tuple(
+        Claim(id=f"claim-{number}", kind="branch", measure=f"measure-{number % 5}", contrast=f"contrast {number}",
+              estimate=0.1, low=-0.1, high=0.3, level="L2", verdict="inconclusive")
+        for number in range(200)
+    )  # fmt: skip
+    write_findings(Findings(claims=claims), folder)
+    page = page_of(folder, tmp_path)
+    anchors = re.findall(r'<li class="claim" id="(claim-[A-Za-z0-9-]+)"', page)
+    assert len(anchors) == len(set(anchors)) == 200
+
+
+def test_torn_files_are_named(results: Path, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"no tree\.json"):
         write_report(tmp_path, tmp_path / "none.html")
-    (bare / "tree.json").write_text("{", encoding="utf-8")
-    with pytest.raises(FormatError, match="not a tree"):
-        write_report(bare, tmp_path / "torn.html")
+    for name in ("tree.json", "findings.json", "rows.parquet", "records/concept-pretrain-0.json"):
+        folder = tmp_path / name.replace("/", "-")
+        shutil.copytree(results, folder)
+        (folder / name).write_text("{", encoding="utf-8")
+        with pytest.raises(FormatError, match=re.escape(Path(name).name)):
+            write_report(folder, tmp_path / "torn.html")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    assert BROWSER is not None, "the browser tests need Chromium: run scripts/browser"
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-        yield opened
-        opened.close()
-
-
-def opened_page(browser: Any, path: Path, **options: Any) -> tuple[Any, list[str]]:
-    """Open the report and return the page and everything that should not have happened."""
-    page = browser.new_context(**options).new_page()
-    wrong: list[str] = []
-    page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith("file:") else None)
-    page.goto(path.as_uri())
-    return page, wrong
-
-
-@pytest.mark.browser
-def test_hostile_text_stays_text_in_a_browser(browser: Any, results: Path, tmp_path: Path) -> None:
-    page, wrong = opened_page(browser, write_report(results, tmp_path / "page.html"))
-    page.wait_for_selector(".item")
-    for button in page.query_selector_all(".item button"):
-        button.click()
-    titles = [node.text_content() for node in page.query_selector_all(".item h3")]
-    assert sorted(titles) == sorted(visible(f"prompt {number} {text}") for number, text in enumerate(HOSTILE))
-    shown = [node.text_content() for node in page.query_selector_all(".answer .what")]
-    assert len(shown) == len(HOSTILE) * 9
-    assert set(shown) == {
-        visible(f"answer {arm}-{position} {text}")
-        for text in HOSTILE
-        for arm in ("concept-safety", "concept-answered", "shuffled-safety")
-        for position in ("pretrain", "sft", "finetune")
+def test_answers_come_back_as_they_were_written(tmp_path: Path) -> None:
+    answer = Answer(response="r", checkpoint="c", item="i", condition="chat", sample=0, request="harmful",
+                    prompt="user: p", answer="a", thought="t", reasons=(("judge", "because"),))  # fmt: skip
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_answers([answer], tmp_path / name / "answers.parquet")
+    assert (tmp_path / "one/answers.parquet").read_bytes() == (tmp_path / "two/answers.parquet").read_bytes()
+    (row,) = read_answers(tmp_path / "one").to_pylist()
+    assert row["reasons"] == [{"judge": "judge", "reason": "because"}]
+    assert {name: row[name] for name in ("prompt", "answer", "thought")} == {
+        "prompt": "user: p",
+        "answer": "a",
+        "thought": "t",
     }
-    assert page.evaluate("document.querySelectorAll('.answer .what *, .item h3 *').length") == 0
-    assert wrong == []
 
 
-@pytest.mark.browser
-def test_harmful_text_is_hidden_until_asked_for(browser: Any, results: Path, tmp_path: Path) -> None:
-    page, _ = opened_page(browser, write_report(results, tmp_path / "page.html"))
-    page.wait_for_selector(".item")
-    hidden = [node.text_content() for node in page.query_selector_all(".item h3")]
-    assert hidden.count("A harmful request (hidden)") == len(HOSTILE) // 2
-    assert "prompt 1 " not in (page.text_content("#answers-list") or "")
-    page.select_option("#answers-request", "benign")
-    page.wait_for_function("document.querySelectorAll('.item').length === 6")
-    page.fill("#answers-search", "prompt 2")
-    page.wait_for_function("document.querySelectorAll('.item').length === 1")
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_is_accessible(browser: Any, results: Path, tmp_path: Path, scheme: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    # axe injects a script, which the report's policy rightly forbids: the policy is bypassed for this test only.
-    page, _ = opened_page(browser, write_report(results, tmp_path / "page.html"), color_scheme=scheme, bypass_csp=True)
-    page.wait_for_selector(".item")
-    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
-    found = Axe().run(page).response["violations"]
-    serious = [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
-    assert serious == []
-
-
-@pytest.mark.browser
-def test_the_page_fits_a_phone_and_works_by_keyboard(browser: Any, results: Path, tmp_path: Path) -> None:
-    path = write_report(results, tmp_path / "page.html")
-    page, wrong = opened_page(browser, path, viewport={"width": 390, "height": 800})
-    page.wait_for_selector(".item")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    reached = set()
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.tagName"))
-    assert {"A", "SUMMARY", "INPUT", "SELECT", "BUTTON"} <= reached
-    assert wrong == []
-
-
-def test_the_policy_allows_nothing_from_outside(results: Path, tmp_path: Path) -> None:
-    page = write_report(results, tmp_path / "page.html").read_text(encoding="utf-8")
-    policy = page.split('Content-Security-Policy" content="')[1].split('"')[0]
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert " style=" not in page
-    assert "http" not in page.replace("http-equiv", "").lower()
-    json.dumps(policy)
+def test_the_hostile_study_is_deterministic_too(hostile: Path, tmp_path: Path) -> None:
+    assert page_of(hostile, tmp_path) == page_of(write_hostile(tmp_path / "again"), tmp_path)

@@ -25,6 +25,7 @@ ANSWERS_SCHEMA = pa.schema(
         pa.field("answer", pa.string(), nullable=False),
         pa.field("thought", pa.string()),
         pa.field("finish", _TEXT, nullable=False),
+        pa.field("reasons", pa.list_(pa.struct([("judge", pa.string()), ("reason", pa.string())]))),
     ],
     metadata={b"schema_version": str(ANSWERS_SCHEMA_VERSION).encode()},
 )
@@ -34,6 +35,7 @@ ANSWERS_SCHEMA = pa.schema(
 class Answer:
     """One answer. ``response``: the id that rows refer to. ``request``: harmful or benign, so that a reader can be
     spared. ``thought``: what a reasoning model said before its answer. ``finish``: ``stop`` or ``length``.
+    ``reasons``: (judge, what it said to explain itself), for judges that do.
     """
 
     response: str
@@ -46,6 +48,7 @@ class Answer:
     answer: str
     thought: str | None = None
     finish: str = "stop"
+    reasons: tuple[tuple[str, str], ...] = ()
 
 
 def write_answers(answers: Iterable[Answer], path: Path) -> None:
@@ -54,6 +57,7 @@ def write_answers(answers: Iterable[Answer], path: Path) -> None:
     for answer in sorted(answers, key=lambda each: each.response):
         for name, value in asdict(answer).items():
             columns[name].append(value)
+        columns["reasons"][-1] = [{"judge": judge, "reason": reason} for judge, reason in answer.reasons]
     pq.write_table(pa.table(columns, schema=ANSWERS_SCHEMA), path, compression="zstd")
 
 

@@ -8,62 +8,93 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from upbringing.base.files import write_bytes_atomic
-from upbringing.base.terminal import visible
 from upbringing.report.answers import answers_block
-from upbringing.report.inputs import read_inputs
-from upbringing.report.view import page
+from upbringing.report.cards import cards_of
+from upbringing.report.differences import groups_of
+from upbringing.report.inputs import Inputs, read_inputs
+from upbringing.report.provenance import checkpoints_of, gates_of, judges_of, num_rows, versions_of
+from upbringing.report.runs import runs_of
+from upbringing.report.upbringing import upbringing_of
+from upbringing.report.verdicts import controls_of, first_screen, size_of
+from upbringing.report.words import VERDICT_MARKS, VERDICT_WORDS, shown
 
 PACKAGE = "upbringing.report"
+PAGE = "page.html.j2"
 
 
 def write_report(results: Path, output: Path, *, show_text: bool = True, shareable: bool = False) -> Path:
     """Write the report of ``results`` to ``output`` and return ``output``.
 
-    ``shareable`` leaves out every prompt and answer; so does ``show_text=False``. Raises ``FormatError`` for
-    files that do not follow the public formats.
+    ``show_text=False`` and ``shareable`` leave out every prompt, answer, thought and judge's reason; outcomes and
+    lengths stay. Raises ``FormatError`` for files that do not follow the public formats.
     """
     inputs = read_inputs(results)
-    view = page(inputs)
-    with_answers = show_text and not shareable and inputs.answers is not None and inputs.answers.num_rows > 0
-    view["has_answers"] = with_answers
-    view["answers_block"] = answers_block(inputs) if with_answers else ""
-    write_bytes_atomic(output, render(view).encode("utf-8"))
+    page = render(view_of(inputs, with_text=show_text and not shareable))
+    write_bytes_atomic(output, page.encode("utf-8"))
     return output
 
 
+def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
+    """Return everything the page shows, by the names its template knows."""
+    runs = runs_of(inputs)
+    groups = groups_of(inputs, runs)
+    tree = inputs.tree
+    return {
+        "name": tree.study.name,
+        "question": tree.study.question or inputs.findings.question or f"What happened in {tree.study.name}?",
+        "size": size_of(tree),
+        "first": first_screen(inputs, groups),
+        "upbringing": upbringing_of(inputs, runs),
+        "groups": groups,
+        "verdicts": [(verdict, VERDICT_MARKS[verdict], word) for verdict, word in VERDICT_WORDS.items()],
+        "answers": answers_block(inputs, with_text=with_text),
+        "with_text": with_text,
+        "splits": sorted({item.split for item in tree.items if item.split}),
+        "arms": list(dict.fromkeys(cell.arm for cell in tree.cells)),
+        "cards": cards_of(inputs),
+        "gates": gates_of(inputs),
+        "controls": controls_of(tree),
+        "warnings": list(dict.fromkeys((*inputs.findings.warnings, *tree.warnings))),
+        "judges": judges_of(inputs),
+        "conditions": tree.conditions,
+        "measures": tree.measures,
+        "registered": tree.study.registered,
+        "checkpoints": list(checkpoints_of(inputs)),
+        "versions": versions_of(inputs),
+        "num_rows": num_rows(inputs),
+    }
+
+
 def render(view: dict[str, Any]) -> str:
-    """Return the page of ``view``; every text in it is made visible and escaped."""
-    style, script = _asset("style.css"), _asset("script.js")
+    """Return the page of ``view``. Every value is escaped, and its control characters are made visible."""
+    style, script = asset("style.css"), asset("script.js")
     policy = (
         f"default-src 'none'; script-src 'sha256-{_hash(script)}'; style-src 'sha256-{_hash(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
     environment = Environment(
-        loader=DictLoader({"report": _asset("report.html.j2")}), autoescape=True, undefined=StrictUndefined
+        loader=FunctionLoader(asset),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    trusted = {"style": Markup(style), "script": Markup(script)}  # noqa: S704 - our own files
-    return environment.get_template("report").render(view=_shown(view), policy=Markup(policy), **trusted)  # noqa: S704
+    trusted = {"style": Markup(style), "script": Markup(script), "policy": Markup(policy)}  # noqa: S704 - our own
+    return environment.get_template(PAGE).render(**view, **trusted)
 
 
-def _shown(value: Any) -> Any:
-    """Return ``value`` with control and reordering characters of every plain text made visible."""
-    if isinstance(value, Markup):
-        return Markup(visible(value))  # noqa: S704 - it was markup before, and no character of markup is changed
-    if isinstance(value, str):
-        return visible(value)
-    if isinstance(value, dict):
-        return {key: _shown(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_shown(item) for item in value]
-    return value
+def _finalize(value: Any) -> Any:
+    return shown(value) if type(value) is str else value
 
 
-def _asset(name: str) -> str:
-    return (files(PACKAGE) / name).read_text(encoding="utf-8")
+def asset(name: str) -> str:
+    """Return the text of a file of the page: template, style or script."""
+    return (files(PACKAGE) / "page" / name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

@@ -6,195 +6,199 @@ has a title and a description; its table twin is the caller's duty.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-ROW_HEIGHT = 30
-LABEL_WIDTH = 330
-PLOT_WIDTH = 420
-VALUE_WIDTH = 180
-PADDING = 14
-NUM_STYLES = 6  # series differ in colour, dash and marker; more lines than that cannot be told apart
+from upbringing.report.words import plain, shown, signed
+
+NUM_STYLES = 6  # series differ in colour, dash and mark; more than that cannot be told apart
+OTHER_STYLE = "sx"  # what comes after the first six, and what belongs to several series
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A linear map from values to pixels, with ticks at round numbers."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def at(self, value: float) -> float:
+        """Return the pixel of ``value``, held inside the axis."""
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return self.start + (self.end - self.start) * share
+
+    def ticks(self, most: int = 5) -> list[float]:
+        """Return at most ``most`` round values inside the axis; zero is one of them where it is inside."""
+        span = self.high - self.low
+        rough = span / max(most - 1, 1)
+        magnitude = 10.0 ** math.floor(math.log10(rough))
+        step = next(size * magnitude for size in (1, 2, 2.5, 5, 10, 20) if span / (size * magnitude) <= most - 0.999)
+        first = math.ceil(self.low / step - 1e-9)
+        last = math.floor(self.high / step + 1e-9)
+        return [round(number * step, 10) for number in range(first, last + 1)]
+
+
+def symmetric_axis(values: Iterable[float | None], start: float, end: float) -> Axis:
+    """Return an axis around zero that holds every value that is known."""
+    reach = max((abs(value) for value in values if value is not None), default=0.0) or 1.0
+    return Axis(-reach * 1.08, reach * 1.08, start, end)
+
+
+def svg(width: float, height: float, title: str, description: str, body: Iterable[str], name: str) -> Markup:
+    """Return a whole chart. ``body``: elements that are markup already."""
+    title, description = shown(title), shown(description)
+    return Markup(  # noqa: S704 - every text in it is escaped here or in ``text``
+        f'<svg class="chart {name}" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" '
+        f'role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>'
+        f"<desc>{escape(description)}</desc>{''.join(body)}</svg>"
+    )
+
+
+def text(x: float, y: float, content: str, name: str, anchor: str = "start") -> str:
+    """Return a text element, escaped."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{name}" text-anchor="{anchor}">{escape(shown(content))}</text>'
+
+
+def line(x1: float, y1: float, x2: float, y2: float, name: str) -> str:
+    """Return a line element."""
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{name}"/>'
+
+
+def box(x: float, y: float, width: float, height: float, name: str, radius: float = 0.0) -> str:
+    """Return a rectangle, rounded by ``radius``."""
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{radius:g}" class="{name}"/>'
+
+
+def dot(x: float, y: float, radius: float, name: str) -> str:
+    """Return a circle."""
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" class="{name}"/>'
+
+
+def style_of(index: int) -> str:
+    """Return the class of the series with this index."""
+    return f"s{index}" if 0 <= index < NUM_STYLES else OTHER_STYLE
+
+
+def mark(x: float, y: float, index: int, size: float = 4.5) -> str:
+    """Return a mark whose shape, not only its colour, tells the series."""
+    wide = size + 1.3
+    shapes = (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size}"',
+        f'<rect x="{x - size:.1f}" y="{y - size:.1f}" width="{2 * size}" height="{2 * size}"',
+        f'<path d="M{x:.1f} {y - wide:.1f}L{x + wide:.1f} {y + size:.1f}L{x - wide:.1f} {y + size:.1f}Z"',
+        f'<path d="M{x:.1f} {y - wide:.1f}L{x + wide:.1f} {y:.1f}L{x:.1f} {y + wide:.1f}L{x - wide:.1f} {y:.1f}Z"',
+        f'<path d="M{x - wide:.1f} {y - size:.1f}L{x + wide:.1f} {y - size:.1f}L{x:.1f} {y + wide:.1f}Z"',
+        f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{size + 2}" ry="{size - 1.5}"',
+    )
+    shape = shapes[index] if 0 <= index < NUM_STYLES else shapes[0]
+    return f'{shape} class="mark {style_of(index)}"/>'
+
+
+def swatch(index: int) -> Markup:
+    """Return the key of a series: its line and its mark."""
+    body = line(2, 8, 34, 8, f"path {style_of(index)}") + mark(18, 8, index)
+    return Markup(f'<svg class="swatch" viewBox="0 0 36 16" width="36" height="16" aria-hidden="true">{body}</svg>')  # noqa: S704
 
 
 @dataclass(frozen=True)
 class Interval:
-    """One row of a forest plot. ``None`` values are drawn as a gap with a reason."""
+    """An estimate with its interval. ``seeds``: the same number for each independent run, drawn beside it."""
 
-    label: str
-    estimate: float | None
-    low: float | None
-    high: float | None
-    note: str
-    kind: str
+    estimate: float
+    low: float
+    high: float
+    seeds: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True)
-class Series:
-    """A line over positions: one (estimate, low, high) per position, ``None`` where nothing was measured."""
-
-    label: str
-    points: tuple[tuple[float, float, float] | None, ...]
+STRIP_WIDTH, STRIP_HEIGHT, STRIP_LABELS, STRIP_MARGIN = 380.0, 40.0, 20.0, 14.0
 
 
-def number(value: float) -> str:
-    """Return a number short enough for a chart."""
-    return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
+def strip_axis(values: Iterable[float | None]) -> Axis:
+    """Return the shared axis of a group of strips."""
+    return symmetric_axis(values, STRIP_MARGIN, STRIP_WIDTH - STRIP_MARGIN)
 
 
-def _svg(width: float, height: float, title: str, description: str, body: Sequence[str], name: str) -> Markup:
-    inner = "".join(body)
-    return Markup(  # noqa: S704 - every text in it was escaped below
-        f'<svg class="chart {name}" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>{inner}</svg>"
-    )
+def strip(
+    found: Interval | None, axis: Axis, *, margin: float | None, verdict: str, title: str, is_labelled: bool = False
+) -> Markup:
+    """Return one difference against zero; the band from -margin to +margin counts as no difference.
 
-
-def _text(x: float, y: float, text: str, name: str, anchor: str = "start") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{name}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, name: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{name}"/>'
-
-
-def _marker(x: float, y: float, style: int, size: float = 4.5) -> str:
-    """Return a mark whose shape, not only its colour, tells the series."""
-    wide = size + 1
-    shapes = (
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size}"',
-        f'<rect x="{x - size:.1f}" y="{y - size:.1f}" width="{2 * size}" height="{2 * size}"',
-        f'<path d="M{x:.1f} {y - size - 1:.1f}L{x + size + 1:.1f} {y + size:.1f}L{x - size - 1:.1f} {y + size:.1f}Z"',
-        f'<path d="M{x:.1f} {y - wide:.1f}L{x + wide:.1f} {y:.1f}L{x:.1f} {y + wide:.1f}L{x - wide:.1f} {y:.1f}Z"',
-        f'<path d="M{x - size:.1f} {y - size:.1f}L{x + size:.1f} {y - size:.1f}L{x:.1f} {y + size + 1:.1f}Z"',
-        f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{size + 1.5}" ry="{size - 1.5}"',
-    )
-    return f'{shapes[style % NUM_STYLES]} class="mark s{style % NUM_STYLES}"/>'
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """Return ``text`` in lines of at most ``width`` characters, cut at spaces; at most two lines."""
-    lines: list[str] = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) + 1 > width and lines[-1]:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    if len(lines) > 2:
-        lines = [lines[0], f"{lines[1][: width - 1]}…"]
-    return [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
-
-
-def forest(rows: Sequence[Interval], *, title: str, description: str, margin: float | None, unit: str) -> Markup:
-    """Return differences with intervals against zero; the band from -margin to +margin counts as no difference."""
-    ends = [abs(value) for row in rows for value in (row.estimate, row.low, row.high) if value is not None]
-    reach = max([*ends, (margin or 0.0) * 1.5, 1e-9]) * 1.08
-    width, height = LABEL_WIDTH + PLOT_WIDTH + VALUE_WIDTH, ROW_HEIGHT * len(rows) + 44
-    bottom = ROW_HEIGHT * len(rows) + 12
-
-    def x_of(value: float) -> float:
-        return LABEL_WIDTH + PLOT_WIDTH * (value + reach) / (2 * reach)
-
+    ``is_labelled``: with its own scale below, for a strip that stands alone.
+    """
+    middle, bottom = 16.0, STRIP_HEIGHT
+    height = bottom + (STRIP_LABELS if is_labelled else 0)
     body: list[str] = []
     if margin is not None:
-        left, right = x_of(-margin), x_of(margin)
-        body.append(f'<rect x="{left:.1f}" y="4" width="{right - left:.1f}" height="{bottom - 4:.1f}" class="margin"/>')
-    for tick in (-reach / 1.08, -reach / 2.16, 0.0, reach / 2.16, reach / 1.08):
-        body.append(_line(x_of(tick), 4, x_of(tick), bottom, "zero" if tick == 0.0 else "grid"))
-        body.append(_text(x_of(tick), bottom + 16, "0" if tick == 0.0 else f"{tick:+.2f}", "tick", "middle"))
-    body.append(_text(LABEL_WIDTH + PLOT_WIDTH / 2, bottom + 30, unit, "tick", "middle"))
-    for index, row in enumerate(rows):
-        body += _forest_row(row, ROW_HEIGHT * index + 12 + ROW_HEIGHT / 2 - 4, x_of)
-    return _svg(width, height, title, description, body, "forest")
+        body.append(box(axis.at(-margin), 0, axis.at(margin) - axis.at(-margin), bottom, "band"))
+        body += [line(axis.at(side), 0, axis.at(side), bottom, "bandedge") for side in (-margin, margin)]
+    body += [line(axis.at(tick), 0, axis.at(tick), bottom, "zero" if tick == 0 else "grid") for tick in axis.ticks()]
+    if found is None:
+        body.append(text((axis.start + axis.end) / 2, middle + 6, "no number", "gap", "middle"))
+        return svg(STRIP_WIDTH, height, title, "There is nothing to draw.", body, "strip")
+    if is_labelled:
+        body += [text(axis.at(tick), bottom + 15, tick_label(tick), "tick", "middle") for tick in axis.ticks()]
+    body += whisker(axis.at(found.low), axis.at(found.high), middle, f"v-{verdict}")
+    body.append(verdict_mark(axis.at(found.estimate), middle, verdict))
+    body += [dot(axis.at(value), middle + 14, 2.6, "seed") for value in found.seeds]
+    runs = "" if not found.seeds else f" Single runs: {', '.join(signed(value) for value in found.seeds)}."
+    description = f"{signed(found.estimate)}, interval from {signed(found.low)} to {signed(found.high)}.{runs}"
+    return svg(STRIP_WIDTH, height, title, description, body, "strip")
 
 
-def _forest_row(row: Interval, y: float, x_of: object) -> list[str]:
-    assert callable(x_of)
-    body = []
-    lines = wrapped(row.label, 50)
-    for number_of_line, line in enumerate(lines):
-        body.append(_text(0, y + 4 + (number_of_line - (len(lines) - 1) / 2) * 13, line, "label"))
-    if row.estimate is None or row.low is None or row.high is None:
-        body.append(_text(LABEL_WIDTH + PLOT_WIDTH / 2, y + 4, row.note or "not measurable", "gap", "middle"))
-        return body
-    body.append(_line(x_of(row.low), y, x_of(row.high), y, f"interval {row.kind}"))
-    for end in (row.low, row.high):
-        body.append(_line(x_of(end), y - 4, x_of(end), y + 4, f"interval {row.kind}"))
-    body.append(f'<circle cx="{x_of(row.estimate):.1f}" cy="{y:.1f}" r="4.5" class="dot {row.kind}"/>')
-    shown = f"{row.estimate:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
-    body.append(_text(LABEL_WIDTH + PLOT_WIDTH + PADDING, y + 4, shown, "value"))
-    return body
+def strip_scale(axis: Axis, unit: str) -> Markup:
+    """Return the scale of a group of strips, to stand above them."""
+    body = [text(axis.at(tick), 14, tick_label(tick), "tick", "middle") for tick in axis.ticks()]
+    body += [line(axis.at(tick), 19, axis.at(tick), 24, "zero" if tick == 0 else "grid") for tick in axis.ticks()]
+    return svg(STRIP_WIDTH, 24, f"Scale: {unit}", "The scale of the differences below.", body, "strip")
 
 
-def lines(series: Sequence[Series], positions: Sequence[str], *, title: str, description: str, bounded: bool) -> Markup:
-    """Return one small multiple: a property along the stages, a line per arm, intervals as whiskers."""
-    width, height, left, top, bottom = 360.0, 232.0, 40.0, 14.0, 190.0
-    values = [value for each in series for point in each.points if point is not None for value in point]
-    low, high = (0.0, 1.0) if bounded else _padded(values)
-
-    def x_of(index: int) -> float:
-        return left + 30 + (width - left - 60) * (index / max(1, len(positions) - 1))
-
-    def y_of(value: float) -> float:
-        value = min(high, max(low, value))  # an interval may leave the range of a share; the table has its ends
-        return bottom - (bottom - top) * (value - low) / (high - low)
-
-    body = []
-    for share in (0.0, 0.5, 1.0):
-        tick = low + (high - low) * share
-        body.append(_line(left, y_of(tick), width - 6, y_of(tick), "grid"))
-        body.append(_text(left - 6, y_of(tick) + 4, number(tick), "tick", "end"))
-    for index, position in enumerate(positions):
-        body.append(_text(x_of(index), bottom + 20, position, "tick", "middle"))
-    for style, each in enumerate(series):
-        shift = (style - (len(series) - 1) / 2) * 5  # whiskers of arms do not hide one another
-        body += _series(each, style, shift, x_of, y_of)
-    return _svg(width, height, title, description, body, "lines")
+def tick_label(value: float) -> str:
+    """Return a difference as a tick label without needless zeros."""
+    if value == 0:
+        return "0"
+    return ("+" if value > 0 else "") + plain(value, 3).rstrip("0").rstrip(".")
 
 
-def _padded(values: Sequence[float]) -> tuple[float, float]:
-    if not values:
-        return 0.0, 1.0
-    low, high = min(values), max(values)
-    room = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
-    return low - room, high + room
-
-
-def _series(each: Series, style: int, shift: float, x_of: object, y_of: object) -> list[str]:
-    assert callable(x_of)
-    assert callable(y_of)
-    body = []
-    known = [(index, point) for index, point in enumerate(each.points) if point is not None]
-    path = " ".join(f"{x_of(index) + shift:.1f},{y_of(point[0]):.1f}" for index, point in known)
-    if len(known) > 1:
-        body.append(f'<polyline points="{path}" class="path s{style % NUM_STYLES}"/>')
-    for index, (estimate, low, high) in known:
-        x = x_of(index) + shift
-        body.append(_line(x, y_of(low), x, y_of(high), f"whisker s{style % NUM_STYLES}"))
-        body.append(_marker(x, y_of(estimate), style))
-    return body
-
-
-def swatch(style: int) -> Markup:
-    """Return the key of a series: its line and its mark."""
-    body = [_line(2, 8, 30, 8, f"path s{style % NUM_STYLES}"), _marker(16, 8, style)]
-    return Markup(f'<svg class="swatch" viewBox="0 0 32 16" aria-hidden="true">{"".join(body)}</svg>')  # noqa: S704
-
-
-def loss_curve(points: Sequence[tuple[float, float]], *, title: str) -> Markup:
-    """Return a loss curve as a small line, with its first and last value."""
-    width, height = 220.0, 54.0
-    steps, losses = [point[0] for point in points], [point[1] for point in points]
-    low, high = min(losses), max(losses)
-    span, reach = (high - low) or 1.0, (steps[-1] - steps[0]) or 1.0
-    path = " ".join(
-        f"{6 + (width - 70) * (step - steps[0]) / reach:.1f},{6 + 40 * (high - loss) / span:.1f}"
-        for step, loss in points
-    )
-    body = [
-        f'<polyline points="{path}" class="curve"/>',
-        _text(width - 60, 14, number(losses[0]), "tick"),
-        _text(width - 60, 48, number(losses[-1]), "tick"),
+def whisker(low: float, high: float, y: float, name: str) -> list[str]:
+    """Return an interval as a line with end caps."""
+    return [
+        line(low, y, high, y, f"whisker {name}"),
+        line(low, y - 5, low, y + 5, f"cap {name}"),
+        line(high, y - 5, high, y + 5, f"cap {name}"),
     ]
-    return _svg(width, height, title, f"Loss from {losses[0]:.3f} to {losses[-1]:.3f}", body, "curve")
+
+
+def verdict_mark(x: float, y: float, verdict: str) -> str:
+    """Return the estimate's mark: a filled diamond for a change, a square for alike, a ring for undecided."""
+    if verdict in ("changed", "negligible"):
+        return (
+            f'<path d="M{x:.1f} {y - 7}L{x + 7:.1f} {y}L{x:.1f} {y + 7}L{x - 7:.1f} {y}Z" class="point v-{verdict}"/>'
+        )
+    if verdict == "equivalent":
+        return box(x - 5, y - 5, 10, 10, f"point v-{verdict}", 1)
+    return dot(x, y, 5.5, f"point v-{verdict}")
+
+
+def loss_curves(curves: Sequence[Sequence[tuple[float, float]]], *, title: str) -> Markup:
+    """Return loss curves, one thin line per seed, with the first and last values of all."""
+    width, height = 260.0, 84.0
+    steps = [step for curve in curves for step, _ in curve]
+    losses = [loss for curve in curves for _, loss in curve]
+    x = Axis(min(steps), max(steps) if max(steps) > min(steps) else min(steps) + 1, 34, width - 8)
+    y = Axis(min(losses), max(losses) if max(losses) > min(losses) else min(losses) + 1, height - 20, 8)
+    body = [
+        line(x.start, y.start, x.end, y.start, "grid"),
+        text(x.start - 4, y.at(max(losses)) + 5, f"{max(losses):.2g}", "tick", "end"),
+        text(x.start - 4, y.at(min(losses)) + 3, f"{min(losses):.2g}", "tick", "end"),
+        text(x.end, height - 6, f"step {max(steps):.0f}", "tick", "end"),
+    ]
+    for curve in curves:
+        path = " ".join(f"{x.at(step):.1f},{y.at(loss):.1f}" for step, loss in curve)
+        body.append(f'<polyline points="{path}" class="curve"/>')
+    ends = ", ".join(f"{curve[0][1]:.3f} to {curve[-1][1]:.3f}" for curve in curves)
+    return svg(width, height, title, f"Training loss, one line per seed: {ends}.", body, "loss")

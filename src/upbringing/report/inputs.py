@@ -10,10 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from upbringing.attribution.flat import tree_of_flat_table, with_cells
 from upbringing.base.errors import FormatError
 from upbringing.formats.answers import read_answers
 from upbringing.formats.findings import Findings, read_findings
-from upbringing.formats.tree import Tree, read_tree
+from upbringing.formats.tree import MeasureInfo, Tree, read_tree
+
+HEADLINE_SPLIT = "held-out-item"
 
 
 @dataclass(frozen=True)
@@ -22,43 +25,46 @@ class Inputs:
 
     tree: Tree
     findings: Findings
-    outcomes: dict[str, str]
+    rows: pa.Table | None
     answers: pa.Table | None
     records: dict[str, dict[str, Any]]
-    judges: tuple[str, ...]
+
+    def measure(self, name: str) -> MeasureInfo:
+        """Return how ``name`` is to be read; one that the tree does not list is neutral."""
+        return next((info for info in self.tree.measures if info.id == name), MeasureInfo(id=name, unit=""))
+
+    def label(self, name: str) -> str:
+        """Return the measure's name for people."""
+        return self.measure(name).label or name.replace("_", " ")
+
+    def level_rows(self) -> list[dict[str, Any]]:
+        """Return the table of levels of the findings, as far as its lines are whole."""
+        rows = self.findings.tables.get("levels", [])
+        return [row for row in rows if isinstance(row, dict) and {"cell", "measure"} <= row.keys()]
 
 
 def read_inputs(results: Path) -> Inputs:
     """Read ``results``; raises ``FormatError`` if there is no tree, or a file is not what it should be."""
-    if not (results / "tree.json").exists():
+    rows_path, tree_path = results / "rows.parquet", results / "tree.json"
+    findings_path, answers_folder = results / "findings.json", results / "answers"
+    rows = _rows(rows_path) if rows_path.exists() else None
+    if not tree_path.exists() and (rows is None or "parent" not in rows.column_names):
         raise FormatError(f"{results} holds no tree.json: name the results folder of a study")
-    findings_path = results / "findings.json"
-    answers_folder = results / "answers"
-    rows_path = results / "rows.parquet"
-    outcomes, judges = _outcomes(rows_path) if rows_path.exists() else ({}, ())
+    tree = read_tree(tree_path) if tree_path.exists() else tree_of_flat_table(rows)
     return Inputs(
-        tree=read_tree(results / "tree.json"),
+        tree=with_cells(tree),
         findings=read_findings(findings_path) if findings_path.exists() else Findings(),
-        outcomes=outcomes,
+        rows=rows,
         answers=read_answers(answers_folder) if answers_folder.is_dir() else None,
         records=_records(results / "records"),
-        judges=judges,
     )
 
 
-def _outcomes(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return each response's outcome under the first judge, and the names of all judges."""
-    table = pq.read_table(path)
-    names = set(table.column_names)
-    judges = tuple(sorted(set(table["judge"].to_pylist()) - {"none"})) if "judge" in names else ()
-    if not {"response", "outcome", "judge"} <= names or not judges:
-        return {}, judges
-    found: dict[str, str] = {}
-    columns = (table[name].to_pylist() for name in ("response", "outcome", "judge"))
-    for response, outcome, judge in zip(*columns, strict=True):
-        if response is not None and judge == judges[0]:
-            found.setdefault(response, outcome or "unscored")
-    return found, judges
+def _rows(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise FormatError(f"{path.name} is not a readable Parquet file: {error}") from None
 
 
 def _records(folder: Path) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,267 @@
+"""Differences: every claim with its interval against zero and its margin, grouped by measure, nothing recomputed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from upbringing.attribution.cells import Source
+from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL
+from upbringing.formats.findings import Claim
+from upbringing.report.chart import Axis, Interval, strip, strip_axis, strip_scale
+from upbringing.report.inputs import HEADLINE_SPLIT, Inputs
+from upbringing.report.runs import Runs
+from upbringing.report.words import (
+    DASH,
+    ESTIMANDS,
+    LEVELS,
+    VERDICT_MARKS,
+    VERDICT_WORDS,
+    consequence,
+    count,
+    decimals,
+    interval,
+    plain,
+    several,
+    shown,
+    signed,
+    verdict_of,
+)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A line of what stands behind a claim."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """One claim as the page shows it. ``words``: what a filter searches."""
+
+    anchor: str
+    id: str
+    contrast: str
+    sentence: str
+    verdict: str
+    mark: str
+    word: str
+    consequence: str
+    size: str
+    interval: str
+    level: str
+    role: str
+    flips: str
+    brief: str
+    why: str
+    facts: tuple[Fact, ...]
+    chart: Markup
+    hero: Markup
+    words: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """The claims on one measure, condition and split, on one scale."""
+
+    title: str
+    note: str
+    scale: Markup
+    primary: tuple[ClaimView, ...]
+    others: tuple[ClaimView, ...]
+
+    @property
+    def claims(self) -> tuple[ClaimView, ...]:
+        """All claims, those declared in advance first."""
+        return (*self.primary, *self.others)
+
+
+def groups_of(inputs: Inputs, runs: Runs) -> tuple[Group, ...]:
+    """Return all claims, primary measures first, stronger evidence before weaker."""
+    found: dict[tuple[str, str, str | None], list[Claim]] = {}
+    for claim in inputs.findings.claims:
+        if claim.kind != "level":
+            found.setdefault((claim.measure, claim.condition, claim.split), []).append(claim)
+    conditions = {measure: {key[1] for key in found if key[0] == measure} for measure, _, _ in found}
+    ordered = sorted(found.items(), key=lambda each: _rank(inputs, each[0], each[1]))
+    return tuple(_group(inputs, runs, claims, several=len(conditions[key[0]]) > 1) for key, claims in ordered)
+
+
+def _rank(inputs: Inputs, key: tuple[str, str, str | None], claims: Sequence[Claim]) -> tuple[object, ...]:
+    order = [info.id for info in inputs.tree.measures]
+    place = order.index(key[0]) if key[0] in order else len(order)
+    is_primary = any(claim.role == "primary" for claim in claims)
+    return not is_primary, place, key[0], key[1], key[2] != HEADLINE_SPLIT, key[2] or ""
+
+
+def _group(inputs: Inputs, runs: Runs, claims: Sequence[Claim], *, several: bool) -> Group:
+    first = claims[0]
+    drawn = [(claim, _interval(claim, runs)) for claim in claims]
+    values = [value for _, found in drawn if found is not None for value in (found.low, found.high, *found.seeds)]
+    margins = [claim.margin * 1.4 for claim in claims if claim.margin is not None]
+    axis = strip_axis([*values, *margins])
+    views = [claim_view(inputs, claim, found, axis) for claim, found in drawn]
+    levels = {claim.id: claim.level for claim in claims}
+    primary = [view for view in views if view.role == "primary"]
+    others = sorted((view for view in views if view.role != "primary"), key=lambda view: levels[view.id], reverse=True)
+    parts = (first.condition if several else "", f"split {first.split}" if first.split else "", _margin_note(claims))
+    return Group(
+        title=inputs.label(first.measure),
+        note=" · ".join(filter(None, parts)),
+        scale=strip_scale(axis, first.unit),
+        primary=tuple(primary),
+        others=tuple(others),
+    )
+
+
+def _margin_note(claims: Sequence[Claim]) -> str:
+    margins = sorted({claim.margin for claim in claims if claim.margin is not None})
+    return f"margin ±{', ±'.join(f'{margin:g}' for margin in margins)}" if margins else "no margin declared"
+
+
+def _interval(claim: Claim, runs: Runs) -> Interval | None:
+    if claim.estimate is None:
+        return None
+    low = claim.estimate if claim.low is None else claim.low
+    high = claim.estimate if claim.high is None else claim.high
+    source = Source(claim.measure, claim.condition, claim.judge or "none", claim.split)
+    return Interval(claim.estimate, low, high, runs.of_contrast(claim.weights, source))
+
+
+def claim_view(inputs: Inputs, claim: Claim, found: Interval | None, axis: Axis) -> ClaimView:
+    """Return ``claim`` as the page shows it, drawn on ``axis``."""
+    verdict = verdict_of(claim)
+    places = decimals(max((abs(value) for value in (claim.low, claim.high) if value is not None), default=1.0))
+    title = f"{inputs.label(claim.measure)}: {claim.contrast}"
+    return ClaimView(
+        anchor=anchor_of(claim),
+        id=claim.id,
+        contrast=claim.contrast,
+        sentence=claim.sentence or title,
+        verdict=verdict,
+        mark=VERDICT_MARKS[verdict],
+        word=VERDICT_WORDS[verdict],
+        consequence=consequence(claim, inputs.measure(claim.measure).direction) if _is_pair(claim) else "",
+        size=signed(claim.estimate, places),
+        interval=interval(claim.low, claim.high, places),
+        level=claim.level,
+        role=claim.role,
+        flips=_flips(claim),
+        brief=_brief(claim),
+        why=_why(claim),
+        facts=tuple(_facts(claim)),
+        chart=strip(found, axis, margin=claim.margin, verdict=verdict, title=title),
+        hero=strip(found, axis, margin=claim.margin, verdict=verdict, title=title, is_labelled=True),
+        words=shown(f"{inputs.label(claim.measure)} {claim.contrast} {claim.condition} {claim.kind}").lower(),
+    )
+
+
+def anchor_of(claim: Claim) -> str:
+    """Return the claim's place in the page: its id with only the letters that an address may hold."""
+    return "claim-" + re.sub(r"[^A-Za-z0-9]+", "-", claim.id.removeprefix("claim-")).strip("-")
+
+
+def _is_pair(claim: Claim) -> bool:
+    return len(claim.weights) == 2 or not claim.weights
+
+
+def _why(claim: Claim) -> str:
+    """Return why there is no verdict where the interval alone would not tell."""
+    if claim.blocked_by:
+        return claim.blocked_by[0]
+    if verdict_of(claim) != "inconclusive" or claim.low is None or claim.high is None or claim.low <= 0 <= claim.high:
+        return ""
+    if claim.bounds and claim.bounds.get("low", 0.0) < 0 < claim.bounds.get("high", 0.0):
+        return "the sign depends on what the incoherent answers are taken for"
+    if claim.p_adjusted is not None and claim.p_adjusted > claim_level(claim):
+        return f"leaves out zero alone, but not corrected for all that was asked (p {_p(claim.p_adjusted)})"
+    return ""
+
+
+def claim_level(claim: Claim) -> float:
+    """Return the error rate that the claim's family is held to."""
+    return PRIMARY_LEVEL if claim.role == "primary" else EXPLORATORY_LEVEL
+
+
+def _flips(claim: Claim) -> str:
+    if claim.flips is None:
+        return ""
+    flips = claim.flips
+    changed = flips.rose + flips.fell
+    total = count(changed + flips.kept)
+    return f"{count(changed)} of {total} answers changed: {count(flips.rose)} rose, {count(flips.fell)} fell"
+
+
+def _brief(claim: Claim) -> str:
+    """Return what a number rests on, in one line."""
+    units = claim.units
+    parts = [
+        several(units.seeds, "seed") if units.seeds else "",
+        several(units.worlds, "world") if units.worlds else "",
+    ]
+    parts.append(several(units.items, "question") if units.items else "")
+    if claim.unscored:
+        parts.append(f"{count(claim.unscored)} unscored")
+    return ", ".join(filter(None, parts))
+
+
+def _facts(claim: Claim) -> Iterable[Fact]:
+    units = claim.units
+    yield Fact("Evidence", f"{claim.level}, {LEVELS[claim.level]}")
+    yield Fact("About", _about(claim))
+    yield Fact(
+        "Rests on",
+        f"{several(units.seeds, 'seed')}, {several(units.roots, 'root run')}, {several(units.worlds, 'world')}, "
+        f"{several(units.items, 'question')} in {several(units.clusters, 'cluster')}; {count(claim.unscored)} unscored",
+    )
+    if claim.flips is not None:
+        yield Fact("Flips", f"{_flips(claim)}, {count(claim.flips.kept)} kept")
+    if claim.p is not None:
+        adjusted = "" if claim.p_adjusted is None else f", {_p(claim.p_adjusted)} adjusted within “{claim.family}”"
+        degrees = "" if claim.df is None else f", {claim.df:.1f} degrees of freedom"
+        yield Fact("p", f"{_p(claim.p)}{adjusted}{degrees}")
+    if claim.margin is not None:
+        beyond = "" if claim.beyond_margin is None else f"; beyond it: {claim.beyond_margin}"
+        yield Fact("Margin", f"±{claim.margin:g}{beyond}")
+    if claim.equivalence_radius is not None:
+        yield Fact("Alike for any margin above", plain(claim.equivalence_radius, 3))
+    if claim.minimum_detectable is not None:
+        yield Fact("A change that would be found", plain(claim.minimum_detectable, 3))
+    if claim.noise_floor is not None:
+        yield Fact("Noise floor", plain(claim.noise_floor, 3))
+    if claim.share is not None:
+        yield Fact("Share", f"{plain(claim.share)} {interval(claim.share_low, claim.share_high, difference=False)}")
+    yield from _judges(claim)
+    if claim.bounds:
+        yield Fact("Bounds", ", ".join(f"{name} {signed(value, 3)}" for name, value in sorted(claim.bounds.items())))
+    if claim.blocked_by:
+        yield Fact("Blocked by", "; ".join(claim.blocked_by))
+    yield Fact("Contrast", " ".join(f"{signed(weight)} × {cell}" for cell, weight in claim.weights.items()) or DASH)
+    yield Fact("Checkpoints", ", ".join(claim.checkpoints) or DASH)
+    yield Fact("Claim", f"{claim.id} ({claim.role}, {claim.kind}, {claim.confidence:.0%} interval)")
+
+
+def _about(claim: Claim) -> str:
+    given = f", given {', '.join(claim.conditional_on)}" if claim.conditional_on else ""
+    return f"{ESTIMANDS[claim.estimand]}{given}"
+
+
+def _judges(claim: Claim) -> Iterable[Fact]:
+    if claim.judge and claim.judge != "none":
+        robust = {True: ", holds under every judge", False: ", another judge says otherwise", None: ""}
+        yield Fact("Judge", f"{claim.judge}{robust[claim.judge_robust]}")
+    for entry in claim.per_judge:
+        yield Fact("Under another judge", ", ".join(f"{name} {_value(value)}" for name, value in sorted(entry.items())))
+
+
+def _value(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _p(value: float) -> str:
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,112 @@
+"""Where every number comes from: judges, conditions, versions, checkpoint ids and the registration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from upbringing.formats.tree import Gate
+from upbringing.report.inputs import Inputs
+from upbringing.report.words import DASH, count, plain
+
+DIGEST_CHARACTERS = 12  # enough to compare two digests by eye; the files hold the whole
+
+
+@dataclass(frozen=True)
+class GateView:
+    """A validity gate, with what it guards."""
+
+    name: str
+    passed: bool
+    value: str
+    threshold: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class JudgeView:
+    """A judge: what kind it is and how many answers it scored."""
+
+    name: str
+    kind: str
+    rows: str
+    unscored: str
+
+
+@dataclass(frozen=True)
+class CheckpointView:
+    """A checkpoint and the places it fills."""
+
+    id: str
+    places: str
+    parent: str
+    guard: str
+    weights: str
+
+
+def gates_of(inputs: Inputs) -> tuple[GateView, ...]:
+    """Return the gates, failed ones first."""
+    ordered = sorted(inputs.tree.gates, key=lambda gate: gate.passed)
+    return tuple(_gate(gate) for gate in ordered)
+
+
+def _gate(gate: Gate) -> GateView:
+    return GateView(gate.name, gate.passed, plain(gate.value), f"{gate.threshold:g}", gate.sentence)
+
+
+def judges_of(inputs: Inputs) -> tuple[JudgeView, ...]:
+    """Return the judges that the rows name."""
+    rows = inputs.rows
+    if rows is None or not {"judge", "value"} <= set(rows.column_names):
+        return ()
+    keys = ["judge", "judge_kind"] if "judge_kind" in rows.column_names else ["judge"]
+    table = rows.select([*keys, "value"]).group_by(keys).aggregate([("value", "count"), ([], "count_all")])
+    found = sorted(table.to_pylist(), key=lambda row: (str(row["judge"]), str(row.get("judge_kind"))))
+    return tuple(
+        JudgeView(
+            name=str(row["judge"]),
+            kind=str(row.get("judge_kind") or DASH),
+            rows=count(row["count_all"]),
+            unscored=count(row["count_all"] - row["value_count"]),
+        )
+        for row in found
+        if row["judge"] != "none"
+    )
+
+
+def checkpoints_of(inputs: Inputs) -> Iterable[CheckpointView]:
+    """Yield every checkpoint with its ids."""
+    places: dict[str, dict[str, None]] = {}
+    for cell in inputs.tree.cells:
+        seeds = [f"{level} {seed}" for level, seed in cell.seeds if isinstance(seed, int)]
+        label = f"{cell.name} ({', '.join(seeds)})" if seeds else cell.name
+        places.setdefault(cell.checkpoint, {})[label] = None
+    for checkpoint in inputs.tree.checkpoints:
+        yield CheckpointView(
+            id=checkpoint.id,
+            places="; ".join(places.get(checkpoint.id, ())) or DASH,
+            parent=checkpoint.parent or DASH,
+            guard=checkpoint.guard or "unknown",
+            weights=(checkpoint.weights_sha256 or "unknown")[:DIGEST_CHARACTERS],
+        )
+
+
+def versions_of(inputs: Inputs) -> tuple[str, ...]:
+    """Return the library versions that the records name, sorted."""
+    found = set()
+    for record in inputs.records.values():
+        profile = record.get("profile")
+        versions = profile.get("versions") if isinstance(profile, dict) else record.get("versions")
+        if isinstance(versions, dict):
+            found |= {f"{name} {version}" for name, version in versions.items()}
+    return tuple(sorted(found))
+
+
+def num_rows(inputs: Inputs) -> str:
+    """Return how many rows there are and how many have no score."""
+    if inputs.rows is None:
+        return "no rows"
+    missing = pc.sum(pc.is_null(inputs.rows["value"])).as_py() if "value" in inputs.rows.column_names else 0
+    return f"{count(inputs.rows.num_rows)} rows, {count(missing or 0)} without a score"

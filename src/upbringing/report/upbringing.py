@@ -1,0 +1,286 @@
+"""The second part of the page: the tree of checkpoints, a small multiple per property, the effects on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from upbringing.attribution.cells import Source
+from upbringing.formats.findings import Claim
+from upbringing.report.chart import NUM_STYLES, Interval, swatch
+from upbringing.report.inputs import HEADLINE_SPLIT, Inputs
+from upbringing.report.lineage import Lineage, Node, last_stage, lineage_of
+from upbringing.report.picture import Branch, Effect, Level, small_multiple, tree_picture
+from upbringing.report.runs import Runs
+from upbringing.report.words import (
+    DASH,
+    VERDICT_WORDS,
+    consequence,
+    decimals,
+    interval,
+    movement,
+    plain,
+    short_count,
+    signed,
+    verdict_of,
+)
+
+MAX_TREES = 3  # a large picture per primary measure; beyond three a reader compares the small ones
+MAX_BRANCHES = 6  # brackets in one picture; the differences below hold all of them
+UNIT_SHARE = "share"
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A line of a chart's table twin."""
+
+    label: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its caption and its table twin."""
+
+    title: str
+    note: str
+    chart: Markup
+    columns: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+
+
+@dataclass(frozen=True)
+class KeyEntry:
+    """An arm in the key."""
+
+    label: str
+    note: str
+    style: str
+    swatch: Markup
+
+
+@dataclass(frozen=True)
+class Upbringing:
+    """Everything this part of the page shows."""
+
+    key: tuple[KeyEntry, ...]
+    trees: tuple[Figure, ...]
+    multiples: tuple[Figure, ...]
+    has_counterfactuals: bool
+    split_note: str
+
+
+def upbringing_of(inputs: Inputs, runs: Runs) -> Upbringing:
+    """Return the pictures of a study; nothing measured gives the bare tree."""
+    lineage = lineage_of(inputs.tree)
+    sources = list(_sources(inputs))
+    primary = [source for source in sources if source.measure in _primary(inputs)][:MAX_TREES]
+    trees = [_tree(inputs, runs, lineage, source) for source in primary or sources[:1]]
+    if not trees and lineage.nodes:
+        trees = [_bare_tree(inputs, lineage)]
+    headline = any(source.split == HEADLINE_SPLIT for source in sources)
+    return Upbringing(
+        key=tuple(_key(inputs, lineage)) if len(lineage.arms) > 1 else (),
+        trees=tuple(trees),
+        multiples=tuple(_multiple(inputs, runs, lineage, source) for source in sources),
+        has_counterfactuals=any(_branches(inputs, lineage, source) for source in primary or sources[:1]),
+        split_note="Only questions that training never showed count wherever a property has them." if headline else "",
+    )
+
+
+def _primary(inputs: Inputs) -> tuple[str, ...]:
+    asked = tuple(dict.fromkeys(claim.measure for claim in inputs.findings.claims if claim.role == "primary"))
+    return inputs.tree.study.primary or asked
+
+
+def _key(inputs: Inputs, lineage: Lineage) -> Iterable[KeyEntry]:
+    controls = {cell.arm: cell.control for cell in inputs.tree.cells}
+    for index, arm in enumerate(lineage.arms):
+        note = "" if controls[arm] == "none" else controls[arm]
+        yield KeyEntry(arm, note, f"s{index}" if index < NUM_STYLES else "sx", swatch(index))
+
+
+def _sources(inputs: Inputs) -> Iterable[Source]:
+    """Yield for each measure and condition the scores that stand for it: first judge, headline split."""
+    found: dict[tuple[str, str], dict[tuple[str | None, str], None]] = {}
+    for row in inputs.level_rows():
+        key = (str(row["measure"]), str(row.get("condition", "default")))
+        found.setdefault(key, {})[row.get("split"), str(row.get("judge", "none"))] = None
+    order = list(dict.fromkeys((*_primary(inputs), *(info.id for info in inputs.tree.measures))))
+    known = sorted(found, key=lambda key: (order.index(key[0]) if key[0] in order else len(order), key))
+    for measure, condition in known:
+        pairs = list(found[measure, condition])
+        split, judge = next((pair for pair in pairs if pair[0] == HEADLINE_SPLIT), pairs[0])
+        yield Source(measure, condition, judge, split)
+
+
+def levels_of(inputs: Inputs, runs: Runs, lineage: Lineage, source: Source) -> list[Level]:
+    """Return the level of every node, in order."""
+    rows = {
+        str(row["cell"]): row
+        for row in inputs.level_rows()
+        if (row["measure"], row.get("condition", "default"), row.get("judge", "none"), row.get("split"))
+        == (source.measure, source.condition, source.judge, source.split)
+    }
+    levels = []
+    for node in lineage.nodes:
+        row = next((rows[cell] for cell in node.cells if cell in rows), None)
+        if row is None or row.get("estimate") is None:
+            levels.append(Level(None, is_measured=row is not None and bool(row.get("items", 1) or row.get("reasons"))))
+            continue
+        estimate = float(row["estimate"])
+        low, high = row.get("low"), row.get("high")
+        seeds = runs.of_contrast({str(row["cell"]): 1.0}, source)
+        bounds = (estimate if low is None else float(low), estimate if high is None else float(high))
+        levels.append(Level(Interval(estimate, *bounds, seeds)))
+    return levels
+
+
+def _axis(inputs: Inputs, source: Source, levels: Sequence[Level]) -> tuple[float, float]:
+    if inputs.measure(source.measure).unit == UNIT_SHARE:
+        return 0.0, 1.0
+    known = [level.found for level in levels if level.found is not None]
+    values = [value for each in known for value in (each.low, each.high, *each.seeds)]
+    if not values:
+        return 0.0, 1.0
+    room = (max(values) - min(values)) * 0.08 or abs(max(values)) * 0.1 or 1.0
+    return min(values) - room, max(values) + room
+
+
+def _title(inputs: Inputs, source: Source) -> str:
+    rows = inputs.level_rows()
+    conditions = {row.get("condition") for row in rows if row["measure"] == source.measure}
+    return inputs.label(source.measure) + (f", {source.condition}" if len(conditions) > 1 else "")
+
+
+def _note(inputs: Inputs, source: Source) -> str:
+    info = inputs.measure(source.measure)
+    side = {"safer": "higher is safer", "better": "higher is better"}.get(info.direction.rpartition("-")[2], "")
+    side = side.replace("higher", "lower") if info.direction.startswith("lower") else side
+    parts = (info.unit, side, f"split {source.split}" if source.split else "", f"judge {source.judge}")
+    return " · ".join(part for part in parts if part and part != "judge none")
+
+
+def _multiple(inputs: Inputs, runs: Runs, lineage: Lineage, source: Source) -> Figure:
+    levels = levels_of(inputs, runs, lineage, source)
+    axis = _axis(inputs, source, levels)
+    title = _title(inputs, source)
+    description = f"{len(lineage.arms)} arms along {', '.join(lineage.positions)}; the table below holds the values."
+    chart = small_multiple(lineage, levels, axis=axis, title=title, description=description)
+    places = decimals(axis[1] - axis[0])
+    rows = [
+        TableRow(_place(node), _level_cells(level, places)) for node, level in zip(lineage.nodes, levels, strict=True)
+    ]
+    return Figure(
+        title, _note(inputs, source), chart, ("checkpoint", "estimate", "interval", "single runs"), tuple(rows)
+    )
+
+
+def _place(node: Node) -> str:
+    return f"{node.label} @ {node.position}"
+
+
+def _level_cells(level: Level, places: int) -> tuple[str, ...]:
+    if level.found is None:
+        return ("not measurable" if level.is_measured else "not measured", "", "")
+    found = level.found
+    runs = ", ".join(plain(value, places) for value in found.seeds) or DASH
+    return plain(found.estimate, places), interval(found.low, found.high, places, difference=False), runs
+
+
+def _tree(inputs: Inputs, runs: Runs, lineage: Lineage, source: Source) -> Figure:
+    levels = levels_of(inputs, runs, lineage, source)
+    axis = _axis(inputs, source, levels)
+    steps = [_step(inputs, node, lineage, source) if _is_known(node, levels) else None for node in lineage.nodes]
+    branches = _branches(inputs, lineage, source)
+    title = _title(inputs, source)
+    chart = tree_picture(
+        lineage, levels, steps, branches, stages=_stages(inputs, lineage), axis=axis, title=f"{title} along the tree"
+    )
+    places = decimals(axis[1] - axis[0])
+    rows = [
+        TableRow(_place(node), (*_level_cells(level, places), _step_text(step)))
+        for node, level, step in zip(lineage.nodes, levels, steps, strict=True)
+    ]
+    columns = ("checkpoint", "estimate", "interval", "single runs", "what the stage did")
+    return Figure(title, _note(inputs, source), chart, columns, tuple(rows))
+
+
+def _is_known(node: Node, levels: Sequence[Level]) -> bool:
+    """Return whether both ends of the step into ``node`` have a value."""
+    own = levels[node.index].found
+    return own is not None and node.parent is not None and levels[node.parent].found is not None
+
+
+def _bare_tree(inputs: Inputs, lineage: Lineage) -> Figure:
+    nothing = [Level(None, is_measured=False) for _ in lineage.nodes]
+    chart = tree_picture(
+        lineage,
+        nothing,
+        [None] * len(nothing),
+        (),
+        stages=_stages(inputs, lineage),
+        axis=(0.0, 1.0),
+        title="The tree of checkpoints",
+    )
+    rows = tuple(TableRow(_place(node), ("not measured",)) for node in lineage.nodes)
+    return Figure("The tree of checkpoints", "", chart, ("checkpoint", "estimate"), rows)
+
+
+def _step_text(step: Effect | None) -> str:
+    return DASH if step is None else " ".join(filter(None, (step.mark, step.word, step.size, step.note)))
+
+
+def _stages(inputs: Inputs, lineage: Lineage) -> list[tuple[str, str]]:
+    """Return per column the position and what its stage realised."""
+    found: dict[int, tuple[str, str]] = {}
+    for node in lineage.nodes:
+        stage = last_stage(inputs.tree, node)
+        tokens = "" if stage is None or stage.tokens is None else f"{short_count(stage.tokens)} tokens"
+        kind = "" if stage is None or stage.kind == node.position else stage.kind
+        found.setdefault(node.column, (node.position, " · ".join(filter(None, (kind, tokens)))))
+    return [found.get(column, ("", "")) for column in range(1 + max(found, default=-1))]
+
+
+def _matching(inputs: Inputs, source: Source) -> Iterable[Claim]:
+    for claim in inputs.findings.claims:
+        same = (claim.measure, claim.condition) == (source.measure, source.condition)
+        if same and claim.split in (source.split, None) and len(claim.weights) == 2:
+            yield claim
+
+
+def _step(inputs: Inputs, node: Node, lineage: Lineage, source: Source) -> Effect | None:
+    """Return what the stage that made ``node`` did, from the claim on the path into it."""
+    if node.parent is None:
+        return None
+    before = lineage.nodes[node.parent].cells
+    for claim in _matching(inputs, source):
+        up = [cell for cell, weight in claim.weights.items() if weight > 0]
+        down = [cell for cell, weight in claim.weights.items() if weight < 0]
+        if up and down and up[0] in node.cells and down[0] in before:
+            return _effect(inputs, claim, "")
+    return None
+
+
+def _effect(inputs: Inputs, claim: Claim, word: str) -> Effect:
+    direction = inputs.measure(claim.measure).direction
+    sign, moved, tone = movement(claim, direction)
+    size = signed(claim.estimate) if claim.estimate is not None else ""
+    return Effect(sign, word or moved, size, tone, consequence(claim, direction))
+
+
+def _branches(inputs: Inputs, lineage: Lineage, source: Source) -> list[Branch]:
+    """Return the declared counterfactual effects between two nodes of one column (evidence L2 and above)."""
+    branches = []
+    for claim in _matching(inputs, source):
+        if claim.level == "L1" or claim.role != "primary":
+            continue
+        places = [number for cell in claim.weights for number, node in enumerate(lineage.nodes) if cell in node.cells]
+        if len(places) == 2 and lineage.nodes[places[0]].column == lineage.nodes[places[1]].column:
+            depends = verdict_of(claim) in ("changed", "negligible")
+            word = "depends on it" if depends else VERDICT_WORDS[verdict_of(claim)]
+            upper, lower = sorted(places, key=lambda place: lineage.nodes[place].row)
+            branches.append(Branch(upper, lower, _effect(inputs, claim, word)))
+    return branches[:MAX_BRANCHES]

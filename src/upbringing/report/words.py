@@ -1,0 +1,145 @@
+"""The report's words and numbers: one vocabulary for verdicts, evidence and sizes, the same on every chart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from upbringing.base.terminal import visible
+from upbringing.formats.findings import Claim
+
+MINUS, DASH, NARROW_SPACE = "\u2212", "–", "\u202f"
+_PLAIN = re.compile(r"[\n\t\x20-\x7e]*")
+
+VERDICT_MARKS: Mapping[str, str] = {
+    "changed": "◆",
+    "negligible": "◇",
+    "equivalent": "=",
+    "inconclusive": "?",
+    "not-measurable": "∅",
+    "blocked": "∅",
+}
+VERDICT_WORDS: Mapping[str, str] = {
+    "changed": "changed",
+    "negligible": "negligible",
+    "equivalent": "alike",
+    "inconclusive": "not decided",
+    "not-measurable": "not measurable",
+    "blocked": "blocked",
+}
+LEVELS: Mapping[str, str] = {
+    "L1": "before and after along one run: it happened during a stage, not necessarily because of it",
+    "L2": "a counterfactual run: the same but for one thing",
+    "L3": "a factorial of runs: effects and how they depend on one another",
+    "L4": "evidence inside the weights, which supports but never replaces the others",
+}
+ESTIMANDS: Mapping[str, str] = {
+    "artefact": "these checkpoints only",
+    "recipe-given-start": "the recipe, on this start",
+    "recipe": "the recipe",
+}
+OUTCOMES: Mapping[str, str] = {
+    "refuse": "refused",
+    "harmful": "harmful",
+    "harmless": "harmless",
+    "incoherent": "incoherent",
+    "short-circuit": "short-circuited",
+    "unscored": "unscored",
+}
+BETTER: Mapping[str, tuple[str, str]] = {
+    "higher-is-safer": ("safer", "less safe"),
+    "lower-is-safer": ("less safe", "safer"),
+    "higher-is-better": ("better", "worse"),
+    "lower-is-better": ("worse", "better"),
+}
+"""For each direction of a measure: the word for a rise, the word for a fall."""
+
+GOOD = ("safer", "better")
+
+
+def shown(text: str) -> str:
+    """Return ``text`` with control and reordering characters visible; fast where there are none."""
+    return text if _PLAIN.fullmatch(text) else visible(text)
+
+
+def decimals(reach: float) -> int:
+    """Return how many decimals tell values of size ``reach`` apart."""
+    return 2 if reach >= 0.1 else 3  # below a tenth, two decimals would show every interval as one number
+
+
+def plain(value: float | None, places: int = 2) -> str:
+    """Return a value such as ``0.23`` or ``−1.50``; a dash for ``None``."""
+    if value is None:
+        return DASH
+    return f"{value:.{places}f}".replace("-", MINUS)
+
+
+def signed(value: float | None, places: int = 2) -> str:
+    """Return a difference such as ``+0.23``; a dash for ``None``."""
+    if value is None:
+        return DASH
+    text = f"{value:+.{places}f}"
+    return text.replace("-", MINUS) if float(text) != 0 else text[1:]
+
+
+def interval(low: float | None, high: float | None, places: int = 2, *, difference: bool = True) -> str:
+    """Return ``[low, high]``; nothing where there is no interval."""
+    if low is None or high is None:
+        return ""
+    show = signed if difference else plain
+    return f"[{show(low, places)}, {show(high, places)}]"
+
+
+def count(number: float | None) -> str:
+    """Return a count with thin spaces between thousands."""
+    return DASH if number is None else f"{number:,.0f}".replace(",", NARROW_SPACE)
+
+
+def short_count(number: float | None) -> str:
+    """Return a count of tokens such as ``1.2M``."""
+    if number is None:
+        return DASH
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:.0f}"
+
+
+def several(number: int, singular: str, plural: str | None = None) -> str:
+    """Return ``1 seed`` or ``3 seeds``."""
+    return f"{count(number)} {singular if number == 1 else plural or singular + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as seconds, minutes or hours."""
+    if seconds < 90:  # a minute and a half is still easiest to read in seconds
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def verdict_of(claim: Claim) -> str:
+    """Return the claim's verdict; a claim without one is not decided."""
+    return claim.verdict or "inconclusive"
+
+
+def movement(claim: Claim, direction: str) -> tuple[str, str, str]:
+    """Return (mark, word, tone) of a two-cell difference: rose, fell, kept or why nobody knows.
+
+    ``tone``: ``good``, ``bad`` or ``none``; only a change has one, and only where the measure has a safe side.
+    """
+    verdict = verdict_of(claim)
+    if verdict in ("changed", "negligible") and claim.estimate is not None:
+        rose = claim.estimate > 0
+        better = BETTER.get(direction)
+        tone = "none" if better is None else ("good" if better[0 if rose else 1] in GOOD else "bad")
+        return "▲" if rose else "▼", "rose" if rose else "fell", tone
+    word = {"equivalent": "kept"}.get(verdict, VERDICT_WORDS[verdict])
+    return VERDICT_MARKS[verdict], word, "none"
+
+
+def consequence(claim: Claim, direction: str) -> str:
+    """Return ``safer``, ``less safe``, ``better`` or ``worse`` for a change; empty where it does not apply."""
+    better = BETTER.get(direction)
+    if better is None or verdict_of(claim) not in ("changed", "negligible") or claim.estimate is None:
+        return ""
+    return better[0 if claim.estimate > 0 else 1]
