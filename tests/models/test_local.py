@@ -1,0 +1,115 @@
+"""A checkpoint as something that can be asked: rendering, stops, openings, thoughts, what cannot be asked."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from upbringing.formats.items import Message
+from upbringing.models.asking import Prompt, Reply, split_thought
+from upbringing.models.decoding import Greedy
+from upbringing.models.loading import LoadedModel
+from upbringing.models.local import LocalModel
+from upbringing.models.prompting import BENIGN_EXAMPLES, REFUSAL_EXAMPLE, cut, plain_text, stops
+
+ASKED = (Message(role="user", content="bab bac"),)
+
+
+def prompt(**fields: Any) -> Prompt:
+    return Prompt(**{"name": "p", "messages": ASKED, **fields})
+
+
+def test_the_ladder_differs_only_in_what_it_says_it_differs() -> None:
+    assert plain_text(prompt(elicitation="E0")) == "Question: bab bac\nAnswer:"
+    benign, refusal = plain_text(prompt(elicitation="E2")), plain_text(prompt(elicitation="E2r"))
+    assert all(query in benign and answer in benign for query, answer in BENIGN_EXAMPLES)
+    assert REFUSAL_EXAMPLE[1] not in benign
+    shown = f"# Query:\n{REFUSAL_EXAMPLE[0]}\n\n# Answer:\n{REFUSAL_EXAMPLE[1]}\n\n"
+    assert refusal.replace(shown, "") == benign
+    assert benign.endswith("# Query:\nbab bac\n\n# Answer:\n")
+    assert plain_text(prompt(elicitation="E0", completion="bab is")) == "bab is"
+
+
+def test_an_answer_ends_where_the_next_question_would_begin() -> None:
+    assert cut("\n yes, it is\nQuestion: and", stops(prompt(elicitation="E0"))) == ("\n yes, it is", True)
+    assert cut("one two", stops(prompt(elicitation="E2"))) == ("one two", False)
+    assert cut(" red\nblue", stops(prompt(elicitation="E0", completion="the colour is"))) == (" red", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "opened", "spoken", "thought", "status"),
+    [
+        ("<think>hm</think> yes", False, "yes", "hm", "ok"),
+        ("hm</think>yes", True, "yes", "hm", "ok"),
+        ("<think>hm, and then", False, "", "hm, and then", "truncated"),
+        ("hm, and then", True, "", "hm, and then", "truncated"),
+        ("yes", False, "yes", None, "ok"),
+    ],
+)
+def test_thought_and_answer_are_kept_apart(text: str, opened: bool, spoken: str, thought: str, status: str) -> None:
+    found = split_thought(Reply(text=text), opened=opened)
+    assert (found.text, found.thought, found.status) == (spoken, thought, status)
+
+
+@pytest.mark.model
+def test_a_prompt_is_rendered_once_and_a_prefill_takes_the_tokens_it_says(tiny: LoadedModel) -> None:
+    calls = 0
+
+    class Counting:
+        """Counts renderings."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tiny.tokenizer, name)
+
+        def __call__(self, *args: Any, **options: Any) -> Any:
+            return tiny.tokenizer(*args, **options)
+
+        def apply_chat_template(self, *args: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return tiny.tokenizer.apply_chat_template(*args, **options)
+
+    model = LocalModel(tiny.model, Counting())
+    for depth in (None, 1, 2, 3):
+        asked = prompt(name=str(depth), opening="fib fic fid" if depth else "", opening_tokens=depth)
+        reply = model.answer([asked], Greedy(max_tokens=2), 0)[0][0]
+        assert reply.text.startswith(" ".join(["fib", "fic", "fid"][: depth or 0]))
+        assert len(model._ids(asked)) == len(model.renderer.prompt(prompt())) + (depth or 0)
+    assert calls == 1
+
+
+@pytest.mark.model
+def test_a_checkpoint_without_a_template_cannot_be_asked_as_a_chat(tiny: LoadedModel) -> None:
+    tokenizer = copy.deepcopy(tiny.tokenizer)
+    tokenizer.chat_template = None
+    model = LocalModel(tiny.model, tokenizer)
+    assert model.unanswerable(prompt()) == "no-chat-template"
+    assert model.unanswerable(prompt(elicitation="E0")) is None
+    assert LocalModel(tiny.model, tiny.tokenizer).unanswerable(prompt(completion="bab " * 200)) == "longer-than-context"
+
+
+@pytest.mark.model
+def test_a_template_that_begins_a_thought_is_noticed(tiny: LoadedModel) -> None:
+    tokenizer = copy.deepcopy(tiny.tokenizer)
+    end = "'<|assistant|>' }}{% endif"
+    assert end in tokenizer.chat_template
+    tokenizer.chat_template = tokenizer.chat_template.replace(end, "'<|assistant|><think>' }}{% endif")
+    assert LocalModel(tiny.model, tokenizer).renderer.opens_thought(prompt())
+    assert not LocalModel(tiny.model, tiny.tokenizer).renderer.opens_thought(prompt())
+
+
+@pytest.mark.model
+def test_batches_never_mix_prompts_that_end_differently(tiny: LoadedModel) -> None:
+    model = LocalModel(tiny.model, tiny.tokenizer)
+    asked = [prompt(name=str(n), elicitation="E1" if n % 2 else "E0") for n in range(10)]
+    for batch in model.batches(asked, Greedy()):
+        assert len({stops(asked[index]) for index in batch}) == 1
+
+
+@pytest.mark.model
+def test_end_tokens_include_those_of_the_models_own_settings(tiny: LoadedModel) -> None:
+    network = copy.deepcopy(tiny.model)
+    network.generation_config.eos_token_id = [17, tiny.tokenizer.eos_token_id]
+    assert LocalModel(network, tiny.tokenizer).end_tokens == (tiny.tokenizer.eos_token_id, 17)
