@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from upbringing.base.errors import TrainingError
 
 OK = "ok"
 
 
-def check_supervision(supervised_tokens: int, stage: str) -> None:
-    """Raise ``TrainingError`` before training if nothing of the stage's data would be learned."""
-    if supervised_tokens == 0:
+def check_supervision(learned_tokens: NDArray[np.int64], stage: str, *, first: int) -> None:
+    """Raise ``TrainingError`` before training if an update after step ``first`` would learn nothing.
+
+    ``learned_tokens``: tokens with a loss in each update of the stage, shape ``(updates,)``.
+    """
+    if not learned_tokens.any():
         raise TrainingError(
             f"stage {stage!r}: no token of its data carries a loss: check the chat template and the roles of the turns"
+        )
+    empty = np.flatnonzero(learned_tokens[first:] == 0)
+    if empty.size:
+        raise TrainingError(
+            f"stage {stage!r}: no token of update {first + int(empty[0]) + 1} carries a loss, so it has no mean: "
+            "raise the batch size, or mix text that is only read with text that is learned"
         )
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from upbringing.base.streams import derived_seed
 from upbringing.training.settings import Lora
+
+ADAPTER_FOLDER = "adapter"
+CARD_OF_PEFT = "README.md"  # a template full of blanks; the checkpoint's own card is one folder up
 
 
 def attach_adapter(model: Any, lora: Lora, seed: int) -> Any:
-    """Return ``model`` with fresh adapters; their initial values depend on ``seed`` alone."""
+    """Return ``model`` with fresh adapters. Their initial values come from the stream ``adapters`` under ``seed``."""
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -18,11 +22,14 @@ def attach_adapter(model: Any, lora: Lora, seed: int) -> Any:
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
     )
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(derived_seed(seed, "adapters"))
         return get_peft_model(model, config)
 
 
 def merge_adapter(model: Any, output: Path) -> Any:
     """Save the adapter beside the checkpoint (``adapter/``) and return the merged fp32 model."""
-    model.save_pretrained(str(output / "adapter"))
+    for config in model.peft_config.values():
+        config.base_model_name_or_path = None  # a path of this machine; the record names the parent
+    model.save_pretrained(str(output / ADAPTER_FOLDER))
+    (output / ADAPTER_FOLDER / CARD_OF_PEFT).unlink(missing_ok=True)
     return model.merge_and_unload(safe_merge=True)

@@ -7,23 +7,30 @@ was cut at a step and continued with other later data, ends in the bits of the s
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from upbringing.base.errors import InterruptedRunError, TrainingError
+import numpy as np
+from numpy.typing import NDArray
+
+from upbringing.base.streams import derived_seed
+from upbringing.data.pairs import PairStream, open_pair_stream
 from upbringing.data.stream import Stream, open_stream
 from upbringing.formats.record import BuildProfile
 from upbringing.models.loading import load_model
+from upbringing.training.dpo import Dpo, train_pairs
 from upbringing.training.guards import check_supervision, guard_text, loss_warnings
+from upbringing.training.isolation import isolated
 from upbringing.training.lora import attach_adapter, merge_adapter
+from upbringing.training.processes import Processes, current_processes
 from upbringing.training.schedules import rate_factors
 from upbringing.training.settings import Lora, TrainedStage
-from upbringing.training.state import TrainingState, load_state, newest_state, save_state, write_state
-from upbringing.training.trainer import TrainerHooks, train_steps
+from upbringing.training.state import TrainingState, load_state, newest_state, write_state
+from upbringing.training.trainer import Run, random_state, set_random_state, train_windows
+from upbringing.training.watch import Watch
 
 SECONDS_BETWEEN_STATES = 60.0  # what a kill may cost; a state of a small model takes well under a second
 
@@ -59,12 +66,18 @@ class Places:
 
 @dataclass(frozen=True)
 class Realised:
-    """What a segment did. ``losses``: of every step of the stage up to ``to_step``, nats per learned token."""
+    """What a segment did, counted from the start of its stage.
+
+    ``losses``: of every step up to ``to_step``, nats per learned token (per pair for preferences).
+    ``supervised_tokens``: tokens that carried a loss. ``learning_rate_sum``: over the same steps.
+    """
 
     losses: tuple[float, ...]
     guard: str
     warnings: tuple[str, ...]
     seconds: float
+    supervised_tokens: int = 0
+    learning_rate_sum: float = 0.0
 
 
 def run_segment(
@@ -73,52 +86,79 @@ def run_segment(
     """Train ``segment`` and write the model (and state) into ``places``; resumes by itself.
 
     ``on_progress(step, total, loss)`` is called after each update. Raises ``TrainingError`` for non-finite losses
-    or gradients (the last good state is kept) and ``InterruptedRunError`` after a polite signal.
+    or gradients (the last good state is kept) and ``InterruptedRunError`` after a polite signal. Under a launcher
+    such as torchrun every process calls it with the same arguments, and the first one writes. Adapters draw their
+    initial values from the stream ``adapters`` under the seed, dropout from ``dropout``.
     """
-    import torch
-
     began = time.monotonic()
-    stream = open_stream(places.stream)
-    check_supervision(stream.info.supervised_tokens, segment.name)
-    torch.set_num_threads(profile.threads)
-    torch.use_deterministic_algorithms(mode=True, warn_only=False)
-    model = load_model(places.parent, profile=profile).model
-    if isinstance(segment.stage.weights, Lora):
-        model = attach_adapter(model, segment.stage.weights, segment.seed)
-    before = _trainable_copy(model)
-    state = _starting_state(segment, places)
-    final = _train(segment, model, stream, state, profile, places.workspace, on_progress)
-    if places.final_state is not None:
-        write_state(places.final_state, final)
-    changed = any(not torch.equal(before[name], tensor) for name, tensor in _trainable(model).items())
-    if isinstance(segment.stage.weights, Lora):
-        model = merge_adapter(model, places.output)
-    model.eval()
-    model.save_pretrained(str(places.output))
+    processes = current_processes(profile)
+    stream = open_pair_stream(places.stream) if isinstance(segment.stage, Dpo) else open_stream(places.stream)
+    learned = _learned_tokens(stream)[: segment.to_step]
+    check_supervision(learned, segment.name, first=segment.from_step)
+    with isolated(profile):
+        final, changed = _train(segment, places, profile, stream, processes, on_progress)
     guard = guard_text(
         updates=final.step, losses=final.losses, weights_changed=changed, identity=segment.stage.identity
     )
-    warned = loss_warnings(final.losses)
-    return Realised(tuple(final.losses), guard, warned, time.monotonic() - began)
+    return Realised(
+        losses=tuple(final.losses),
+        guard=guard,
+        warnings=loss_warnings(final.losses),
+        seconds=time.monotonic() - began,
+        supervised_tokens=int(learned.sum()),
+        learning_rate_sum=float(_rates(segment)[: segment.to_step].sum()),
+    )
+
+
+def _learned_tokens(stream: Stream | PairStream) -> NDArray[np.int64]:
+    """Return the tokens that carry a loss in each update, shape ``(updates,)``."""
+    if isinstance(stream, PairStream):
+        return stream.learned_tokens()
+    per_window = (stream.arrays["labels"][:, 1:] >= 0).sum(axis=1, dtype=np.int64)
+    learned: NDArray[np.int64] = per_window.reshape(stream.info.num_steps, stream.info.batch_size).sum(axis=1)
+    return learned
+
+
+def _rates(segment: Segment) -> NDArray[np.float64]:
+    return rate_factors(segment.stage.schedule, segment.total_steps) * segment.stage.learning_rate
+
+
+def _train(
+    segment: Segment,
+    places: Places,
+    profile: BuildProfile,
+    stream: Stream | PairStream,
+    processes: Processes,
+    on_progress: Callable[[int, int, float], None],
+) -> tuple[TrainingState, bool]:
+    """Train, write what was asked for, and return the final state and whether a weight changed."""
+    import torch
+
+    loaded = load_model(places.parent, profile=profile)
+    model = loaded.model
+    if isinstance(segment.stage.weights, Lora):
+        model = attach_adapter(model, segment.stage.weights, segment.seed)
+    before = {name: parameter.detach().clone() for name, parameter in _trainable(model).items()}
+    trained = _Training(segment, places, profile, processes, model, loaded.tokenizer)
+    final = trained.run(stream, on_progress)
+    changed = any(not torch.equal(before[name], tensor) for name, tensor in _trainable(model).items())
+    if processes.writes:
+        if places.final_state is not None:
+            write_state(places.final_state, final)
+        if isinstance(segment.stage.weights, Lora):
+            model = merge_adapter(model, places.output)
+        model.eval()
+        model.save_pretrained(str(places.output))
+    processes.wait()
+    return final, changed
 
 
 def _trainable(model: Any) -> dict[str, Any]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def _trainable_copy(model: Any) -> dict[str, Any]:
-    return {name: parameter.detach().clone() for name, parameter in _trainable(model).items()}
-
-
-def _starting_state(segment: Segment, places: Places) -> TrainingState | None:
-    """Return the furthest whole state of this segment: its own, else the published one it continues from."""
-    own = newest_state(places.workspace, last_step=segment.to_step)
-    if own is not None:
-        return own
-    return load_state(places.state) if places.state is not None else None
-
-
 def _optimizer(model: Any, stage: TrainedStage) -> Any:
+    """Return AdamW with a rate of 1, which the schedule multiplies; decay for matrices only."""
     import torch
 
     matrices = [parameter for parameter in _trainable(model).values() if parameter.dim() >= 2]
@@ -126,130 +166,102 @@ def _optimizer(model: Any, stage: TrainedStage) -> Any:
     groups = [{"params": matrices, "weight_decay": stage.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(
         [group for group in groups if group["params"]],
-        lr=stage.learning_rate,
+        lr=1.0,
         betas=(stage.beta1, stage.beta2),
         eps=stage.epsilon,
         fused=True,
     )
 
 
-def _train(
-    segment: Segment,
-    model: Any,
-    stream: Stream,
-    state: TrainingState | None,
-    profile: BuildProfile,
-    workspace: Path,
-    on_progress: Callable[[int, int, float], None],
-) -> TrainingState:
-    import torch
+@dataclass(frozen=True)
+class _Training:
+    """A segment with its model, ready to run from wherever its furthest whole state stands."""
 
-    optimizer = _optimizer(model, segment.stage)
-    torch.manual_seed(segment.seed)
-    step, losses, random_state = 0, [], torch.get_rng_state()
-    if state is not None:
+    segment: Segment
+    places: Places
+    profile: BuildProfile
+    processes: Processes
+    model: Any
+    tokenizer: Any
+
+    def run(self, stream: Stream | PairStream, on_progress: Callable[[int, int, float], None]) -> TrainingState:
+        """Train to the segment's last step and return the state there."""
+        import torch
+
+        segment = self.segment
+        optimizer = _optimizer(self.model, segment.stage)
+        torch.manual_seed(derived_seed(segment.seed, "dropout", self.processes.rank))
+        step, losses = self._resume(optimizer)
+        watch = Watch(
+            segment.name,
+            segment.to_step,
+            self.places.workspace,
+            SECONDS_BETWEEN_STATES,
+            self.processes,
+            losses,
+            snapshot=lambda step: self._snapshot(step, optimizer, losses),
+            on_progress=on_progress,
+        )
+        if step < segment.to_step:
+            run = Run(
+                self.model,
+                optimizer,
+                segment.stage,
+                self.profile,
+                step,
+                segment.to_step,
+                _rates(segment),
+                random_state(),
+                self.places.workspace / "trainer",
+                watch.before_update,
+                watch.after_update,
+            )
+            with watch.signals():
+                self._train(run, stream)
+        return self._snapshot(segment.to_step, optimizer, losses)
+
+    def _train(self, run: Run, stream: Stream | PairStream) -> None:
+        if isinstance(stream, PairStream):
+            reference = load_model(self.places.parent, profile=self.profile, check=False).model
+            train_pairs(run, stream, reference, self.tokenizer)
+        else:
+            train_windows(run, stream)
+
+    def _resume(self, optimizer: Any) -> tuple[int, list[float]]:
+        """Put the furthest whole state into model, optimiser and generators; return its step and losses."""
+        import torch
+
+        state = newest_state(self.places.workspace, last_step=self.segment.to_step, clean=self.processes.writes)
+        if state is None and self.places.state is not None:
+            state = load_state(self.places.state)
+        if state is None:
+            return 0, []
+        state.require(self._made_with())
         with torch.no_grad():
-            for name, parameter in _trainable(model).items():
+            for name, parameter in _trainable(self.model).items():
                 parameter.copy_(state.weights[name])
         optimizer.load_state_dict(dict(state.optimizer))
-        step, losses, random_state = state.step, list(state.losses), state.random_state
-    watch = _Watch(segment, model, optimizer, workspace, losses, on_progress)
-    if step < segment.to_step:
-        rates = rate_factors(segment.stage.schedule, segment.total_steps) * segment.stage.learning_rate
-        with watch.signals():
-            train_steps(
-                model,
-                optimizer,
-                stream,
-                steps=(step, segment.to_step),
-                rates=rates,
-                random_state=random_state,
-                stage=segment.stage,
-                profile=profile,
-                workspace=workspace,
-                hooks=TrainerHooks(before_update=watch.before_update, after_update=watch.after_update),
-            )
-    return watch.state(segment.to_step)
+        set_random_state(state.random_states[self.processes.rank])
+        return state.step, list(state.losses)
 
+    def _snapshot(self, step: int, optimizer: Any, losses: list[float]) -> TrainingState:
+        """Return where the run stands; every process calls it."""
+        states = self.processes.gather(random_state())
+        return TrainingState(step, _trainable(self.model), optimizer.state_dict(), states, losses, self._made_with())
 
-class _Watch:
-    """Looks after a running segment: losses, states, signals and numbers that are not finite."""
-
-    def __init__(
-        self,
-        segment: Segment,
-        model: Any,
-        optimizer: Any,
-        workspace: Path,
-        losses: list[float],
-        on_progress: Callable[[int, int, float], None],
-    ) -> None:
-        self._segment = segment
-        self._model = model
-        self._optimizer = optimizer
-        self._workspace = workspace
-        self._losses = losses
-        self._on_progress = on_progress
-        self._saved = time.monotonic()
-        self._asked_to_stop = False
-
-    def state(self, step: int) -> TrainingState:
-        """Return where the run stands."""
-        import torch
-
-        return TrainingState(
-            step, _trainable(self._model), self._optimizer.state_dict(), torch.get_rng_state(), self._losses
-        )
-
-    def before_update(self, step: int, loss: float) -> None:
-        """Stop before an update that would spread a number that is not finite."""
-        import torch
-
-        gradients = [p.grad for p in _trainable(self._model).values() if p.grad is not None]
-        norm = float(torch.nn.utils.get_total_norm(gradients))
-        if not (abs(loss) < float("inf") and norm < float("inf")):
-            raise TrainingError(
-                f"stage {self._segment.name!r}: at step {step} the loss is {loss} and the gradient norm {norm}: "
-                "training stopped before the update; lower the learning rate or check the data"
-            )
-
-    def after_update(self, step: int, loss: float) -> None:
-        """Record the step; keep a state now and then, and when asked to stop."""
-        self._losses.append(loss)
-        self._on_progress(step, self._segment.to_step, loss)
-        due = time.monotonic() - self._saved > SECONDS_BETWEEN_STATES
-        if (due or self._asked_to_stop) and step < self._segment.to_step:
-            save_state(self._workspace, self.state(step))
-            self._saved = time.monotonic()
-        if self._asked_to_stop and step < self._segment.to_step:
-            raise InterruptedRunError(f"stopped at step {step} of {self._segment.name}; run the same command to resume")
-
-    def signals(self) -> Any:
-        """Return a context in which polite signals let the step finish and keep its state."""
-        return _PoliteSignals(self._ask)
-
-    def _ask(self) -> None:
-        if self._asked_to_stop:
-            raise KeyboardInterrupt
-        self._asked_to_stop = True
-
-
-class _PoliteSignals:
-    """Routes SIGTERM, SIGINT and SIGUSR1 to a callback while it is entered (main thread only)."""
-
-    SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-
-    def __init__(self, callback: Callable[[], None]) -> None:
-        self._callback = callback
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> None:
-        import threading
-
-        if threading.current_thread() is threading.main_thread():
-            for number in self.SIGNALS:
-                self._before[number] = signal.signal(number, lambda *_: self._callback())
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    def _made_with(self) -> dict[str, str]:
+        """Return what has to be the same for a resumed run to end in the same bits."""
+        stage, profile = self.segment.stage, self.profile
+        return {
+            "accumulate": str(stage.accumulate),
+            "attention": profile.attention,
+            "batch_size": str(stage.batch_size),
+            "compile": str(profile.compile),
+            "context": str(stage.context),
+            "device": profile.device,
+            "precision": profile.precision,
+            "seed": str(self.segment.seed),
+            "threads": str(profile.threads),
+            "world_size": str(profile.world_size),
+            **{f"{library} version": version for library, version in profile.versions.items()},
+        }

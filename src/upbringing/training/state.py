@@ -13,24 +13,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from upbringing.base.errors import IntegrityError, UpbringingWarning
+from upbringing.base.errors import IntegrityError, TrainingError, UpbringingWarning
 from upbringing.base.faults import fault_point
 from upbringing.base.files import TEMPORARY_PREFIX, publish_folder, remove_tree
 from upbringing.base.manifest import check_manifest, write_manifest
 
+LAYOUT = 2  # of optimizer.pt
 KEPT_STATES = 2  # the newest may turn out damaged; one more costs little
 _NAME = re.compile(r"^state-(\d{9})$")
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a run stands after ``step`` updates. ``losses``: of every step so far, in nats per learned token."""
+    """Where a run stands after ``step`` updates. ``losses``: of every step so far, in nats per learned token.
+
+    ``random_states``: one per process. ``made_with``: what must be the same again for resuming to be exact.
+    """
 
     step: int
     weights: Mapping[str, Any]
     optimizer: Mapping[str, Any]
-    random_state: Any
+    random_states: Sequence[Any]
     losses: Sequence[float]
+    made_with: Mapping[str, str]
+
+    def require(self, made_with: Mapping[str, str]) -> None:
+        """Raise ``TrainingError`` naming the first thing that would be different on resuming."""
+        for name in sorted({*self.made_with, *made_with}):
+            was, is_now = self.made_with.get(name), made_with.get(name)
+            if was != is_now:
+                raise TrainingError(
+                    f"the state at step {self.step} was made with {name} {was}, now it is {is_now}: resuming would "
+                    "not be exact. Restore it, or build the node anew in another store"
+                )
 
 
 def write_state(folder: Path, state: TrainingState) -> None:
@@ -47,9 +62,11 @@ def write_state(folder: Path, state: TrainingState) -> None:
     torch.save(
         {
             "optimizer": state.optimizer,
-            "random_state": state.random_state,
+            "random_states": list(state.random_states),
             "losses": list(state.losses),
             "step": state.step,
+            "made_with": dict(state.made_with),
+            "layout": LAYOUT,
         },
         folder / "optimizer.pt",
     )
@@ -80,13 +97,21 @@ def load_state(folder: Path) -> TrainingState:
     check_manifest(folder, full=True)
     weights = load_file(folder / "weights.safetensors")
     rest = torch.load(folder / "optimizer.pt", weights_only=True)
-    return TrainingState(rest["step"], weights, rest["optimizer"], rest["random_state"], rest["losses"])
+    if rest.get("layout") != LAYOUT:
+        raise IntegrityError(f"{folder.name} has layout {rest.get('layout')}, this program reads {LAYOUT}: remove it")
+    return TrainingState(
+        rest["step"], weights, rest["optimizer"], rest["random_states"], rest["losses"], rest["made_with"]
+    )
 
 
-def newest_state(workspace: Path, *, last_step: int) -> TrainingState | None:
-    """Return the newest whole state at or before ``last_step``, or ``None``; damaged ones are removed and named."""
-    for leftover in workspace.glob(f"{TEMPORARY_PREFIX}*"):
-        remove_tree(leftover)
+def newest_state(workspace: Path, *, last_step: int, clean: bool = True) -> TrainingState | None:
+    """Return the newest whole state at or before ``last_step``, or ``None``; damaged ones are named.
+
+    With ``clean`` what is damaged or was never finished is removed.
+    """
+    if clean:
+        for leftover in workspace.glob(f"{TEMPORARY_PREFIX}*"):
+            remove_tree(leftover)
     for step, folder in reversed(_states(workspace)):
         if step > last_step:
             continue
@@ -94,7 +119,8 @@ def newest_state(workspace: Path, *, last_step: int) -> TrainingState | None:
             return load_state(folder)
         except IntegrityError as error:
             warnings.warn(f"{error}: falling back to the state before it", UpbringingWarning, stacklevel=2)
-            remove_tree(folder)
+            if clean:
+                remove_tree(folder)
     return None
 
 

@@ -21,21 +21,40 @@ from upbringing.training.settings import TrainedStage
 
 
 @dataclass(frozen=True)
-class TrainerHooks:
-    """Called with (step, loss) around each update; steps count from 1 over the whole stage."""
+class Run:
+    """Updates ``first + 1 .. last`` of a stage; steps count from 1 over the whole stage.
 
-    before_update: Callable[[int, float], None]
-    after_update: Callable[[int, float], None]
+    ``optimizer``: its rate is 1, so that ``rates[step - 1]`` is exactly the rate of a step. ``random_state``: what
+    the generators are set to before the first update. ``before_update(step, loss, gradient_norm)`` and
+    ``after_update(step)`` are called around each; the loss is the update's, in this process.
+    """
+
+    model: Any
+    optimizer: Any
+    stage: TrainedStage
+    profile: BuildProfile
+    first: int
+    last: int
+    rates: NDArray[np.float64]
+    random_state: Any
+    scratch: Path
+    before_update: Callable[[int, float, float], None]
+    after_update: Callable[[int], None]
+
+    @property
+    def micro_batch(self) -> int:
+        """Windows (or pairs) that one process reads at once."""
+        return self.stage.batch_size // (self.stage.accumulate * self.profile.world_size)
 
 
 class MicroBatches:
-    """A map-style dataset whose item is a collated micro-batch. Begins at update ``first_step``."""
+    """A map-style dataset whose item is a collated micro-batch of a run, in order over all processes."""
 
-    def __init__(self, stream: Stream, stage: TrainedStage, steps: tuple[int, int]) -> None:
+    def __init__(self, stream: Stream, run: Run) -> None:
         self._stream = stream
-        self._size = stage.batch_size // stage.accumulate
-        self._begin = steps[0] * stage.batch_size
-        self._num = (steps[1] - steps[0]) * stage.accumulate
+        self._size = run.micro_batch
+        self._begin = run.first * run.stage.batch_size
+        self._num = (run.last - run.first) * run.stage.batch_size // self._size
 
     def __len__(self) -> int:
         return self._num
@@ -47,90 +66,128 @@ class MicroBatches:
         return collate(self._stream.arrays, begin, begin + self._size, torch.float32)
 
 
-def train_steps(
-    model: Any,
-    optimizer: Any,
-    stream: Stream,
-    *,
-    steps: tuple[int, int],
-    rates: NDArray[np.float64],
-    random_state: Any,
-    stage: TrainedStage,
-    profile: BuildProfile,
-    workspace: Path,
-    hooks: TrainerHooks,
-) -> None:
-    """Run updates ``steps[0]+1 .. steps[1]`` of a stage with the learning rates ``rates[step - 1]``."""
+def train_windows(run: Run, stream: Stream) -> None:
+    """Train on the packed windows of ``stream``: next-token loss over what is learned."""
+    from transformers import Trainer, TrainingArguments
+
+    trainer = watched(Trainer)(
+        model=run.model,
+        args=TrainingArguments(**common_arguments(run), per_device_train_batch_size=1),
+        train_dataset=MicroBatches(stream, run),
+        data_collator=_only_item,
+        optimizers=(run.optimizer, exact_rates(run)),
+    )
+    start(trainer, run)
+
+
+def _only_item(items: list[dict[str, Any]]) -> dict[str, Any]:
+    return items[0]
+
+
+def common_arguments(run: Run) -> dict[str, Any]:
+    """Return the training arguments that every kind of stage shares: nothing logged, nothing saved, nothing sent."""
+    return {
+        "output_dir": str(run.scratch),
+        "gradient_accumulation_steps": run.stage.accumulate,
+        "max_steps": run.last - run.first,
+        "max_grad_norm": run.stage.max_gradient_norm,
+        "bf16": run.profile.precision == "bf16",
+        "use_cpu": run.profile.device == "cpu",
+        "torch_compile": run.profile.compile,
+        "logging_strategy": "no",
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+        "dataloader_num_workers": 0,
+        "remove_unused_columns": False,
+        "gradient_checkpointing": False,
+        "ddp_find_unused_parameters": False,
+        "seed": 0,  # never drawn from: the state of the generators is set at the first step
+    }
+
+
+def exact_rates(run: Run) -> Any:
+    """Return the scheduler that gives update ``k`` exactly ``rates[k - 1]``."""
+    from torch.optim.lr_scheduler import LambdaLR
+
+    last = len(run.rates) - 1
+    return LambdaLR(run.optimizer, lambda update: float(run.rates[min(run.first + update, last)]))
+
+
+def watched(base: type) -> type:
+    """Return ``base``, a Trainer class, reading its data in order and remembering each update's loss and norm."""
     import torch
     from torch.utils.data import SequentialSampler
-    from transformers import Trainer, TrainerCallback, TrainingArguments
-    from transformers.trainer_callback import DefaultFlowCallback, PrinterCallback, ProgressCallback
 
-    first = steps[0]
-    losses: list[torch.Tensor] = []
+    class Watched(base):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._update_losses: list[torch.Tensor] = []
+            self._update_norm = 0.0
 
-    def update_loss() -> float:
-        return float(torch.stack(losses).sum())
-
-    class Hooks(TrainerCallback):  # type: ignore[misc]
-        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.global_step == 0:  # the loader drew from the generator when it was made
-                torch.set_rng_state(random_state)
-
-        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            hooks.before_update(first + state.global_step + 1, update_loss())
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            loss = update_loss()
-            losses.clear()
-            hooks.after_update(first + state.global_step, loss)
-            if state.global_step >= steps[1] - first:
-                control.should_training_stop = True
-
-    class SequentialTrainer(Trainer):  # type: ignore[misc]
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
 
         def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
             loss: torch.Tensor = super().training_step(*args, **kwargs)
-            losses.append(loss.detach())
+            self._update_losses.append(loss.detach())
             return loss
 
-    arguments = TrainingArguments(
-        output_dir=str(workspace / "trainer"),
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=stage.accumulate,
-        max_steps=steps[1] - first,
-        max_grad_norm=stage.max_gradient_norm,
-        bf16=profile.precision == "bf16",
-        use_cpu=profile.device == "cpu",
-        torch_compile=profile.compile,
-        logging_strategy="no",
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-        dataloader_num_workers=0,
-        remove_unused_columns=False,
-        seed=0,  # never drawn from: the state of the generator is set at the first step
-        full_determinism=False,
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda update: (
-            float(rates[min(first + update, len(rates) - 1)] / stage.learning_rate) if stage.learning_rate else 0.0
-        ),
-    )
-    trainer = SequentialTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=MicroBatches(stream, stage, steps),
-        data_collator=lambda items: items[0],
-        optimizers=(optimizer, schedule),
-        callbacks=[Hooks()],
-    )
+        def _clip_grad_norm(self, model: Any) -> Any:  # the only place where the norm before clipping is known
+            norm = super()._clip_grad_norm(model)
+            self._update_norm = float(norm)
+            return norm
+
+        def floating_point_ops(self, inputs: Any) -> int:  # counted by the plan; here it walks the model each step
+            return 0
+
+        def finished_update(self) -> tuple[float, float]:
+            loss = float(torch.stack(self._update_losses).sum())
+            self._update_losses.clear()
+            return loss, self._update_norm
+
+    return Watched
+
+
+def start(trainer: Any, run: Run) -> None:
+    """Run ``trainer`` from ``run.first`` to ``run.last``."""
+    from transformers import TrainerCallback
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+    class Hooks(TrainerCallback):  # type: ignore[misc]
+        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step == 0:  # making the loader and the model drew from the generators
+                set_random_state(run.random_state)
+
+        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            loss, norm = trainer.finished_update()
+            run.before_update(run.first + state.global_step + 1, loss, norm)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            run.after_update(run.first + state.global_step)
+
     for unwanted in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(unwanted)
-    assert any(isinstance(each, DefaultFlowCallback) for each in trainer.callback_handler.callbacks)
+    trainer.add_callback(Hooks())
     trainer.train()
+
+
+def random_state() -> dict[str, Any]:
+    """Return the states of torch's generators: ``cpu``, and ``cuda`` where there are accelerators."""
+    import torch
+
+    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_random_state(state: Any) -> None:
+    """Set torch's generators to what ``random_state`` returned."""
+    import torch
+
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])

@@ -1,0 +1,161 @@
+"""Streams of preference pairs: prompt, chosen and rejected answer as token ids, fixed before a stage trains.
+
+Like the streams of windows they are already in training order and every batch is hashed into a chain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upbringing.base.errors import DataError
+from upbringing.base.streams import stream as random_stream
+from upbringing.data.documents import Preference, TrainingText
+from upbringing.data.rendering import open_tokenizer, render_preferences
+from upbringing.data.stream import INFO_NAME, StreamInfo, StreamPlan, read_info
+from upbringing.formats.record import SourceTokens
+
+PARTS = ("prompt", "chosen", "rejected")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One preference as token ids; the answers end with the end-of-text token."""
+
+    prompt: list[int]
+    chosen: list[int]
+    rejected: list[int]
+
+
+@dataclass(frozen=True)
+class PairStream:
+    """A finished stream of pairs, mapped into memory.
+
+    ``tokens``: all ids, one pair after another, each as prompt, chosen, rejected. ``lengths``: shape ``(pairs, 3)``.
+    """
+
+    info: StreamInfo
+    tokens: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+
+    def pairs(self, begin: int, end: int) -> list[Pair]:
+        """Return the pairs ``begin..end`` in training order."""
+        place = int(self.lengths[:begin].sum())
+        found = []
+        for row in self.lengths[begin:end]:
+            ids = []
+            for length in row:
+                ids.append(self.tokens[place : place + length].tolist())
+                place += int(length)
+            found.append(Pair(*ids))
+        return found
+
+    def learned_tokens(self) -> NDArray[np.int64]:
+        """Return the tokens with a loss in each update, shape ``(updates,)``: those of both answers."""
+        per_pair = self.lengths[:, 1:].sum(axis=1, dtype=np.int64)
+        learned: NDArray[np.int64] = per_pair.reshape(self.info.num_steps, self.info.batch_size).sum(axis=1)
+        return learned
+
+
+def build_pair_stream(
+    plan: StreamPlan, texts: Sequence[TrainingText], name: str, tokenizer: Path, folder: Path
+) -> StreamInfo:
+    """Write the pairs of ``texts`` in the order of ``plan`` into ``folder`` and return what they turned out to be.
+
+    The plan has one part with ``epochs``; its ``context`` is the longest prompt with an answer that is allowed. The
+    last batch is filled up from the next epoch. Draws from the streams ``epoch`` of the plan's seed. Raises
+    ``DataError`` for texts that are no preferences, for empty data and for pairs that are too long.
+    """
+    preferences = [text for text in texts if isinstance(text, Preference)]
+    if len(preferences) != len(texts) or not texts:
+        raise DataError(f"the data {name!r} must hold preference pairs and nothing else, and at least one")
+    rendered = [Pair(*parts[:3]) for parts in render_preferences(preferences, open_tokenizer(tokenizer))]
+    _check_lengths(rendered, plan.context, name)
+    wanted = round((plan.parts[0].epochs or 1.0) * len(rendered))
+    num_pairs = -(-wanted // plan.batch_size) * plan.batch_size
+    order = _order(plan.seed, len(rendered), num_pairs)
+    lengths = np.array([[len(getattr(rendered[index], part)) for part in PARTS] for index in order], dtype=np.int32)
+    tokens = np.concatenate(
+        [np.asarray(getattr(rendered[index], part), dtype=np.int32) for index in order for part in PARTS]
+    )
+    np.save(folder / "tokens.npy", tokens, allow_pickle=False)
+    np.save(folder / "lengths.npy", lengths, allow_pickle=False)
+    chain = _chain(tokens, lengths, plan.batch_size)
+    info = StreamInfo(
+        sha256=chain[-1],
+        num_windows=num_pairs,
+        context=plan.context,
+        batch_size=plan.batch_size,
+        tokens=int(lengths.sum()),
+        text_tokens=int(lengths.sum()),
+        supervised_tokens=int(lengths[:, 1:].sum()),
+        examples=num_pairs,
+        sources=_tally([preferences[index] for index in order], lengths, preferences),
+        chain=chain,
+    )
+    plain = {**info.__dict__, "sources": [source.model_dump(mode="json") for source in info.sources]}
+    (folder / INFO_NAME).write_text(json.dumps(plain, sort_keys=True), encoding="utf-8")
+    return info
+
+
+def open_pair_stream(folder: Path) -> PairStream:
+    """Return the pair stream in ``folder``, its arrays mapped read-only."""
+    tokens, lengths = (
+        np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("tokens", "lengths")
+    )
+    return PairStream(read_info(folder), tokens, lengths)
+
+
+def _check_lengths(pairs: Sequence[Pair], context: int, name: str) -> None:
+    for number, pair in enumerate(pairs):
+        longest = len(pair.prompt) + max(len(pair.chosen), len(pair.rejected))
+        if longest > context:
+            raise DataError(
+                f"pair {number} of {name!r} has {longest} tokens, the stage's context is {context}: raise it"
+            )
+
+
+def _order(seed: int, available: int, wanted: int) -> list[int]:
+    order: list[int] = []
+    epoch = 0
+    while len(order) < wanted:
+        order += random_stream(seed, "epoch", epoch).permutation(available).tolist()
+        epoch += 1
+    return order[:wanted]
+
+
+def _chain(tokens: NDArray[np.int32], lengths: NDArray[np.int32], batch_size: int) -> tuple[str, ...]:
+    digest, chain, place = hashlib.sha256(), [], 0
+    for begin in range(0, len(lengths), batch_size):
+        rows = lengths[begin : begin + batch_size]
+        end = place + int(rows.sum())
+        for array in (rows, tokens[place:end]):
+            digest.update(np.ascontiguousarray(array).astype("<i4").tobytes())
+        chain.append(digest.hexdigest())
+        place = end
+    return tuple(chain)
+
+
+def _tally(
+    read: Sequence[Preference], lengths: NDArray[np.int32], available: Sequence[Preference]
+) -> tuple[SourceTokens, ...]:
+    found = []
+    for source in sorted({pair.source for pair in read}):
+        rows = [index for index, pair in enumerate(read) if pair.source == source]
+        found.append(
+            SourceTokens(
+                source=source,
+                realised_tokens=int(lengths[rows].sum()),
+                supervised_tokens=int(lengths[rows, 1:].sum()),
+                examples=len(rows),
+                repetition=len(rows) / sum(1 for pair in available if pair.source == source),
+                teachers=tuple(sorted({pair.teacher for pair in read if pair.source == source and pair.teacher})),
+            )
+        )
+    return tuple(found)
