@@ -21,6 +21,7 @@ from upbringing.data.packages.resemblance import resembling
 from upbringing.data.prompt_sets.items import request_item
 from upbringing.formats.items import Item, ItemSet, Split
 
+QUESTION = "question"  # the role of what is asked unless a study says otherwise
 SELECTION_SEED = 0  # which rows are trained is the same for every study, so that test sets stay comparable
 
 
@@ -74,11 +75,12 @@ def clean_requests(
     return left, excluded
 
 
-def harmful_items(name: str, packages: Path, *, training_size: int, limit: int | None) -> ItemSet:
+def harmful_items(name: str, packages: Path, *, training_size: int, limit: int | None, role: str = QUESTION) -> ItemSet:
     """Return the items of ``harmbench``, ``strong_reject`` (its own rows) or ``do_not_answer``.
 
     Do-Not-Answer gives trained and held-out rows, ``limit`` of each; the others are out of distribution.
-    ``limit`` rows are drawn by the stream ``limit/<name>`` of seed 0, in the set's order; ``None`` = all.
+    ``limit`` rows are drawn by the stream ``limit/<name>`` of seed 0, in the set's order; ``None`` = all. Another
+    ``role`` stands in the ids, so that a set can be asked a second time for another measure.
     """
     if name == "do_not_answer":
         rows: list[tuple[Request, Split]] = [
@@ -93,13 +95,18 @@ def harmful_items(name: str, packages: Path, *, training_size: int, limit: int |
         rows = [(row, "ood") for row in _some(clean, limit, name)]
     data = package_set(name)
     return ItemSet(
-        name=name, items=tuple(_item(row, split, name) for row, split in rows), licence=data.licence, origin=data.origin
+        name=name,
+        items=tuple(_item(row, split, name, role) for row, split in rows),
+        licence=data.licence,
+        origin=data.origin,
     )
 
 
-def _item(row: Request, split: Split, name: str) -> Item:
-    item = request_item(row.id, row.text, kind="harmful", split=split, family=row.family or name)
-    return item.model_copy(update={"seen_in": ("sft",)}) if split == "trained" else item
+def _item(row: Request, split: Split, name: str, role: str) -> Item:
+    identity = row.id if role == QUESTION else f"{role}/{row.id}"
+    item = request_item(identity, row.text, kind="harmful", split=split, family=row.family or name)
+    seen = ("sft",) if split == "trained" else ()
+    return item.model_copy(update={"role": role, "cluster": row.id, "seen_in": seen})
 
 
 def _some(rows: Sequence[Request], limit: int | None, name: str) -> list[Request]:

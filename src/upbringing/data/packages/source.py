@@ -12,7 +12,7 @@ from upbringing.base.description import Description
 from upbringing.base.errors import DataError
 from upbringing.base.streams import stream
 from upbringing.data.documents import Chat, Turn
-from upbringing.data.packages.items import harmful_items, training_rows
+from upbringing.data.packages.items import QUESTION, harmful_items, training_rows
 from upbringing.data.packages.pinned import package_set
 from upbringing.data.packages.requests import Request
 from upbringing.data.prompt_sets.benign_chats import benign_chats
@@ -29,8 +29,8 @@ class PackageData(Description):
 
     ``do_not_answer`` can be trained on: ``training_size`` of its requests, each refused in one of our training
     wordings in turn, among benign requests of ``benign`` parts that the start model answered itself. Every set can be
-    asked: ``limit`` rows (of each split), none of which was trained on unless marked so, borrowed from AdvBench or
-    resembles either.
+    asked: ``limit`` rows (of each split) in the role ``role``. None of them was trained on unless it is marked so, was
+    borrowed from AdvBench or resembles either.
     """
 
     kind: Literal["package"] = "package"
@@ -39,6 +39,7 @@ class PackageData(Description):
     benign: tuple[BenignPart, ...] = ()
     max_words: int = Field(default=MAX_ANSWER_WORDS, ge=1)
     limit: int | None = Field(default=None, ge=1)
+    role: str = QUESTION
 
     @model_validator(mode="after")
     def _only_one_set_is_trained_on(self) -> Self:
@@ -64,7 +65,9 @@ class PackageData(Description):
 
     def items(self, packages: Path) -> ItemSet:
         """Return the items to ask."""
-        return harmful_items(self.package_set, packages, training_size=self.training_size, limit=self.limit)
+        return harmful_items(
+            self.package_set, packages, training_size=self.training_size, limit=self.limit, role=self.role
+        )
 
     def recipe(self) -> dict[str, Any]:
         """Return what enters a recipe's hash: the description and the pinned bytes behind it, no path."""

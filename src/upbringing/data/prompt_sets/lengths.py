@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\d\.)\s+")  # not after the number of a list entry
 
 
 def cut_to_words(answer: str, most: int) -> str:
