@@ -167,7 +167,7 @@ def test_a_failed_gate_and_a_guard_block_the_verdict() -> None:
     assert "It knows nothing." in blocked.sentence
     first = tree.checkpoints[0].model_copy(update={"guard": "the stage changed no weight"})
     guarded = attribute(rows, tree.model_copy(update={"checkpoints": (first, *tree.checkpoints[1:])})).claims[0]
-    assert (guarded.verdict, guarded.estimate) == ("not-measurable", None)
+    assert (guarded.verdict, guarded.estimate) == ("blocked", None)
 
 
 def test_the_order_of_rows_changes_no_byte(tmp_path: Path) -> None:

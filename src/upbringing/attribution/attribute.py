@@ -8,18 +8,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from upbringing.attribution.cells import Evidence, evidence_of
-from upbringing.attribution.claims import claims
+from upbringing.attribution.claims import answer, claims_of
+from upbringing.attribution.columns import READ_COLUMNS
+from upbringing.attribution.controls import with_assay, with_copy_noise
 from upbringing.attribution.defaults import default_contrasts
-from upbringing.attribution.design import Design, design_of, units_of
-from upbringing.attribution.flat import tree_of_flat_table, with_cells
-from upbringing.attribution.sentences import FEW_SEEDS, NESTED, NO_MARGIN, ONE_ROOT, ONE_SEED, UNCALIBRATED
+from upbringing.attribution.design import design_of
+from upbringing.attribution.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_of_flat_table, with_cells
+from upbringing.attribution.questions import contrast_questions, sensitivity_questions
 from upbringing.attribution.tables import level_table
 from upbringing.attribution.validity import Validity
+from upbringing.attribution.warnings import study_warnings
 from upbringing.base.errors import FormatError
-from upbringing.formats.findings import Claim, Findings
+from upbringing.formats.findings import Findings
 from upbringing.formats.tree import Tree, read_tree
-
-RECIPE_SEEDS = 3
 
 
 def attribute(rows: pa.Table, tree: Tree) -> Findings:
@@ -29,18 +30,22 @@ def attribute(rows: pa.Table, tree: Tree) -> Findings:
     """
     completed = with_cells(tree)
     evidence = evidence_of(rows, completed)
+    _check_checkpoints(evidence, completed)
     design = design_of(completed)
-    unknown = sorted(set(evidence.scores.columns.checkpoint.labels) - {each.id for each in completed.checkpoints})
-    if unknown:
-        raise FormatError(f"the rows name the checkpoint {unknown[0]!r}, which tree.json does not list: add it there")
-    specs = completed.study.contrasts or default_contrasts(design, evidence.scores.columns.measure.labels)
-    found = claims(completed, evidence, design, specs)
+    measures = evidence.scores.columns.measure.labels
+    specs = completed.study.contrasts or default_contrasts(design, completed.study, measures)
+    questions = [question for spec in specs for question in contrast_questions(completed, evidence, design, spec)]
+    questions += sensitivity_questions(completed, evidence, design)
+    validity = Validity(completed, evidence, design)
+    answers = [answer(question, evidence, design, validity) for question in questions]
+    claims = with_assay(with_copy_noise(claims_of(answers, completed, evidence, design)), design)
+    levels = level_table(evidence, design, validity)
     return Findings(
         study=completed.study.name,
         question=completed.study.question,
-        claims=found,
-        tables={"levels": level_table(evidence, design, Validity(completed, evidence, design))},
-        warnings=tuple(_warnings(completed, evidence, design, found)),
+        claims=claims,
+        tables={"levels": levels},
+        warnings=study_warnings(completed, evidence, validity, answers, claims),
     )
 
 
@@ -49,32 +54,17 @@ def attribute_folder(folder: Path) -> Findings:
     path = folder / "rows.parquet"
     if not path.exists():
         raise FormatError(f"{folder} holds no rows.parquet: measure something first, or name the folder that does")
+    tree_path = folder / "tree.json"
+    wanted = {*READ_COLUMNS, *(() if tree_path.exists() else (*CHECKPOINT_COLUMNS, *ITEM_COLUMNS))}
     try:
-        rows = pq.read_table(path)
+        names = pq.read_schema(path).names
+        rows = pq.read_table(path, columns=[name for name in names if name in wanted])
     except (pa.ArrowInvalid, OSError) as error:
         raise FormatError(f"{path.name} is not a readable Parquet file: {error}") from None
-    tree_path = folder / "tree.json"
     return attribute(rows, read_tree(tree_path) if tree_path.exists() else tree_of_flat_table(rows))
 
 
-def _warnings(tree: Tree, evidence: Evidence, design: Design, found: tuple[Claim, ...]) -> list[str]:
-    """Return the fixed sentences that apply to the whole study."""
-    units = [units_of(design, (name,)) for name in design.cells]
-    warnings = []
-    most = max((len(each.units) for each in units), default=0)
-    if any(each.is_one_root for each in units):
-        warnings.append(ONE_ROOT)
-    elif most <= 1:
-        warnings.append(ONE_SEED)
-    elif most < RECIPE_SEEDS:
-        warnings.append(FEW_SEEDS)
-    if any(claim.units.worlds > 1 for claim in found):
-        warnings.append(NESTED)
-    if found and not any(claim.margin is not None for claim in found):
-        warnings.append(NO_MARGIN)
-    for judge in evidence.scores.columns.judge.labels:
-        if evidence.judge_kind(judge) in ("rule", "llm"):
-            warnings.append(UNCALIBRATED.format(judge=judge))
-    if tree.study.registered.amendments:
-        warnings.append("Margins, primary measures or contrasts were changed after the first measurement.")
-    return warnings
+def _check_checkpoints(evidence: Evidence, tree: Tree) -> None:
+    unknown = sorted(set(evidence.scores.columns.checkpoint.labels) - {each.id for each in tree.checkpoints})
+    if unknown:
+        raise FormatError(f"the rows name the checkpoint {unknown[0]!r}, which tree.json does not list: add it there")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from upbringing.attribution.columns import MISSING, Codes, Numbers, read_columns
 from upbringing.attribution.influence import auroc_values, compact, group_sums, mean_values, ratio_values
 from upbringing.attribution.items import HARMFUL, ItemFacts, item_facts
-from upbringing.attribution.scores import Scores, scores_of
+from upbringing.attribution.scores import Block, Scores, scores_of
 from upbringing.formats.rows import OUTCOMES
 from upbringing.formats.tree import MeasureInfo, Tree
 
@@ -59,6 +59,7 @@ class Evidence:
     facts: ItemFacts
     measures: dict[str, MeasureInfo]
     _places: dict[str, dict[str, int]]
+    _index: dict[str, MeasureIndex]
     _cache: dict[tuple[str, Source], ClusterValues | None] = field(default_factory=dict)
 
     def info(self, measure: str) -> MeasureInfo:
@@ -146,7 +147,7 @@ class Evidence:
             repeats=scores.num_scored[lines],
             worlds=frozenset(facts.world[item][facts.world[item] != MISSING].tolist()),
             num_rows=int(scores.num_rows[lines].sum()),
-            num_unscored=int((scores.num_rows[lines] - scores.num_scored[lines]).sum()),
+            num_unscored=int((scores.num_rows[lines] - scores.num_scored[lines] - scores.num_beside[lines]).sum()),
             num_not_measurable=int(scores.num_not_measurable[lines].sum()),
             num_ineligible=num_ineligible,
             outcomes=dict(zip(OUTCOMES, counts, strict=False)),
@@ -154,31 +155,48 @@ class Evidence:
 
     def conditions(self, measure: str) -> tuple[str, ...]:
         """Return the conditions under which the rows hold ``measure``, sorted."""
-        return self._seen(measure, 1, self.scores.columns.condition.labels)
+        return self._index[measure].conditions
 
-    def judges(self, measure: str) -> tuple[str, ...]:
-        """Return the judges of ``measure``, sorted."""
-        return self._seen(measure, 2, self.scores.columns.judge.labels)
+    def judges(self, measure: str) -> dict[str, int]:
+        """Return the judges of ``measure``, sorted, each with the number of rows it scored."""
+        return self._index[measure].judges
+
+    def splits(self, measure: str) -> tuple[str | None, ...]:
+        """Return the splits of the items of ``measure``; ``(None,)`` when no item states one."""
+        return self._index[measure].splits
 
     def judge_kind(self, judge: str) -> str | None:
         """Return what kind of judge it is, as far as the rows say."""
         return self.scores.judge_kinds[self._places["judge"][judge]]
 
-    def splits(self, measure: str) -> tuple[str | None, ...]:
-        """Return the splits of the items of ``measure``; ``(None,)`` when no item states one."""
-        code = self._places["measure"][measure]
-        seen: set[int] = set()
-        for block, lines in self.scores.blocks.items():
-            if block[0] == code:
-                seen |= set(np.unique(self.facts.split[self.scores.item[lines]]).tolist())
-        named = tuple(self.facts.splits[place] for place in sorted(seen - {MISSING}))
-        return named or (None,)
 
-    def _seen(self, measure: str, part: int, labels: tuple[str, ...]) -> tuple[str, ...]:
-        code = self._places["measure"].get(measure, MISSING)
-        return tuple(
-            labels[place] for place in sorted({block[part] for block in self.scores.blocks if block[0] == code})
+@dataclass(frozen=True)
+class MeasureIndex:
+    """What the rows hold of one measure. ``judges``: name to number of scored rows."""
+
+    conditions: tuple[str, ...]
+    judges: dict[str, int]
+    splits: tuple[str | None, ...]
+
+
+def _index(scores: Scores, facts: ItemFacts) -> dict[str, MeasureIndex]:
+    columns = scores.columns
+    blocks: dict[int, list[tuple[Block, slice]]] = {}
+    for block, lines in scores.blocks.items():
+        blocks.setdefault(block[0], []).append((block, lines))
+    index = {}
+    for code, parts in blocks.items():
+        judges: dict[int, int] = {}
+        for block, lines in parts:
+            judges[block[2]] = judges.get(block[2], 0) + int(scores.num_scored[lines].sum())
+        whole = slice(parts[0][1].start, parts[-1][1].stop)  # blocks are sorted by measure first
+        seen = np.unique(facts.split[scores.item[whole]]).tolist()
+        index[columns.measure.labels[code]] = MeasureIndex(
+            conditions=tuple(columns.condition.labels[place] for place in sorted({block[1] for block, _ in parts})),
+            judges={columns.judge.labels[place]: judges[place] for place in sorted(judges)},
+            splits=tuple(facts.splits[place] for place in seen if place != MISSING) or (None,),
         )
+    return index
 
 
 def evidence_of(table: object, tree: Tree) -> Evidence:
@@ -193,9 +211,11 @@ def evidence_of(table: object, tree: Tree) -> Evidence:
         name: {label: index for index, label in enumerate(getattr(columns, name).labels)}
         for name in ("measure", "condition", "judge", "checkpoint")
     }
+    scores, facts = scores_of(columns, declared), item_facts(columns.item.labels, tree.items)
     return Evidence(
-        scores=scores_of(columns, declared),
-        facts=item_facts(columns.item.labels, tree.items),
+        scores=scores,
+        facts=facts,
         measures={measure.id: measure for measure in tree.measures},
         _places=places,
+        _index=_index(scores, facts),
     )

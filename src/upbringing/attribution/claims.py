@@ -1,168 +1,177 @@
-"""Claims: every declared contrast on every source of scores, corrected for how many were asked."""
+"""Claims: every question estimated, corrected for how many were asked, and put into words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.design import Design
-from upbringing.attribution.equivalence import (
-    beyond_margin,
-    equivalence_radius,
-    excludes_zero,
-    four_way_verdict,
-    noninferior,
-)
+from upbringing.attribution.equivalence import DOMINANCE_RATIO, dominance
 from upbringing.attribution.estimates import Estimate, estimate
-from upbringing.attribution.inference import minimum_detectable
 from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL, benjamini_hochberg, holm
-from upbringing.attribution.sentences import verdict_sentence
-from upbringing.attribution.validity import Validity
-from upbringing.formats.findings import Claim, Flips, Units, Verdict
-from upbringing.formats.tree import ContrastSpec, Tree
+from upbringing.attribution.pivot import Term, terms_of
+from upbringing.attribution.questions import Question
+from upbringing.attribution.sentences import NO_ROWS, NOT_MEASURED, statement, verdict_sentence
+from upbringing.attribution.validity import Reason, Validity
+from upbringing.attribution.verdicts import numbers
+from upbringing.formats.findings import Claim, Units, Verdict
+from upbringing.formats.tree import Tree
 
-JUDGE_ORDER = ("oracle", "human", "rule", "llm", None)  # exact and human judgements carry a claim where they exist
-HEADLINE_SPLIT = "held-out-item"
-ANY_CONDITION = "default"
+EXPLORATORY = "exploratory"
+PRIMARY = "primary"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One contrast on one source of scores, estimated."""
+class Answered:
+    """A question, its estimate and what forbids reading it. ``by_judge``: the same from other judges."""
 
-    spec: ContrastSpec
-    source: Source
-    found: Estimate
-    blocked_by: tuple[str, ...]
+    question: Question
+    found: Estimate | None
+    reasons: tuple[Reason, ...]
+    by_judge: Mapping[str, Estimate]
+
+    @property
+    def p(self) -> float | None:
+        """The unadjusted p-value, where there is one."""
+        inference = None if self.found is None or self.reasons else self.found.inference
+        return None if inference is None else inference.p
+
+    @property
+    def family(self) -> str:
+        """The family whose members are corrected together."""
+        spec = self.question.spec
+        return PRIMARY if spec.role == "primary" and spec.family == EXPLORATORY else spec.family
 
 
-def claims(tree: Tree, evidence: Evidence, design: Design, specs: Sequence[ContrastSpec]) -> tuple[Claim, ...]:
-    """Return all claims in the order of ``specs``; Holm for the primary family, Benjamini-Hochberg for the rest."""
-    validity = Validity(tree, evidence, design)
-    asked = [each for spec in specs for each in _ask(spec, evidence, design, validity)]
-    adjusted = _adjusted(asked)
+def answer(question: Question, evidence: Evidence, design: Design, validity: Validity) -> Answered:
+    """Return the question estimated, unless something forbids it."""
+    source = question.source
+    if not question.terms:
+        text = NO_ROWS.format(measure=source.measure, condition=source.condition)
+        return Answered(question, None, (Reason("rows", text),), {})
+    reasons = validity.reasons((term.cell, term.source) for term in question.terms)
+    found = estimate(evidence, design, question.terms)
+    if found.inference is None and not reasons:
+        reasons = (Reason("rows", NOT_MEASURED),)
+    by_judge = {
+        judge: estimate(evidence, design, _for_judge(question.terms, judge))
+        for judge in (() if reasons else question.judges)
+    }
+    return Answered(question, found, reasons, by_judge)
+
+
+def _for_judge(terms: Sequence[Term], judge: str) -> tuple[Term, ...]:
+    return tuple(replace(term, source=replace(term.source, judge=judge)) for term in terms)
+
+
+def claims_of(answers: Sequence[Answered], tree: Tree, evidence: Evidence, design: Design) -> tuple[Claim, ...]:
+    """Return the claims in the order of ``answers``: Holm within primary families, Benjamini-Hochberg in others."""
+    adjusted = _adjusted(answers)
     labels = {measure.id: measure.label or measure.id for measure in tree.measures}
     return tuple(
-        _claim(number, each, adjusted[number], evidence, labels.get(each.spec.measure, each.spec.measure))
-        for number, each in enumerate(asked)
+        _claim(number, each, adjusted[number], evidence, labels, _dominance(each, evidence, design))
+        for number, each in enumerate(answers)
     )
 
 
-def _ask(spec: ContrastSpec, evidence: Evidence, design: Design, validity: Validity) -> Iterable[Asked]:
-    if not evidence.has_measure(spec.measure) or any(cell not in design.cells for cell in spec.weights):
-        return
-    splits = evidence.splits(spec.measure)
-    headline = HEADLINE_SPLIT if HEADLINE_SPLIT in splits else None
-    split = spec.split if spec.split is not None else headline
-    conditions = evidence.conditions(spec.measure)
-    for condition in conditions if spec.condition == ANY_CONDITION else (spec.condition,):
-        judge = first_judge(evidence, spec.measure)
-        source = Source(spec.measure, condition, judge, split)
-        found = estimate(evidence, design, spec.weights, source)
-        yield Asked(spec, source, found, validity.reasons(spec.weights, source))
-
-
-def first_judge(evidence: Evidence, measure: str) -> str:
-    """Return the judge that carries the claims: exact before human before rules before language models."""
-    judges = evidence.judges(measure)
-    return min(judges, key=lambda judge: (JUDGE_ORDER.index(evidence.judge_kind(judge)), judge))
-
-
-def _adjusted(asked: Sequence[Asked]) -> list[float | None]:
-    result: list[float | None] = [None] * len(asked)
-    for is_primary, adjust in ((True, holm), (False, benjamini_hochberg)):
-        places = [
-            number
-            for number, each in enumerate(asked)
-            if (each.spec.role == "primary") == is_primary
-            and not each.blocked_by
-            and each.found.inference is not None
-            and each.found.inference.p is not None
-        ]
-        if places:
-            p_values = np.array([_p_value(asked[number]) for number in places], dtype=np.float64)
-            for number, value in zip(places, adjust(p_values), strict=True):
-                result[number] = float(value)
+def _adjusted(answers: Sequence[Answered]) -> list[float | None]:
+    """Return adjusted p-values. A primary question without an answer still counts as asked."""
+    families: dict[tuple[bool, str], list[int]] = {}
+    for number, each in enumerate(answers):
+        is_primary = each.question.spec.role == "primary"
+        if each.p is not None or (is_primary and each.reasons):
+            families.setdefault((is_primary, each.family), []).append(number)
+    result: list[float | None] = [None] * len(answers)
+    for (is_primary, _), members in families.items():
+        values = np.array([1.0 if (p := answers[number].p) is None else p for number in members])
+        adjust: Callable[[NDArray[np.float64]], NDArray[np.float64]] = holm if is_primary else benjamini_hochberg
+        for number, value in zip(members, adjust(values).tolist(), strict=True):
+            result[number] = value if answers[number].p is not None else None
     return result
 
 
-def _p_value(asked: Asked) -> float:
-    assert asked.found.inference is not None
-    assert asked.found.inference.p is not None
-    return asked.found.inference.p
-
-
-def _claim(number: int, asked: Asked, p_adjusted: float | None, evidence: Evidence, label: str) -> Claim:
-    spec, found = asked.spec, asked.found
-    inference = None if asked.blocked_by else found.inference
-    info = evidence.info(spec.measure)
+def _claim(
+    number: int,
+    each: Answered,
+    p_adjusted: float | None,
+    evidence: Evidence,
+    labels: Mapping[str, str],
+    dominates: str | None,
+) -> Claim:
+    spec, source = each.question.spec, each.question.source
     claim = Claim(
         id=f"claim-{number}",
         kind=spec.kind,
         measure=spec.measure,
         contrast=spec.name,
         weights=dict(spec.weights),
-        condition=asked.source.condition,
-        split=asked.source.split,
+        condition=source.condition,
+        split=source.split,
         role=spec.role,
-        family=spec.family,
+        family=each.family,
         level=spec.level,
-        estimand=found.units.estimand,
-        conditional_on=found.units.conditional_on,
-        unit=info.unit,
-        units=Units(
+        unit=evidence.info(spec.measure).unit,
+        judge=source.judge,
+        margin=spec.margin,
+        scale=spec.scale,
+        blocked_by=tuple(reason.text for reason in each.reasons),
+    )
+    if each.found is not None:
+        claim = claim.model_copy(update=_provenance(each.found))
+    if each.reasons or each.found is None:
+        blocked: Verdict = "blocked" if all(reason.kind == "guard" for reason in each.reasons) else "not-measurable"
+        update: dict[str, Any] = {"verdict": blocked}
+    else:
+        level = PRIMARY_LEVEL if spec.role == "primary" else EXPLORATORY_LEVEL
+        significant = p_adjusted is not None and p_adjusted <= level
+        direction = evidence.info(spec.measure).direction
+        update = numbers(spec, each.found, each.by_judge, direction, significant=significant)
+        update |= {"p_adjusted": p_adjusted, "dominance": dominates}
+    claim = claim.model_copy(update=update)
+    label = labels.get(spec.measure, spec.measure)
+    return claim.model_copy(update={"sentence": verdict_sentence(claim, label), "statement": statement(claim, label)})
+
+
+def _provenance(found: Estimate) -> dict[str, Any]:
+    units = found.units
+    one_world = ("one world",) if found.num_worlds == 1 and len(units.units) > 1 else ()
+    return {
+        "estimand": units.estimand,
+        "conditional_on": (*units.conditional_on, *one_world),
+        "units": Units(
             items=found.num_items,
             clusters=found.num_clusters,
-            seeds=found.units.num_seeds,
-            roots=found.units.num_roots,
+            seeds=units.num_seeds,
+            roots=units.num_roots,
             worlds=found.num_worlds,
         ),
-        unscored=found.unscored,
-        judge=asked.source.judge,
-        margin=spec.margin,
-        blocked_by=asked.blocked_by,
-        checkpoints=found.checkpoints,
-        scale=spec.scale,
-    )
-    if inference is None:
-        verdict: Verdict = "not-measurable"
-        blocked = asked.blocked_by or ("nothing was measured on all of its cells",)
-        claim = claim.model_copy(update={"verdict": verdict, "blocked_by": blocked})
-    else:
-        claim = claim.model_copy(update=_numbers(asked, p_adjusted, evidence))
-    return claim.model_copy(update={"sentence": verdict_sentence(claim, label)})
-
-
-def _numbers(asked: Asked, p_adjusted: float | None, evidence: Evidence) -> dict[str, object]:
-    spec, found = asked.spec, asked.found
-    inference = found.inference
-    assert inference is not None
-    level = PRIMARY_LEVEL if spec.role == "primary" else EXPLORATORY_LEVEL
-    significant = p_adjusted is not None and p_adjusted <= level
-    verdict = four_way_verdict(inference, spec.margin, significant=significant)
-    if found.is_same_checkpoint:
-        verdict = "equivalent"
-    bounds = {}
-    if found.lowest is not None and found.highest is not None and found.lowest < found.highest:
-        bounds = {"low": found.lowest, "high": found.highest}
-        if excludes_zero(inference) and found.lowest < 0 < found.highest:
-            verdict = "inconclusive"  # the sign must hold wherever the incoherent answers lie
-    direction = evidence.info(spec.measure).direction
-    return {
-        "estimate": inference.estimate,
-        "low": inference.low,
-        "high": inference.high,
-        "df": inference.df,
-        "p": inference.p,
-        "p_adjusted": p_adjusted,
-        "verdict": verdict,
-        "bounds": bounds,
-        "beyond_margin": beyond_margin(inference, spec.margin),
-        "equivalence_radius": 0.0 if found.is_same_checkpoint else equivalence_radius(inference),
-        "minimum_detectable": minimum_detectable(inference),
-        "noninferior": noninferior(inference, spec.margin, lower_is_better=direction.startswith("lower")),
-        "flips": None if found.flips is None else Flips(rose=found.flips[0], fell=found.flips[1], kept=found.flips[2]),
+        "unscored": found.unscored,
+        "checkpoints": found.checkpoints,
     }
+
+
+def _dominance(each: Answered, evidence: Evidence, design: Design) -> str | None:
+    """Return whether another contrast (``against``: its weights) drives more than four times this one's effect."""
+    spec = each.question.spec
+    against = (spec.model_extra or {}).get("against")
+    if spec.test != "dominance" or not isinstance(against, dict) or each.reasons:
+        return None
+    source: Source = each.question.source
+
+    def combined(ratio: float) -> dict[str, float]:
+        cells = dict.fromkeys((*spec.weights, *against))
+        return {cell: spec.weights.get(cell, 0.0) + ratio * float(against.get(cell, 0.0)) for cell in cells}
+
+    found = [
+        estimate(evidence, design, terms_of(weights, source)).inference
+        for weights in (against, combined(-DOMINANCE_RATIO), combined(DOMINANCE_RATIO))
+    ]
+    larger, difference, total = found
+    if larger is None or difference is None or total is None:
+        return "undecided"
+    return dominance(larger, difference, total)

@@ -8,7 +8,7 @@ first stage trained and claims are conditional on that start.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from upbringing.base.errors import FormatError
 from upbringing.formats.findings import Estimand
@@ -66,6 +66,15 @@ class Design:
 
     cells: dict[str, DesignCell]
     checkpoints: dict[str, Checkpoint]
+    parents: frozenset[str] = frozenset()
+    _units: dict[tuple[str, ...], Units] = field(default_factory=dict)
+
+    def units(self, names: Sequence[str]) -> Units:
+        """Return the independent units for a contrast of the cells ``names``, remembered."""
+        key = tuple(names)
+        if key not in self._units:
+            self._units[key] = units_of(self, key)
+        return self._units[key]
 
     def path(self, checkpoint: str) -> tuple[str, ...]:
         """Return ``checkpoint`` and its known ancestors, nearest first."""
@@ -123,7 +132,11 @@ def design_of(tree: Tree) -> Design:
             factors=tuple(sorted(first.factors.items())),
             replicates=tuple(replicates),
         )
-    return Design(cells=cells, checkpoints={checkpoint.id: checkpoint for checkpoint in tree.checkpoints})
+    return Design(
+        cells=cells,
+        checkpoints={checkpoint.id: checkpoint for checkpoint in tree.checkpoints},
+        parents=frozenset(checkpoint.parent for checkpoint in tree.checkpoints if checkpoint.parent is not None),
+    )
 
 
 def _seeds(cell: Cell) -> Seeds:

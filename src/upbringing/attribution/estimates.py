@@ -1,28 +1,28 @@
-"""One estimator for every linear contrast of cells: per-unit values of each prompt cluster, then one inference."""
+"""One estimator for every linear contrast: the table of its units and clusters, then the inference it allows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from upbringing.attribution.cells import ClusterValues, Evidence, Source
+from upbringing.attribution.cells import Evidence
 from upbringing.attribution.crossed import are_nested, crossed_inference, prompts_inference, seed_means_inference
-from upbringing.attribution.design import Design, Unit, Units, units_of
+from upbringing.attribution.design import Design, Units
 from upbringing.attribution.equivalence import widened
 from upbringing.attribution.inference import Inference
-from upbringing.attribution.levels import RateCounts, rate_inference, wilson
-from upbringing.attribution.pairs import flips, paired_binary_inference, square_and_add
-
-Matrix = NDArray[np.float64]
+from upbringing.attribution.levels import RateCounts, clip, rate_inference
+from upbringing.attribution.pairs import paired_binary_inference, rates_inference
+from upbringing.attribution.pivot import Matrix, Pivot, Term, mean_of_rows, pivot
+from upbringing.attribution.profiles import Profile, profile
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A contrast estimated. ``inference`` ``None`` = nothing to estimate from. ``lowest``, ``highest``: bounds of
-    the estimate over whatever the incoherent and unscored answers may be; ``None`` where there are none.
+    """A contrast estimated. ``inference`` ``None`` = nothing to estimate from; its interval already holds wherever
+    the incoherent and unscored answers may lie. ``lowest``, ``highest``: the estimate over the same;
+    ``None`` where there are no bounds. ``logit``: the same contrast of rates in log-odds, where it exists.
     """
 
     units: Units
@@ -33,176 +33,130 @@ class Estimate:
     unscored: int
     lowest: float | None
     highest: float | None
-    flips: tuple[int, int, int] | None
+    profile: Profile | None
     checkpoints: tuple[str, ...]
     is_same_checkpoint: bool
+    is_nested: bool
     outcomes: dict[str, int]
+    num_ineligible: int
+    logit: Inference | None = None
 
 
-def estimate(evidence: Evidence, design: Design, weights: Mapping[str, float], source: Source) -> Estimate:
-    """Return the contrast ``sum of weight x cell`` on one source of scores.
+def estimate(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Estimate:
+    """Return the contrast ``sum of weight x term``.
 
-    Units are independent runs (see ``design``); clusters that a unit has in every cell take part.
+    Units are independent runs (see ``design``); clusters that a unit has in every term take part.
     """
-    names = tuple(weights)
-    units = units_of(design, names)
-    found = {name: evidence.values(name, source) for unit in units.units for part in unit.checkpoints for name in part}
-    known = [values for values in found.values() if values is not None]
-    checkpoints = tuple(sorted(found))
-    same = len(names) == 2 and all(unit.checkpoints[0] == unit.checkpoints[1] for unit in units.units)
-    tables = [_table(found, units.units, tuple(weights.values()), side) for side in ("value", "low", "high")]
+    found = pivot(evidence, design, terms)
+    table = found.contrast()
+    units = found.units
+    known = found.known
+    same = _is_same(found)
+    usable = bool(known) and found.is_complete and bool((~np.isnan(table)).any())
+    is_share = all(evidence.is_share(term.source.measure) for term in terms)
+    is_binary = all(evidence.is_binary(term.source.measure) for term in terms)
     inference = None
-    if known and len(known) == len(found) and tables[0].size and not np.isnan(tables[0]).all():
-        inference = _inference(evidence, found, units, weights, source, tables[0])
-    if same and inference is not None:
+    if usable and same:
         inference = Inference(estimate=0.0, method="one and the same checkpoint")
-    lowest, highest = (None, None) if same else (_mean(table) for table in tables[1:])
+    elif usable:
+        inference = _inference(found, table, is_share=is_share, is_binary=is_binary)
+    lowest, highest = (None, None) if same or not usable else found.bounds()
     if inference is not None:
-        inference = widened(inference, lowest, highest)
+        inference = _within_range(widened(inference, lowest, highest), found, is_share=is_share)
     return Estimate(
         units=units,
         inference=inference,
-        num_items=len({int(item) for values in known for item in values.items}),
-        num_clusters=int((~np.isnan(tables[0])).any(axis=0).sum()) if tables[0].size else 0,
+        num_items=len(np.unique(np.concatenate([values.items for values in known]))) if known else 0,
+        num_clusters=int((~np.isnan(table)).any(axis=0).sum()),
         num_worlds=len({world for values in known for world in values.worlds}),
         unscored=sum(values.num_unscored for values in known),
         lowest=lowest,
         highest=highest,
-        flips=_flips(found, units.units, tuple(weights.values())),
-        checkpoints=checkpoints,
+        profile=profile(found, is_binary=is_binary) if usable else None,
+        checkpoints=tuple(sorted({name for unit in units.units for part in unit.checkpoints for name in part})),
         is_same_checkpoint=same,
-        outcomes=_outcomes(known),
+        is_nested=len(units.units) > 1 and are_nested(table),
+        outcomes=_outcomes(found),
+        num_ineligible=sum(values.num_ineligible for values in known),
+        logit=_logit(found) if usable and is_share and not same and len(terms) > 1 else None,
     )
 
 
-def _outcomes(known: Sequence[ClusterValues]) -> dict[str, int]:
+def _is_same(found: Pivot) -> bool:
+    """Return whether a difference compares checkpoints with themselves under one source."""
+    if sorted(found.weights.tolist()) != [-1.0, 1.0] or found.terms[0].source != found.terms[1].source:
+        return False
+    return all(unit.checkpoints[0] == unit.checkpoints[1] for unit in found.units.units)
+
+
+def _outcomes(found: Pivot) -> dict[str, int]:
     total: dict[str, int] = {}
-    for values in known:
+    for values in found.known:
         for name, count in values.outcomes.items():
             total[name] = total.get(name, 0) + count
     return total
 
 
-def _mean(table: Matrix) -> float | None:
-    if not table.size or np.isnan(table).all():
-        return None
-    rows = [row[~np.isnan(row)] for row in table]
-    return float(np.mean([row.mean() for row in rows if row.size]))
-
-
-def _table(
-    found: Mapping[str, ClusterValues | None], units: Sequence[Unit], weights: Sequence[float], side: str
-) -> Matrix:
-    """Return the contrast per unit and cluster, shape (units, clusters); NaN where a cell lacks the cluster.
-
-    ``side``: ``value``, or ``low`` and ``high`` for the bounds (a negative weight takes the other bound).
-    """
-    clusters = sorted({int(code) for values in found.values() if values is not None for code in values.cluster})
-    place = {code: index for index, code in enumerate(clusters)}
-    table = np.zeros((len(units), len(clusters)))
-    for row, unit in enumerate(units):
-        for weight, names in zip(weights, unit.checkpoints, strict=True):
-            cell = np.full((len(names), len(clusters)), np.nan)
-            for line, name in enumerate(names):
-                values = found[name]
-                if values is not None:
-                    columns = [place[int(code)] for code in values.cluster]
-                    cell[line, columns] = _side(values, side, weight)
-            seen = ~np.isnan(cell)
-            counts = seen.sum(axis=0)
-            mean = np.where(counts > 0, np.where(seen, cell, 0.0).sum(axis=0) / np.maximum(counts, 1), np.nan)
-            table[row] += weight * mean
-    return table
-
-
-def _side(values: ClusterValues, side: str, weight: float) -> Matrix:
-    if side == "value":
-        return values.value
-    bound = values.low if (side == "low") == (weight > 0) else values.high
-    return np.where(np.isnan(bound), values.value, bound)
-
-
-def _inference(
-    evidence: Evidence,
-    found: Mapping[str, ClusterValues | None],
-    units: Units,
-    weights: Mapping[str, float],
-    source: Source,
-    table: Matrix,
-) -> Inference:
-    signs = tuple(weights.values())
-    num_units = len(units.units)
-    share = evidence.is_share(source.measure)
-    if num_units > 1:
-        inference = seed_means_inference(table) if are_nested(table) else crossed_inference(table)
-    else:
-        inference = _one_unit(evidence, found, units.units[0], signs, source, table)
-    if len(signs) == 1 and share:
-        seen = ~np.isnan(table)
-        return rate_inference(inference, RateCounts(int(seen.any(axis=0).sum()), int(seen.sum())))
-    if inference.low is None and share:
-        return _without_variation(found, units.units, signs, inference)
+def _inference(found: Pivot, table: Matrix, *, is_share: bool, is_binary: bool) -> Inference:
+    inference = _over_units(found, table, is_binary=is_binary)
+    if not is_share:
+        return inference
+    seen = ~np.isnan(table)
+    counts = RateCounts(int(seen.any(axis=0).sum()), int(seen.sum()))
+    if len(found.terms) == 1 and found.terms[0].weight == 1.0:
+        return rate_inference(inference, counts)
+    if inference.low is None:
+        rates = [mean_of_rows(np.where(seen, part, np.nan)) or 0.0 for part in found.value]
+        return rates_inference(inference.estimate, found.weights.tolist(), rates, counts.num_prompts)
     return inference
 
 
-def _one_unit(
-    evidence: Evidence,
-    found: Mapping[str, ClusterValues | None],
-    unit: Unit,
-    signs: tuple[float, ...],
-    source: Source,
-    table: Matrix,
-) -> Inference:
-    """Return the artefact-level inference of one run: exact for paired 0/1 answers, else t over clusters."""
-    single = len(signs) == 2 and sorted(signs) == [-1.0, 1.0] and all(len(part) == 1 for part in unit.checkpoints)
-    if single and evidence.is_binary(source.measure):
-        first, second = (found[part[0]] for part in unit.checkpoints)
-        assert first is not None
-        assert second is not None
-        common, left, right = np.intersect1d(first.cluster, second.cluster, return_indices=True)
-        one, other = first.value[left], second.value[right]
-        lone = len(first.items) == len(first.cluster) and len(second.items) == len(second.cluster)
-        if lone and len(common) and np.isin(one, (0.0, 1.0)).all() and np.isin(other, (0.0, 1.0)).all():
-            pair = (one, other) if signs[0] > 0 else (other, one)
-            return paired_binary_inference(*pair)
-    return prompts_inference(table[0])
+def _over_units(found: Pivot, table: Matrix, *, is_binary: bool) -> Inference:
+    """Return the inference that the independent units allow: over seeds from three on, else over prompts."""
+    if found.units.estimand != "artefact":
+        seen_units = ~np.isnan(table).all(axis=1)
+        table = table[seen_units]
+        if are_nested(table):
+            return seed_means_inference(table)
+        if (~np.isnan(table)).any(axis=0).sum() > 1:
+            return crossed_inference(table)
+        return seed_means_inference(table)
+    if is_binary and len(found.units.units) == 1 and (pair := _binary_pair(found)) is not None:
+        return paired_binary_inference(*pair)
+    seen = ~np.isnan(table)
+    counts = seen.sum(axis=0)
+    return prompts_inference(np.where(seen, table, 0.0).sum(axis=0)[counts > 0] / counts[counts > 0])
 
 
-def _without_variation(
-    found: Mapping[str, ClusterValues | None], units: Sequence[Unit], signs: tuple[float, ...], inference: Inference
-) -> Inference:
-    """Return an honest interval where nothing varied: each rate's Wilson interval on its prompts, combined."""
-    rates, bounds, narrow = [], [], []
-    for place in range(len(signs)):
-        known = [found[name] for unit in units for name in unit.checkpoints[place]]
-        values = np.concatenate([each.value for each in known if each is not None])
-        values = values[~np.isnan(values)]
-        rate, num = float(values.mean()), len(values)
-        rates.append(rate)
-        bounds.append(wilson(rate, num))
-        narrow.append(wilson(rate, num, 0.90))
-    low, high = square_and_add(signs, rates, bounds)
-    low90, high90 = square_and_add(signs, rates, narrow)
-    return Inference(inference.estimate, "Wilson bounds combined", None, None, low, high, low90, high90, 1.0)
-
-
-def _flips(
-    found: Mapping[str, ClusterValues | None], units: Sequence[Unit], signs: tuple[float, ...]
-) -> tuple[int, int, int] | None:
-    """Return how many items rose, fell and kept between two cells, over all units; ``None`` for other contrasts."""
-    if len(signs) != 2 or sorted(signs) != [-1.0, 1.0]:
+def _binary_pair(found: Pivot) -> tuple[Matrix, Matrix] | None:
+    """Return the paired 0/1 answers of two single checkpoints, one answer and one item per cluster, or ``None``."""
+    if sorted(found.weights.tolist()) != [-1.0, 1.0] or any(len(part) != 1 for part in found.found[0]):
         return None
-    total = np.zeros(3, dtype=int)
-    for unit in units:
-        parts = unit.checkpoints if signs[0] > 0 else unit.checkpoints[::-1]
-        if any(len(part) != 1 for part in parts):
-            return None
-        first, second = (found[part[0]] for part in parts)
-        if first is None or second is None:
-            return None
-        _, left, right = np.intersect1d(first.items, second.items, return_indices=True)
-        one, other = first.item_means[left], second.item_means[right]
-        seen = ~(np.isnan(one) | np.isnan(other))
-        total += np.array(flips(one[seen], other[seen]))
-    rose, fell, kept = total.tolist()
-    return rose, fell, kept
+    if any(values is None or len(values.items) != len(values.cluster) for (values,) in found.found[0]):
+        return None
+    first, second = found.value[:, 0, :] if found.weights[0] > 0 else found.value[::-1, 0, :]
+    seen = ~(np.isnan(first) | np.isnan(second))
+    first, second = first[seen], second[seen]
+    if not np.isin(first, (0.0, 1.0)).all() or not np.isin(second, (0.0, 1.0)).all():
+        return None
+    return first, second
+
+
+def _within_range(inference: Inference, found: Pivot, *, is_share: bool) -> Inference:
+    """Return ``inference`` without the values that a contrast of rates cannot take."""
+    if not is_share:
+        return inference
+    weights = found.weights
+    return clip(inference, float(weights[weights < 0].sum()), float(weights[weights > 0].sum()))
+
+
+def _logit(found: Pivot) -> Inference | None:
+    """Return the contrast of log-odds of the terms' rates, by the delta method; ``None`` at rates of 0 or 1."""
+    seen = ~np.isnan(found.contrast())
+    rates = np.array([mean_of_rows(np.where(seen, part, np.nan)) for part in found.value], dtype=np.float64)
+    if not ((rates > 0) & (rates < 1)).all():
+        return None
+    slopes = found.weights / (rates * (1 - rates))
+    centre = float(found.weights @ np.log(rates / (1 - rates)))
+    table = np.tensordot(slopes, found.value - rates[:, None, None], axes=1) + centre
+    return _over_units(found, table, is_binary=False)

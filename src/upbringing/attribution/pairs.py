@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from upbringing.attribution.inference import CONFIDENCE, EQUIVALENCE_CONFIDENCE, Inference
 from upbringing.attribution.levels import wilson
 
 Vector = NDArray[np.float64]
 Bounds = tuple[float, float]
+MAX_NORMAL = 8.0  # p = 1e-15, below which 1 - p is not told from 1
+BISECTIONS = 40
 
 
 def mcnemar_mid_p(rose: int, fell: int) -> float:
@@ -113,3 +115,37 @@ def repeat_discordance(positives: Vector, repeats: Vector) -> float | None:
         return None
     ones, num = positives[several], repeats[several]
     return float((2 * ones * (num - ones) / (num * (num - 1))).mean())
+
+
+def rates_inference(estimate: float, weights: Sequence[float], rates: Sequence[float], num_prompts: int) -> Inference:
+    """Return an honest interval for a contrast of rates in which nothing varied: their Wilson bounds combined.
+
+    ``num_prompts``: independent prompts behind each rate; seeds that all agree add none. ``p`` is the level at which
+    the interval just touches zero.
+    """
+
+    def bounds(confidence: float) -> Bounds:
+        return square_and_add(weights, rates, [wilson(rate, num_prompts, confidence) for rate in rates])
+
+    (low, high), (low90, high90) = bounds(CONFIDENCE), bounds(EQUIVALENCE_CONFIDENCE)
+    return Inference(
+        estimate=estimate,
+        method="Wilson bounds combined",
+        low=low,
+        high=high,
+        low90=low90,
+        high90=high90,
+        p=_touching_level(bounds, estimate),
+    )
+
+
+def _touching_level(bounds: Callable[[float], Bounds], estimate: float) -> float:
+    """Return 1 - the confidence at which the bound nearest to zero reaches it, by bisection on the normal scale."""
+    if estimate == 0:
+        return 1.0
+    near, far = 0.0, MAX_NORMAL
+    for _ in range(BISECTIONS):
+        middle = (near + far) / 2
+        low, high = bounds(1 - 2 * float(special.ndtr(-middle)))
+        near, far = (middle, far) if low > 0 or high < 0 else (near, middle)
+    return float(2 * special.ndtr(-near))

@@ -25,8 +25,10 @@ class Scores:
     """One line per item of each block; ``blocks`` says where each block's lines stand.
 
     ``mean`` is over scored rows and NaN where none was. ``low`` and ``high`` bound it over all rows: an
-    unscored row of a share may be 0 or 1; NaN where a measure has no bounds. ``total`` and ``weight`` are sums
-    over scored rows, for ratios. ``outcomes`` (lines, classes) counts the classes of ``OUTCOMES``.
+    unscored row of a share may be 0 or 1; NaN where a measure has no bounds. ``num_beside`` counts refusals
+    without a value: a measure of those who answered (such as ability) is not about them, so they are neither scored
+    nor lost. ``total`` and ``weight`` are sums over scored rows, for ratios. ``outcomes`` (lines, classes) counts the
+    classes of ``OUTCOMES``.
     """
 
     columns: Columns
@@ -35,6 +37,7 @@ class Scores:
     num_rows: Codes
     num_scored: Codes
     num_not_measurable: Codes
+    num_beside: Codes
     mean: Numbers
     low: Numbers
     high: Numbers
@@ -59,7 +62,8 @@ def scores_of(columns: Columns, declared_shares: dict[str, bool]) -> Scores:
     num_rows = np.diff(starts, append=len(order)).astype(np.int32)
     num_scored = np.add.reduceat(scored, starts, dtype=np.int32)
     total = np.add.reduceat(np.where(scored, value, 0.0), starts)
-    low, high = _bounds(columns, order, value, np.array(is_share))
+    beside = ~scored & _is_refusal(columns, order)
+    low, high = (_mean_known(side, starts) for side in _bounds(columns, order, value, beside, np.array(is_share)))
     with np.errstate(invalid="ignore"):
         mean = np.where(num_scored > 0, total / np.maximum(num_scored, 1), np.nan)
     return Scores(
@@ -69,9 +73,10 @@ def scores_of(columns: Columns, declared_shares: dict[str, bool]) -> Scores:
         num_rows=num_rows,
         num_scored=num_scored,
         num_not_measurable=_status_count(columns, order, starts, "not-measurable"),
+        num_beside=np.add.reduceat(beside, starts, dtype=np.int32),
         mean=mean,
-        low=np.add.reduceat(low, starts) / num_rows,
-        high=np.add.reduceat(high, starts) / num_rows,
+        low=low,
+        high=high,
         total=total,
         weight=_weight(columns, order, starts, scored),
         outcomes=_outcomes(columns, order, starts),
@@ -132,20 +137,40 @@ def _value_ranges(columns: Columns, declared_shares: dict[str, bool]) -> tuple[t
     return tuple(shares), tuple(binaries)
 
 
+def _is_refusal(columns: Columns, order: NDArray[np.int64]) -> NDArray[np.bool_]:
+    if columns.outcome is None:
+        return np.zeros(len(order), dtype=np.bool_)
+    refused: NDArray[np.bool_] = columns.outcome[order] == OUTCOMES.index("refuse")
+    return refused
+
+
 def _bounds(
-    columns: Columns, order: NDArray[np.int64], value: Numbers, is_share: NDArray[np.bool_]
+    columns: Columns,
+    order: NDArray[np.int64],
+    value: Numbers,
+    beside: NDArray[np.bool_],
+    is_share: NDArray[np.bool_],
 ) -> tuple[Numbers, Numbers]:
     """Return each row's lowest and highest possible value: as given, else the value, else 0 and 1 of a share."""
-    share = is_share[columns.measure.codes[order]]
+    open_share = is_share[columns.measure.codes[order]] & ~beside
     unscored = np.isnan(value)
     sides = []
     for given, worst in ((columns.value_low, 0.0), (columns.value_high, 1.0)):
-        side = np.where(unscored, np.where(share, worst, np.nan), value)
+        side = np.where(unscored, np.where(open_share, worst, np.nan), value)
         if given is not None:
             known = given[order]
             side = np.where(np.isnan(known), side, known)
         sides.append(side)
     return sides[0], sides[1]
+
+
+def _mean_known(side: Numbers, starts: NDArray[np.int64]) -> Numbers:
+    """Return each group's mean over the numbers in it; NaN for a group without any."""
+    known = ~np.isnan(side)
+    counts = np.add.reduceat(known, starts, dtype=np.int32)
+    sums = np.add.reduceat(np.where(known, side, 0.0), starts)
+    means: Numbers = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    return means
 
 
 def _blocks(columns: Columns, first: NDArray[np.int64]) -> dict[Block, slice]:

@@ -7,39 +7,97 @@ from upbringing.formats.findings import Claim
 ONE_SEED = "Only one seed was trained: every claim is about these checkpoints, none about the recipe."
 FEW_SEEDS = "Fewer than three independent runs: claims are about these checkpoints, not about the recipe."
 ONE_ROOT = "All seeds share one pretraining run: claims are conditional on it, and none is about the whole recipe."
+ONE_WORLD = "All seeds share one world: claims are conditional on it."
+UNPAIRED = "The runs of {contrast} share no seed, so nothing is paired: it is about these checkpoints only."
 NESTED = "Each seed has its own world: items are nested in worlds, so intervals rest on the seeds' means alone."
 NO_MARGIN = "No margin was declared, so nothing can be called alike."
+NOT_REGISTERED = "Margins, primary measures or contrasts were not fixed before the first measurement."
+AMENDED = "Margins, primary measures or contrasts were changed after the first measurement."
 UNCALIBRATED = (
     "No human labels calibrate the judge {judge}: differences may be its errors wherever answers change in style."
 )
-NO_FINDINGS = "Nothing was measured on the cells of this contrast."
+JUDGE_DEPENDENT = "Judges disagree on {num} of the claims that two of them can decide: those are about the judge too."
+UNDERPOWERED = (
+    "{num} of the undecided claims could not have found a change of their own margin: more seeds or prompts are needed."
+)
+COHERENCE_UNKNOWN = "No benign question was asked under {condition}: whether its answers are coherent is not known."
+INELIGIBLE = "{num} scores of items that are not eligible were left out."
+NOT_MEASURED = "Nothing was measured on all cells of this contrast."
+NO_ROWS = "The rows hold no scores of {measure} under {condition}."
+DEAD_ASSAY = "The positive control {contrast} did not move {measure}: no change of it may be called alike."
+CORRECTED = "it leaves out zero alone, but not corrected for everything that was asked"
+SIGN_UNCERTAIN = "its sign depends on the answers that could not be scored"
+
+ESTIMAND_WORDS = {
+    "artefact": "about these checkpoints",
+    "recipe-given-start": "about the recipe given its start",
+    "recipe": "about the recipe",
+}
 
 
 def verdict_sentence(claim: Claim, label: str) -> str:
     """Return the sentence of a claim. Below L2 nothing is said to depend on, or be caused by, anything."""
     where = f"{label}: {claim.contrast}"
-    if claim.verdict in ("not-measurable", "blocked") or claim.estimate is None:
-        why = claim.blocked_by[0] if claim.blocked_by else NO_FINDINGS
-        return f"{where}: not measurable. {why}"
-    interval = "" if claim.low is None or claim.high is None else f" [{claim.low:+.2f}, {claim.high:+.2f}]"
-    size = f"{claim.estimate:+.2f}{interval}"
+    if claim.verdict == "blocked":
+        return f"{where}: blocked. {_first_reason(claim)}"
+    if claim.verdict == "not-measurable" or claim.estimate is None:
+        return f"{where}: not measurable. {_first_reason(claim)}"
+    size = _size(claim)
     if claim.verdict == "changed":
-        word = _changed_word(claim)
-        return f"{where}: {word} ({size})."
+        return f"{where}: {_changed_word(claim)} ({size})."
     if claim.verdict == "equivalent" and claim.low is None:
         return f"{where}: one and the same checkpoint, so no difference, as it must be."
     if claim.verdict == "equivalent":
         return f"{where}: alike within {claim.margin:g} ({size}; it would hold for any margin above {_radius(claim)})."
     if claim.verdict == "negligible":
         return f"{where}: changed, but by less than the margin of {claim.margin:g} ({size})."
-    detectable = (
-        "" if claim.minimum_detectable is None else f"; a change of {claim.minimum_detectable:.2f} would be found"
-    )
-    return f"{where}: not decided ({size}{detectable})."
+    return f"{where}: not decided ({'; '.join((size, *_why_undecided(claim)))})."
+
+
+def statement(claim: Claim, label: str) -> str:
+    """Return the long form of a claim in the fixed report grammar: level, estimand, numbers, robustness."""
+    units = claim.units
+    robust = {True: "yes", False: "no", None: "not tested"}[claim.judge_robust]
+    given = f", conditional on {', '.join(claim.conditional_on)}" if claim.conditional_on else ""
+    parts = [
+        f"At level {claim.level}, {ESTIMAND_WORDS[claim.estimand]}{given}, with {_count(units.seeds, 'seed')} and "
+        f"{_count(units.clusters, 'prompt')}, judge-robust {robust}: {verdict_sentence(claim, label).rstrip('.')}"
+    ]
+    if claim.estimate is not None and claim.equivalence_radius is not None:
+        parts.append(f"equivalence radius {_radius(claim)}")
+    if claim.estimate is not None and claim.minimum_detectable is not None:
+        parts.append(f"smallest change found with 80% power {claim.minimum_detectable:.2f}")
+    if claim.unscored:
+        parts.append(f"{claim.unscored} unscored")
+    return "; ".join(parts) + "."
+
+
+def _first_reason(claim: Claim) -> str:
+    return claim.blocked_by[0] if claim.blocked_by else NOT_MEASURED
+
+
+def _size(claim: Claim) -> str:
+    interval = "" if claim.low is None or claim.high is None else f" [{claim.low:+.2f}, {claim.high:+.2f}]"
+    return f"{claim.estimate:+.2f}{interval}"
+
+
+def _why_undecided(claim: Claim) -> list[str]:
+    reasons = []
+    if claim.low is not None and claim.high is not None and (claim.low > 0 or claim.high < 0):
+        reasons.append(CORRECTED)
+    if claim.bounds and claim.bounds["low"] < 0 < claim.bounds["high"]:
+        reasons.append(SIGN_UNCERTAIN)
+    if claim.minimum_detectable is not None:
+        reasons.append(f"a change of {claim.minimum_detectable:.2f} would be found")
+    return reasons
 
 
 def _changed_word(claim: Claim) -> str:
     rose = (claim.estimate or 0.0) > 0
+    if claim.kind == "judge-sensitivity":
+        return "the judges differ: the first is higher" if rose else "the judges differ: the first is lower"
+    if claim.kind == "format-sensitivity":
+        return "the prompt's format moves it up" if rose else "the prompt's format moves it down"
     if claim.kind == "interaction":
         return "the effects depend on each other"
     if claim.level == "L1":
@@ -49,3 +107,7 @@ def _changed_word(claim: Claim) -> str:
 
 def _radius(claim: Claim) -> str:
     return "?" if claim.equivalence_radius is None else f"{claim.equivalence_radius:.2f}"
+
+
+def _count(num: int, noun: str) -> str:
+    return f"{num} {noun}" if num == 1 else f"{num} {noun}s"

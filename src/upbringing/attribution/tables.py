@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from upbringing.attribution.cells import Evidence, Source
-from upbringing.attribution.claims import first_judge
 from upbringing.attribution.design import Design
 from upbringing.attribution.estimates import estimate
+from upbringing.attribution.levels import rule_of_three
+from upbringing.attribution.pivot import Term
+from upbringing.attribution.sources import first_judge
 from upbringing.attribution.validity import Validity
 
 
@@ -27,9 +29,11 @@ def _sources(evidence: Evidence) -> Iterable[Source]:
 
 
 def _level(evidence: Evidence, design: Design, validity: Validity, cell: str, source: Source) -> dict[str, Any]:
-    found = estimate(evidence, design, {cell: 1.0}, source)
-    reasons = validity.reasons((cell,), source)
+    found = estimate(evidence, design, (Term(1.0, cell, source),))
+    reasons = [reason.text for reason in validity.reasons(((cell, source),))]
     inference = None if reasons else found.inference
+    is_rate = evidence.is_share(source.measure)
+    total = sum(found.outcomes.values())
     return {
         "cell": cell,
         "measure": source.measure,
@@ -39,10 +43,19 @@ def _level(evidence: Evidence, design: Design, validity: Validity, cell: str, so
         "estimate": None if inference is None else inference.estimate,
         "low": None if inference is None else inference.low,
         "high": None if inference is None else inference.high,
+        "method": None if inference is None else inference.method,
+        "lowest": None if inference is None else found.lowest,
+        "highest": None if inference is None else found.highest,
+        "rule_of_three": rule_of_three(found.num_clusters)
+        if inference is not None and is_rate and inference.estimate in (0.0, 1.0)
+        else None,
+        "estimand": found.units.estimand,
         "items": found.num_items,
         "clusters": found.num_clusters,
         "seeds": found.units.num_seeds,
         "unscored": found.unscored,
+        "ineligible": found.num_ineligible,
         "outcomes": found.outcomes,
-        "reasons": list(reasons),
+        "outcome_rates": {name: count / total for name, count in found.outcomes.items()} if total else {},
+        "reasons": reasons,
     }

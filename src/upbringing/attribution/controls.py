@@ -1,0 +1,53 @@
+"""What controls say about the other claims: the noise between copies, and whether a measure can move at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from upbringing.attribution.design import Design
+from upbringing.attribution.sentences import DEAD_ASSAY
+from upbringing.formats.findings import Claim
+
+
+def with_copy_noise(claims: Sequence[Claim]) -> tuple[Claim, ...]:
+    """Return the claims with the discordance between copies as noise floor, where no answers were repeated."""
+    floors: dict[tuple[str, str, str | None], list[float]] = {}
+    for claim in claims:
+        discordance = (claim.model_extra or {}).get("discordance")
+        if claim.kind == "copy" and claim.low is not None and discordance is not None:
+            floors.setdefault((claim.measure, claim.condition, claim.split), []).append(discordance)
+    return tuple(_with_floor(claim, floors.get((claim.measure, claim.condition, claim.split))) for claim in claims)
+
+
+def _with_floor(claim: Claim, floor: list[float] | None) -> Claim:
+    discordance = (claim.model_extra or {}).get("discordance")
+    if floor is None or claim.noise_floor is not None or discordance is None or claim.kind == "copy":
+        return claim
+    noise = float(np.mean(floor))
+    return claim.model_copy(update={"noise_floor": noise, "profile_ratio": discordance / noise if noise else None})
+
+
+def with_assay(claims: Sequence[Claim], design: Design) -> tuple[Claim, ...]:
+    """Return the claims with the positive control of their measure; one that did not move voids "equivalent".
+
+    A positive control is the claim that compares a cell of a control arm, built to move the measure, with another.
+    """
+    assays: dict[tuple[str, str, str | None], Claim] = {}
+    for claim in claims:
+        if any(design.cells[cell].control == "positive" for cell in claim.weights) and claim.kind != "path":
+            key = (claim.measure, claim.condition, claim.split)
+            if key not in assays or assays[key].verdict != "changed":
+                assays[key] = claim
+    return tuple(_with_assay(claim, assays.get((claim.measure, claim.condition, claim.split))) for claim in claims)
+
+
+def _with_assay(claim: Claim, assay: Claim | None) -> Claim:
+    if assay is None or assay.id == claim.id or not claim.weights:
+        return claim
+    update: dict[str, object] = {"assay": assay.id}
+    if claim.verdict == "equivalent" and claim.low is not None and assay.verdict != "changed":
+        reason = DEAD_ASSAY.format(contrast=assay.contrast, measure=claim.measure)
+        update |= {"verdict": "inconclusive", "blocked_by": (reason,), "sentence": f"{claim.contrast}: {reason}"}
+    return claim.model_copy(update=update)

@@ -1,0 +1,117 @@
+"""Units x clusters tables: what each term of a contrast scored, aligned so that pairs are paired."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upbringing.attribution.cells import ClusterValues, Evidence, Source
+from upbringing.attribution.columns import Codes
+from upbringing.attribution.design import Design, Units
+
+Matrix = NDArray[np.float64]
+Found = tuple[ClusterValues | None, ...]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of a contrast: a weight on a cell, read from one source of scores."""
+
+    weight: float
+    cell: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class Pivot:
+    """A contrast's scores. ``value``, ``low``, ``high``: (terms, units, clusters), NaN where there is nothing.
+
+    ``found``: per unit and term, what each of its checkpoints scored.
+    """
+
+    terms: tuple[Term, ...]
+    units: Units
+    found: tuple[tuple[Found, ...], ...]
+    clusters: Codes
+    value: Matrix
+    low: Matrix
+    high: Matrix
+
+    @property
+    def known(self) -> list[ClusterValues]:
+        """Everything that was scored."""
+        return [values for row in self.found for part in row for values in part if values is not None]
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether every checkpoint of every term has rows."""
+        return all(values is not None for row in self.found for part in row for values in part)
+
+    @property
+    def weights(self) -> Matrix:
+        """The terms' weights."""
+        return np.array([term.weight for term in self.terms])
+
+    def contrast(self) -> Matrix:
+        """Return the contrast per unit and cluster; NaN where a term lacks the cluster."""
+        total: Matrix = np.tensordot(self.weights, self.value, axes=1)
+        return total
+
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Return the lowest and highest value of the contrast over whatever unscored answers may have been."""
+        positive = (self.weights > 0)[:, None, None]
+        sides = []
+        for own, other in ((self.low, self.high), (self.high, self.low)):
+            table = np.tensordot(self.weights, np.where(positive, own, other), axes=1)
+            sides.append(mean_of_rows(table))
+        return sides[0], sides[1]
+
+
+def mean_of_rows(table: Matrix) -> float | None:
+    """Return the mean over all observed cells of ``table``, or ``None`` when there is none."""
+    seen = ~np.isnan(table)
+    return float(table[seen].sum() / seen.sum()) if seen.any() else None
+
+
+def terms_of(weights: Mapping[str, float], source: Source) -> tuple[Term, ...]:
+    """Return the terms of a contrast of cells that are all read from one source."""
+    return tuple(Term(weight, cell, source) for cell, weight in weights.items())
+
+
+def pivot(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Pivot:
+    """Return the aligned scores of ``terms``; checkpoints of one unit are averaged (a split-plot)."""
+    units = design.units(tuple(term.cell for term in terms))
+    found = tuple(
+        tuple(
+            tuple(evidence.values(name, term.source) for name in names)
+            for term, names in zip(terms, unit.checkpoints, strict=True)
+        )
+        for unit in units.units
+    )
+    known = [values for row in found for part in row for values in part if values is not None]
+    clusters = np.unique(np.concatenate([values.cluster for values in known])) if known else np.zeros(0, dtype=np.int32)
+    shape = (len(terms), len(found), len(clusters))
+    value, low, high = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
+    for row, parts in enumerate(found):
+        for place, part in enumerate(parts):
+            for table, side in ((value, "value"), (low, "low"), (high, "high")):
+                table[place, row] = _average(part, clusters, side)
+    return Pivot(tuple(terms), units, found, clusters, value, low, high)
+
+
+def _average(part: Found, clusters: Codes, side: str) -> Matrix:
+    """Return the mean over a unit's checkpoints per cluster."""
+    lines = np.full((len(part), len(clusters)), np.nan)
+    for line, values in zip(lines, part, strict=True):
+        if values is not None:
+            line[np.searchsorted(clusters, values.cluster)] = getattr(values, side)
+    if len(lines) == 1:
+        only: Matrix = lines[0]
+        return only
+    seen = ~np.isnan(lines)
+    counts = seen.sum(axis=0)
+    mean: Matrix = np.where(counts > 0, np.where(seen, lines, 0.0).sum(axis=0) / np.maximum(counts, 1), np.nan)
+    return mean

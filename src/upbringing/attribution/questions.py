@@ -1,0 +1,109 @@
+"""What is asked: every declared contrast on every source of scores, and what moves without any training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from upbringing.attribution.cells import Evidence, Source
+from upbringing.attribution.design import Design
+from upbringing.attribution.pivot import Term, terms_of
+from upbringing.attribution.sources import (
+    first_condition,
+    first_judge,
+    format_conditions,
+    ordered_splits,
+    second_judges,
+)
+from upbringing.base.errors import FormatError
+from upbringing.formats.rows import DEFAULT_CONDITION
+from upbringing.formats.tree import ContrastSpec, Tree
+
+SENSITIVITY = "sensitivity"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One contrast on one source of scores. ``terms`` empty = the rows cannot answer it.
+
+    ``judges``: further judges whose answer stands beside.
+    """
+
+    spec: ContrastSpec
+    source: Source
+    terms: tuple[Term, ...]
+    judges: tuple[str, ...] = ()
+
+
+def contrast_questions(tree: Tree, evidence: Evidence, design: Design, spec: ContrastSpec) -> Iterable[Question]:
+    """Yield the questions of a declared contrast, its headline first.
+
+    Only the headline (the first condition, and the split that training never touched) keeps a primary role: the
+    same contrast under other conditions and on other splits stands beside it.
+    """
+    _check(spec, design)
+    if not evidence.has_measure(spec.measure):
+        if spec.role == "primary":
+            yield Question(spec, Source(spec.measure, spec.condition, "none", spec.split), ())
+        return
+    judge = first_judge(evidence, spec.measure)
+    judges = second_judges(evidence, spec.measure)
+    present = evidence.conditions(spec.measure)
+    if spec.condition != DEFAULT_CONDITION and spec.condition not in present:
+        yield Question(spec, Source(spec.measure, spec.condition, judge, spec.split), ())
+        return
+    headline = spec.condition if spec.condition in present else first_condition(tree, evidence, spec.measure)
+    conditions = [headline]
+    if spec.condition == DEFAULT_CONDITION:
+        conditions += [name for name in present if name != headline]
+    splits = (spec.split,) if spec.split is not None else ordered_splits(evidence, spec.measure)
+    for condition in conditions:
+        for split in splits:
+            source = Source(spec.measure, condition, judge, split)
+            is_headline = condition == headline and split == splits[0]
+            if not is_headline and not all(_is_measured(evidence, design, cell, source) for cell in spec.weights):
+                continue
+            own = spec if is_headline else spec.model_copy(update={"role": "exploratory", "family": "exploratory"})
+            yield Question(own, source, terms_of(spec.weights, source), judges)
+
+
+def _check(spec: ContrastSpec, design: Design) -> None:
+    unknown = [cell for cell in spec.weights if cell not in design.cells]
+    if unknown:
+        raise FormatError(
+            f"the contrast {spec.name!r} names the cell {unknown[0]!r}, which tree.json does not list "
+            f"(cells: {', '.join(sorted(design.cells))})"
+        )
+    if not spec.weights or abs(sum(spec.weights.values())) > 1e-9:  # weights such as 1/3 are rounded
+        raise FormatError(
+            f"the weights of the contrast {spec.name!r} sum to {sum(spec.weights.values()):g}: they must sum to 0"
+        )
+
+
+def sensitivity_questions(tree: Tree, evidence: Evidence, design: Design) -> Iterable[Question]:
+    """Yield, for every cell and measure, what another judge and another prompt format say of the same checkpoint."""
+    for measure in evidence.scores.columns.measure.labels:
+        judge, condition = first_judge(evidence, measure), first_condition(tree, evidence, measure)
+        first = Source(measure, condition, judge, ordered_splits(evidence, measure)[0])
+        others = [
+            ("judge-sensitivity", other, Source(measure, condition, other, first.split))
+            for other in second_judges(evidence, measure)
+        ]
+        others += [
+            ("format-sensitivity", other, Source(measure, other, judge, first.split))
+            for other in format_conditions(tree, evidence, measure)
+        ]
+        for kind, name, source in others:
+            for cell in design.cells:
+                if all(_is_measured(evidence, design, cell, each) for each in (first, source)):
+                    reference = judge if kind == "judge-sensitivity" else condition
+                    yield _sensitivity(kind, f"{cell}: {name} - {reference}", cell, first, source)
+
+
+def _is_measured(evidence: Evidence, design: Design, cell: str, source: Source) -> bool:
+    return all(evidence.values(name, source) is not None for name in design.cells[cell].checkpoints)
+
+
+def _sensitivity(kind: str, name: str, cell: str, first: Source, second: Source) -> Question:
+    spec = ContrastSpec(name=name, kind=kind, family=SENSITIVITY, weights={}, measure=first.measure, level="L1")
+    return Question(spec, second, (Term(1.0, cell, second), Term(-1.0, cell, first)))

@@ -1,0 +1,125 @@
+"""The numbers and the verdict of a claim, from its estimate and its margin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from upbringing.attribution.equivalence import (
+    FourWay,
+    beyond_margin,
+    equivalence_radius,
+    excludes_zero,
+    four_way_verdict,
+    noninferior,
+)
+from upbringing.attribution.estimates import Estimate
+from upbringing.attribution.inference import CONFIDENCE, Inference, minimum_detectable
+from upbringing.attribution.profiles import Profile
+from upbringing.formats.findings import Flips
+from upbringing.formats.tree import ContrastSpec
+
+
+def numbers(
+    spec: ContrastSpec, found: Estimate, by_judge: Mapping[str, Estimate], direction: str, *, significant: bool
+) -> dict[str, Any]:
+    """Return the fields of a claim that is measurable. ``significant``: it survives its family's correction."""
+    natural = found.inference
+    assert natural is not None
+    is_logit = spec.scale == "logit" and found.logit is not None
+    inference = found.logit if is_logit and found.logit is not None else natural
+    verdict = verdict_of(found, inference, spec.margin, significant=significant)
+    judges = [_judge_line(name, each, spec.margin) for name, each in by_judge.items()]
+    return {
+        "estimate": inference.estimate,
+        "low": inference.low,
+        "high": inference.high,
+        "df": inference.df,
+        "p": inference.p,
+        "method": inference.method,
+        "scale": "logit" if is_logit else "natural",
+        "other_scale": _other_scale(natural if is_logit else found.logit, "natural" if is_logit else "logit"),
+        "verdict": verdict,
+        "bounds": _bounds(found),
+        "beyond_margin": beyond_margin(inference, spec.margin),
+        "equivalence_radius": 0.0 if found.is_same_checkpoint else equivalence_radius(inference),
+        "minimum_detectable": minimum_detectable(inference),
+        "noninferior": _noninferior(inference, spec.margin, direction),
+        "per_judge": tuple(judges),
+        "judge_robust": _judge_robust(inference, spec.margin, judges),
+        **_profile(found.profile),
+    }
+
+
+def verdict_of(found: Estimate, inference: Inference, margin: float | None, *, significant: bool) -> FourWay:
+    """Return the four-way verdict; the sign of a change must hold wherever the unscored answers may lie."""
+    if found.is_same_checkpoint:
+        return "equivalent"
+    verdict = four_way_verdict(inference, margin, significant=significant)
+    open_sign = found.lowest is not None and found.highest is not None and found.lowest <= 0 <= found.highest
+    return "inconclusive" if verdict == "changed" and open_sign else verdict
+
+
+def _bounds(found: Estimate) -> dict[str, float]:
+    if found.lowest is None or found.highest is None or not found.lowest < found.highest:
+        return {}
+    return {"low": found.lowest, "high": found.highest}
+
+
+def _noninferior(inference: Inference, margin: float | None, direction: str) -> str | None:
+    if direction == "neutral":
+        return None
+    return noninferior(inference, margin, lower_is_better=direction.startswith("lower"))
+
+
+def _other_scale(inference: Inference | None, scale: str) -> dict[str, Any]:
+    if inference is None:
+        return {}
+    return {"scale": scale, "estimate": inference.estimate, "low": inference.low, "high": inference.high}
+
+
+def _judge_line(name: str, found: Estimate, margin: float | None) -> dict[str, Any]:
+    """Return what another judge makes of the claim, uncorrected: the sign and the interval are compared."""
+    inference = found.inference
+    if inference is None:
+        return {"judge": name, "estimate": None, "low": None, "high": None, "verdict": "not-measurable"}
+    verdict = four_way_verdict(inference, margin, significant=_is_significant(inference))
+    return {
+        "judge": name,
+        "estimate": inference.estimate,
+        "low": inference.low,
+        "high": inference.high,
+        "verdict": verdict,
+        "unscored": found.unscored,
+    }
+
+
+def _is_significant(inference: Inference) -> bool:
+    return inference.p is not None and inference.p <= 1 - CONFIDENCE
+
+
+def _judge_robust(inference: Inference, margin: float | None, judges: list[dict[str, Any]]) -> bool | None:
+    """Return whether every judge gives the same uncorrected verdict and sign; ``None`` with one judge only."""
+    if not judges:
+        return None
+    own = four_way_verdict(inference, margin, significant=_is_significant(inference))
+    has_sign = own in ("changed", "negligible") or excludes_zero(inference)
+    for line in judges:
+        if line["verdict"] != own:
+            return False
+        if has_sign and (line["estimate"] > 0) != (inference.estimate > 0):
+            return False
+    return True
+
+
+def _profile(found: Profile | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    rose, fell, kept = found.flips
+    ratio = found.discordance / found.noise if found.discordance is not None and found.noise else None
+    return {
+        "flips": Flips(rose=rose, fell=fell, kept=kept),
+        "noise_floor": found.noise,
+        "discordance": found.discordance,
+        "profile_ratio": ratio,
+    }

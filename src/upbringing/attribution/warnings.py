@@ -1,0 +1,108 @@
+"""The fixed sentences that apply to a study as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from upbringing.attribution.cells import Evidence
+from upbringing.attribution.claims import Answered
+from upbringing.attribution.design import ENOUGH_UNITS
+from upbringing.attribution.sentences import (
+    AMENDED,
+    COHERENCE_UNKNOWN,
+    FEW_SEEDS,
+    INELIGIBLE,
+    JUDGE_DEPENDENT,
+    NESTED,
+    NO_MARGIN,
+    NOT_REGISTERED,
+    ONE_ROOT,
+    ONE_SEED,
+    ONE_WORLD,
+    UNCALIBRATED,
+    UNDERPOWERED,
+    UNPAIRED,
+)
+from upbringing.attribution.validity import Validity
+from upbringing.formats.findings import Claim
+from upbringing.formats.tree import Tree
+
+
+def study_warnings(
+    tree: Tree, evidence: Evidence, validity: Validity, answers: Sequence[Answered], claims: Sequence[Claim]
+) -> tuple[str, ...]:
+    """Return what a reader must know before any single claim, in a fixed order, each sentence once."""
+    found = [
+        *_of_runs(answers, claims, validity),
+        *_of_registration(tree, claims),
+        *_of_judges(evidence, claims),
+        *_of_scores(answers, claims, validity),
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Validity) -> Iterable[str]:
+    units = [validity.design.units((name,)) for name in validity.design.cells]
+    most = max((len(each.units) for each in units), default=0)
+    if any(each.is_one_root for each in units):
+        yield ONE_ROOT
+    elif most <= 1:
+        yield ONE_SEED
+    elif most < ENOUGH_UNITS:
+        yield FEW_SEEDS
+    for each in answers:
+        if each.found is not None and not each.found.units.is_paired:
+            yield UNPAIRED.format(contrast=each.question.spec.name)
+    if any(each.found is not None and each.found.is_nested for each in answers):
+        yield NESTED
+    if any("one world" in claim.conditional_on for claim in claims):
+        yield ONE_WORLD
+
+
+def _of_registration(tree: Tree, claims: Sequence[Claim]) -> Iterable[str]:
+    if claims and not any(claim.margin is not None for claim in claims):
+        yield NO_MARGIN
+    if tree.study.registered.before_first_row is False:
+        yield NOT_REGISTERED
+    if tree.study.registered.amendments:
+        yield AMENDED
+
+
+def _of_judges(evidence: Evidence, claims: Sequence[Claim]) -> Iterable[str]:
+    labelled = {
+        measure
+        for measure in evidence.scores.columns.measure.labels
+        for judge, num in evidence.judges(measure).items()
+        if num and evidence.judge_kind(judge) == "human"
+    }
+    for measure in evidence.scores.columns.measure.labels:
+        for judge in evidence.judges(measure):
+            if evidence.judge_kind(judge) in ("rule", "llm") and measure not in labelled:
+                yield UNCALIBRATED.format(judge=judge)
+    dependent = sum(claim.judge_robust is False for claim in claims)
+    if dependent:
+        yield JUDGE_DEPENDENT.format(num=dependent)
+
+
+def _of_scores(answers: Sequence[Answered], claims: Sequence[Claim], validity: Validity) -> Iterable[str]:
+    weak = sum(
+        claim.verdict == "inconclusive"
+        and claim.margin is not None
+        and claim.minimum_detectable is not None
+        and claim.minimum_detectable > claim.margin
+        for claim in claims
+    )
+    if weak:
+        yield UNDERPOWERED.format(num=weak)
+    unknown = {
+        term.source.condition
+        for each in answers
+        for term in each.question.terms
+        for name in validity.design.cells[term.cell].checkpoints
+        if validity.is_generated(name, term.source) and validity.coherence(name, term.source) is None
+    }
+    for condition in sorted(unknown):
+        yield COHERENCE_UNKNOWN.format(condition=condition)
+    ineligible = max((each.found.num_ineligible for each in answers if each.found is not None), default=0)
+    if ineligible:
+        yield INELIGIBLE.format(num=ineligible)
