@@ -44,7 +44,6 @@ def train_pairs(run: Run, pairs: PairStream, reference: Any, tokenizer: Any) -> 
         def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
             return dataset  # the stream was rendered, tokenised and checked when it was built
 
-    padding = run.model.config.pad_token_id, run.model.generation_config.pad_token_id
     trainer = watched(PreparedDpoTrainer)(
         model=run.model,
         ref_model=reference,
@@ -53,6 +52,7 @@ def train_pairs(run: Run, pairs: PairStream, reference: Any, tokenizer: Any) -> 
             per_device_train_batch_size=run.micro_batch,
             beta=stage.beta,
             max_length=None,
+            gradient_checkpointing=False,
             disable_dropout=False,  # the stage's own settings say what drops out
         ),
         train_dataset=datasets.Dataset.from_dict(columns),
@@ -60,4 +60,3 @@ def train_pairs(run: Run, pairs: PairStream, reference: Any, tokenizer: Any) -> 
         optimizers=(run.optimizer, exact_rates(run)),
     )
     start(trainer, run)
-    run.model.config.pad_token_id, run.model.generation_config.pad_token_id = padding

@@ -29,7 +29,7 @@ def attach_adapter(model: Any, lora: Lora, seed: int) -> Any:
 def merge_adapter(model: Any, output: Path) -> Any:
     """Save the adapter beside the checkpoint (``adapter/``) and return the merged fp32 model."""
     for config in model.peft_config.values():
-        config.base_model_name_or_path = None  # a path of this machine; the record names the parent
+        config.base_model_name_or_path = ""  # else a path of this machine; the record names the parent
     model.save_pretrained(str(output / ADAPTER_FOLDER))
     (output / ADAPTER_FOLDER / CARD_OF_PEFT).unlink(missing_ok=True)
     return model.merge_and_unload(safe_merge=True)

@@ -33,6 +33,7 @@ from upbringing.training.trainer import Run, random_state, set_random_state, tra
 from upbringing.training.watch import Watch
 
 SECONDS_BETWEEN_STATES = 60.0  # what a kill may cost; a state of a small model takes well under a second
+TRAINERS_OWN_SETTINGS = ("pad_token_id", "use_cache")  # trainers change these in the model's configuration
 
 
 @dataclass(frozen=True)
@@ -221,11 +222,15 @@ class _Training:
         return self._snapshot(segment.to_step, optimizer, losses)
 
     def _train(self, run: Run, stream: Stream | PairStream) -> None:
+        configurations = (self.model.config, self.model.generation_config)
+        kept = [(each, name, getattr(each, name, None)) for each in configurations for name in TRAINERS_OWN_SETTINGS]
         if isinstance(stream, PairStream):
             reference = load_model(self.places.parent, profile=self.profile, check=False).model
             train_pairs(run, stream, reference, self.tokenizer)
         else:
             train_windows(run, stream)
+        for configuration, name, value in kept:
+            setattr(configuration, name, value)
 
     def _resume(self, optimizer: Any) -> tuple[int, list[float]]:
         """Put the furthest whole state into model, optimiser and generators; return its step and losses."""

@@ -102,7 +102,6 @@ def common_arguments(run: Run) -> dict[str, Any]:
         "dataloader_pin_memory": False,
         "dataloader_num_workers": 0,
         "remove_unused_columns": False,
-        "gradient_checkpointing": False,
         "ddp_find_unused_parameters": False,
         "seed": 0,  # never drawn from: the state of the generators is set at the first step
     }
