@@ -11,6 +11,7 @@ from markupsafe import Markup
 from upbringing.report.chart import loss_curves
 from upbringing.report.differences import Fact
 from upbringing.report.inputs import Inputs
+from upbringing.report.lineage import lineage_of
 from upbringing.report.words import DASH, count, duration, several, short_count
 
 Record = Mapping[str, Any]
@@ -50,9 +51,11 @@ def cards_of(inputs: Inputs) -> tuple[Card, ...]:
         places.setdefault(cell.checkpoint, {})[cell.name] = None
     for identity in inputs.records:
         groups.setdefault(tuple(places.get(identity, ())), []).append(identity)
-    order = [cell.name for cell in inputs.tree.cells]
+    lineage = lineage_of(inputs.tree)
+    order = [name for node in lineage.nodes for name in node.cells]
     known = sorted((names for names in groups if names), key=lambda names: order.index(names[0]))
-    cards = [_card(" = ".join(names), [inputs.records[each] for each in groups[names]]) for names in known]
+    titles = {name: f"{node.label} @ {node.position}" for node in lineage.nodes for name in node.cells}
+    cards = [_card(titles[names[0]], [inputs.records[each] for each in groups[names]]) for names in known]
     unplaced: dict[str, list[Record]] = {}
     for identity in groups.get((), []):
         record = inputs.records[identity]

@@ -52,6 +52,7 @@ class ClaimView:
     mark: str
     word: str
     consequence: str
+    has_number: bool
     size: str
     interval: str
     level: str
@@ -147,6 +148,7 @@ def claim_view(inputs: Inputs, claim: Claim, found: Interval | None, axis: Axis)
         mark=VERDICT_MARKS[verdict],
         word=VERDICT_WORDS[verdict],
         consequence=consequence(claim, inputs.measure(claim.measure).direction) if _is_pair(claim) else "",
+        has_number=claim.estimate is not None,
         size=signed(claim.estimate, places),
         interval=interval(claim.low, claim.high, places),
         level=claim.level,

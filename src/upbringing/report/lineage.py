@@ -15,7 +15,8 @@ class Node:
     """One place of the tree. ``column`` counts stages from the start, ``row`` is its height among the leaves.
 
     ``index``: its place among all nodes; ``parent``: that of another. ``arms``: the arms that pass through it;
-    ``style``: index of the only one, -1 where several share the node.
+    ``style``: index of the only one, -1 where several share the node. ``lane``: where its arms lie among all
+    arms, 0 = in the middle.
     """
 
     index: int
@@ -28,6 +29,7 @@ class Node:
     parent: int | None
     style: int
     control: str
+    lane: float
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,22 @@ def lineage_of(tree: Tree) -> Lineage:
                 row=rows[key],
                 parent=None if parent is None else index[parent],
                 style=arms.index(known[0]) if len(known) == 1 else -1,
-                control=next((cell.control for cell in cells if cell.control != "none"), "") if len(known) == 1 else "",
+                control=_control(cells, known),
+                lane=_lane([arms.index(arm) for arm in known], len(arms)),
             )
         )
     return Lineage(tuple(nodes), positions, arms, num_rows)
+
+
+def _control(cells: Sequence[Cell], arms: Sequence[str]) -> str:
+    """Return what kind of control the node is, if it belongs to one arm (or only to a copy)."""
+    own = [cell.control for cell in cells if cell.arm in arms] or [cell.control for cell in cells]
+    return own[0] if len(arms) <= 1 and own[0] != "none" else ""
+
+
+def _lane(places: Sequence[int], num_arms: int) -> float:
+    """Return how far the node's arms lie from the middle of all arms."""
+    return sum(places) / len(places) - (num_arms - 1) / 2 if places else 0.0
 
 
 def own_arms(tree: Tree) -> tuple[str, ...]:

@@ -163,8 +163,7 @@ def small_multiple(
         body.append(text(left - 7, y_axis.at(tick) + 4, plain(tick, 3).rstrip("0").rstrip("."), "tick", "end"))
     for column in range(num_columns):
         body.append(text(x_axis.at(column), SMALL_HEIGHT - 10, cut(names.get(column, ""), 14), "tick", "middle"))
-    middle = (len(lineage.arms) - 1) / 2
-    xs = [x_axis.at(node.column) + (0 if node.style < 0 else (node.style - middle) * spread) for node in nodes]
+    xs = [x_axis.at(node.column) + node.lane * spread for node in nodes]
     for node, level, x in zip(nodes, levels, xs, strict=True):
         parent = None if node.parent is None else levels[node.parent].found
         if parent is not None and level.found is not None and node.parent is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -68,6 +69,7 @@ class Upbringing:
     key: tuple[KeyEntry, ...]
     trees: tuple[Figure, ...]
     multiples: tuple[Figure, ...]
+    empty: tuple[str, ...]
     has_counterfactuals: bool
     split_note: str
 
@@ -80,11 +82,14 @@ def upbringing_of(inputs: Inputs, runs: Runs) -> Upbringing:
     trees = [_tree(inputs, runs, lineage, source) for source in primary or sources[:1]]
     if not trees and lineage.nodes:
         trees = [_bare_tree(inputs, lineage)]
+    levels = {source: levels_of(inputs, runs, lineage, source) for source in sources}
+    drawn = [source for source in sources if any(level.found for level in levels[source])]
     headline = any(source.split == HEADLINE_SPLIT for source in sources)
     return Upbringing(
         key=tuple(_key(inputs, lineage)) if len(lineage.arms) > 1 else (),
         trees=tuple(trees),
-        multiples=tuple(_multiple(inputs, runs, lineage, source) for source in sources),
+        multiples=tuple(_multiple(inputs, runs, lineage, source) for source in drawn),
+        empty=tuple(_title(inputs, source) for source in sources if source not in drawn),
         has_counterfactuals=any(_branches(inputs, lineage, source) for source in primary or sources[:1]),
         split_note="Only questions that training never showed count wherever a property has them." if headline else "",
     )
@@ -118,12 +123,7 @@ def _sources(inputs: Inputs) -> Iterable[Source]:
 
 def levels_of(inputs: Inputs, runs: Runs, lineage: Lineage, source: Source) -> list[Level]:
     """Return the level of every node, in order."""
-    rows = {
-        str(row["cell"]): row
-        for row in inputs.level_rows()
-        if (row["measure"], row.get("condition", "default"), row.get("judge", "none"), row.get("split"))
-        == (source.measure, source.condition, source.judge, source.split)
-    }
+    rows = {str(row["cell"]): row for row in inputs.level_rows() if _is_from(row, source)}
     levels = []
     for node in lineage.nodes:
         row = next((rows[cell] for cell in node.cells if cell in rows), None)
@@ -136,6 +136,11 @@ def levels_of(inputs: Inputs, runs: Runs, lineage: Lineage, source: Source) -> l
         bounds = (estimate if low is None else float(low), estimate if high is None else float(high))
         levels.append(Level(Interval(estimate, *bounds, seeds)))
     return levels
+
+
+def _is_from(row: dict[str, Any], source: Source) -> bool:
+    key = (row["measure"], row.get("condition", "default"), row.get("judge", "none"), row.get("split"))
+    return key == (source.measure, source.condition, source.judge, source.split)
 
 
 def _axis(inputs: Inputs, source: Source, levels: Sequence[Level]) -> tuple[float, float]:

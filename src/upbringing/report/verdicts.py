@@ -12,6 +12,7 @@ from upbringing.report.inputs import Inputs
 from upbringing.report.words import ESTIMANDS, LEVELS, count, several
 
 MAX_WITHOUT_PRIMARY = 3  # nothing was declared: show few, or they would read like results
+MAX_GATES = 2  # on the first screen; the checks list all of them
 LEVEL_ORDER = ("L1", "L2", "L3", "L4")
 CONTROLS = {
     "reference": "arms have nothing agreed to be compared with",
@@ -123,7 +124,7 @@ def _span(numbers: Sequence[int]) -> str:
 
 def _missing(inputs: Inputs, chosen: Sequence[Claim]) -> Iterable[str]:
     """Return what a reader must know before citing: failed gates, then warnings, then absent controls."""
-    found = [f"Gate failed: {gate.sentence}" for gate in inputs.tree.gates if not gate.passed]
+    found = _failed_gates(inputs.tree)
     found += [*inputs.findings.warnings, *inputs.tree.warnings]
     blocked = sum(claim.verdict in ("blocked", "not-measurable") for claim in inputs.findings.claims)
     if blocked:
@@ -137,6 +138,17 @@ def _missing(inputs: Inputs, chosen: Sequence[Claim]) -> Iterable[str]:
         absent = [control for control in controls_of(inputs.tree) if not control.arms and control.kind not in said]
         found += [f"No {control.kind} arm: {control.without}." for control in absent]
     return dict.fromkeys(found)
+
+
+def _failed_gates(tree: Tree) -> list[str]:
+    """Return a sentence per failed gate; where many failed, how many and the first few."""
+    failed = list(dict.fromkeys(gate.sentence for gate in tree.gates if not gate.passed))
+    sentences = [f"Gate failed: {sentence}" for sentence in failed[:MAX_GATES]]
+    if len(failed) <= MAX_GATES:
+        return sentences
+    number = sum(not gate.passed for gate in tree.gates)
+    whole = f"{count(number)} of {several(len(tree.gates), 'gate')} failed; what they guard is not measurable."
+    return [whole, *sentences[:-1]]
 
 
 def controls_of(tree: Tree) -> tuple[Control, ...]:
