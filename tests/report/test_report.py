@@ -79,6 +79,12 @@ def test_the_policy_allows_nothing_but_our_own_script_and_style(results: Path, t
     )
 
 
+def test_nothing_moves(results: Path, tmp_path: Path) -> None:
+    page = page_of(results, tmp_path)
+    for motion in ("smooth", "transition", "animation", "@keyframes", "requestAnimationFrame", "<animate"):
+        assert motion not in page
+
+
 def test_hostile_text_never_stands_in_the_page_as_markup(hostile: Path, tmp_path: Path) -> None:
     page = page_of(hostile, tmp_path)
     for text in ("<img src=x", "<script>alert", "<svg><animate", "\x1b", "\u202e", "\x00", "\u2028", '" autofocus'):

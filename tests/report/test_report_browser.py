@@ -257,11 +257,6 @@ def test_everything_can_be_reached_by_keyboard(open_page: Any, results: Path, tm
     assert missed == []
 
 
-def test_motion_is_left_out_on_request(open_page: Any, results: Path, tmp_path: Path) -> None:
-    page = open_page(write_report(results, tmp_path / "page.html"), reduced_motion="reduce")
-    assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
-
-
 def test_what_is_closed_is_printed(open_page: Any, results: Path, tmp_path: Path) -> None:
     page = open_page(write_report(results, tmp_path / "page.html"))
     page.emulate_media(media="print")

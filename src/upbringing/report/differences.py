@@ -240,7 +240,10 @@ def _facts(claim: Claim) -> Iterable[Fact]:
         yield Fact("Share", f"{plain(claim.share)} {interval(claim.share_low, claim.share_high, difference=False)}")
     yield from _judges(claim)
     if claim.bounds:
-        yield Fact("Bounds", ", ".join(f"{name} {signed(value, 3)}" for name, value in sorted(claim.bounds.items())))
+        yield Fact(
+            "Bounds",
+            ", ".join(f"{name} {signed(value, 3)}" for name, value in sorted(claim.bounds.items(), reverse=True)),
+        )
     if claim.blocked_by:
         yield Fact("Blocked by", "; ".join(claim.blocked_by))
     yield Fact("Contrast", " ".join(f"{signed(weight)} × {cell}" for cell, weight in claim.weights.items()) or DASH)
