@@ -17,9 +17,11 @@ from upbringing.formats.tree import Cell, Checkpoint, Tree
 LEVELS = ("pretrain", "midtrain", "sft", "rl")
 UNTRAINED_KINDS = ("existing", "start", "fresh")
 KINDS_OF_LEVEL = {"pretrain": "pretrain", "midtrain": "midtrain", "sft": "sft"}  # any other trained kind is rl
+UNSTATED_START = "a start that the tree does not state"
 ENOUGH_UNITS = 3  # independent runs from which a claim may be about the recipe
 
 Seeds = tuple[int, ...]
+Row = tuple[tuple[str, ...], ...]  # of one unit: for each cell, its checkpoints
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,14 @@ class Design:
         extra = self.checkpoints[checkpoint].model_extra if checkpoint in self.checkpoints else None
         return (extra or {}).get("root_seed") is not None
 
+    def is_start(self, checkpoint: str) -> bool:
+        """Return whether a checkpoint without ancestors is a start: others come from it, or it is declared existing."""
+        found = self.checkpoints.get(checkpoint)
+        if found is None:
+            return False
+        existing = bool(found.stages) and all(stage.kind in UNTRAINED_KINDS for stage in found.stages)
+        return existing or any(other.parent == checkpoint for other in self.checkpoints.values())
+
     def start(self, checkpoint: str) -> str:
         """Return the oldest known ancestor of ``checkpoint``."""
         return (self.path(checkpoint) or (checkpoint,))[-1]
@@ -158,23 +168,24 @@ def units_of(design: Design, names: Sequence[str]) -> Units:
     paired = _paired(cells, level)
     is_paired = paired is not None
     rows = paired if paired is not None else [tuple(cell.checkpoints for cell in cells)]
-    merged = _merge_sharing(design, rows)
+    merged = _merge_sharing(design, rows, is_fresh=is_fresh)
     units = tuple(Unit(tuple(tuple(dict.fromkeys(part)) for part in row)) for row in merged)
     num_seeds = max(len({name for row in rows for name in row[place]}) for place in range(len(cells)))
-    starts = tuple(sorted({design.start(name) for row in rows for part in row for name in part}))
+    names_used = {name for row in rows for part in row for name in part}
+    starts = tuple(sorted({design.start(name) for name in names_used if design.is_start(design.start(name))}))
     enough = len(units) >= ENOUGH_UNITS
     if is_fresh:
         estimand: Estimand = "recipe" if enough else "artefact"
         conditional: tuple[str, ...] = () if enough or not is_paired else (_few_runs(len(units), num_seeds),)
     else:
         estimand = "recipe-given-start" if enough else "artefact"
-        conditional = starts
+        conditional = starts or (UNSTATED_START,)
     return Units(
         units=units,
         estimand=estimand,
         conditional_on=conditional,
         num_seeds=num_seeds,
-        num_roots=len(units) if is_fresh else len(starts),
+        num_roots=len(units) if is_fresh else max(len(starts), 1),
         is_paired=is_paired,
         is_one_root=is_fresh and len(units) == 1 and num_seeds > 1,
     )
@@ -201,7 +212,7 @@ def _first_trained_level(design: Design, cells: Iterable[DesignCell]) -> int:
     return varying[0] if varying else 0
 
 
-def _paired(cells: Sequence[DesignCell], level: int) -> list[tuple[tuple[str, ...], ...]] | None:
+def _paired(cells: Sequence[DesignCell], level: int) -> list[Row] | None:
     """Return per unit the checkpoints of each cell; ``None`` when the cells have no seed in common.
 
     A cell with a single checkpoint stands in every unit.
@@ -225,32 +236,20 @@ def _paired(cells: Sequence[DesignCell], level: int) -> list[tuple[tuple[str, ..
     ]
 
 
-def _merge_sharing(design: Design, rows: list[tuple[tuple[str, ...], ...]]) -> list[tuple[tuple[str, ...], ...]]:
-    """Merge units whose checkpoints share a trained ancestor, directly or through another unit."""
-    groups: list[tuple[set[str], list[tuple[tuple[str, ...], ...]]]] = []
+def _merge_sharing(design: Design, rows: list[Row], *, is_fresh: bool) -> list[Row]:
+    """Merge units whose checkpoints share a run of the study, directly or through another unit."""
+    groups: list[tuple[set[str], list[Row]]] = []
     for row in rows:
-        trained = {name for part in row for checkpoint in part for name in _trained(design, checkpoint)}
-        same = [group for group in groups if group[0] & trained] if trained else groups[:]
+        runs = {run for part in row for checkpoint in part for run in _runs(design, checkpoint, is_fresh=is_fresh)}
+        same = [group for group in groups if group[0] & runs or (not group[0] and not runs)]
         members = [member for group in same for member in group[1]] + [row]
-        shared = set().union(trained, *(group[0] for group in same))
-        groups = [group for group in groups if group not in same] + [(shared, members)]
-    return [
-        tuple(tuple(name for member in members for name in member[place]) for place in range(len(rows[0])))
-        for _, members in groups
-    ]
+        groups = [group for group in groups if group not in same]
+        groups.append((runs.union(*(group[0] for group in same)), members))
+    width = range(len(rows[0]))
+    return [tuple(tuple(name for row in members for name in row[place]) for place in width) for _, members in groups]
 
 
-def _trained(design: Design, checkpoint: str) -> tuple[str, ...]:
-    """Return those of the checkpoint and its ancestors that are results of training in the study."""
+def _runs(design: Design, checkpoint: str, *, is_fresh: bool) -> tuple[str, ...]:
+    """Return the runs that led to ``checkpoint``: itself and its ancestors, without a fixed start."""
     path = design.path(checkpoint) or (checkpoint,)
-    fresh_root = design._has_root_seed(path[-1])
-    return tuple(
-        name
-        for place, name in enumerate(path)
-        if design.trained_kinds(name) or (place < len(path) - 1 and not _all_existing(design, name)) or fresh_root
-    )
-
-
-def _all_existing(design: Design, checkpoint: str) -> bool:
-    stages = design.checkpoints[checkpoint].stages if checkpoint in design.checkpoints else ()
-    return bool(stages) and all(stage.kind in UNTRAINED_KINDS for stage in stages)
+    return path if is_fresh or not design.is_start(path[-1]) else path[:-1]
