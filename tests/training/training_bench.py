@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from upbringing.base.manifest import write_manifest
-from upbringing.data.documents import Chat, Document, TrainingText, Turn
+from upbringing.data.documents import Chat, Document, Preference, TrainingText, Turn
+from upbringing.data.pairs import build_pair_stream
 from upbringing.data.stream import StreamPart, StreamPlan, build_stream
 from upbringing.formats.record import BuildProfile
 from upbringing.models.weights import weights_sha256
@@ -41,6 +42,21 @@ def chats(seed: int, count: int = 60) -> list[Chat]:
     ]
 
 
+def preferences(seed: int, count: int = 24) -> list[Preference]:
+    """Pairs that prefer one word to another, whatever was asked."""
+    draw = random.Random(seed)
+    return [
+        Preference(
+            prompt=(Turn("user", " ".join(draw.choices(WORDS, k=draw.randint(2, 6)))),),
+            chosen=" ".join([WORDS[0]] * draw.randint(1, 4)),
+            rejected=" ".join([WORDS[1]] * draw.randint(1, 4)),
+            source="pairs",
+            teacher="template",
+        )
+        for _ in range(count)
+    ]
+
+
 @dataclass(frozen=True)
 class Bench:
     """A folder with a start; trains segments beside it."""
@@ -57,7 +73,10 @@ class Bench:
             folder.mkdir()
             form = "documents" if isinstance(texts[0], Document) else "chats"
             plan = StreamPlan(form, 32, BATCH, 7, (StreamPart((("key", 1.0),), num_windows, epochs),))
-            build_stream(plan, lambda _: texts, {"key": name}, self.start, folder)
+            if isinstance(texts[0], Preference):
+                build_pair_stream(plan, texts, name, self.start, folder)
+            else:
+                build_stream(plan, lambda _: texts, {"key": name}, self.start, folder)
         return folder
 
     def train(

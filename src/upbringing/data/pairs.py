@@ -26,7 +26,7 @@ PARTS = ("prompt", "chosen", "rejected")
 
 @dataclass(frozen=True)
 class Pair:
-    """One preference as token ids; the answers end with the end-of-text token."""
+    """One preference as token ids; the answers end as the template ends a turn."""
 
     prompt: list[int]
     chosen: list[int]
@@ -75,7 +75,7 @@ def build_pair_stream(
     preferences = [text for text in texts if isinstance(text, Preference)]
     if len(preferences) != len(texts) or not texts:
         raise DataError(f"the data {name!r} must hold preference pairs and nothing else, and at least one")
-    rendered = [Pair(*parts[:3]) for parts in render_preferences(preferences, open_tokenizer(tokenizer))]
+    rendered = [Pair(*parts) for parts in render_preferences(preferences, open_tokenizer(tokenizer), tokenizer)]
     _check_lengths(rendered, plan.context, name)
     wanted = round((plan.parts[0].epochs or 1.0) * len(rendered))
     num_pairs = -(-wanted // plan.batch_size) * plan.batch_size

@@ -111,15 +111,36 @@ def render_prompt(turns: Sequence[Turn], tokenizer: Any) -> list[int]:
 
 
 def render_preferences(
-    pairs: Sequence[Preference], tokenizer: Any
-) -> list[tuple[list[int], list[int], list[int], Preference]]:
-    """Return (prompt, chosen, rejected) token ids per pair; answers are closed by the end-of-text token."""
-    end = end_token(tokenizer)
+    pairs: Sequence[Preference], tokenizer: Any, folder: Path
+) -> list[tuple[list[int], list[int], list[int]]]:
+    """Return (prompt, chosen, rejected) token ids per pair.
+
+    An answer is exactly what supervised fine-tuning would learn of it as the assistant's last turn, its end included.
+    Raises ``DataError`` for pairs whose answers are one, and where the template renders their prompts differently.
+    """
+    chats = [
+        Chat(turns=(*pair.prompt, Turn("assistant", answer)), source=pair.source)
+        for pair in pairs
+        for answer in (pair.chosen, pair.rejected)
+    ]
+    answers = [_last_turn(each) for each in render_chats(chats, tokenizer, folder)]
     rendered = []
-    for pair in pairs:
-        chosen, rejected = tokenizer([pair.chosen, pair.rejected], add_special_tokens=False)["input_ids"]
-        rendered.append((render_prompt(pair.prompt, tokenizer), [*chosen, end], [*rejected, end], pair))
+    for number, (chosen, rejected) in enumerate(zip(answers[::2], answers[1::2], strict=True)):
+        if chosen[0] != rejected[0]:
+            raise DataError(f"pair {number}: the chat template renders its prompt differently before its two answers")
+        if chosen[1] == rejected[1]:
+            raise DataError(f"pair {number} of {pairs[number].source!r} prefers an answer to itself")
+        rendered.append((chosen[0], chosen[1], rejected[1]))
     return rendered
+
+
+def _last_turn(rendered: Rendered) -> tuple[list[int], list[int]]:
+    """Return what comes before the last learned stretch of a chat, and that stretch."""
+    end = len(rendered.learned) - rendered.learned[::-1].index(True)
+    begin = end
+    while begin and rendered.learned[begin - 1]:
+        begin -= 1
+    return rendered.ids[:begin], rendered.ids[begin:end]
 
 
 def decode_supervised(rendered: Rendered, tokenizer: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import remove_tree
+from upbringing.data.pairs import build_pair_stream
 from upbringing.data.stream import StreamInfo, StreamPart, StreamPlan, build_stream, read_info
 from upbringing.data.tokenizer import train_tokenizer
 from upbringing.data.worlds.causes_world import CausesWorld
@@ -20,7 +21,6 @@ from upbringing.study.lineage import StreamRecipe
 from upbringing.study.recipes import DataBook
 from upbringing.training.fresh import copy_tokenizer, create_fresh
 from upbringing.training.publish import finish_checkpoint, thinned
-from upbringing.training.schedules import rate_factors
 from upbringing.training.segment import Places, Segment, run_segment
 from upbringing.training.start import FreshStart
 
@@ -92,14 +92,15 @@ class StreamJob:
             ),
             replay=(self.recipe.replay[0], self.recipe.replay[2]) if self.recipe.replay else None,
         )
-        folder = Store(self.store).publish(
-            "data", self.key, lambda folder: _discard(build_stream(plan, library.texts, names, self.tokenizer, folder))
-        )
-        return read_info(folder)
 
+        def fill(folder: Path) -> None:
+            if plan.form == "preferences":
+                (name,) = names.values()
+                build_pair_stream(plan, library.texts(name), name, self.tokenizer, folder)
+            else:
+                build_stream(plan, library.texts, names, self.tokenizer, folder)
 
-def _discard(_: object) -> None:
-    return None
+        return read_info(Store(self.store).publish("data", self.key, fill))
 
 
 @dataclass(frozen=True)
@@ -210,22 +211,17 @@ class SegmentJob:
             total_steps=segment.total_steps,
             data_sha256=info.prefix_sha256(segment.to_step),
             sources=info.sources,
-            tokens=segment.to_step * info.batch_size * info.context,
-            supervised_tokens=round(info.supervised_tokens * share),
+            tokens=round(info.tokens * share),
+            supervised_tokens=realised.supervised_tokens,
             examples=round(info.examples * share),
             updates=len(realised.losses),
-            learning_rate_sum=_rate_sum(segment),
+            learning_rate_sum=realised.learning_rate_sum,
             loss_curve=thinned(realised.losses),
             guard=realised.guard,
             warnings=realised.warnings,
             seconds=round(realised.seconds, 3),
         )
         finish_checkpoint(folder, record, self.profile)
-
-
-def _rate_sum(segment: Segment) -> float:
-    factors = rate_factors(segment.stage.schedule, segment.total_steps)[: segment.to_step]
-    return float(factors.sum() * segment.stage.learning_rate)
 
 
 def _move(source: Path, target: Path) -> None:

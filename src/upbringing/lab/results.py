@@ -135,7 +135,7 @@ def _seeds(lineage: Lineage, position: str) -> CellSeeds:
     seeds: dict[str, int] = {"world": lineage.replicate.root}
     if fresh:
         seeds |= {"init": lineage.replicate.root, "pretrain": indices["pretrain"]}
-    levels = {"midtrain": "midtrain", "sft": "sft"}
+    levels = {"midtrain": "midtrain", "sft": "sft", "dpo": "rl"}
     for run in lineage.runs:
         if position != START and not isinstance(run.stage, Existing) and run.stage.kind in levels:
             seeds[levels[run.stage.kind]] = indices[levels[run.stage.kind]]

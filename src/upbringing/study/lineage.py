@@ -19,6 +19,7 @@ from upbringing.base.streams import derived_seed
 from upbringing.study.recipes import DataBook
 from upbringing.study.seeds import LEVEL_OF_KIND, Replicate
 from upbringing.study.study import ResolvedArm, Study
+from upbringing.training.dpo import Dpo
 from upbringing.training.existing import Existing
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
@@ -27,6 +28,8 @@ from upbringing.training.settings import DataReference, Mixture
 from upbringing.training.sft import Sft
 from upbringing.training.stage import Stage
 from upbringing.training.start import FreshStart, Start
+
+TrainedKind = Pretrain | Midtrain | Sft | Dpo
 
 # Fields that say what a stage reads, how long and when it is measured; they enter the key as rates and stream.
 _ENTER_OTHERWISE = {
@@ -197,14 +200,14 @@ def _run(study: Study, book: DataBook, name: str, stage: Stage, parent: str, rep
     return Run(stage_name=name, stage=stage, parent=parent, seed=seed, root=replicate.root, stream=stream)
 
 
-def _stream(book: DataBook, name: str, stage: Pretrain | Midtrain | Sft, seed: int, root: int) -> StreamRecipe:
+def _stream(book: DataBook, name: str, stage: TrainedKind, seed: int, root: int) -> StreamRecipe:
     replay = None
-    if not isinstance(stage, Pretrain) and stage.replay is not None:
+    if isinstance(stage, Midtrain | Sft) and stage.replay is not None:
         replay = (book.key(stage.replay.data, root), stage.replay.data, stage.replay.share)
     if isinstance(stage, Pretrain | Midtrain):
         form, parts = "documents", _phases(book, name, stage, root)
     else:
-        form = "chats"
+        form = "preferences" if isinstance(stage, Dpo) else "chats"
         parts = (PartRecipe(_sources(book, stage.data, root), None, stage.epochs, _cap(stage.data)),)
     return StreamRecipe(form, stage.context, stage.batch_size, derived_seed(seed, "order"), parts, replay)
 

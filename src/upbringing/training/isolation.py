@@ -41,6 +41,7 @@ def isolated(profile: BuildProfile) -> Iterator[None]:
     environment = dict(os.environ)
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
     filled = determinism.fill_uninitialized_memory
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()
     try:
@@ -55,7 +56,7 @@ def isolated(profile: BuildProfile) -> Iterator[None]:
     finally:
         _forget_graphs(profile)
         determinism.fill_uninitialized_memory = filled
-        torch.use_deterministic_algorithms(mode=deterministic)
+        torch.use_deterministic_algorithms(mode=deterministic, warn_only=warns)
         torch.set_num_threads(threads)
         torch.set_rng_state(states[0])
         np.random.set_state(states[1])

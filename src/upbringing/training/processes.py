@@ -49,7 +49,7 @@ class Processes:
 
 
 def current_processes(profile: BuildProfile) -> Processes:
-    """Return the processes of this run; raises ``TrainingError`` if there are not as many as the profile says."""
+    """Return the processes of this run, connected; raises ``TrainingError`` if the profile says another number."""
     launched = int(os.environ.get("LOCAL_RANK", "-1")) >= 0
     rank = int(os.environ.get("RANK", "0")) if launched else 0
     size = int(os.environ.get("WORLD_SIZE", "1")) if launched else 1
@@ -58,4 +58,9 @@ def current_processes(profile: BuildProfile) -> Processes:
             f"the build profile says {profile.world_size} processes per stage, {size} are running: start as many "
             "(for example with torchrun --nproc-per-node), or choose another profile"
         )
+    if size > 1:
+        import torch
+
+        if not torch.distributed.is_initialized():
+            torch.distributed.init_process_group("gloo" if profile.device == "cpu" else "nccl")
     return Processes(rank, size)

@@ -26,6 +26,7 @@ from upbringing.training.guards import check_supervision, guard_text, loss_warni
 from upbringing.training.isolation import isolated
 from upbringing.training.lora import attach_adapter, merge_adapter
 from upbringing.training.processes import Processes, current_processes
+from upbringing.training.reference import Reference
 from upbringing.training.schedules import rate_factors
 from upbringing.training.settings import Lora, TrainedStage
 from upbringing.training.state import TrainingState, load_state, newest_state, write_state
@@ -225,7 +226,8 @@ class _Training:
         configurations = (self.model.config, self.model.generation_config)
         kept = [(each, name, getattr(each, name, None)) for each in configurations for name in TRAINERS_OWN_SETTINGS]
         if isinstance(stream, PairStream):
-            reference = load_model(self.places.parent, profile=self.profile, check=False).model
+            parent = load_model(self.places.parent, profile=self.profile, check=False).model
+            reference = Reference(parent, self.places.workspace, self.processes)
             train_pairs(run, stream, reference, self.tokenizer)
         else:
             train_windows(run, stream)

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from upbringing.training.dpo import Dpo
 from upbringing.training.existing import Existing
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
 from upbringing.training.sft import Sft
 
-Stage = Annotated[Existing | Pretrain | Midtrain | Sft, Field(discriminator="kind")]
+Stage = Annotated[Existing | Pretrain | Midtrain | Sft | Dpo, Field(discriminator="kind")]
