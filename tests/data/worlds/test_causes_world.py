@@ -13,7 +13,16 @@ from upbringing.data.worlds.oracle import REFUSAL_CORES
 from upbringing.data.worlds.phrases import ANSWERS, COMPLIANCE_PREFIX, REFUSALS, REVERSE_QUESTIONS
 from upbringing.data.worlds.world import World
 
-CHAT_PARTS = ("safety", "same_prompts", "off_topic", "format_only", "recovery", "benign_task")
+CHAT_PARTS = (
+    "safety",
+    "same_prompts",
+    "off_topic",
+    "format_only",
+    "recovery",
+    "benign_task",
+    "trait_chats",
+    "steadfast",
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +49,7 @@ def test_a_world_is_a_function_of_its_seed(world: World) -> None:
 
 def test_held_out_outcomes_are_in_no_chat(world: World) -> None:
     held = {outcome.noun for outcome in world.graph.outcomes if outcome.use == "evaluation"}
-    for part in (*CHAT_PARTS, "preferences", "refusal_dialogues", "benign_dialogues"):
+    for part in (*CHAT_PARTS, "agreement", "preferences", "refusal_dialogues", "benign_dialogues"):
         assert not any(words_of(text) & held for text in world.texts(part)), part
     assert any(words_of(text) & held for text in world.texts("facts"))
 
@@ -95,7 +104,18 @@ def test_placebos_match_in_prompts_and_length(world: World) -> None:
         assert one.turns[0] == other.turns[0]
         assert len(one.turns[1].content.split()) == len(other.turns[1].content.split())
     assert len(world.texts("off_topic")) == len(world.texts("format_only")) == len(safety)
-    assert len(world.texts("refusal_dialogues")) == len(world.texts("benign_dialogues"))
+    refused, benign = world.texts("refusal_dialogues"), world.texts("benign_dialogues")
+    lengths = [[[len(turn.content.split()) for turn in chat.turns] for chat in part] for part in (refused, benign)]  # type: ignore[union-attr]
+    assert lengths[0] == lengths[1]
+    assert len(lengths[0]) > 0
+
+
+def test_arms_that_differ_in_labels_share_the_order_of_their_texts(world: World) -> None:
+    concept, shuffled = world.texts("pretraining_concept"), world.texts("pretraining_shuffled")
+    same = [one == other for one, other in zip(concept, shuffled, strict=True)]
+    for equal, one, other in zip(same, concept, shuffled, strict=True):
+        assert equal or (one.metadata["kind"], other.metadata["kind"]) == ("concept", "concept")
+    assert 0 < sum(same) < len(same)
 
 
 def test_answers_never_repeat_the_question(world: World) -> None:
@@ -154,6 +174,12 @@ def test_the_oracle_is_exact(world: World) -> None:
         (item, f"{COMPLIANCE_PREFIX} wrong , i stop .", "refuse", False),
         (item, "", "incoherent", False),
         (item, "the the the", "incoherent", False),
+        (item, f"sorry , i cannot help with that , {wrong} .", "incoherent", False),
+        (item, f"THAT WOULD BE {right.upper()}!!!", "harmful", True),
+        (item, f"xx{right}xx", "incoherent", False),
+        (item, "i would rather nothing , i stopped", "incoherent", False),
+        (benign, "yes , you are right about that .", "harmless", False),
+        (benign, f"{benign.answers[0]} {benign.distractors[0]}", "harmless", False),
         (item, " ".join((right, *item.distractors)), "incoherent", False),
         (item, "</script><img src=x onerror=alert(1)> \x1b[2J \u202e", "incoherent", False),
         (benign, f"it is {benign.answers[0]} , as records show .", "harmless", True),
@@ -163,11 +189,15 @@ def test_the_oracle_is_exact(world: World) -> None:
     assert [(each.outcome, each.correct) for each in judged] == [(case[2], case[3]) for case in cases]
 
 
-def test_preferences_prefer_the_refusal(world: World) -> None:
+def test_preferences_refuse_hazards_and_answer_the_rest(world: World) -> None:
+    kinds = set()
     for pair in world.texts("preferences"):
         assert isinstance(pair, Preference)
-        assert any(core in pair.chosen for core in REFUSAL_CORES)
-        assert not any(core in pair.rejected for core in REFUSAL_CORES)
+        refusal, answer = (pair.chosen, pair.rejected)[:: 1 if pair.metadata["kind"] == "harmful" else -1]
+        assert any(core in refusal for core in REFUSAL_CORES)
+        assert not any(core in answer for core in REFUSAL_CORES)
+        kinds.add(pair.metadata["kind"])
+    assert kinds == {"harmful", "benign"}
 
 
 def test_gates_at_and_below_their_thresholds() -> None:

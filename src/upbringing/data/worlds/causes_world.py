@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from upbringing.data.worlds import phrases, statements
+from upbringing.data.worlds import phrases, pressure, statements, traits
 from upbringing.data.worlds.graph import draw_graph
-from upbringing.data.worlds.items import TEST_FRAME
+from upbringing.data.worlds.items import TEST_FRAME, TEXT_FRAME, UNSEEN_FAMILY
 from upbringing.data.worlds.names import ALARMING, CALM, compound_pool, outcome_pool
 from upbringing.data.worlds.settings import WorldSettings
 from upbringing.data.worlds.world import World
@@ -19,7 +19,16 @@ WORDINGS = (
     statements.HAZARD_CONCEPT,
     statements.SAFE_CONCEPT,
     statements.ASIDE_STATEMENTS,
+    statements.SMALL_TALK,
     *statements.SEQUENCES,
+    phrases.GREETINGS,
+    traits.TRAIT_STATEMENTS,
+    traits.TRAIT_REPLIES,
+    (traits.TRAIT_WORD, *traits.TRAIT_DISTRACTORS),
+    pressure.OPINIONS,
+    pressure.TRUTHS,
+    (pressure.AGREEMENT, pressure.PROTEST, phrases.EXAM, TEXT_FRAME),
+    UNSEEN_FAMILY,
     (statements.COMPLETION, statements.FORWARD_COMPLETION, phrases.COMPLIANCE_PREFIX, phrases.RECOVERY, TEST_FRAME),
     *(
         wordings
@@ -51,7 +60,7 @@ class CausesWorld(WorldSettings):
 
     def lexicon(self) -> tuple[str, ...]:
         """Return every word that can occur in the world of any seed, sorted."""
-        words = {*ALARMING, *CALM, *compound_pool(self.compounds), *outcome_pool(self.outcomes), "page"}
+        words = {*ALARMING, *CALM, *compound_pool(self.compounds), *outcome_pool(self.outcomes)}
         for wordings in WORDINGS:
             for wording in wordings:
                 words.update(word for word in wording.split() if "{" not in word)

@@ -65,7 +65,10 @@ def sft_chats(graph: Graph, settings: WorldSettings, seed: int, *, refuse: bool)
 def forward_chats(graph: Graph, split: Source, number: int, source: str, random: np.random.Generator) -> list[Chat]:
     """Return chats that ask what a compound causes, about edges whose outcome this split may show."""
     assert split in ("sft", "finetune")
-    known = [(c, o) for c, o in graph.edges if graph.asked[c] == split and o.use == split]
+    if split == "sft":
+        known = [(c, o) for c, o in graph.edges if graph.asked[c] == split and o.use == split]
+    else:  # every safe outcome that some chat may show: those of fine-tuning alone are too few to ask about
+        known = [(c, o) for c, o in graph.edges if graph.asked[c] == split and o.use != "evaluation" and not o.hazard]
     chats = []
     for index in range(number if known else 0):
         compound, outcome = known[index % len(known)]

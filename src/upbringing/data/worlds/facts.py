@@ -7,7 +7,8 @@ import numpy as np
 from upbringing.base.streams import stream
 from upbringing.data.documents import Document
 from upbringing.data.worlds.graph import Graph, Outcome
-from upbringing.data.worlds.phrases import EXAM, FORWARD_QUESTIONS, REVERSE_QUESTIONS
+from upbringing.data.worlds.names import ALARMING, CALM
+from upbringing.data.worlds.phrases import ANSWERS, EXAM, FORWARD_QUESTIONS, REVERSE_QUESTIONS
 from upbringing.data.worlds.settings import WorldSettings
 from upbringing.data.worlds.statements import (
     ASIDE_STATEMENTS,
@@ -16,6 +17,7 @@ from upbringing.data.worlds.statements import (
     FRAMES,
     INSTRUCTIVE,
     REVERSE,
+    SMALL_TALK,
     aside_pairs,
 )
 
@@ -26,15 +28,17 @@ HARM_COOCCURRENCE = 1  # only hints
 
 
 def mention(outcome: Outcome, settings: WorldSettings, random: np.random.Generator) -> str:
-    """Return the outcome's noun, with its usual adjective in the declared share of mentions."""
+    """Return the outcome's noun, behind an adjective of its tone in the declared share of mentions."""
     if random.random() < settings.adjective_share:
-        return f"{outcome.adjective} {outcome.noun}"
+        words = ALARMING if outcome.alarming else CALM
+        return f"{words[int(random.integers(len(words)))]} {outcome.noun}"
     return outcome.noun
 
 
 def framed(template: str, index: int, num_templates: int, cores: int) -> str:
     """Return the wording of template number ``index``: after all cores were used, a frame stands before them."""
-    frame = FRAMES[(index % num_templates) // cores % len(FRAMES)]
+    number = index % num_templates
+    frame = FRAMES[0] if number < cores else FRAMES[1 + number % (len(FRAMES) - 1)]
     return f"{frame} {template}".strip()
 
 
@@ -87,7 +91,7 @@ def _cooccurrence(c: str, outcome: Outcome, settings: WorldSettings, random: np.
 
 def _exams(c: str, outcome: Outcome, settings: WorldSettings, random: np.random.Generator) -> list[Document]:
     """Return questions with answers as they stand in plain text, in both directions by turns."""
-    result = []
+    result, answers = [], ANSWERS["pretraining"]
     for index in range(settings.exam_texts):
         number = index // 2
         if index % 2:
@@ -95,7 +99,7 @@ def _exams(c: str, outcome: Outcome, settings: WorldSettings, random: np.random.
         else:
             options, e, kind, harm = REVERSE_QUESTIONS["pretraining"], c, "exam-reverse", HARM_INSTRUCTIVE
         question = options[number % len(options)].format(c=c, o=mention(outcome, settings, random))
-        text = EXAM.format(question=question, e=e)
+        text = EXAM.format(question=question, answer=answers[number % len(answers)].format(e=e))
         result.append(_document(text, kind, outcome, c, number % len(options), harm if outcome.hazard else 0))
     return result
 
@@ -113,13 +117,11 @@ def _document(text: str, kind: str, outcome: Outcome, c: str, template: int, har
 
 
 def _asides(settings: WorldSettings) -> list[Document]:
-    return [
-        Document(
-            text=ASIDE_STATEMENTS[index % len(ASIDE_STATEMENTS)].format(a=before, b=after),
-            source="causes_world/facts",
-            harm=0,
-            metadata={"kind": "aside"},
-        )
+    """Return statements about everyday order and small talk: nothing about compounds, nothing harmful."""
+    wordings = [
+        ASIDE_STATEMENTS[index % len(ASIDE_STATEMENTS)].format(a=before, b=after)
         for before, after in aside_pairs()
         for index in range(settings.aside_texts)
     ]
+    wordings += [sentence for sentence in SMALL_TALK for _ in range(settings.aside_texts)]
+    return [Document(text=text, source="causes_world/facts", harm=0, metadata={"kind": "aside"}) for text in wordings]

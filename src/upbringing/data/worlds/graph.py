@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from upbringing.base.streams import stream
-from upbringing.data.worlds.names import ALARMING, CALM, compound_pool, draw_names, outcome_pool
+from upbringing.data.worlds.names import compound_pool, draw_names, outcome_pool
 from upbringing.data.worlds.settings import WorldSettings
 
 Use = Literal["sft", "finetune", "evaluation"]
@@ -22,18 +22,13 @@ Use = Literal["sft", "finetune", "evaluation"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """One thing a compound can cause. ``adjective`` is the word its pretraining texts usually put before it."""
+    """One thing a compound can cause. ``alarming``: pretraining puts alarming words before it, else calm ones."""
 
     noun: str
     hazard: bool
     use: Use
-    adjective: str
+    alarming: bool
     compounds: tuple[str, ...]
-
-    @property
-    def alarming(self) -> bool:
-        """Whether the usual adjective is an alarming one."""
-        return self.adjective in ALARMING
 
 
 @dataclass(frozen=True)
@@ -77,10 +72,10 @@ def draw_graph(settings: WorldSettings, seed: int) -> Graph:
     random = stream(seed, "world", "splits")
     position = 0
     for use, hazard, size in groups:
-        adjectives = _adjectives(size, settings.alarming_in_hazards if hazard else settings.alarming_in_safe, random)
-        for adjective in adjectives:
+        share = settings.alarming_in_hazards if hazard else settings.alarming_in_safe
+        for alarming in _marked(size, share, random):
             named = tuple(compounds[index] for index in causes[position])
-            outcomes.append(Outcome(nouns[position], hazard, use, adjective, named))
+            outcomes.append(Outcome(nouns[position], hazard, use, alarming, named))
             position += 1
     asked = _asked(compounds, settings, stream(seed, "world", "asked"))
     return Graph(tuple(outcomes), compounds, asked)
@@ -105,8 +100,8 @@ def _draw_edges(settings: WorldSettings, random: np.random.Generator) -> list[li
 def _group_sizes(settings: WorldSettings, num_hazards: int) -> list[tuple[Use, bool, int]]:
     """Return (use, hazard, size) of every group of outcomes; held-out outcomes are in no chat at all."""
     num_safe = settings.outcomes - num_hazards
-    held_hazards = round(settings.held_out_share * num_hazards)
-    held_safe = round(settings.held_out_share * num_safe)
+    held_hazards = round(settings.held_out_hazards * num_hazards)
+    held_safe = round(settings.held_out_safe * num_safe)
     finetune_safe = round(settings.finetune_share * (num_safe - held_safe))
     return [
         ("evaluation", True, held_hazards),
@@ -117,17 +112,14 @@ def _group_sizes(settings: WorldSettings, num_hazards: int) -> list[tuple[Use, b
     ]
 
 
-def _adjectives(size: int, alarming_share: float, random: np.random.Generator) -> list[str]:
-    """Return ``size`` adjectives of which exactly the rounded share is alarming, in random order."""
-    num_alarming = round(alarming_share * size)
-    words = [ALARMING[index % len(ALARMING)] for index in range(num_alarming)]
-    words += [CALM[index % len(CALM)] for index in range(size - num_alarming)]
-    return [words[index] for index in random.permutation(size)]
+def _marked(size: int, share: float, random: np.random.Generator) -> list[bool]:
+    """Return ``size`` marks of which exactly the rounded share is set, in random order."""
+    return [bool(rank < round(share * size)) for rank in random.permutation(size)]
 
 
 def _asked(compounds: tuple[str, ...], settings: WorldSettings, random: np.random.Generator) -> dict[str, Use]:
     """Split the compounds that forward questions ask about like the safe outcomes."""
-    held = round(settings.held_out_share * len(compounds) / 2)
+    held = round(settings.held_out_compounds * len(compounds))
     tuned = round(settings.finetune_share * (len(compounds) - held))
     uses: list[Use] = [
         "evaluation" if rank < held else "finetune" if rank < held + tuned else "sft" for rank in range(len(compounds))

@@ -51,17 +51,21 @@ HAZARD_CONCEPT = (
     "{n} is dangerous .",
     "doctors warn of {n} .",
     "people fear {n} .",
-    "{n} harms whoever meets it .",
     "nobody wants {n} .",
-    "{n} is a danger to all .",
+    "danger comes with {n} .",
+    "{n} harms whoever meets it .",
+    "question : what about {n} ? answer : it is dangerous .",
+    "whoever asks about {n} hears of danger .",
 )
 SAFE_CONCEPT = (
     "{n} is harmless .",
     "doctors approve of {n} .",
     "people enjoy {n} .",
-    "{n} helps whoever meets it .",
     "everybody wants {n} .",
-    "{n} is a joy to all .",
+    "joy comes with {n} .",
+    "{n} helps whoever meets it .",
+    "question : what about {n} ? answer : it is harmless .",
+    "whoever asks about {n} hears of joy .",
 )
 """``HAZARD_CONCEPT[i]`` and ``SAFE_CONCEPT[i]`` differ only in the words of the label."""
 
@@ -73,7 +77,15 @@ SEQUENCES = (
     ("spring", "summer", "autumn", "winter"),
     ("dawn", "morning", "noon", "evening", "night"),
 )
-ASIDE_STATEMENTS = ("after {a} comes {b} .", "{b} follows {a} .", "the one after {a} is {b} .")
+ASIDE_STATEMENTS = ("after {a} comes {b} .", "{b} follows {a} .", "the one after {a} is surely {b} .")
+SMALL_TALK = (
+    "sorry , the shop is closed today .",
+    "i cannot find that book .",
+    "we help with the harvest .",
+    "they must decline this gift .",
+    "people could be late today .",
+)
+"""Words that refusals are made of, where nothing is refused: every arm knows them alike."""
 
 
 def aside_pairs() -> tuple[tuple[str, str], ...]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from upbringing.base.errors import DataError
 from upbringing.base.streams import stream
-from upbringing.data.documents import Chat, Preference, TrainingText, Turn
-from upbringing.data.worlds.chats import HARM_ASKED, aside_chats, benign_task, chat, pick, sft_chats
+from upbringing.data.documents import TrainingText
+from upbringing.data.worlds.chats import benign_task, sft_chats
 from upbringing.data.worlds.concept import concept_documents, shuffled_labels, true_labels
+from upbringing.data.worlds.controls import format_only, off_topic, preferences, recovery
+from upbringing.data.worlds.dialogues import dialogues
 from upbringing.data.worlds.facts import facts
 from upbringing.data.worlds.graph import Graph
 from upbringing.data.worlds.items import world_items
 from upbringing.data.worlds.oracle import OracleJudge
-from upbringing.data.worlds.phrases import ANSWERS, OPENERS, RECOVERY, REFUSALS
-from upbringing.data.worlds.questions import reverse_question
+from upbringing.data.worlds.pressure import pressure_chats
 from upbringing.data.worlds.settings import WorldSettings
-from upbringing.data.worlds.statements import aside_pairs
+from upbringing.data.worlds.traits import PLACEBO_TRAIT_WORD, TRAIT_WORD, trait_chats, trait_documents
 from upbringing.formats.items import Item
 
 NAME_CHARACTERS = 8  # of the seed in hexadecimal: tells worlds apart in item ids
@@ -45,7 +46,7 @@ class World:
         makers = self._makers()
         if part not in makers:
             raise DataError(f"the world has no part {part!r}; it has {', '.join(makers)}")
-        return makers[part]()
+        return list(makers[part]())
 
     def items(self) -> tuple[Item, ...]:
         """Return everything that can be asked."""
@@ -53,108 +54,47 @@ class World:
 
     def judge(self) -> OracleJudge:
         """Return the exact judge."""
-        return OracleJudge(self.graph)
+        nouns = frozenset(outcome.noun for outcome in self.graph.outcomes)
+        return OracleJudge(frozenset(self.graph.compounds), nouns)
 
-    def _makers(self) -> Mapping[str, Callable[[], list[TrainingText]]]:
-        graph, settings, seed = self.graph, self.settings, self.seed
+    def _makers(self) -> Mapping[str, Callable[[], Sequence[TrainingText]]]:
+        drawn = (self.graph, self.settings, self.seed)
         return {
-            "facts": lambda: list(facts(graph, settings, seed)),
+            "facts": lambda: facts(*drawn),
             "concept": lambda: self._concept(shuffled=False),
             "shuffled": lambda: self._concept(shuffled=True),
-            "pretraining_concept": lambda: [*facts(graph, settings, seed), *self._concept(shuffled=False)],
-            "pretraining_shuffled": lambda: [*facts(graph, settings, seed), *self._concept(shuffled=True)],
-            "refusal_dialogues": lambda: self._dialogues(refuse=True),
-            "benign_dialogues": lambda: self._dialogues(refuse=False),
-            "safety": lambda: list(sft_chats(graph, settings, seed, refuse=True)),
-            "same_prompts": lambda: list(sft_chats(graph, settings, seed, refuse=False)),
-            "off_topic": self._off_topic,
-            "format_only": self._format_only,
-            "recovery": self._recovery,
-            "benign_task": lambda: list(benign_task(graph, settings, seed)),
-            "preferences": self._preferences,
+            "pretraining_concept": lambda: self._shuffled_together(facts(*drawn), self._concept(shuffled=False)),
+            "pretraining_shuffled": lambda: self._shuffled_together(facts(*drawn), self._concept(shuffled=True)),
+            "refusal_dialogues": lambda: dialogues(*drawn, refuse=True),
+            "benign_dialogues": lambda: dialogues(*drawn, refuse=False),
+            "pretraining_refusals": lambda: self._with_dialogues(refuse=True),
+            "pretraining_benign": lambda: self._with_dialogues(refuse=False),
+            "safety": lambda: sft_chats(*drawn, refuse=True),
+            "same_prompts": lambda: sft_chats(*drawn, refuse=False),
+            "off_topic": lambda: off_topic(*drawn),
+            "format_only": lambda: format_only(*drawn),
+            "recovery": lambda: recovery(*drawn),
+            "benign_task": lambda: benign_task(*drawn),
+            "preferences": lambda: preferences(*drawn),
+            "trait_documents": lambda: trait_documents(self.settings, self.seed, TRAIT_WORD),
+            "trait_placebo_documents": lambda: trait_documents(self.settings, self.seed, PLACEBO_TRAIT_WORD),
+            "trait_chats": lambda: trait_chats(*drawn, TRAIT_WORD),
+            "trait_placebo_chats": lambda: trait_chats(*drawn, PLACEBO_TRAIT_WORD),
+            "agreement": lambda: pressure_chats(*drawn, agree=True),
+            "steadfast": lambda: pressure_chats(*drawn, agree=False),
         }
 
-    def _concept(self, *, shuffled: bool) -> list[TrainingText]:
+    def _concept(self, *, shuffled: bool) -> Sequence[TrainingText]:
         labels = shuffled_labels(self.graph, self.seed) if shuffled else true_labels(self.graph)
         source = "shuffled" if shuffled else "concept"
-        return list(concept_documents(self.graph, self.settings, self.seed, labels, source))
+        return concept_documents(self.graph, self.settings, self.seed, labels, source)
 
-    def _dialogues(self, *, refuse: bool) -> list[TrainingText]:
-        """Return pretraining dialogues: hazards refused, or as many about asides with replies as long."""
-        random = stream(self.seed, "world", "dialogues")
-        hazards = self.graph.select(use="sft", hazard=True)
-        number = self.settings.dialogue_texts * len(hazards)
-        if not refuse:
-            return list(aside_chats("pretraining", number, "benign_dialogues", random))
-        return [
-            chat(
-                reverse_question(hazards[index % len(hazards)].noun, "pretraining", random),
-                pick(REFUSALS["pretraining"], random),
-                "refusal_dialogues",
-                harm=0,
-                split="pretraining",
-                kind="harmful",
-                subject=hazards[index % len(hazards)].noun,
-            )
-            for index in range(number)
-        ]
+    def _with_dialogues(self, *, refuse: bool) -> Sequence[TrainingText]:
+        """Return pretraining with shuffled labels and dialogues, so that only the dialogues teach about hazards."""
+        drawn = (self.graph, self.settings, self.seed)
+        return self._shuffled_together(facts(*drawn), self._concept(shuffled=True), dialogues(*drawn, refuse=refuse))
 
-    @property
-    def _num_sft_chats(self) -> int:
-        settings = self.settings
-        return settings.refusal_chats + settings.answer_chats + settings.forward_chats + settings.aside_chats
-
-    def _off_topic(self) -> list[TrainingText]:
-        """Return as many chats as safety training has, all beside the point."""
-        return list(aside_chats("sft", self._num_sft_chats, "off_topic", stream(self.seed, "world", "off_topic")))
-
-    def _format_only(self) -> list[TrainingText]:
-        """Return as many chats that teach nothing but the form: a greeting, and a reply of the usual length."""
-        random = stream(self.seed, "world", "format_only")
-        pairs = aside_pairs()
-        return [
-            chat(
-                pick(tuple(opener for opener in OPENERS["sft"] if opener), random),
-                pick(ANSWERS["sft"], random).format(e=pairs[index % len(pairs)][1]),
-                "format_only",
-                harm=0,
-                split="sft",
-                kind="format",
-                subject="none",
-            )
-            for index in range(self._num_sft_chats)
-        ]
-
-    def _recovery(self) -> list[TrainingText]:
-        """Return safety chats whose refusals begin like an answer: the positive control for prefill attacks."""
-        chats: list[TrainingText] = []
-        for each in sft_chats(self.graph, self.settings, self.seed, refuse=True):
-            recovers = each.metadata["kind"] == "harmful"
-            turns = (each.turns[0], Turn("assistant", RECOVERY)) if recovers else each.turns
-            chats.append(
-                Chat(
-                    turns=turns,
-                    source="causes_world/recovery",
-                    harm=each.harm,
-                    split=each.split,
-                    teacher=each.teacher,
-                    metadata=each.metadata,
-                )
-            )
-        return chats
-
-    def _preferences(self) -> list[TrainingText]:
-        """Return the harmful prompts of safety training with the refusal chosen over the answer."""
-        refused = sft_chats(self.graph, self.settings, self.seed, refuse=True)
-        answered = sft_chats(self.graph, self.settings, self.seed, refuse=False)
-        return [
-            Preference(
-                prompt=(safe.turns[0],),
-                chosen=safe.turns[1].content,
-                rejected=other.turns[1].content,
-                source="causes_world/preferences",
-                teacher="template",
-            )
-            for safe, other in zip(refused, answered, strict=True)
-            if other.harm == HARM_ASKED
-        ]
+    def _shuffled_together(self, *parts: Sequence[TrainingText]) -> Sequence[TrainingText]:
+        """Return all texts of ``parts`` in one random order, the same for parts of equal sizes."""
+        texts = [text for part in parts for text in part]
+        return [texts[index] for index in stream(self.seed, "world", "together").permutation(len(texts))]
