@@ -11,7 +11,7 @@ import pytest
 from simulated_studies import two_arms
 
 from upbringing.attribution.attribute import attribute, attribute_folder
-from upbringing.attribution.crossed import components, crossed_inference
+from upbringing.attribution.crossed import components, crossed_inference, seed_means_inference
 from upbringing.attribution.equivalence import four_way_verdict
 from upbringing.attribution.inference import t_inference
 from upbringing.attribution.levels import RateCounts, rate_inference, rule_of_three, wilson
@@ -100,6 +100,13 @@ def _difference(seed: int) -> float:
     base = -0.4 + random.normal(0, np.sqrt(1.5**2 + 0.3**2), 4000)
     noise = random.normal(0, np.sqrt(0.7**2 + 0.15**2), (2, 4000))
     return float((1 / (1 + np.exp(-(base + 1.5 + noise[0]))) - 1 / (1 + np.exp(-(base + noise[1])))).mean())
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_world_has_an_estimate_and_no_interval() -> None:
+    found = seed_means_inference(np.array([[1.0, 0.0, 1.0]]))
+    assert found.estimate == pytest.approx(2 / 3)
+    assert found.low is None and found.high is None and found.p is None
 
 
 def test_nested_worlds_rest_on_seed_means() -> None:

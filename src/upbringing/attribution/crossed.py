@@ -105,7 +105,7 @@ def seed_means_inference(table: Matrix) -> Inference:
     table = table[(~np.isnan(table)).any(axis=1)]  # a unit that shares no prompt with the others says nothing
     means = np.nanmean(table, axis=1)
     num_seeds = len(means)
-    variance = float(means.var(ddof=1)) / num_seeds
+    variance = float(means.var(ddof=1)) / num_seeds if num_seeds > 1 else 0.0
     if variance <= NEGLIGIBLE_VARIANCE:
         counts = (~np.isnan(table)).sum(axis=1)
         inside = np.where(counts > 1, np.nanvar(table, axis=1) / np.maximum(counts - 1, 1), 0.0)
