@@ -106,7 +106,7 @@ def _difference(seed: int) -> float:
 def test_one_world_has_an_estimate_and_no_interval() -> None:
     found = seed_means_inference(np.array([[1.0, 0.0, 1.0]]))
     assert found.estimate == pytest.approx(2 / 3)
-    assert found.low is None and found.high is None and found.p is None
+    assert (found.low, found.high, found.p) == (None, None, None)
 
 
 def test_nested_worlds_rest_on_seed_means() -> None:
