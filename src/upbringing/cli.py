@@ -11,6 +11,7 @@ import typer
 
 from upbringing.base.errors import StudyError, UpbringingError
 from upbringing.base.terminal import visible
+from upbringing.cli_data import app as data_app
 
 if TYPE_CHECKING:
     from upbringing.study.study import Study
@@ -22,6 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(data_app, name="data")
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value changes, e.g. stages.sft.epochs=2.")]

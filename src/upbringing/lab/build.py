@@ -13,6 +13,7 @@ from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.formats.record import BuildProfile
 from upbringing.lab.executor import Event, Job, Outcome, failures, run_jobs
 from upbringing.lab.jobs import SegmentJob, StartJob, StreamJob, TokenizerJob
+from upbringing.lab.own_answers import answers_jobs
 from upbringing.lab.store import Store
 from upbringing.models.weights import weights_sha256
 from upbringing.study.lineage import Lineage, Run
@@ -125,6 +126,7 @@ def prepare(
     Raises the first error of any data: nothing is trained before all data was read.
     """
     _raise_first(workshop.run(tokenizer_jobs(workshop, tree), on_event, on_done))
+    _raise_first(workshop.run(answers_jobs(workshop.store.root, workshop.book, workshop.profile), on_event, on_done))
     tokenizers = tokenizer_folders(workshop, tree)
     jobs = stream_jobs(workshop, tree, tokenizers)
     outcomes = workshop.run(list({job.key: job for job in jobs.values()}.values()), on_event, on_done)

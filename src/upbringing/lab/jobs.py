@@ -72,7 +72,7 @@ class StreamJob:
 
     def run(self, report: Callable[[Event], None]) -> StreamInfo:
         """Publish the stream folder and return what it turned out to be."""
-        library = Library(self.book, self.root)
+        library = Library(self.book, self.root, self.store)
         names = {key: name for part in self.recipe.parts for key, name, _ in part.sources}
         if self.recipe.replay is not None:
             names[self.recipe.replay[0]] = self.recipe.replay[1]

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from upbringing.base.errors import IntegrityError, StudyError
+from upbringing.base.files import remove_tree
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.streams import derived_seed
 from upbringing.battery.engine import BATTERY_VERSION, measure_checkpoint
@@ -87,6 +88,8 @@ class MeasureJob:
             self._measure(folder, items, judges, target, report)
 
         store.publish("rows", key, fill)
+        if self._batches.exists():
+            remove_tree(self._batches)
         return key
 
     def _measure(
@@ -109,12 +112,18 @@ class MeasureJob:
             judges=judges,
             precision=self.study.measure_precision,
             seed=derived_seed(self.study.seed, "decoding"),
+            answers_cache=self._batches,
             on_progress=lambda done, total: report(Event(self.key, done, total)),
         )
         write_rows(rows_table(measured.rows), target / ROWS)
         write_answers(measured.answers, target / ANSWERS)
         conditions = [condition.model_dump(mode="json") for condition in measured.conditions]
         (target / CONDITIONS).write_text(json.dumps(conditions, sort_keys=True), encoding="utf-8")
+
+    @property
+    def _batches(self) -> Path:
+        """Answers of finished batches, until the rows are published."""
+        return self.store / "answers" / self.key
 
     def _measurement_key(self, folder: Path, items: Sequence[Item], judges: Sequence[Judge]) -> str:
         """Return the key: what is measured, how, and the weights' hash, never a name or a path."""

@@ -15,12 +15,14 @@ from upbringing.formats.record import BuildProfile
 from upbringing.lab.build import Workshop
 from upbringing.lab.store import Store
 from upbringing.study.loading import load_study
-from upbringing.study.recipes import DataBook
+from upbringing.study.recipes import DataBook, Teacher
 from upbringing.study.study import Study
 from upbringing.study.tree import StudyTree, study_tree
+from upbringing.training.existing import Existing
 from upbringing.training.publish import library_versions
 
 LOCK_NAME = "study.lock"
+PACKAGES_NAME = "packages"  # below the store: wheels that `data fetch` downloads
 FAST_BF16_FLAGS = ("amx_bf16", "avx512_bf16")  # without them bf16 is emulated and slower than fp32
 DEFAULT_STORE = Path("store")
 
@@ -61,9 +63,17 @@ def open_session(
     opened = Store(store)
     folder = opened.study_folder(value.name)
     profile = locked_profile(value, folder)
-    book = DataBook(value.data, base, value.seed)
+    book = DataBook(value.data, base, value.seed, opened.root / PACKAGES_NAME, _teacher(value, base))
     workshop = Workshop(opened, book, profile, slots(profile))
     return Session(value, workshop, study_tree(value, book), folder)
+
+
+def _teacher(study: Study, base: Path) -> Teacher | None:
+    """Return the existing local start of a study; hub ids and random weights teach nothing."""
+    if not isinstance(study.start, Existing):
+        return None
+    folder = (base / study.start.checkpoint).absolute()
+    return Teacher(folder, study.measure_precision) if folder.is_dir() else None
 
 
 def slots(profile: BuildProfile) -> int:

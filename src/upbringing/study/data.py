@@ -9,6 +9,8 @@ from pydantic import Field
 from upbringing.base.description import Description
 from upbringing.base.kinds import BareWord
 from upbringing.data.item_files import ItemFile
+from upbringing.data.packages.source import PackageData
+from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.data.sources import FileSource
 from upbringing.data.transforms import Transform
 from upbringing.data.worlds.causes_world import CausesWorld
@@ -23,5 +25,7 @@ class Derived(Description):
 
 
 DataDescription = Annotated[
-    CausesWorld | FileSource | ItemFile | Derived, Field(discriminator="kind"), BareWord(default_kind="derived")
+    CausesWorld | FileSource | ItemFile | PackageData | PromptSet | Derived,
+    Field(discriminator="kind"),
+    BareWord(default_kind="derived"),
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,53 @@ from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import file_sha256, fingerprint
 from upbringing.base.streams import derived_seed
 from upbringing.data.item_files import ItemFile
+from upbringing.data.packages.source import PackageData
+from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.data.sources import FileSource
+from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.data.worlds.causes_world import CausesWorld
+from upbringing.models.weights import weights_sha256
 from upbringing.study.data import DataDescription, Derived
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """The existing checkpoint that a study starts from, as the one who answers benign requests.
+
+    ``precision``: that of its answers; bf16 and fp32 answers differ.
+    """
+
+    folder: Path
+    precision: str
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """What decides its answers: the bytes of its weights, tokenizer and template, and the precision."""
+        return {
+            "weights": weights_sha256(self.folder),
+            "tokenizer": tokenizer_sha256(self.folder),
+            "template": template_sha256(self.folder),
+            "precision": self.precision,
+        }
+
+    @property
+    def name(self) -> str:
+        """Name for records: the beginning of the hash of the weights."""
+        return f"start-{self.identity['weights'][:12]}"  # as short as git's and as unlikely to collide
+
+
+@dataclass(frozen=True)
 class DataBook:
-    """The data section of a study: names to descriptions. ``folder``: where relative file paths start."""
+    """The data section of a study: names to descriptions. ``folder``: where relative file paths start.
+
+    ``packages``: the folder of fetched wheels. ``teacher``: the study's start, where it is an existing checkpoint.
+    """
 
     entries: Mapping[str, DataDescription]
     folder: Path
     seed: int
+    packages: Path | None = None
+    teacher: Teacher | None = None
     _keys: dict[tuple[str, int], str] = field(default_factory=dict, compare=False, repr=False)
 
     def describe(self, reference: str) -> tuple[DataDescription, str | None]:
@@ -46,6 +82,11 @@ class DataBook:
             transforms = [transform.model_dump(mode="json") for transform in description.transforms]
             source = self.recipe(description.source, root)
             return {"source": source, "transforms": transforms, "seed": derived_seed(self.seed, "transforms", root)}
+        if isinstance(description, PackageData | PromptSet):
+            if part is not None:
+                raise StudyError(f"the data {reference!r}: a {description.kind} has no parts")
+            answered = {"teacher": self.needed_teacher().identity} if description.requests() else {}
+            return {**description.recipe(), **answered}
         plain = description.model_dump(mode="json")
         if isinstance(description, CausesWorld):
             return {"description": plain, "part": part, "seed": self.world_seed(root)}
@@ -56,6 +97,15 @@ class DataBook:
             plain.pop("path")
             return {"description": plain, "sha256": file_sha256(path), "part": part}
         return {"description": plain, "part": part}
+
+    def needed_teacher(self) -> Teacher:
+        """Return the start that answers benign requests; raises ``StudyError`` if the study starts from nothing."""
+        if self.teacher is None:
+            raise StudyError(
+                "the benign requests need a start that answers them: "
+                "start: {kind: existing, checkpoint: <a folder that exists here>}"
+            )
+        return self.teacher
 
     def key(self, reference: str, root: int) -> str:
         """Return the fingerprint of the recipe of ``reference`` for root run ``root``."""
