@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from training_bench import Bench, bits, chats, documents
+from training_bench import Bench, bits, chats, documents, preferences
 
 pytestmark = pytest.mark.model
 
+NUM_RANDOM_KILLS = 8  # of each kind, two kills each
+
 CHILD = """
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from pydantic import TypeAdapter
 from upbringing.formats.record import BuildProfile
@@ -36,14 +42,23 @@ STAGES = {
     "midtrain": '{"kind": "midtrain", "tokens": 512, "phases": [{"data": "x"}], "context": 32, "batch_size": 4,'
     ' "accumulate": 2}',
     "sft": '{"kind": "sft", "data": "x", "context": 32, "batch_size": 4}',
+    "accumulate": '{"kind": "sft", "data": "x", "context": 32, "batch_size": 4, "accumulate": 4}',
     "lora": '{"kind": "sft", "data": "x", "context": 32, "batch_size": 4,'
+    ' "weights": {"kind": "lora", "rank": 2, "dropout": 0.1}}',
+    "dpo": '{"kind": "dpo", "data": "x", "context": 32, "batch_size": 4}',
+    "dpo-lora": '{"kind": "dpo", "data": "x", "context": 32, "batch_size": 4,'
     ' "weights": {"kind": "lora", "rank": 2, "dropout": 0.1}}',
 }
 
 
+def stream_of(bench: Bench, kind: str) -> Path:
+    if kind.startswith("dpo"):
+        return bench.stream("pairs", preferences(1), None, 1.0)
+    return bench.stream("made", documents(1)) if kind in ("pretrain", "midtrain") else bench.stream("chats", chats(1))
+
+
 def child(bench: Bench, kind: str, folder: Path, **environment: str) -> int:
-    stream = bench.stream("chats", chats(1)) if kind in ("sft", "lora") else bench.stream("made", documents(1))
-    arguments = [sys.executable, "-c", CHILD, str(bench.start), str(stream), str(folder), STAGES[kind]]
+    arguments = [sys.executable, "-c", CHILD, str(bench.start), str(stream_of(bench, kind)), str(folder), STAGES[kind]]
     result = subprocess.run(
         arguments,
         capture_output=True,
@@ -62,20 +77,115 @@ def distinct_points(log: Path) -> list[int]:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param("sft"), *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("pretrain", "midtrain", "lora"))],
-)
-def test_a_kill_at_any_distinct_point_changes_no_bit(bench: Bench, tmp_path: Path, kind: str) -> None:
+def test_a_kill_at_any_distinct_point_changes_no_bit(bench: Bench, tmp_path: Path) -> None:
     log = tmp_path / "points"
-    child(bench, kind, tmp_path / "straight", UPBRINGING_FAULT_LOG=str(log))
+    child(bench, "sft", tmp_path / "straight", UPBRINGING_FAULT_LOG=str(log))
     expected = bits(tmp_path / "straight" / "output")
     points = distinct_points(log)
     assert len(points) >= 5
     for number in points:
         folder = tmp_path / f"killed-{number}"
-        assert child(bench, kind, folder, UPBRINGING_FAULT_AT=str(number)) == -signal.SIGKILL
-        assert child(bench, kind, folder) == 0
+        assert child(bench, "sft", folder, UPBRINGING_FAULT_AT=str(number)) == -signal.SIGKILL
+        assert child(bench, "sft", folder) == 0
+        assert bits(folder / "output") == expected
+
+
+SERVER = """
+import json, os, signal, sys, time
+import peft, torch, transformers, trl  # once, so that a trial costs a fork
+from trl import DPOTrainer
+from transformers import Trainer
+CHILD = sys.argv[1]
+for line in sys.stdin:
+    trial = json.loads(line)
+    began = time.monotonic()
+    process = os.fork()
+    if process == 0:
+        os.environ.update(trial["environment"])
+        sys.argv = ["child", *trial["arguments"]]
+        try:
+            exec(CHILD, {"__name__": "__main__"})
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    if trial["seconds"] is not None:
+        time.sleep(trial["seconds"])
+        os.kill(process, signal.SIGKILL)
+    _, status = os.waitpid(process, 0)
+    print(json.dumps({"code": os.waitstatus_to_exitcode(status), "seconds": time.monotonic() - began}), flush=True)
+"""
+
+
+class ForkServer:
+    """A process that imported everything once and forks a child per trial."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"},
+        )
+
+    def trial(
+        self, bench: Bench, kind: str, folder: Path, seconds: float | None = None, **environment: str
+    ) -> tuple[int, float]:
+        """Run a child, killed after ``seconds`` if given; return its exit code and how long it ran."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        arguments = [str(bench.start), str(stream_of(bench, kind)), str(folder), STAGES[kind]]
+        trial = {"arguments": arguments, "environment": environment, "seconds": seconds}
+        self._process.stdin.write(json.dumps(trial) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        return int(answer["code"]), float(answer["seconds"])
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[ForkServer]:
+    server = ForkServer()
+    yield server
+    server.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", STAGES)
+def test_a_kill_at_every_point_of_every_kind_changes_no_bit(
+    bench: Bench, forks: ForkServer, tmp_path: Path, kind: str
+) -> None:
+    log = tmp_path / "points"
+    assert forks.trial(bench, kind, tmp_path / "straight", UPBRINGING_FAULT_LOG=str(log))[0] == 0
+    expected = bits(tmp_path / "straight" / "output")
+    num_points = len(log.read_text(encoding="utf-8").splitlines())
+    assert num_points >= 20
+    for number in range(1, num_points + 1):
+        folder = tmp_path / f"killed-{number}"
+        assert forks.trial(bench, kind, folder, UPBRINGING_FAULT_AT=str(number))[0] == -signal.SIGKILL
+        assert forks.trial(bench, kind, folder)[0] == 0
+        assert bits(folder / "output") == expected
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", STAGES)
+def test_kills_at_random_times_change_no_bit(bench: Bench, forks: ForkServer, tmp_path: Path, kind: str) -> None:
+    code, whole = forks.trial(bench, kind, tmp_path / "straight")
+    assert code == 0
+    expected = bits(tmp_path / "straight" / "output")
+    draw = random.Random(kind)
+    for number in range(NUM_RANDOM_KILLS):
+        folder = tmp_path / f"killed-{number}"
+        for _ in range(2):  # twice: the second resume has another step to start from
+            assert forks.trial(bench, kind, folder, draw.uniform(0.0, whole))[0] in (0, -signal.SIGKILL)
+        assert forks.trial(bench, kind, folder)[0] == 0
         assert bits(folder / "output") == expected
 
 

@@ -11,10 +11,14 @@ from upbringing.base.manifest import write_manifest
 from upbringing.data.documents import Chat, Document, Preference, TrainingText, Turn
 from upbringing.data.pairs import build_pair_stream
 from upbringing.data.stream import StreamPart, StreamPlan, build_stream
+from upbringing.data.tokenizer import train_tokenizer
 from upbringing.formats.record import BuildProfile
 from upbringing.models.weights import weights_sha256
-from upbringing.training.segment import Places, Realised, Segment, run_segment
+from upbringing.training.fresh import create_fresh
+from upbringing.training.launch import launch_segment
+from upbringing.training.segment import Places, Realised, Segment
 from upbringing.training.settings import TrainedStage
+from upbringing.training.start import FreshStart, TokenizerRecipe
 
 WORDS = tuple(f"{first}{second}" for first in ("ba", "de", "fi", "go", "lu") for second in "bcdfghkl")
 BATCH = 4
@@ -105,10 +109,21 @@ class Bench:
             if place is not None:
                 place.mkdir(parents=True, exist_ok=True)
         segment = Segment(name, stage, 5, total, *steps)
-        realised = run_segment(segment, places, profile or BuildProfile(), lambda step, whole, loss: None)
+        realised = launch_segment(segment, places, profile or BuildProfile(), lambda step, whole, loss: None)
         if keep_state:
             write_manifest(folder / "state")
         return places.output, realised
+
+
+def make_bench(folder: Path) -> Bench:
+    """Write a tokenizer and a fresh two-layer model of width 32 into ``folder``."""
+    tokenizer, start = folder / "tokenizer", folder / "start"
+    tokenizer.mkdir()
+    train_tokenizer(WORDS, vocabulary=420, special_tokens=(), chat_template=None, folder=tokenizer)
+    start.mkdir()
+    recipe = TokenizerRecipe(train_on="world", vocabulary=420)
+    create_fresh(FreshStart(layers=2, width=32, heads=2, context=64, tokenizer=recipe), tokenizer, 3, start)
+    return Bench(folder, start)
 
 
 def bits(folder: Path) -> str:

@@ -20,8 +20,9 @@ from upbringing.lab.store import Store
 from upbringing.study.lineage import StreamRecipe
 from upbringing.study.recipes import DataBook
 from upbringing.training.fresh import copy_tokenizer, create_fresh
+from upbringing.training.launch import launch_segment
 from upbringing.training.publish import finish_checkpoint, thinned
-from upbringing.training.segment import Places, Segment, run_segment
+from upbringing.training.segment import Places, Segment
 from upbringing.training.start import FreshStart
 
 STEPS_BETWEEN_EVENTS = 10  # a progress bar needs no more
@@ -196,7 +197,7 @@ class SegmentJob:
                 report(Event(self.key, step - segment.from_step, total - segment.from_step, f"loss {loss:.3f}"))
 
         places = Places(parent, state, stream, workspace, folder, final_state)
-        realised = run_segment(segment, places, self.profile, on_progress)
+        realised = launch_segment(segment, places, self.profile, on_progress)
         copy_tokenizer(parent, folder)
         info = read_info(stream)
         share = segment.to_step / segment.total_steps

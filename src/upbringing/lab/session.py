@@ -78,7 +78,7 @@ def _teacher(study: Study, base: Path) -> Teacher | None:
 
 def slots(profile: BuildProfile) -> int:
     """Return how many jobs run side by side: one-thread processes on a CPU, one process per accelerator."""
-    return max(1, (os.cpu_count() or 1) // profile.threads) if profile.device == "cpu" else 1
+    return max(1, (os.cpu_count() or 1) // (profile.threads * profile.world_size)) if profile.device == "cpu" else 1
 
 
 def locked_profile(study: Study, folder: Path) -> BuildProfile:
@@ -92,9 +92,9 @@ def locked_profile(study: Study, folder: Path) -> BuildProfile:
         locked = BuildProfile.model_validate(json.loads(path.read_bytes())["profile"])
     except (ValueError, KeyError, ValidationError) as error:
         raise IntegrityError(f"{path} is torn: remove it to choose the numerics anew") from error
-    for name in ("precision", "attention", "compile", "versions"):
+    for name in ("precision", "attention", "compile", "world_size", "versions"):
         wanted, found = getattr(chosen, name), getattr(locked, name)
-        declared = name == "versions" or getattr(study, name) != "auto"
+        declared = name in ("world_size", "versions") or getattr(study, name) != "auto"
         if declared and wanted != found:
             raise StudyError(
                 f"{path} fixed {name} = {found}, now it would be {wanted}: nodes of both cannot be compared. "
@@ -110,6 +110,7 @@ def chosen_profile(study: Study) -> BuildProfile:
         precision=precision,
         attention="eager" if study.attention == "auto" else study.attention,
         compile=study.compile == "on",
+        world_size=study.processes,
         versions=library_versions(),
     )
 

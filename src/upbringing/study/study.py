@@ -15,6 +15,7 @@ from upbringing.formats.tree import ContrastSpec
 from upbringing.study.arms import Arm, RawStages, Resolved, StageState, resolve
 from upbringing.study.data import DataDescription
 from upbringing.study.seeds import SeedLevel
+from upbringing.training.settings import TrainedStage
 from upbringing.training.stage import Stage
 from upbringing.training.start import Start
 
@@ -56,7 +57,8 @@ class Study(Description):
     ``matrix``: factors to levels to the words of an arm; every combination becomes the arm ``level+level``.
     ``primary``: ids of the measures whose claims are confirmatory. ``margins``: per measure id, in its unit,
     hashed into the study before anything is measured. ``precision``, ``attention``, ``compile``: of training, the
-    same for all nodes. ``measure_precision``: in fp32 no answer depends on its batch.
+    same for all nodes. ``processes``: how many train a stage together. ``measure_precision``: in fp32
+    no answer depends on its batch.
     """
 
     name: Name
@@ -77,6 +79,7 @@ class Study(Description):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     attention: Literal["auto", "eager", "sdpa"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
+    processes: int = Field(default=1, ge=1)
     measure_precision: Literal["fp32", "bf16"] = "fp32"
 
     @model_validator(mode="after")
@@ -91,6 +94,7 @@ class Study(Description):
                         f"{word} names {name!r}, which is no measure of the battery ({', '.join(ids)})", (word,)
                     )
         resolved = self.resolved_arms()
+        self._check_batches(resolved)
         for contrast in self.contrasts:
             for cell in contrast.weights:
                 if cell.partition("@")[0] not in resolved:
@@ -98,6 +102,16 @@ class Study(Description):
                         f"contrast {contrast.name!r} names the cell {cell!r} of an unknown arm", ("contrasts",)
                     )
         return self
+
+    def _check_batches(self, arms: dict[str, ResolvedArm]) -> None:
+        for name, arm in arms.items():
+            for stage_name, stage in arm.stages.items():
+                if isinstance(stage, TrainedStage) and stage.batch_size % (stage.accumulate * self.processes):
+                    raise ArmProblem(
+                        f"arm {name!r}: stage {stage_name!r}: batch_size {stage.batch_size} cannot be split into "
+                        f"accumulate {stage.accumulate} micro-batches in each of {self.processes} processes",
+                        ("processes",),
+                    )
 
     def declared_arms(self) -> dict[str, tuple[Arm, tuple[str | int, ...]]]:
         """Return every arm with its place in the file: the matrix's combinations, then the named arms."""

@@ -7,6 +7,7 @@ was cut at a step and continued with other later data, ends in the bits of the s
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from upbringing.base.errors import TrainingError
 from upbringing.base.streams import derived_seed
 from upbringing.data.pairs import PairStream, open_pair_stream
 from upbringing.data.stream import Stream, open_stream
@@ -93,6 +95,7 @@ def run_segment(
     initial values from the stream ``adapters`` under the seed, dropout from ``dropout``.
     """
     began = time.monotonic()
+    _check_split(segment, profile)
     processes = current_processes(profile)
     stream = open_pair_stream(places.stream) if isinstance(segment.stage, Dpo) else open_stream(places.stream)
     learned = _learned_tokens(stream)[: segment.to_step]
@@ -110,6 +113,15 @@ def run_segment(
         supervised_tokens=int(learned.sum()),
         learning_rate_sum=float(_rates(segment)[: segment.to_step].sum()),
     )
+
+
+def _check_split(segment: Segment, profile: BuildProfile) -> None:
+    stage = segment.stage
+    if stage.batch_size % (stage.accumulate * profile.world_size):
+        raise TrainingError(
+            f"stage {segment.name!r}: batch_size {stage.batch_size} cannot be split into accumulate {stage.accumulate} "
+            f"micro-batches in each of {profile.world_size} processes: change one of them"
+        )
 
 
 def _learned_tokens(stream: Stream | PairStream) -> NDArray[np.int64]:
@@ -143,6 +155,7 @@ def _train(
     before = {name: parameter.detach().clone() for name, parameter in _trainable(model).items()}
     trained = _Training(segment, places, profile, processes, model, loaded.tokenizer)
     final = trained.run(stream, on_progress)
+    _require_agreement(model, processes, segment.name)
     changed = any(not torch.equal(before[name], tensor) for name, tensor in _trainable(model).items())
     if processes.writes:
         if places.final_state is not None:
@@ -153,6 +166,15 @@ def _train(
         model.save_pretrained(str(places.output))
     processes.wait()
     return final, changed
+
+
+def _require_agreement(model: Any, processes: Processes, name: str) -> None:
+    """Raise ``TrainingError`` unless all processes hold the same bits; every process calls it."""
+    digest = hashlib.sha256()
+    for tensor in _trainable(model).values():
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    if len(set(processes.gather(digest.hexdigest()))) > 1:
+        raise TrainingError(f"stage {name!r}: its {processes.size} processes ended with different weights")
 
 
 def _trainable(model: Any) -> dict[str, Any]:
@@ -238,7 +260,11 @@ class _Training:
         """Put the furthest whole state into model, optimiser and generators; return its step and losses."""
         import torch
 
+        if not self.processes.writes:
+            self.processes.wait()  # the first one removes what is damaged before the others look
         state = newest_state(self.places.workspace, last_step=self.segment.to_step, clean=self.processes.writes)
+        if self.processes.writes:
+            self.processes.wait()
         if state is None and self.places.state is not None:
             state = load_state(self.places.state)
         if state is None:
