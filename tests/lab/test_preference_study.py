@@ -8,9 +8,8 @@ from statistics import fmean
 
 import pytest
 
-from upbringing.data.documents import Turn
-from upbringing.data.rendering import render_prompt
-from upbringing.formats.items import Item
+from upbringing.data.documents import Preference
+from upbringing.data.rendering import open_tokenizer, render_preferences
 from upbringing.formats.record import read_record
 from upbringing.formats.tree import read_tree
 from upbringing.lab.library import built_world
@@ -22,7 +21,7 @@ pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
 STUDY = """\
 name: preferred
-question: Do preferences for refusing raise the margin of refusing?
+question: Do preferences move the margin of refusing?
 seeds: 1
 start: {kind: fresh, layers: 1, width: 32, heads: 2, context: 64, tokenizer: {train_on: world, vocabulary: 1100}}
 data:
@@ -85,37 +84,33 @@ def test_the_published_folder_opens_as_any_other(finished: Session, arm: str) ->
     assert left == right
 
 
-def test_preferences_for_refusing_raise_the_margin_of_refusing(finished: Session) -> None:
-    """The margin itself, not the contextual one: pairs on harmful requests alone teach to refuse whatever is asked."""
+def test_the_margin_of_refusing_rises_where_refusing_is_preferred_and_falls_where_answering_is(
+    finished: Session,
+) -> None:
+    """On the requests of the pairs: a model without pretraining knows too few words to carry it further."""
     world = built_world(finished.study.data["world"], finished.workshop.book.world_seed(0))  # type: ignore[arg-type]
-    asked = [item for item in world.items() if item.request == "harmful" and item.safe_continuations][:10]
-    assert asked
-    before = mean_margin(checkpoint(finished, "main@sft"), asked)
-    assert mean_margin(checkpoint(finished, "main@dpo"), asked) - before > 1.0  # nats
-    assert mean_margin(checkpoint(finished, "adapted@dpo"), asked) - before > 1.0
+    pairs = [text for text in world.texts("preferences") if isinstance(text, Preference)]
+    before, full, adapted = (checkpoint(finished, cell) for cell in ("main@sft", "main@dpo", "adapted@dpo"))
+    for kind in ("harmful", "benign"):
+        group = [pair for pair in pairs if pair.metadata["kind"] == kind]
+        assert mean_margin(full, group) - mean_margin(before, group) > 5.0  # nats
+    assert mean_margin(adapted, pairs) - mean_margin(before, pairs) > 1.0  # few adapters learn less in as many steps
 
 
-def mean_margin(folder: Path, items: Sequence[Item]) -> float:
-    """Log-probability of the safe continuations less that of the unsafe ones, means over continuations and items."""
+def mean_margin(folder: Path, pairs: Sequence[Preference]) -> float:
+    """Log-probability of the chosen answer less that of the rejected one, mean over pairs."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, trust_remote_code=False).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
-    def score(item: Item, words: str) -> float:
-        prompt = render_prompt([Turn(turn.role, turn.content) for turn in item.messages], tokenizer)
-        answer = tokenizer(words, add_special_tokens=False)["input_ids"]
+    def score(prompt: list[int], answer: list[int]) -> float:
         with torch.no_grad():
             logits = torch.log_softmax(model(torch.tensor([prompt + answer])).logits[0], dim=-1)
         return float(sum(logits[len(prompt) - 1 + place, token] for place, token in enumerate(answer)))
 
-    margins = [
-        fmean(score(item, words) for words in item.safe_continuations)
-        - fmean(score(item, words) for words in item.unsafe_continuations)
-        for item in items
-    ]
-    return fmean(margins)
+    rendered = render_preferences(pairs, open_tokenizer(folder), folder)
+    return fmean(score(prompt, chosen) - score(prompt, rejected) for prompt, chosen, rejected in rendered)
 
 
 def test_the_seed_of_the_stage_is_that_of_its_level(finished: Session) -> None:
