@@ -34,7 +34,7 @@ stages:
 arms:
   main: {}
   without: {drop: dpo}
-  adapted: {stages: {dpo: {weights: {kind: lora, rank: 4}, learning_rate: 1e-2}}}
+  adapted: {stages: {dpo: {weights: {kind: lora, rank: 8}, epochs: 12, learning_rate: 1e-2}}}
 battery: [refusal_margin]
 primary: [refusal_margin]
 margins: {refusal_margin: 0.1}
@@ -94,7 +94,7 @@ def test_the_margin_of_refusing_rises_where_refusing_is_preferred_and_falls_wher
     for kind in ("harmful", "benign"):
         group = [pair for pair in pairs if pair.metadata["kind"] == kind]
         assert mean_margin(full, group) - mean_margin(before, group) > 5.0  # nats
-    assert mean_margin(adapted, pairs) - mean_margin(before, pairs) > 1.0  # few adapters learn less in as many steps
+    assert mean_margin(adapted, pairs) - mean_margin(before, pairs) > 1.0  # adapters learn less
 
 
 def mean_margin(folder: Path, pairs: Sequence[Preference]) -> float:
