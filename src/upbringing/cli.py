@@ -12,6 +12,7 @@ import typer
 from upbringing.base.errors import StudyError, UpbringingError
 from upbringing.base.terminal import visible
 from upbringing.cli_data import app as data_app
+from upbringing.cli_store import add_to as add_store_verbs
 
 if TYPE_CHECKING:
     from upbringing.study.study import Study
@@ -220,6 +221,9 @@ def doctor(as_json: JsonOption = False) -> None:
             print(f"{'ok ' if check.is_good else 'see'} {check.name}: {visible(check.found)}")
     if not all(check.is_good or not check.is_needed for check in checks):
         raise typer.Exit(1)
+
+
+add_store_verbs(app)
 
 
 @app.command()

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from upbringing.base.errors import StudyError
 from upbringing.cli import app
 from upbringing.formats.findings import read_findings
 from upbringing.formats.tree import read_tree
+from upbringing.lab.contents import export, gc, show, status
 from upbringing.lab.library import built_world
 from upbringing.lab.plan import plan
 from upbringing.lab.run import Watch, run
@@ -98,6 +100,27 @@ def test_the_plan_says_what_an_edit_makes_stale_and_why(finished: Session, folde
     assert nodes["main: pretrain, seed 0"].status == "done"
     assert nodes["main: sft, seed 0"].status == "stale"
     assert any("rates" in reason for reason in nodes["main: sft, seed 0"].why)
+
+
+def test_the_verbs_of_the_store_agree_with_what_was_built(finished: Session, folder: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    store = folder / "store"
+    found = status(store)
+    assert found.rooms["checkpoints"].num_entries == 6
+    assert found.studies["small"] == (6, 6)
+    assert gc(store, older_than_hours=0).entries == ()
+    key = finished.store.keys("checkpoints")[0]
+    assert show(store, key[:12]).id == key
+    copied = export(store, key, tmp_path / "taken")
+    AutoModelForCausalLM.from_pretrained(copied, local_files_only=True, trust_remote_code=False)
+    assert weights_sha256(copied) == weights_sha256(finished.store.path("checkpoints", key))
+    with pytest.raises(StudyError, match="exists already"):
+        export(store, key, tmp_path / "taken")
+    with pytest.raises(StudyError, match="names 0 checkpoints"):
+        show(store, "nosuchkey")
+    listed = CliRunner().invoke(app, ["status", "--store", str(store)])
+    assert "study small: 6 of 6 checkpoints" in listed.output
 
 
 def test_the_late_arm_shares_its_first_half(finished: Session) -> None:

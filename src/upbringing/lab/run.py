@@ -17,11 +17,14 @@ from upbringing.formats.items import Item
 from upbringing.formats.rows import write_rows
 from upbringing.formats.tree import Registered
 from upbringing.lab.build import PROFILE_CHARACTERS, Prepared, node_jobs, prepare
+from upbringing.lab.contents import write_references
 from upbringing.lab.executor import Event, Job, Outcome, failures
 from upbringing.lab.gating import world_gates
 from upbringing.lab.measuring import asked_items, checkpoint_record, gathered, measure_jobs
+from upbringing.lab.own_answers import answers_jobs
 from upbringing.lab.results import registration, results_tree
 from upbringing.lab.session import Session
+from upbringing.lab.store import Room
 from upbringing.report.build import write_report
 from upbringing.study.checks import design_warnings
 
@@ -56,12 +59,24 @@ class Built:
 def build(session: Session, watch: Watch) -> Built:
     """Make every missing node of the study's tree; raises the first failure after all else was tried."""
     prepared = _prepare(session, watch)
+    write_references(session.folder, needed_by(session, prepared))
     jobs = [
         job for job in node_jobs(session.workshop, session.tree, prepared, labels(session)) if not _done(session, job)
     ]
     _run(session, "training", jobs, watch)
     remember(session, prepared)
     return Built(prepared, len(jobs))
+
+
+def needed_by(session: Session, prepared: Prepared) -> dict[Room, list[str]]:
+    """Return the keys of all checkpoints, states and data of a prepared tree, by room."""
+    built = {key for node, key in prepared.keys.items() if node not in prepared.folders}
+    states = {prepared.keys[node] for node, each in session.tree.nodes.items() if each.needs_state}
+    data = {key for key, _ in prepared.streams.values()} | {
+        folder.name for folder in prepared.tokenizers.values() if folder.parent == session.store.root / "data"
+    }
+    data |= {job.key for job in answers_jobs(session.store.root, session.workshop.book, session.workshop.profile)}
+    return {"checkpoints": sorted(built), "states": sorted(states), "data": sorted(data)}
 
 
 def _prepare(session: Session, watch: Watch) -> Prepared:
@@ -127,6 +142,7 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
     registered = _registered(session)
     outcomes = _run(session, "measuring", measure_jobs(session, prepared), watch)
     keys = sorted({str(outcome.value) for outcome in outcomes.values()})
+    write_references(session.folder, {"rows": keys})
     rows, answers, conditions = gathered(session.store, keys)
     items = _all_items(session)
     results = session.results

@@ -1,0 +1,79 @@
+"""What no study needs is found and nothing else; what is needed is never removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from upbringing.base.errors import IntegrityError, StudyError
+from upbringing.cli import app
+from upbringing.lab.contents import REFERENCES_NAME, gc, references, status, write_references
+from upbringing.lab.store import Room, Store
+
+
+def put(store: Store, room: Room, key: str) -> None:
+    def fill(folder: Path) -> None:
+        (folder / "content").write_text(key, encoding="utf-8")
+
+    store.publish(room, key, fill)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    opened = Store(tmp_path / "store")
+    for key in ("needed", "orphan"):
+        put(opened, "checkpoints", key)
+        put(opened, "rows", key)
+    folder = opened.study_folder("mine")
+    write_references(folder, {"checkpoints": ["needed", "unbuilt"], "states": [], "data": []})
+    write_references(folder, {"rows": ["needed"]})
+    return opened
+
+
+def test_only_what_no_study_needs_is_removed(store: Store) -> None:
+    listed = gc(store.root, older_than_hours=0)
+    assert (listed.entries, listed.removed) == (("checkpoints/orphan", "rows/orphan"), False)
+    assert store.find("checkpoints", "orphan") is not None
+    assert gc(store.root, remove=True, older_than_hours=0).entries == listed.entries
+    assert store.keys("checkpoints") == store.keys("rows") == ["needed"]
+
+
+def test_young_things_may_belong_to_a_run_that_goes_on(store: Store) -> None:
+    assert gc(store.root, remove=True).entries == ()
+    assert store.keys("rows") == ["needed", "orphan"]
+
+
+def test_what_another_process_holds_is_not_removed(store: Store) -> None:
+    other = Store(store.root)
+    with other.claim("checkpoints-orphan"), pytest.raises(IntegrityError, match="is being built"):
+        gc(store.root, remove=True, older_than_hours=0)
+    assert store.find("checkpoints", "orphan") is not None
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"checkpoints": 3}'])
+def test_nothing_is_garbage_while_a_study_cannot_say_what_it_needs(store: Store, text: str) -> None:
+    (store.root / "studies" / "mine" / REFERENCES_NAME).write_text(text, encoding="utf-8")
+    with pytest.raises(IntegrityError, match="mine"):
+        gc(store.root, remove=True, older_than_hours=0)
+    assert store.keys("checkpoints") == ["needed", "orphan"]
+
+
+def test_status_counts_what_a_study_still_lacks(store: Store) -> None:
+    assert status(store.root).studies == {"mine": (1, 2)}
+    assert references(store)["mine"]["rows"] == ["needed"]
+
+
+def test_a_folder_that_is_no_store_is_not_made_into_one(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="is no store"):
+        status(tmp_path / "typo")
+    assert not (tmp_path / "typo").exists()
+
+
+def test_deleting_needs_a_yes(store: Store) -> None:
+    arguments = ["gc", "--store", str(store.root), "--older-than", "0"]
+    assert "not needed" in CliRunner().invoke(app, arguments).output
+    assert CliRunner().invoke(app, [*arguments, "--yes", "--dry-run"]).exit_code == 2
+    assert "deleted" in CliRunner().invoke(app, [*arguments, "--yes"]).output
+    assert store.keys("checkpoints") == ["needed"]
