@@ -1,13 +1,15 @@
 """Answers: batched decoding whose result does not depend on who shares the batch.
 
 Batches are canonical: sorted by length and content, of fixed membership, never re-formed. In fp32 the batch size
-changes no greedy answer; in bf16 it can, so the batch belongs to what identifies an answer. Rows that have ended
-leave the batch, so a long answer does not make the others wait.
+changes no greedy answer; in bf16 it can, so the batch belongs to what identifies an answer. What all prompts of a
+batch begin with (a system prompt, a template) is read once. Rows that have ended leave the batch, so a long answer does
+not make the others wait.
 """
 
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.base.streams import stream
+from upbringing.models.attention import answer_cache, grouped_heads
 from upbringing.models.decoding import Decoding, Greedy, Sampled
 
 ROWS_PER_BATCH = 256  # larger batches gained nothing on CPU and would lose much when interrupted
@@ -75,7 +78,7 @@ def generate(
     """
     import torch
 
-    with torch.inference_mode():
+    with torch.inference_mode(), grouped_heads(model):
         tokens = _Decoder(model, prompts, decoding, ends, seed).run()  # (rows, time), -1 after the end
     answers = [_finished([int(token) for token in row if token >= 0], ends) for row in tokens]
     return [answers[first : first + decoding.samples] for first in range(0, len(answers), decoding.samples)]
@@ -96,14 +99,27 @@ class _Decoder:
         import torch
 
         self.model, self.decoding, self.ends = model, decoding, ends
-        self.ids, self.mask = _left_padded(prompts, ends.padding, model.device)
-        self.positions = (self.mask.cumsum(1) - 1).clamp(min=0)  # (batch, width): padding does not count
+        self.cache: Any = answer_cache(model)
+        shared = self._read_together(prompts)
+        self.ids, own = _left_padded([prompt.ids[shared:] for prompt in prompts], ends.padding, model.device)
+        self.positions = shared + (own.cumsum(1) - 1).clamp(min=0)  # (batch, width): padding does not count
+        self.mask = torch.cat([own.new_ones(len(prompts), shared), own], dim=1)  # (batch, shared + width)
         rows = len(prompts) * decoding.samples
         self.tokens: NDArray[np.int64] = np.full((rows, decoding.max_tokens), -1, dtype=np.int64)
         self.noise = _noise(prompts, decoding, seed)  # (rows, time) or None
         self.live: NDArray[np.int64] = np.arange(rows)
-        self.end_ids = torch.tensor(ends.tokens, device=model.device)
-        self.cache: Any = None
+
+    def _read_together(self, prompts: Sequence[TokenPrompt]) -> int:
+        """Read once what all prompts begin with, for all rows of the cache; return its number of tokens."""
+        import torch
+
+        shared = shared_beginning([prompt.ids for prompt in prompts]) if self.cache is not None else 0
+        if len(prompts) > 1 and shared:
+            ids = torch.tensor([prompts[0].ids[:shared]], device=self.model.device)
+            self.model(input_ids=ids, past_key_values=self.cache, use_cache=True, **last_logits(self.model, 1))
+            self.cache.batch_repeat_interleave(len(prompts))
+            return shared
+        return 0
 
     def run(self) -> NDArray[np.int64]:
         logits = self._forward()
@@ -204,16 +220,24 @@ def last_logits(model: Any, num_positions: int) -> dict[str, int]:
     return {"logits_to_keep": num_positions} if known else {}
 
 
-def _left_padded(prompts: Sequence[TokenPrompt], padding: int, device: Any) -> tuple[Any, Any]:
+def shared_beginning(prompts: Sequence[tuple[int, ...]]) -> int:
+    """Return how many tokens all prompts begin with alike, at least one less than the shortest has."""
+    first, last = min(prompts), max(prompts)  # all others lie between them, so they share what these two share
+    most = min(len(prompt) for prompt in prompts) - 1
+    alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return min(sum(1 for _ in alike), most)
+
+
+def _left_padded(prompts: Sequence[tuple[int, ...]], padding: int, device: Any) -> tuple[Any, Any]:
     """Return ids and mask (batch, width), prompts flush right."""
     import torch
 
-    width = max(len(prompt.ids) for prompt in prompts)
+    width = max(len(prompt) for prompt in prompts)
     ids = np.full((len(prompts), width), padding, dtype=np.int64)
     mask = np.zeros_like(ids)
     for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt.ids) :] = prompt.ids
-        mask[row, width - len(prompt.ids) :] = 1
+        ids[row, width - len(prompt) :] = prompt
+        mask[row, width - len(prompt) :] = 1
     return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 

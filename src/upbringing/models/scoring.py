@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.base.errors import MeasurementError
+from upbringing.models.attention import grouped_heads
 from upbringing.models.generation import last_logits
 
 TOKENS_PER_BATCH = 8192  # padded tokens of a forward pass
@@ -146,7 +147,7 @@ def _score_rows(model: Any, rows: Sequence[Scoring], hidden: bool) -> list[Line]
     import torch
 
     layout = _Layout(rows)
-    with torch.inference_mode():
+    with torch.inference_mode(), grouped_heads(model):
         output = model(
             input_ids=torch.from_numpy(layout.ids).to(model.device),
             position_ids=torch.from_numpy(layout.positions).to(model.device),
