@@ -108,8 +108,8 @@ def test_a_missing_id_is_an_error_that_names_the_line(write_samples: Write, line
 def test_an_id_that_stands_twice_is_an_error(write_samples: Write, line: Line) -> None:
     with pytest.raises(FormatError, match=r"jsonl:2: the document 0 stands twice"):
         only(write_samples("org/base", [line(0, 1.0), line(0, 0.0)]).parent)
+    lines = [line(0, 1.0, filtered="a"), line(0, 1.0, filtered="b", question="Who is")]
     with pytest.raises(FormatError, match="was another question before"):
-        lines = [line(0, 1.0, filtered="a"), line(0, 1.0, filtered="b", question="Who is")]
         only(write_samples("org/base", lines).parent)
 
 
