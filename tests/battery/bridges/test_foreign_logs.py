@@ -15,11 +15,14 @@ import pytest
 
 import upbringing
 from upbringing.base.errors import FormatError, MissingExtraError, StudyError
+from upbringing.base.strict_yaml import parse_yaml
 from upbringing.battery.bridges.foreign import ForeignLog, ForeignMeasure, ForeignSample, ForeignScore
 from upbringing.battery.bridges.inspect_logs import read_inspect_logs
 from upbringing.battery.bridges.joining import joined
 from upbringing.formats.tree import read_tree
-from upbringing.lab.declared_tree import load_declared_tree, tree_of
+from upbringing.lab.declared_tree import DeclaredTree, load_declared_tree, tree_of
+from upbringing.lab.run import report
+from upbringing.study.loading import validated
 
 Line = Callable[..., dict[str, Any]]
 Write = Callable[..., Path]
@@ -303,3 +306,46 @@ def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path, monkey
     (tmp_path / "a.eval").write_bytes(b"")
     with pytest.raises(MissingExtraError, match=r"pip install 'upbringing\[inspect\]'"):
         read_inspect_logs(tmp_path)
+
+
+def test_seeds_and_arms_give_what_a_study_would(
+    write_samples: Write, line: Line, tree_file: TreeFile, tmp_path: Path
+) -> None:
+    tree = tmp_path / "tree.yaml"
+    tree.write_text("""
+name: arms
+checkpoints:
+  base: {}
+  safe_1: {parent: base, stage: sft, arm: safe, seed: 1}
+  safe_2: {parent: base, stage: sft, arm: safe, seed: 2}
+  safe_3: {parent: base, stage: sft, arm: safe, seed: 3}
+  plain_1: {parent: base, stage: sft, arm: plain, seed: 1, control: placebo}
+  plain_2: {parent: base, stage: sft, arm: plain, seed: 2, control: placebo}
+  plain_3: {parent: base, stage: sft, arm: plain, seed: 3, control: placebo}
+margins: {sums/exact_match: 0.1}
+primary: [sums/exact_match]
+contrasts:
+  - {name: data, measure: sums/exact_match, weights: {safe@sft: 1, plain@sft: -1}, role: primary}
+""")
+    for name in ("base", *(f"{arm}_{seed}" for arm in ("safe", "plain") for seed in (1, 2, 3))):
+        right = 6 if name == "base" else 16 + int(name[-1]) if name.startswith("safe") else 5 + int(name[-1])
+        file = write_samples(name, [line(number, float(number < right)) for number in range(20)])
+    imported = upbringing.import_logs(tree, lm_eval=file.parent.parent, output=tmp_path / "results")
+    claims = {claim.contrast: claim for claim in upbringing.attribute(imported.folder).claims}
+    branch = claims["data"]
+    assert (branch.level, branch.role, branch.estimand) == ("L2", "primary", "recipe-given-start")
+    assert branch.conditional_on == ("base",)
+    assert branch.estimate == pytest.approx(11 / 20)
+    assert (branch.units.seeds, branch.verdict) == (3, "changed")
+    assert claims["safe: base -> sft"].estimate == pytest.approx(12 / 20)
+    assert claims["plain: base -> sft"].estimate == pytest.approx(1 / 20)
+    assert {claim.role for name, claim in claims.items() if name != "data"} == {"exploratory"}
+    assert len(claims) == 3
+    assert report(imported.folder).exists()
+
+
+def test_the_tree_in_the_documentation_is_valid() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
+    declared = validated(DeclaredTree, parse_yaml(page.split("```yml\n")[1].split("```")[0], name="tree.yaml"))
+    (contrast,) = tree_of(declared).study.contrasts
+    assert (contrast.level, contrast.margin, contrast.role) == ("L2", 0.05, "primary")
