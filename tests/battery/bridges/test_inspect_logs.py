@@ -324,6 +324,16 @@ def test_other_json_files_are_not_taken_for_logs(tmp_path: Path) -> None:
         read_inspect_logs(empty)
 
 
+def test_epochs_beyond_reason_are_refused(tmp_path: Path, rewrite: Any) -> None:
+    path = run_mock(tmp_path, "base", ["1"], log_format="json")
+    rewrite(path, lambda log: setattr(log.eval.config, "epochs", 10**12))
+    with pytest.raises(FormatError, match="in 1000000000000 epochs, at most"):
+        read_inspect_logs(tmp_path)
+    rewrite(path, lambda log: setattr(log.samples[0], "epoch", 10**12))
+    with pytest.raises(FormatError, match="is of epoch 1000000000000"):
+        read_inspect_logs(tmp_path)
+
+
 def test_a_log_without_samples_is_an_error(tmp_path: Path, rewrite: Any) -> None:
     path = run_mock(tmp_path, "base", ["1"], log_format="json")
     rewrite(path, lambda log: setattr(log, "samples", None))

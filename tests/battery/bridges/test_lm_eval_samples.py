@@ -120,6 +120,9 @@ def test_a_torn_file_is_an_error_at_every_length(write_samples: Write, line: Lin
         file.write_bytes(whole[:length])
         with pytest.raises(FormatError, match=r":1 is torn"):
             only(file.parent)
+    file.write_bytes(whole[:-1])
+    with pytest.raises(FormatError, match="its last line does not end"):
+        only(file.parent)
     results = next(file.parent.glob("results_*"))
     file.write_bytes(whole)
     results.write_bytes(results.read_bytes()[:-9])

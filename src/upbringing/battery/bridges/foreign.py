@@ -13,6 +13,7 @@ from upbringing.base.errors import FormatError
 
 MAX_FILES = 10_000
 MAX_FILE_BYTES = 2 << 30  # a log is read into memory whole
+MAX_SAMPLES = 10_000_000  # that a log may say it should hold
 MAX_NAME_CHARACTERS = 512
 
 UNREADABLE = "unreadable-value"

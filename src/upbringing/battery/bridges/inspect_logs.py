@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from upbringing.base.errors import FormatError, MissingExtraError
 from upbringing.battery.bridges.foreign import (
+    MAX_SAMPLES,
     NO_SCORE,
     NOT_RUN,
     SAMPLE_ERROR,
@@ -28,6 +29,7 @@ from upbringing.battery.bridges.foreign import (
     content_sha256,
     identifier,
     number_score,
+    shown,
 )
 from upbringing.battery.bridges.inspect_questions import prompt_sha256, question_sha256
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from inspect_ai.scorer import Score
 
 MAX_UNPACKED_BYTES = 8 << 30
+MAX_EPOCHS = 1 << 20  # what attribution reads
 LOG_NAME = re.compile(r"^\d{4}-\d{2}-\d{2}T\d{2}[-:]\d{2}[-:]\d{2}.*\.json$")
 COMPANIONS = ("logs.json", "listing.json", "eval-set.json")  # what Inspect writes beside its logs
 UNUSED_FIELDS = {"events", "events_data", "timelines", "store"}
@@ -143,9 +146,14 @@ def _settings(log: EvalLog) -> dict[str, str]:
 def _not_run(log: EvalLog, task: str, read: list[ForeignSample]) -> Iterable[tuple[str, int]]:
     """Yield the (item, epoch from 0) that the log should hold and does not."""
     present = {(sample.item, sample.sample) for sample in read}
-    for number in log.eval.dataset.sample_ids or ():
+    numbers, epochs = log.eval.dataset.sample_ids or (), log.eval.config.epochs or 1
+    if epochs * len(numbers) > MAX_SAMPLES:
+        raise FormatError(
+            f"a log names {len(numbers)} samples in {shown(epochs)} epochs, at most {MAX_SAMPLES} are read"
+        )
+    for number in numbers:
         item = f"{task}/{identifier(number, 'a sample id')}"
-        for epoch in range(log.eval.config.epochs or 1):
+        for epoch in range(epochs):
             if (item, epoch) not in present:
                 yield item, epoch
 
@@ -153,8 +161,8 @@ def _not_run(log: EvalLog, task: str, read: list[ForeignSample]) -> Iterable[tup
 def _sample(sample: EvalSample, task: str, name: str, cluster: str | None, values: Values) -> ForeignSample:
     number = identifier(sample.id, f"{name}: the id of a sample")
     what = f"{name}: the sample {number!r}"
-    if sample.epoch < 1:
-        raise FormatError(f"{what} is of epoch {sample.epoch}: epochs are counted from 1")
+    if not 1 <= sample.epoch <= MAX_EPOCHS:
+        raise FormatError(f"{what} is of epoch {shown(sample.epoch)}: epochs are counted from 1 to {MAX_EPOCHS}")
     reason = SAMPLE_ERROR if sample.error is not None else "invalidated" if sample.invalidation is not None else None
     scores: dict[str, ForeignScore] = {}
     for scorer, score in (sample.scores or {}).items():

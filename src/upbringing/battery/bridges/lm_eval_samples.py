@@ -16,6 +16,7 @@ from typing import Any
 
 from upbringing.base.errors import FormatError
 from upbringing.battery.bridges.foreign import (
+    MAX_SAMPLES,
     NO_SCORE,
     NOT_RUN,
     ForeignLog,
@@ -32,7 +33,6 @@ from upbringing.battery.bridges.foreign import (
 
 SAMPLES_NAME = re.compile(r"^samples_(?P<task>.+)_(?P<date>\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}(\.\d+)?)\.jsonl$")
 MAX_LINE_BYTES = 64 << 20
-MAX_SAMPLES = 10_000_000
 NO_FILTER = "none"
 BITS_PER_BYTE = "bits_per_byte"
 SETTINGS = ("fewshot_as_multiturn", "chat_template_sha", "system_instruction_sha", "lm_eval_version")
