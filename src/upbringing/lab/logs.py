@@ -20,7 +20,7 @@ from upbringing.formats.tree import ConditionInfo, ContrastSpec, MeasureInfo, Tr
 from upbringing.lab.declared_tree import DeclaredTree, load_declared_tree, tree_of
 
 BITS_UNIT = "bits per byte"
-IMPORTED = "imported_from"  # the field of tree.json that says a folder may be written again
+IMPORTED = "imported_from"  # the field of tree.json that names the logs; a folder that has it may be written again
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def import_logs(
             "conditions": (ConditionInfo(id=DEFAULT_CONDITION),),
             "items": found.items,
             "warnings": (*absent, *found.warnings),
-            IMPORTED: [name for name, path in (("inspect", inspect), ("lm-eval", lm_eval)) if path is not None],
+            IMPORTED: [_provenance(log) for log in named],
         }
     )
     complete = _with_derived_contrasts(complete, sorted(measures))
@@ -112,6 +112,16 @@ def _named(logs: Sequence[ForeignLog], declared: DeclaredTree) -> tuple[list[For
     logged = {log.model for log in logs}
     absent = [f"the checkpoint {name!r} has no log" for model, name in names.items() if model not in logged]
     return [replace(log, model=names[log.model]) for log in logs], absent
+
+
+def _provenance(log: ForeignLog) -> dict[str, object]:
+    return {
+        "log": log.name,
+        "checkpoint": log.model,
+        "task": log.task,
+        "version": log.version,
+        "settings": dict(log.settings),
+    }
 
 
 def _with_judges(found: Joined, declared: DeclaredTree) -> tuple[list[Row], dict[str, ForeignMeasure]]:

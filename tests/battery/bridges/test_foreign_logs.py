@@ -58,6 +58,12 @@ def test_the_hand_computed_example_comes_out_exactly(two_models: Path, tree_file
     tree = tree_file("margins: {sums/exact_match: 0.2}\nprimary: [sums/exact_match]\n")
     imported = upbringing.import_logs(tree, lm_eval=two_models, output=tmp_path / "results")
     assert imported.warnings == ()
+    logs = (read_tree(imported.folder / "tree.json").model_extra or {})["imported_from"]
+    assert [(log["checkpoint"], log["task"], log["version"]) for log in logs] == [
+        ("base", "sums", "1.0"),
+        ("sft", "sums", "1.0"),
+    ]
+    assert logs[0]["settings"]["lm_eval_version"] == "0.4.13"
     (claim,) = upbringing.attribute(imported.folder).claims
     assert claim.weights == {"main@sft": 1.0, "main@base": -1.0}
     assert claim.estimate == pytest.approx(2 / 12, abs=1e-12)

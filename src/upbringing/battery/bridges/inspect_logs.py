@@ -140,7 +140,9 @@ def _settings(log: EvalLog) -> dict[str, str]:
     generate = spec.model_generate_config.model_dump(exclude_none=True, mode="json")
     found = {"solver": spec.solver, "task arguments": spec.task_args or None, "epochs": spec.config.epochs or 1}
     limits = {name: getattr(spec.config, name, None) for name in ("message_limit", "token_limit", "time_limit")}
-    return {name: str(value) for name, value in (generate | found | limits).items() if value is not None}
+    packages = {name: version for name, version in spec.packages.items() if name == "inspect_ai"}
+    stated = generate | found | limits | packages
+    return {name: str(value) for name, value in stated.items() if value is not None}
 
 
 def _not_run(log: EvalLog, task: str, read: list[ForeignSample]) -> Iterable[tuple[str, int]]:
