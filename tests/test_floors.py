@@ -34,6 +34,7 @@ HEAVY = {
     "safetensors",
     "tokenizers",
     "httpx",
+    "inspect_ai",
     "sklearn",
 }
 
@@ -83,6 +84,7 @@ def test_heavy_libraries_are_imported_where_they_compute(path: Path) -> None:
         "import upbringing",
         "import upbringing.cli",
         "import upbringing.study.loading",
+        "import upbringing.lab.logs",
         "import upbringing.lab.plan",
         "import upbringing.attribution.attribute",
         "import upbringing.report.build",

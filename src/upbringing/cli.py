@@ -101,14 +101,25 @@ def measure(
 
 
 @app.command()
-def attribute(folder: Path, as_json: JsonOption = False) -> None:
-    """Turn rows.parquet and tree.json of FOLDER into findings.json; anybody's rows will do."""
+def attribute(
+    folder: Annotated[Path | None, typer.Argument(help="A folder with rows.parquet and tree.json.")] = None,
+    inspect: Annotated[Path | None, typer.Option("--inspect", help="Inspect logs: a file or a folder.")] = None,
+    lm_eval: Annotated[Path | None, typer.Option("--lm-eval", help="Folder of lm-evaluation-harness samples.")] = None,
+    tree: Annotated[Path | None, typer.Option("--tree", help="What the models of the logs are (YAML).")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Where rows of logs and findings go.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn rows.parquet and tree.json of FOLDER, or the logs of another harness, into findings.json."""
     from rich.console import Console
 
+    from upbringing.lab.logs import results_folder
     from upbringing.lab.run import attribute as attribute_results
     from upbringing.lab.tables import print_findings
 
-    findings = attribute_results(folder)
+    results = results_folder(folder, tree=tree, inspect=inspect, lm_eval=lm_eval, output=output)
+    for warning in results.warnings:
+        print(f"note: {visible(warning)}", file=sys.stderr)
+    findings = attribute_results(results.folder)
     if as_json:
         print(findings.model_dump_json(indent=1))
     else:

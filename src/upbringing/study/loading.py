@@ -5,15 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from upbringing.base.errors import StudyError
 from upbringing.base.strict_yaml import Located, load_yaml, parse_yaml
 from upbringing.study.study import ArmProblem, Study
 
 MAX_ERRORS_SHOWN = 8  # more than a screenful hides the first
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
@@ -32,10 +34,15 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
 
 def study_from(located: Located) -> Study:
     """Return the study in a parsed file; raise ``StudyError`` naming lines."""
+    return validated(Study, located)
+
+
+def validated(model: type[Model], located: Located) -> Model:
+    """Return the ``model`` in a parsed file; raise ``StudyError`` naming lines."""
     try:
-        return Study.model_validate(located.value)
+        return model.model_validate(located.value)
     except ValidationError as error:
-        messages = [_message(located, problem) for problem in error.errors()]
+        messages = [_message(model, located, problem) for problem in error.errors()]
         more = [f"(and {len(messages) - MAX_ERRORS_SHOWN} more)"] if len(messages) > MAX_ERRORS_SHOWN else []
         raise StudyError("\n".join(messages[:MAX_ERRORS_SHOWN] + more)) from None
 
@@ -56,20 +63,21 @@ def _override(value: dict[str, Any], override: str) -> None:
     place[last] = parse_yaml(text, name=f"override {path}").value
 
 
-def _message(located: Located, problem: Any) -> str:
+def _message(model: type[BaseModel], located: Located, problem: Any) -> str:
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, ArmProblem):
         path: tuple[str | int, ...] = cause.path
         return f"{located.name}:{located.line(path)}: {cause}"
     path, missing = _path_in_file(located.value, problem["loc"])
-    where = ".".join(str(part) for part in path) or "study"
+    where = ".".join(str(part) for part in path) or model.__name__.lower()
     line = located.line(path)
     kind = problem["type"]
     if kind == "extra_forbidden":
         word = str(problem["loc"][-1])
-        return f"{located.name}:{line}: {where}: unknown key {word!r}{_nearest(word, _valid_keys(problem['loc'][:-1]))}"
+        hint = _nearest(word, _valid_keys(model, problem["loc"][:-1]))
+        return f"{located.name}:{line}: {where}: unknown key {word!r}{hint}"
     if kind == "missing":
-        return f"{located.name}:{line}: {where or 'study'}: the key {missing!r} is missing"
+        return f"{located.name}:{line}: {where}: the key {missing!r} is missing"
     if kind in ("union_tag_invalid", "literal_error"):
         expected = problem["ctx"].get("expected_tags") or problem["ctx"].get("expected", "")
         words = [word.strip(" '\"") for word in expected.replace(" or ", ", ").split(",")]
@@ -94,9 +102,9 @@ def _path_in_file(value: Any, location: Sequence[str | int]) -> tuple[tuple[str 
     return tuple(path), lost
 
 
-def _valid_keys(location: Sequence[str | int]) -> list[str]:
+def _valid_keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
     """Return the field names that are valid at ``location``, read off the JSON Schema."""
-    schema = Study.model_json_schema()
+    schema = model.model_json_schema()
     node: Any = schema
     for part in location:
         node = _step(schema, _dereferenced(schema, node), part)

@@ -1,0 +1,160 @@
+"""``tree.yaml``: what the models of foreign logs are, as strict YAML or the same in Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from upbringing.attribution.flat import MAIN_ARM, with_cells
+from upbringing.base.description import Description
+from upbringing.base.errors import StudyError
+from upbringing.base.strict_yaml import load_yaml
+from upbringing.formats.items import JudgeKind
+from upbringing.formats.tree import Cell, Checkpoint, ContrastSpec, StudyInfo, Tree
+from upbringing.study.loading import validated
+from upbringing.study.study import Name
+
+Control = Literal["none", "positive", "placebo", "copy", "reference"]
+
+
+class DeclaredCheckpoint(Description):
+    """One model. ``model``: its name in the logs, absent = the checkpoint's id. Absent ``stage`` = the id.
+
+    ``arm``: absent = that of the checkpoints made from it. ``root_seed``: the pretraining run it comes from; absent =
+    all come from one fixed, existing checkpoint. ``control``: what its arm is for.
+    """
+
+    model: str | None = None
+    parent: str | None = None
+    stage: str | None = None
+    arm: str | None = None
+    seed: int | None = None
+    root_seed: int | None = None
+    control: Control = "none"
+
+
+class DeclaredContrast(Description):
+    """A weighted sum of cells (``arm@stage``) whose weights sum to 0; absent ``margin`` = that of the measure."""
+
+    name: str
+    weights: dict[str, float] = Field(min_length=2)
+    measure: str
+    margin: float | None = Field(default=None, gt=0)
+    role: Literal["primary", "exploratory"] = "exploratory"
+    test: Literal["difference", "tost", "noninferiority"] = "difference"
+
+
+class DeclaredMeasure(Description):
+    """How a measure of the logs is read. Absent ``unit``: ``share`` where all values lie in [0, 1]."""
+
+    unit: str | None = None
+    direction: Literal["higher-is-safer", "lower-is-safer", "higher-is-better", "lower-is-better", "neutral"] | None = (
+        None
+    )
+    label: str | None = None
+
+
+class DeclaredTree(Description):
+    """The models behind foreign logs, and how the logs are read.
+
+    ``judges``: measures of the logs (with the kind of their judge) that score one property become one measure with
+    several judges. ``values``: per measure, what its texts are worth. ``cluster``: the key of a sample's metadata to
+    cluster by; absent = each sample is a cluster. ``prompts``: whether all models must have been asked the same text.
+    """
+
+    name: Name
+    question: str = ""
+    checkpoints: dict[str, DeclaredCheckpoint] = Field(min_length=1)
+    primary: tuple[str, ...] = ()
+    margins: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    contrasts: tuple[DeclaredContrast, ...] = ()
+    measures: dict[str, DeclaredMeasure] = Field(default_factory=dict)
+    judges: dict[str, dict[str, JudgeKind]] = Field(default_factory=dict)
+    values: dict[str, dict[str, float]] = Field(default_factory=dict)
+    cluster: str | None = None
+    prompts: Literal["same", "may-differ"] = "same"
+
+    def checkpoint_of_model(self) -> dict[str, str]:
+        """Return the checkpoint's id by model name; raises ``StudyError`` for a model that stands twice."""
+        found: dict[str, str] = {}
+        for name, checkpoint in self.checkpoints.items():
+            model = checkpoint.model or name
+            if model in found:
+                raise StudyError(f"the model {model!r} is both {found[model]!r} and {name!r}: give it one checkpoint")
+            found[model] = name
+        return found
+
+
+def load_declared_tree(path: Path) -> DeclaredTree:
+    """Return the tree in the file ``path``; raise ``StudyError`` with file and line for whatever is not strict."""
+    return validated(DeclaredTree, load_yaml(path))
+
+
+def tree_of(declared: DeclaredTree) -> Tree:
+    """Return the tree with its cells and declared contrasts; measures and items come from the logs.
+
+    Raises ``StudyError`` for parents that are not declared and arms with two kinds of control.
+    """
+    for name, checkpoint in declared.checkpoints.items():
+        if checkpoint.parent is not None and checkpoint.parent not in declared.checkpoints:
+            known = ", ".join(sorted(declared.checkpoints))
+            raise StudyError(f"the parent {checkpoint.parent!r} of {name!r} is no checkpoint of the tree ({known})")
+    tree = with_cells(
+        Tree(
+            study=StudyInfo(
+                name=declared.name, question=declared.question, primary=declared.primary, margins=declared.margins
+            ),
+            checkpoints=tuple(
+                Checkpoint(id=name, **checkpoint.model_dump(exclude_none=True, exclude={"control"}))
+                for name, checkpoint in declared.checkpoints.items()
+            ),
+        )
+    )
+    controls = _controls(declared)
+    cells = tuple(cell.model_copy(update={"control": controls.get(cell.arm, "none")}) for cell in tree.cells)
+    contrasts = tuple(_contrast(each, declared, cells) for each in declared.contrasts)
+    return tree.model_copy(
+        update={"cells": cells, "study": tree.study.model_copy(update={"contrasts": contrasts})},
+    )
+
+
+def _controls(declared: DeclaredTree) -> dict[str, Control]:
+    """Return the control of every arm that is one."""
+    found: dict[str, Control] = {}
+    for name, checkpoint in declared.checkpoints.items():
+        if checkpoint.control != "none":
+            arm = checkpoint.arm or MAIN_ARM
+            if found.setdefault(arm, checkpoint.control) != checkpoint.control:
+                raise StudyError(
+                    f"the arm {arm!r} is {found[arm]!r} and, at {name!r}, {checkpoint.control!r}: choose one"
+                )
+    return found
+
+
+def _contrast(contrast: DeclaredContrast, declared: DeclaredTree, cells: tuple[Cell, ...]) -> ContrastSpec:
+    """Return the contrast with its margin, and the level of evidence that the tree supports: L2 between branches."""
+    names = sorted({cell.name for cell in cells})
+    unknown = [name for name in contrast.weights if name not in names]
+    if unknown:
+        raise StudyError(f"the contrast {contrast.name!r} names {unknown[0]!r}; the cells are {', '.join(names)}")
+    is_branch = _are_branches(contrast.weights, declared, cells)
+    return ContrastSpec(
+        **contrast.model_dump(exclude={"margin"}),
+        margin=contrast.margin if contrast.margin is not None else declared.margins.get(contrast.measure),
+        family=contrast.role,
+        kind="branch" if is_branch else "path",
+        level="L2" if is_branch else "L1",
+    )
+
+
+def _are_branches(weights: dict[str, float], declared: DeclaredTree, cells: tuple[Cell, ...]) -> bool:
+    """Return whether the cells are one stage in several arms, made from the same checkpoints."""
+    used = [cell for cell in cells if cell.name in weights]
+    parents: dict[str, set[str | None]] = {}
+    for cell in used:
+        parents.setdefault(cell.name, set()).add(declared.checkpoints[cell.checkpoint].parent)
+    one_stage = len({cell.position for cell in used}) == 1 and len(parents) > 1
+    first = next(iter(parents.values()))
+    return one_stage and None not in first and all(each == first for each in parents.values())
