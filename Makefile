@@ -4,18 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 TESTS := tests
 
-.PHONY: demo test test-inspect test-slow bench lint format environment browser clean
+.PHONY: demo test test-slow bench lint format environment browser clean
 
 demo: $(VENV)/.installed-train
 	$(BIN)/upbringing demo
 
 environment: $(VENV)/.installed-dev
 
-test: $(VENV)/.installed-dev lint browser test-inspect
+test: $(VENV)/.installed-dev lint browser
 	scripts/test
-
-test-inspect: $(VENV)-inspect/.installed
-	scripts/test-inspect
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow $(TESTS)
@@ -43,9 +40,5 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt scripts/install
 	scripts/install $(PYTHON) $(VENV) dev
 	touch $@ $(VENV)/.installed-train
 
-$(VENV)-inspect/.installed: pyproject.toml constraints-inspect.txt scripts/install
-	scripts/install $(PYTHON) $(VENV)-inspect inspect
-	touch $@
-
 clean:
-	rm -rf $(VENV) $(VENV)-inspect build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,8 +1,4 @@
-"""Real Inspect logs, made by Inspect itself: run with its mock model, or written through its API.
-
-These tests run in an environment of their own (``make test-inspect``), because inspect-ai needs older versions of
-two packages than the rest is tested with.
-"""
+"""Real Inspect logs, made by Inspect itself: run with its mock model, or written through its API."""
 
 from __future__ import annotations
 
@@ -20,8 +16,6 @@ from upbringing.battery.bridges import inspect_logs
 from upbringing.battery.bridges.foreign import ForeignSample
 from upbringing.battery.bridges.inspect_logs import read_inspect_logs, score_of
 from upbringing.battery.bridges.joining import joined
-
-pytestmark = pytest.mark.inspect
 
 TREE = (
     "name: example\ncheckpoints:\n  base: {model: mockllm/base}\n  sft: {model: mockllm/sft, parent: base, seed: 1}\n"
