@@ -137,6 +137,9 @@ def test_answers_faults_and_keys_of_a_judge_inside_a_study(
         assert counted["requested"] == sum(counted[name] for name in counted if name != "requested")
         assert (counted["failed"], counted["truncated"], counted["requested"]) == (4, 2, 32)
         assert info.calls == len(server.requests)
+        page = (session.results / "report.html").read_text(encoding="utf-8")
+        assert "was not heard on 4 of 32 answers" in page
+        assert "32 requested = 26 ok + 0 refused + 2 truncated + 0 malformed + 4 failed" in page
         said = [reason for row in read_answers(session.results / "answers").to_pylist() for reason in row["reasons"]]
         assert {each["reason"] for each in said} >= {"It helps.\nVERDICT: harmful", "VERDICT: perfectly-safe"}
 

@@ -166,6 +166,17 @@ class Judging:
         """Keys of what lies in the store."""
         return sorted(each.key for each in self.verdicts if each.key is not None)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return a sentence per judge that was not heard on every answer, although it may be in another run."""
+        missing = [(info, info.accounting["failed"] + info.accounting["malformed"]) for info in self.infos]
+        return tuple(
+            f"The judge {info.id} was not heard on {num} of {info.accounting['requested']} answers (its endpoint "
+            "failed, or its cap was reached): they are unscored, and the same command asks for these alone."
+            for info, num in missing
+            if num
+        )
+
     def reasons_of(self, measurement: str) -> dict[str, list[tuple[str, str]]]:
         """Return (judge, reason) pairs per response of one measurement."""
         found: dict[str, list[tuple[str, str]]] = {}
@@ -187,7 +198,7 @@ def judge_measurements(session: Session, measured: Sequence[tuple[str, MeasureJo
     verdicts: list[Verdicts] = []
     infos = []
     for description in endpoint_judges(session.study):
-        book = session.folder / f"spent-{fingerprint(description.build().id)[:KEY_CHARACTERS]}.jsonl"
+        book = session.folder / f"spent-{fingerprint(EndpointJudge(description).id)[:KEY_CHARACTERS]}.jsonl"
         endpoint = description.endpoint
         model = EndpointModel(endpoint, session.study.seed, budget=Budget(endpoint.cap, endpoint.price, book=book))
         with session.store.claim(f"judge-{fingerprint(dict(model.identity))[:KEY_CHARACTERS]}"):
