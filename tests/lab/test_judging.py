@@ -19,8 +19,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from upbringing.base.errors import EndpointError, StudyError, UntrustedError
+from upbringing.cli import app
 from upbringing.formats.answers import read_answers
 from upbringing.formats.findings import read_findings
 from upbringing.formats.tree import read_tree
@@ -155,6 +157,10 @@ def test_answers_faults_and_keys_of_a_judge_inside_a_study(
         run(session, Watch())
         assert len(server.requests) == before
         assert {p.name: p.read_bytes() for p in session.results.iterdir() if p.is_file()} == bytes_before
+    arguments = ["label", "draw", str(store.parent / "store.yaml"), "--store", str(store), "--per-checkpoint", "4"]
+    assert "give --judge one of llm-judge" in str(CliRunner().invoke(app, arguments).exception)
+    drawn = CliRunner().invoke(app, [*arguments, "--judge", "refusal-rules/2", "--raters", "1"])
+    assert drawn.output.split() == [str(session.results / "labels" / "rater-1.csv")]
     printed = capfd.readouterr()
     assert KEY not in printed.out + printed.err
     assert_no_key_below(store.parent)

@@ -138,6 +138,5 @@ def test_a_real_small_model_gives_verdicts_or_none_and_every_request_is_accounte
         endpoint = Endpoint(base_url=url, model=folder, workers=1, timeout_seconds=300)
         judge = EndpointJudge(LlmJudge(endpoint=endpoint, max_tokens=96), EndpointModel(endpoint))
         found = judge.judge(items, list(answers.values()))
-    print([(each.outcome, each.reason_code) for each in found])
     assert all((each.outcome is None) == (each.reason_code is not None) for each in found)
     assert sum(judge.accounting.values()) == judge.accounting["ok"] + judge.accounting["truncated"] == len(items)

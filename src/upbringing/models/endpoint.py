@@ -159,7 +159,10 @@ class EndpointModel:
         """
 
         def asked(place: int) -> Reply:
-            reply = self._sample_within_cap(*requests[place])
+            try:
+                reply = self._sample(*requests[place])
+            except CapReachedError:
+                reply = Reply(text="", status="failed", reason_code="spend-cap")
             on_reply(place, reply)
             return reply
 
@@ -171,12 +174,6 @@ class EndpointModel:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise _cause(futures, error) from None
-
-    def _sample_within_cap(self, name: str, body: dict[str, Any]) -> Reply:
-        try:
-            return self._sample(name, body)
-        except CapReachedError:
-            return Reply(text="", status="failed", reason_code="spend-cap")
 
     def _sample(self, name: str, body: dict[str, Any]) -> Reply:
         """Return the outcome of one sample: transient faults are retried, outcomes never are."""
