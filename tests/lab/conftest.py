@@ -1,11 +1,8 @@
-"""Tiny checkpoints, prompts and the faulty server, for studies that train nothing."""
+"""Tiny checkpoints and prompts, for studies that train nothing."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -15,19 +12,6 @@ from upbringing.training.fresh import create_fresh
 from upbringing.training.start import FreshStart, TokenizerRecipe
 
 WORDS = tuple(f"{first}{second}" for first in ("ba", "de", "fi", "go", "lu") for second in "bcdfghkl")
-
-
-@pytest.fixture(scope="session")
-def faulty() -> ModuleType:
-    """The module of the faulty server."""
-    path = Path(__file__).parent.parent / "models" / "faulty_server.py"
-    spec = importlib.util.spec_from_file_location("faulty_server", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
