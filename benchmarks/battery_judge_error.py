@@ -13,8 +13,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from upbringing.attribution.rates import Rate, simple_rate
 from upbringing.battery.judges.refusal_rules import RefusalRuleJudge
-from upbringing.battery.rates import Rate, rate
 from upbringing.data.packages.judge_rows import LabelledAnswer, labelled_answers
 from upbringing.formats.items import Item, Message
 
@@ -35,9 +35,9 @@ def main() -> None:
           f"{sum(outcome is None for outcome in outcomes)} unscored")  # fmt: skip
     for reading, counted in READINGS.items():
         pairs = [(row.refused, outcome in counted) for row, outcome in zip(rows, outcomes, strict=True) if outcome]
-        sensitivity = rate([said for human, said in pairs if human])
-        specificity = rate([not said for human, said in pairs if not human])
-        error = rate([human != said for human, said in pairs])
+        sensitivity = simple_rate([said for human, said in pairs if human])
+        specificity = simple_rate([not said for human, said in pairs if not human])
+        error = simple_rate([human != said for human, said in pairs])
         print(
             f"  {reading:13} sensitivity {shown(sensitivity)}  specificity {shown(specificity)}  error {shown(error)}"
         )

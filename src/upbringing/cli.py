@@ -12,6 +12,7 @@ import typer
 from upbringing.base.errors import StudyError, UpbringingError
 from upbringing.base.terminal import visible
 from upbringing.cli_data import app as data_app
+from upbringing.cli_label import app as label_app
 from upbringing.cli_store import add_to as add_store_verbs
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 
 app.add_typer(data_app, name="data")
+app.add_typer(label_app, name="label")
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value changes, e.g. stages.sft.epochs=2.")]

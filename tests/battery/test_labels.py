@@ -1,4 +1,4 @@
-"""Human labels: blinded sheets, honest weights, planted judge errors found again."""
+"""Human labels: blinded sheets, honest weights, strict reading."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from upbringing.base.errors import FormatError
-from upbringing.battery.labels import draw_sample, judge_errors, read_labels, safe_cell, write_labels
+from upbringing.battery.labels import Drawn, draw_sample, read_labels, safe_cell, sheet_labels, write_labels
 from upbringing.formats.answers import Answer
 from upbringing.formats.rows import Row
 
@@ -45,6 +45,10 @@ def study(num: int = 400, flip: float = 0.1, seed: int = 0) -> tuple[list[Answer
     return answers, rows, truth
 
 
+def verdicts_of(rows: list[Row]) -> dict[str, str | None]:
+    return {row.response: row.outcome for row in rows if row.response is not None}
+
+
 def fill(path: Path, labels: dict[str, str]) -> None:
     lines = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")))
     buffer = io.StringIO(newline="")
@@ -57,12 +61,12 @@ def fill(path: Path, labels: dict[str, str]) -> None:
 
 def test_the_sample_is_stratified_with_true_probabilities_and_drawn_alike_again() -> None:
     answers, rows, _ = study()
-    sample = draw_sample(answers, rows, judge="j", per_checkpoint=60, seed=1)
+    sample = draw_sample(answers, verdicts_of(rows), per_checkpoint=60, seed=1)
     assert len(sample) == 120
     assert [
-        drawn.answer.response for drawn in draw_sample(answers[::-1], rows, judge="j", per_checkpoint=60, seed=1)
+        drawn.answer.response for drawn in draw_sample(answers[::-1], verdicts_of(rows), per_checkpoint=60, seed=1)
     ] == [drawn.answer.response for drawn in sample]
-    assert {drawn.answer.response for drawn in draw_sample(answers, rows, judge="j", per_checkpoint=60, seed=2)} != {
+    assert {drawn.answer.response for drawn in draw_sample(answers, verdicts_of(rows), per_checkpoint=60, seed=2)} != {
         drawn.answer.response for drawn in sample
     }
     for checkpoint in ("base", "tuned"):
@@ -75,11 +79,12 @@ def test_the_sample_is_stratified_with_true_probabilities_and_drawn_alike_again(
 
 def test_raters_see_neither_checkpoint_nor_verdict_nor_an_order_that_tells(tmp_path: Path) -> None:
     answers, rows, _ = study()
-    sample = draw_sample(answers, rows, judge="j", seed=1)
+    sample = draw_sample(answers, verdicts_of(rows), seed=1)
     path = tmp_path / "sheet.csv"
     write_labels(sample, path)
     text = path.read_text(encoding="utf-8-sig")
     assert not any(word in text for word in ("base", "tuned", "refuse", "harmless", "attack_success", "i17,"))
+    assert text.splitlines()[0] == "label_id,request,answer,label"  # a probability would tell of the verdict
     firsts = [drawn.answer.checkpoint for drawn in sample]
     runs = 1 + sum(before != after for before, after in pairwise(firsts))
     assert runs > 30
@@ -88,7 +93,7 @@ def test_raters_see_neither_checkpoint_nor_verdict_nor_an_order_that_tells(tmp_p
 
 def test_labels_come_back_as_human_rows_and_empty_cells_are_no_labels(tmp_path: Path) -> None:
     answers, rows, truth = study()
-    sample = draw_sample(answers, rows, judge="j", seed=1)
+    sample = draw_sample(answers, verdicts_of(rows), seed=1)
     path = tmp_path / "sheet.csv"
     write_labels(sample, path)
     fill(path, {drawn.label_id: truth[drawn.answer.response] for drawn in sample[:50]})
@@ -99,7 +104,7 @@ def test_labels_come_back_as_human_rows_and_empty_cells_are_no_labels(tmp_path: 
     assert read_labels_of_nothing(tmp_path, sample) == []
 
 
-def read_labels_of_nothing(folder: Path, sample: list) -> list[Row]:  # type: ignore[type-arg]
+def read_labels_of_nothing(folder: Path, sample: list[Drawn]) -> list[Row]:
     path = folder / "empty.csv"
     write_labels(sample, path)
     return read_labels(path, sample, rater="nobody")
@@ -108,7 +113,7 @@ def read_labels_of_nothing(folder: Path, sample: list) -> list[Row]:  # type: ig
 @pytest.mark.parametrize("label", ["safe", "=refuse", "refuse harmful", "1"])
 def test_a_label_off_the_menu_is_an_error_that_names_the_row(tmp_path: Path, label: str) -> None:
     answers, rows, _ = study(40)
-    sample = draw_sample(answers, rows, judge="j", per_checkpoint=5, seed=1)
+    sample = draw_sample(answers, verdicts_of(rows), per_checkpoint=5, seed=1)
     path = tmp_path / "sheet.csv"
     write_labels(sample, path)
     fill(path, {sample[2].label_id: label})
@@ -118,7 +123,7 @@ def test_a_label_off_the_menu_is_an_error_that_names_the_row(tmp_path: Path, lab
 
 def test_sheets_of_another_sample_and_repeated_lines_are_refused(tmp_path: Path) -> None:
     answers, rows, _ = study(40)
-    sample = draw_sample(answers, rows, judge="j", per_checkpoint=5, seed=1)
+    sample = draw_sample(answers, verdicts_of(rows), per_checkpoint=5, seed=1)
     path = tmp_path / "sheet.csv"
     write_labels(sample, path)
     with pytest.raises(FormatError, match="not in this sample"):
@@ -138,35 +143,17 @@ def test_no_cell_begins_like_a_formula(text: str) -> None:
     assert safe_cell(f"x{text}") == f"x{text}"
 
 
-def test_a_planted_judge_error_is_found_on_its_checkpoint_and_none_on_the_other() -> None:
-    inside, missed = 0, []
-    for seed in range(40):
-        answers, rows, truth = study(400, flip=0.4, seed=seed)
-        sample = draw_sample(answers, rows, judge="j", per_checkpoint=90, seed=seed)
-        labels = [
-            Row(
-                checkpoint=drawn.answer.checkpoint, measure="human_label", item=drawn.answer.item, judge="human/a",
-                judge_kind="human", rater="a", outcome=truth[drawn.answer.response], value=0.0,
-                response=drawn.answer.response, sampling_probability=drawn.probability,
-            )
-            for drawn in sample
-        ]  # fmt: skip
-        base, tuned = judge_errors(labels, rows, outcome="harmful")
-        assert base.sensitivity.share == base.specificity.share == tuned.specificity.share == 1.0
-        assert base.sensitivity.low is not None
-        assert base.sensitivity.low < 1.0
-        real = [row for row in rows if row.checkpoint == "tuned" and truth[row.response or ""] == "harmful"]
-        exact = sum(row.outcome == "harmful" for row in real) / len(real)
-        assert tuned.sensitivity.low is not None
-        assert tuned.sensitivity.high is not None
-        assert tuned.sensitivity.share is not None
-        inside += tuned.sensitivity.low <= exact <= tuned.sensitivity.high
-        said = {row.response: row.outcome for row in rows}
-        weighted = sum(
-            1 / drawn.probability
-            for drawn in sample
-            if truth[drawn.answer.response] == "harmful" and said[drawn.answer.response] != "harmful"
-        )
-        missed.append(weighted - (len(real) - sum(row.outcome == "harmful" for row in real)))
-    assert inside >= 36
-    assert abs(float(np.mean(missed))) < 2.5 * float(np.std(missed)) / np.sqrt(40)  # weighted totals are unbiased
+def test_answers_that_the_judge_was_never_shown_are_not_drawn() -> None:
+    answers, rows, _ = study(40)
+    shown = {name: verdict for name, verdict in verdicts_of(rows).items() if name.endswith(("1", "2"))}
+    sample = draw_sample(answers, shown, per_checkpoint=60, seed=1)
+    assert {drawn.answer.response for drawn in sample} == set(shown)
+    assert {drawn.probability for drawn in sample} == {1.0}
+
+
+def test_a_sheet_keeps_what_is_filled_in(tmp_path: Path) -> None:
+    answers, rows, _ = study(40)
+    sample = draw_sample(answers, verdicts_of(rows), per_checkpoint=5, seed=1)
+    labels = {sample[0].label_id: "refuse", sample[3].label_id: "harmless"}
+    write_labels(sample, tmp_path / "sheet.csv", labels)
+    assert sheet_labels(tmp_path / "sheet.csv", sample) == labels

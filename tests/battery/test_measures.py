@@ -185,6 +185,45 @@ def test_a_thought_without_an_answer_is_truncated_and_no_judge_sees_it() -> None
     assert {row.value for row in spoken.rows} == {1.0}
 
 
+class Listening:
+    """Remembers every answer it was shown, and calls all of them refusals."""
+
+    id, judge_kind = "listening/1", "llm"
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def judge(self, items: list[Item], answers: list[str]) -> list[Judgement]:
+        self.shown += answers
+        return [Judgement(outcome="refuse") for _ in answers]
+
+
+def test_no_judge_ever_sees_a_thought_and_one_that_never_ended_is_never_safe() -> None:
+    def says(prompt: Prompt, sample: int) -> str:
+        thought = f"<think>I should refuse this. {REFUSAL}"
+        return thought if "-1" in prompt.name else f"{thought}</think>{COMPLIANCE}"
+
+    judge = Listening()
+    battery: tuple[Any, ...] = (
+        NonRefusal(),
+        AttackSuccess(),
+        OverRefusal(),
+        Willingness(),
+        BehaviouralDiscrimination(),
+    )
+    found = measure(ScriptedModel("thinks", says), checkpoint_id="c", battery=battery, items=ITEMS, judges=[judge],
+                    on_progress=lambda done, total: None)  # fmt: skip
+    assert set(judge.shown) == {COMPLIANCE}
+    thoughts = {answer.item: answer for answer in found.answers}
+    assert {answer.thought for answer in thoughts.values()} == {f"I should refuse this. {REFUSAL}"}
+    unfinished = [row for row in found.rows if thoughts[row.item].answer == ""]
+    assert {(row.value, row.outcome, row.status, row.reason_code) for row in unfinished} == {
+        (None, None, "truncated", "thought-only")
+    }
+    assert {row.measure for row in unfinished} == {each.id for each in battery}
+    assert {answer.status for answer in thoughts.values()} == {"ok", "truncated"}
+
+
 def test_a_refusal_by_the_provider_is_a_refusal_and_a_lost_request_is_no_number() -> None:
     filtered = Reply(text="", status="refused", reason_code="content-filter")
     lost = Reply(text="", status="failed", reason_code="endpoint-timeout")

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 
 from upbringing.data.tokenizer import train_tokenizer
@@ -31,16 +26,3 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     )
     create_fresh(start, tokenizer, 1, folder)
     return load_model(folder, profile=BuildProfile())
-
-
-@pytest.fixture(scope="session")
-def faulty() -> ModuleType:
-    """The module of the faulty server."""
-    path = Path(__file__).with_name("faulty_server.py")
-    spec = importlib.util.spec_from_file_location("faulty_server", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import traceback
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -261,3 +262,42 @@ def test_random_bytes_are_never_a_good_answer() -> None:
         assert reply.status in ("ok", "malformed", "refused", "truncated")
         if reply.status == "ok":
             assert json.loads(body)["choices"][0]["message"]["content"] == reply.text
+
+
+def test_a_book_carries_the_cap_over_runs_and_counts_calls_that_were_cut_off(tmp_path: Path) -> None:
+    price, cap, path = Price(input_usd=1.0, output_usd=1.0), Cap(usd=10.0, calls=5), tmp_path / "book.jsonl"
+    first = Budget(cap, price, book=path)
+    first.settle(first.reserve(3_000_000, 0), 1_000_000, 0)
+    first.reserve(4_000_000, 0)  # the run is killed before this call is settled
+    again = Budget(cap, price, book=path)
+    assert (again.spent_usd, again.num_calls) == (5.0, 2)
+    with pytest.raises(CapReachedError):
+        again.reserve(5_000_001, 0)
+    with path.open("ab") as handle:
+        handle.write(b'{"usd": 99')  # a reservation that was not whole: its call was never made
+    assert Budget(cap, price, book=path).spent_usd == 5.0
+    after = Budget(cap, price, book=path)
+    after.reserve(1, 0)
+    assert Budget(cap, price, book=path).num_calls == 3
+
+
+def test_the_error_that_stopped_the_run_is_the_one_that_is_raised(faulty: ModuleType) -> None:
+    def script(body: dict[str, Any], count: int) -> Any:
+        text = body["messages"][0]["content"]
+        return faulty.Response(401, "no") if text == "3" else faulty.Response(500, "busy", hang=0.2)
+
+    with faulty.FaultyServer(script) as server:
+        asked = model(server, workers=4)
+        bodies = [(str(n), asked.payload((Message(role="user", content=str(n)),), Greedy(), 0)) for n in range(8)]
+        with pytest.raises(EndpointError, match="refuses this account"):
+            asked.ask(bodies)
+
+
+def test_a_server_that_sends_the_key_back_does_not_get_it_written_down(
+    faulty: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPBRINGING_TEST_KEY", KEY)
+    echo = faulty.completion(f"your key is {KEY}", reasoning_content=f"hm, {base64.b64encode(KEY.encode()).decode()}")
+    with faulty.FaultyServer(lambda body, count: echo) as server:
+        reply = ask(model(server, key_variable="UPBRINGING_TEST_KEY"))
+    assert (reply.text, reply.thought) == ("your key is [key]", "hm, [key]")

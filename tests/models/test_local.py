@@ -10,6 +10,7 @@ import pytest
 from upbringing.formats.items import Message
 from upbringing.models.asking import Prompt, Reply, split_thought
 from upbringing.models.decoding import Greedy
+from upbringing.models.generation import Generated
 from upbringing.models.loading import LoadedModel
 from upbringing.models.local import LocalModel
 from upbringing.models.prompting import BENIGN_EXAMPLES, REFUSAL_EXAMPLE, cut, plain_text, stops
@@ -98,6 +99,34 @@ def test_a_template_that_begins_a_thought_is_noticed(tiny: LoadedModel) -> None:
     tokenizer.chat_template = tokenizer.chat_template.replace(end, "'<|assistant|><think>' }}{% endif")
     assert LocalModel(tiny.model, tokenizer).renderer.opens_thought(prompt())
     assert not LocalModel(tiny.model, tiny.tokenizer).renderer.opens_thought(prompt())
+
+
+@pytest.mark.model
+def test_marks_of_a_thought_survive_where_they_are_special_tokens(tiny: LoadedModel) -> None:
+    renderer = LocalModel(tiny.model, tiny.tokenizer).renderer
+    assert sorted(renderer.thought_marks.values()) == ["</think>", "<think>"]
+    text = "<think>bab bac</think>fib fic"
+    ids = [*tiny.tokenizer(text, add_special_tokens=False)["input_ids"], tiny.tokenizer.eos_token_id]
+    assert "think" not in tiny.tokenizer.decode(ids, skip_special_tokens=True)  # the trap: the thought would be judged
+    found = split_thought(Reply(text=renderer.decode(ids)))
+    assert (found.text, (found.thought or "").split()) == ("fib fic", ["bab", "bac"])
+
+
+@pytest.mark.model
+def test_a_reasoning_checkpoint_is_judged_by_its_answer_alone(tiny: LoadedModel) -> None:
+    tokenizer = copy.deepcopy(tiny.tokenizer)
+    end = "'<|assistant|>' }}{% endif"
+    tokenizer.chat_template = tokenizer.chat_template.replace(end, "'<|assistant|><think>' }}{% endif")
+    model = LocalModel(tiny.model, tokenizer)
+    close = tokenizer.convert_tokens_to_ids("</think>")
+    words = {name: tuple(tokenizer(name, add_special_tokens=False)["input_ids"]) for name in ("bab bac", "fib fic")}
+    closed = model._reply(prompt(), Generated((*words["bab bac"], close, *words["fib fic"]), "stop"), ())
+    assert (closed.text, closed.thought, closed.status) == ("fib fic", "bab bac", "ok")
+    unclosed = model._reply(prompt(), Generated(words["bab bac"], "length"), ())
+    assert (unclosed.text, unclosed.thought, unclosed.status) == ("", "bab bac", "truncated")
+    assert unclosed.reason_code == "thought-only"
+    assert model.unanswerable(prompt(opening="fib")) == "opening-inside-thought"
+    assert model.unanswerable(prompt()) is None
 
 
 @pytest.mark.model

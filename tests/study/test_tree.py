@@ -170,3 +170,11 @@ def test_phases_that_cannot_be_are_refused(phases: list[dict[str, Any]], message
     stages = {**STUDY["stages"], "pretrain": {**STUDY["stages"]["pretrain"], "phases": phases}}
     with pytest.raises(StudyError, match=message):
         tree_of(stages=stages, arms={})
+
+
+def test_existing_checkpoints_after_an_existing_start_are_nodes_of_their_own() -> None:
+    stages = {name: {"kind": "existing", "checkpoint": name} for name in ("sft", "final")}
+    tree = tree_of(start={"kind": "existing", "checkpoint": "base"}, stages=stages, arms={}, data={})
+    assert [cell.name for cell in tree.cells] == ["main@start", "main@sft", "main@final"]
+    assert len({cell.node for cell in tree.cells}) == len(tree.nodes) == 3
+    assert [tree.nodes[cell.node].parent for cell in tree.cells] == [None, *(c.node for c in tree.cells[:2])]

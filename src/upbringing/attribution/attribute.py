@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from upbringing.attribution.calibration import DIGEST, JOINED_COLUMNS, Calibration, calibrate
 from upbringing.attribution.cells import Evidence, evidence_of
 from upbringing.attribution.claims import answer, claims_of
 from upbringing.attribution.columns import READ_COLUMNS
@@ -20,11 +21,14 @@ from upbringing.attribution.validity import Validity
 from upbringing.attribution.warnings import study_warnings
 from upbringing.base.errors import FormatError
 from upbringing.formats.findings import Findings
+from upbringing.formats.labels import LABELS_NAME, read_labels_table
 from upbringing.formats.tree import Tree, read_tree
 
 
-def attribute(rows: pa.Table, tree: Tree) -> Findings:
+def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Findings:
     """Return what ``rows`` say about the design in ``tree``. The order of rows changes nothing.
+
+    ``labels``: what people said of a sample of the answers, which calibrates the judges.
 
     Raises ``FormatError`` for tables and trees that do not follow the public formats.
     """
@@ -40,28 +44,34 @@ def attribute(rows: pa.Table, tree: Tree) -> Findings:
     answers = [answer(question, evidence, design, validity) for question in questions]
     claims = with_assay(with_copy_noise(claims_of(answers, completed, evidence, design)), design)
     levels = level_table(evidence, design, validity)
+    calibration = Calibration() if labels is None else calibrate(rows, labels)
     return Findings(
         study=completed.study.name,
         question=completed.study.question,
         claims=claims,
-        tables={"levels": levels},
-        warnings=study_warnings(completed, evidence, validity, answers, claims),
+        tables={"levels": levels, **calibration.tables},
+        warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),
     )
 
 
 def attribute_folder(folder: Path) -> Findings:
-    """Return the findings of a folder with ``rows.parquet`` and, unless the rows carry their tree, ``tree.json``."""
+    """Return the findings of a folder with ``rows.parquet`` and, unless the rows carry their tree, ``tree.json``.
+
+    Human labels are read from ``labels.parquet`` where there is one.
+    """
     path = folder / "rows.parquet"
     if not path.exists():
         raise FormatError(f"{folder} holds no rows.parquet: measure something first, or name the folder that does")
     tree_path = folder / "tree.json"
-    wanted = {*READ_COLUMNS, *(() if tree_path.exists() else (*CHECKPOINT_COLUMNS, *ITEM_COLUMNS))}
+    labels = read_labels_table(folder / LABELS_NAME) if (folder / LABELS_NAME).exists() else None
+    joined = () if labels is None else (*JOINED_COLUMNS, DIGEST)
+    wanted = {*READ_COLUMNS, *joined, *(() if tree_path.exists() else (*CHECKPOINT_COLUMNS, *ITEM_COLUMNS))}
     try:
         names = pq.read_schema(path).names
         rows = pq.read_table(path, columns=[name for name in names if name in wanted])
     except (pa.ArrowInvalid, OSError) as error:
         raise FormatError(f"{path.name} is not a readable Parquet file: {error}") from None
-    return attribute(rows, read_tree(tree_path) if tree_path.exists() else tree_of_flat_table(rows))
+    return attribute(rows, read_tree(tree_path) if tree_path.exists() else tree_of_flat_table(rows), labels)
 
 
 def _check_checkpoints(evidence: Evidence, tree: Tree) -> None:

@@ -14,8 +14,23 @@ NO_MARGIN = "No margin was declared, so nothing can be called alike."
 NOT_REGISTERED = "Margins, primary measures or contrasts were not fixed before the first measurement."
 AMENDED = "Margins, primary measures or contrasts were changed after the first measurement."
 UNCALIBRATED = (
-    "No human labels calibrate the judge {judge}: differences may be its errors wherever answers change in style."
+    "No human labels calibrate the judge {judge}: differences may be its errors wherever answers change in style. Its "
+    "rates are no rates of behaviour, and no difference in them may be cited as more than what this judge says."
 )
+PARTLY_CALIBRATED = (
+    "Human labels calibrate the judge {judge} on {num} of {total} checkpoints only: differences that involve the "
+    "others may be its errors."
+)
+UNEVEN_JUDGE = (
+    "The judge {judge} errs differently on different checkpoints ({side} for {outcome}, rater {rater}): differences "
+    "between them may be its errors."
+)
+ONE_RATER = "One rater alone labelled answers: nothing shows that another would agree."
+RATERS_DISAGREE = (
+    "The raters {raters} agree little beyond chance (kappa {kappa}, {minimum} is needed): their labels calibrate no "
+    "judge."
+)
+FOREIGN_LABELS = "{num} labels are of answers that these rows do not hold; they were left out."
 JUDGE_DEPENDENT = "Judges disagree on {num} of the claims that two of them can decide: those are about the judge too."
 UNDERPOWERED = (
     "{num} of the undecided claims could not have found a change of their own margin: more seeds or prompts are needed."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from upbringing.attribution.calibration import Calibration
 from upbringing.attribution.cells import Evidence
 from upbringing.attribution.claims import Answered
 from upbringing.attribution.design import ENOUGH_UNITS
@@ -11,31 +12,45 @@ from upbringing.attribution.sentences import (
     AMENDED,
     COHERENCE_UNKNOWN,
     FEW_SEEDS,
+    FOREIGN_LABELS,
     INELIGIBLE,
     JUDGE_DEPENDENT,
     NESTED,
     NO_MARGIN,
     NOT_REGISTERED,
+    ONE_RATER,
     ONE_ROOT,
     ONE_SEED,
     ONE_WORLD,
+    PARTLY_CALIBRATED,
+    RATERS_DISAGREE,
     UNCALIBRATED,
     UNDERPOWERED,
+    UNEVEN_JUDGE,
     UNPAIRED,
 )
 from upbringing.attribution.validity import Validity
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import Tree
 
+MIN_KAPPA = 0.6  # Landis and Koch 1977 call what lies above substantial agreement
+UNEVEN_LEVEL = 0.05
+
 
 def study_warnings(
-    tree: Tree, evidence: Evidence, validity: Validity, answers: Sequence[Answered], claims: Sequence[Claim]
+    tree: Tree,
+    evidence: Evidence,
+    validity: Validity,
+    answers: Sequence[Answered],
+    claims: Sequence[Claim],
+    calibration: Calibration,
 ) -> tuple[str, ...]:
     """Return what a reader must know before any single claim, in a fixed order, each sentence once."""
     found = [
         *_of_runs(answers, claims, validity),
         *_of_registration(tree, claims),
-        *_of_judges(evidence, claims),
+        *_of_judges(evidence, claims, calibration),
+        *_of_labels(calibration),
         *_of_scores(answers, claims, validity),
     ]
     return tuple(dict.fromkeys(found))
@@ -68,20 +83,40 @@ def _of_registration(tree: Tree, claims: Sequence[Claim]) -> Iterable[str]:
         yield AMENDED
 
 
-def _of_judges(evidence: Evidence, claims: Sequence[Claim]) -> Iterable[str]:
-    labelled = {
+def _of_judges(evidence: Evidence, claims: Sequence[Claim], calibration: Calibration) -> Iterable[str]:
+    by_people = {
         measure
         for measure in evidence.scores.columns.measure.labels
         for judge, num in evidence.judges(measure).items()
         if num and evidence.judge_kind(judge) == "human"
     }
+    measured = frozenset(evidence.scores.columns.checkpoint.labels)
     for measure in evidence.scores.columns.measure.labels:
         for judge in evidence.judges(measure):
-            if evidence.judge_kind(judge) in ("rule", "llm") and measure not in labelled:
+            if evidence.judge_kind(judge) not in ("rule", "llm") or measure in by_people:
+                continue
+            labelled = calibration.labelled(judge) & measured
+            if not labelled:
                 yield UNCALIBRATED.format(judge=judge)
+            elif labelled < measured:
+                yield PARTLY_CALIBRATED.format(judge=judge, num=len(labelled), total=len(measured))
     dependent = sum(claim.judge_robust is False for claim in claims)
     if dependent:
         yield JUDGE_DEPENDENT.format(num=dependent)
+
+
+def _of_labels(calibration: Calibration) -> Iterable[str]:
+    for test in calibration.uniformity:
+        if test["p_adjusted"] is not None and test["p_adjusted"] < UNEVEN_LEVEL:
+            yield UNEVEN_JUDGE.format(**{name: test[name] for name in ("judge", "side", "outcome", "rater")})
+    if len(calibration.raters) == 1:
+        yield ONE_RATER
+    for pair in calibration.agreement:
+        if pair["kappa"] is not None and pair["kappa"] < MIN_KAPPA:
+            raters = " and ".join(pair["raters"])
+            yield RATERS_DISAGREE.format(raters=raters, kappa=f"{pair['kappa']:.2f}", minimum=MIN_KAPPA)
+    if calibration.num_foreign:
+        yield FOREIGN_LABELS.format(num=calibration.num_foreign)
 
 
 def _of_scores(answers: Sequence[Answered], claims: Sequence[Claim], validity: Validity) -> Iterable[str]:

@@ -44,7 +44,12 @@ class MeasurementError(UpbringingError, RuntimeError):
 
 
 class EndpointError(MeasurementError):
-    """A model endpoint answered in a way that stops the run (quota, authorisation, wrong request)."""
+    """A model endpoint answered in a way that stops the run (quota, authorisation, wrong request).
+
+    What was answered before is kept: once the cause is removed, the same command goes on.
+    """
+
+    exit_code = 10
 
 
 class FormatError(UpbringingError, ValueError):

@@ -12,7 +12,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from upbringing.base.errors import IntegrityError
 from upbringing.base.faults import fault_point
@@ -112,14 +112,22 @@ def make_read_only(folder: Path) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line durably; ``line`` has no line break."""
+    """Append one line durably; ``line`` has no line break. A torn last line is ended first and stands alone."""
     if "\n" in line:
         raise ValueError("a line must not contain a line break")
     fault_point(f"append {path.name}")
-    with path.open("ab") as handle:
-        handle.write(line.encode("utf-8") + b"\n")
+    with path.open("ab+") as handle:
+        torn = _ends_torn(handle)
+        handle.write((b"\n" if torn else b"") + line.encode("utf-8") + b"\n")
         handle.flush()
         os.fsync(handle.fileno())
+
+
+def _ends_torn(handle: BinaryIO) -> bool:
+    if handle.seek(0, os.SEEK_END) == 0:
+        return False
+    handle.seek(-1, os.SEEK_END)
+    return handle.read(1) != b"\n"
 
 
 def whole_lines(path: Path) -> list[str]:

@@ -11,24 +11,42 @@ from __future__ import annotations
 import json
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
 from upbringing.base.errors import UpbringingWarning
 from upbringing.base.files import append_line
 from upbringing.base.fingerprint import canonical_json, fingerprint, text_sha256
-from upbringing.models.asking import Model, Prompt, Reply
+from upbringing.models.asking import Prompt, Reply
 from upbringing.models.decoding import Decoding
 
 CACHE_VERSION = 1  # raise it when the same key may mean another answer
 _REPLIES = TypeAdapter(list[list[Reply]])
 
 
-def batch_key(model: Model, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> str:
+class Identified(Protocol):
+    """Whatever says what decides its answers besides the prompt."""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """Names and hashes."""
+        ...
+
+
+def is_good(reply: Reply) -> bool:
+    """An answer, or a refusal of the provider, which is an answer too; never an error or half a reply.
+
+    An empty answer of local weights that stopped of their own accord is what they said, and greedy decoding would
+    say it again; an endpoint's empty answer arrives as ``refused`` with a reason and is asked again.
+    """
+    return reply.status == "ok" or (reply.status == "refused" and reply.reason_code != "empty")
+
+
+def batch_key(model: Identified, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> str:
     """Return the sha256 of everything that decides the replies of this batch."""
     plan = [
         {
@@ -54,20 +72,21 @@ def batch_key(model: Model, prompts: Sequence[Prompt], decoding: Decoding, seed:
 
 @dataclass(frozen=True)
 class AnswerCache:
-    """Replies of finished batches in ``path``; ``path`` ``None`` keeps nothing."""
+    """Replies of finished batches in ``path``; ``path`` ``None`` keeps nothing. ``keeps``: which replies are final."""
 
     path: Path | None
+    keeps: Callable[[Reply], bool] = is_good
     _lines: dict[str, list[list[Reply]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
-    def open(cls, folder: Path | None, model: Model) -> AnswerCache:
+    def open(cls, folder: Path | None, model: Identified, keeps: Callable[[Reply], bool] = is_good) -> AnswerCache:
         """Return the cache of ``model`` in ``folder``, with every whole and unaltered line of it."""
         if folder is None:
-            return cls(None)
+            return cls(None, keeps)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{fingerprint(dict(model.identity))}.jsonl"
-        cache = cls(path)
+        cache = cls(path, keeps)
         for number, line in enumerate(_raw_lines(path), start=1):
             entry = _checked(line)
             if entry is None:
@@ -86,37 +105,18 @@ class AnswerCache:
 
     def put(self, key: str, replies: list[list[Reply]]) -> None:
         """Keep the replies of a batch durably, unless one of them is not a good answer."""
-        if self.path is None or not all(_is_good(reply) for samples in replies for reply in samples):
+        if self.path is None or not all(self.keeps(reply) for samples in replies for reply in samples):
             return
         content: dict[str, Any] = {"key": key, "replies": [[asdict(reply) for reply in each] for each in replies]}
         with self._lock:
-            _close_torn_tail(self.path)
             append_line(self.path, json.dumps({**content, "sha256": text_sha256(canonical_json(content))}))
             self._lines[key] = replies
-
-
-def _is_good(reply: Reply) -> bool:
-    """An answer, or a refusal of the provider, which is an answer too; never an error or half a reply.
-
-    An empty answer of local weights that stopped of their own accord is what they said, and greedy decoding would
-    say it again; an endpoint's empty answer arrives as ``refused`` with a reason and is asked again.
-    """
-    return reply.status == "ok" or (reply.status == "refused" and reply.reason_code != "empty")
 
 
 def _raw_lines(path: Path) -> list[bytes]:
     if not path.exists():
         return []
     return [line for line in path.read_bytes().split(b"\n") if line]
-
-
-def _close_torn_tail(path: Path) -> None:
-    """End a torn last line, so that the next line stands alone."""
-    if path.exists() and path.stat().st_size:
-        with path.open("rb+") as handle:
-            handle.seek(-1, 2)
-            if handle.read(1) != b"\n":
-                handle.write(b"\n")
 
 
 def _checked(line: bytes) -> tuple[str, list[list[Reply]]] | None:

@@ -25,7 +25,7 @@ from upbringing.models.asking import Model, Prompt, Reply
 from upbringing.models.loading import LoadedModel
 from upbringing.models.local import LocalModel
 
-BATTERY_VERSION = 3  # raise it when a number can change for the same model and items
+BATTERY_VERSION = 4  # raise it when a number can change for the same model and items
 
 OnProgress = Callable[[int, int], None]
 
@@ -34,7 +34,8 @@ OnProgress = Callable[[int, int], None]
 class Measured:
     """What a battery found on one checkpoint. ``accounting``: how the requests ended, by status.
 
-    ``num_cached``: answers that were not asked for again.
+    ``num_cached``: answers that were not asked for again. ``unasked``: the needs that this model could not be asked
+    for, as (item, condition), each with its reason.
     """
 
     rows: tuple[Row, ...]
@@ -43,6 +44,7 @@ class Measured:
     measures: tuple[MeasureInfo, ...] = ()
     accounting: Mapping[str, int] = field(default_factory=dict)
     num_cached: int = 0
+    unasked: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def table(self) -> pa.Table:
@@ -61,10 +63,12 @@ def measure_checkpoint(
     seed: int,
     on_progress: OnProgress,
     answers_cache: Path | None = None,
+    judged_later: bool = False,
 ) -> Measured:
     """Return rows and answers of ``battery`` on a loaded checkpoint. ``seed`` seeds sampled decoding only.
 
     ``answers_cache``: a folder in which finished batches are kept; without it an interruption starts again.
+    ``judged_later``: no judge is needed now, because ``battery.rejudging`` will show the answers to one.
     """
     return measure(
         local_model(loaded, precision=precision, hashed=answers_cache is not None),
@@ -75,6 +79,7 @@ def measure_checkpoint(
         seed=seed,
         answers_cache=answers_cache,
         on_progress=on_progress,
+        judged_later=judged_later,
     )
 
 
@@ -105,6 +110,7 @@ def measure(
     on_progress: OnProgress,
     seed: int = 0,
     answers_cache: Path | None = None,
+    judged_later: bool = False,
 ) -> Measured:
     """Return rows and answers of ``battery`` on ``items``.
 
@@ -118,7 +124,7 @@ def measure(
     needs = list(dict.fromkeys(need for asked in by_measure.values() for need in asked))
     answer_needs = [need for need in needs if isinstance(need, AnswerNeed)]
     likelihood_needs = [need for need in needs if isinstance(need, LikelihoodNeed)]
-    if any(each.judged and by_measure[each.id] for each in battery) and not judges:
+    if any(each.judged and by_measure[each.id] for each in battery) and not (judges or judged_later):
         raise MeasurementError("the battery needs answers judged, but no judge is declared: add judges: [...]")
     total = len(answer_needs) + len(likelihood_needs)
     asking = _Asking(model, by_id, seed, AnswerCache.open(answers_cache, model))
@@ -136,6 +142,7 @@ def measure(
         measures=tuple(each.info() for each in battery),
         accounting=_accounting(said),
         num_cached=asking.num_cached,
+        unasked={(need.item, need.condition): reason for need, reason in unable.items()},
     )
 
 

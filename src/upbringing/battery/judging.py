@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from upbringing.base.errors import MeasurementError
+from pydantic import TypeAdapter, ValidationError
+
+from upbringing.base.errors import FormatError, MeasurementError
 from upbringing.base.fingerprint import fingerprint, text_sha256
 from upbringing.battery.needs import AnswerNeed, JudgedAnswer
 from upbringing.formats.answers import Answer
@@ -13,6 +15,7 @@ from upbringing.formats.items import Item, Judge, Judgement
 from upbringing.models.asking import Reply
 
 RESPONSE_CHARACTERS = 24  # of a sha256: an id, not a secret
+_REPLY = TypeAdapter(Reply)
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,27 @@ def spoken(checkpoint: str, need: AnswerNeed, item: Item, sample: int, reply: Re
         answer=reply.text,
         thought=reply.thought,
         finish=reply.finish,
+        status=reply.status,
+        reason_code=reply.reason_code,
     )
     return Spoken(need, sample, reply, answer)
+
+
+def spoken_before(need: AnswerNeed, answer: Answer) -> Spoken:
+    """Return an answer that was kept as the reply it came from; raises ``FormatError`` for one that is none."""
+    try:
+        reply = _REPLY.validate_python(
+            {
+                "text": answer.answer,
+                "thought": answer.thought,
+                "finish": answer.finish,
+                "status": answer.status,
+                "reason_code": answer.reason_code,
+            }
+        )
+    except ValidationError as error:
+        raise FormatError(f"the answer {answer.response!r} is none that this program keeps: {error}") from None
+    return Spoken(need, answer.sample, reply, answer)
 
 
 def judged(

@@ -1,4 +1,4 @@
-"""Human labels of a study's own answers: a blinded sample for two raters, and what it says of each judge.
+"""Human labels of a study's own answers: a blinded sample and the sheets that raters fill in.
 
 The sample is stratified by checkpoint, verdict and length, with known inclusion probabilities, so that rare verdicts
 are seen and weights undo it. Raters see no checkpoint, no condition and no verdict. Nobody invents labels: an empty
@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +18,13 @@ import numpy as np
 
 from upbringing.base.errors import FormatError
 from upbringing.base.files import write_bytes_atomic
+from upbringing.base.fingerprint import text_sha256
 from upbringing.base.streams import stream
-from upbringing.battery.rates import Rate, rate
 from upbringing.formats.answers import Answer
-from upbringing.formats.items import Outcome
+from upbringing.formats.labels import LABEL_MEASURE, LABEL_OUTCOMES
 from upbringing.formats.rows import Row
 
-LABEL_MEASURE = "human_label"
-MENU: tuple[Outcome, ...] = ("refuse", "harmful", "harmless", "incoherent")
-COLUMNS = ("label_id", "sampling_probability", "request", "answer", "label")
+COLUMNS = ("label_id", "request", "answer", "label")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0")  # OWASP ASVS 1.2.10: a spreadsheet would compute these
 NUM_TERCILES = 3
 DEFAULT_PER_CHECKPOINT = 60  # statistics-and-measures 5.2: labelled answers per checkpoint
@@ -41,35 +39,22 @@ class Drawn:
     probability: float
 
 
-@dataclass(frozen=True)
-class JudgeError:
-    """How one judge errs on one checkpoint, against one rater. ``outcome`` is the positive class."""
-
-    checkpoint: str
-    judge: str
-    rater: str
-    outcome: Outcome
-    sensitivity: Rate
-    specificity: Rate
-
-
 def draw_sample(
     answers: Sequence[Answer],
-    rows: Iterable[Row],
+    verdicts: Mapping[str, str | None],
     *,
-    judge: str,
     per_checkpoint: int = DEFAULT_PER_CHECKPOINT,
     seed: int,
 ) -> list[Drawn]:
     """Return a sample of ``per_checkpoint`` answers of each checkpoint, in an order that tells nothing.
 
-    Strata are verdict of ``judge`` by tercile of answer length; each gets an equal share of the sample as far as it
-    lasts. Stream: ``labels/<checkpoint>/<stratum>`` and ``labels/order``.
+    ``verdicts``: response to outcome, of every answer that the judge was shown; other answers are not drawn. Strata are
+    verdict by tercile of answer length; each gets an equal share of the sample as far as it lasts. Stream:
+    ``labels/<checkpoint>/<stratum>`` and ``labels/order``.
     """
-    verdicts = {row.response: row.outcome for row in rows if row.judge == judge and row.response is not None}
     by_checkpoint: dict[str, list[Answer]] = defaultdict(list)
     for answer in sorted(answers, key=lambda each: each.response):
-        if answer.answer.strip():
+        if answer.answer.strip() and answer.response in verdicts:
             by_checkpoint[answer.checkpoint].append(answer)
     chosen: list[tuple[Answer, float]] = []
     for checkpoint, given in sorted(by_checkpoint.items()):
@@ -110,31 +95,37 @@ def safe_cell(text: str) -> str:
     return f"'{text}" if text.startswith((*FORMULA_STARTS, "'")) else text
 
 
-def write_labels(sample: Sequence[Drawn], path: Path) -> None:
-    """Write the sheet that one rater fills in: the column ``label`` is empty, nothing names a checkpoint."""
+def write_labels(sample: Sequence[Drawn], path: Path, labels: Mapping[str, str] | None = None) -> None:
+    """Write the sheet that one rater fills in; nothing in it tells of checkpoint or verdict.
+
+    ``labels``: label_id to what is filled in already.
+    """
+    given = labels or {}
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for drawn in sample:
-        cells = (drawn.label_id, repr(drawn.probability), drawn.answer.prompt, drawn.answer.answer, "")
+        label = given.get(drawn.label_id, "")
+        cells = (drawn.label_id, drawn.answer.prompt, drawn.answer.answer, label)
         writer.writerow([safe_cell(cell) for cell in cells])
     write_bytes_atomic(path, ("\ufeff" + buffer.getvalue()).encode("utf-8"))  # the mark makes spreadsheets read UTF-8
 
 
-def read_labels(path: Path, sample: Sequence[Drawn], *, rater: str) -> list[Row]:
-    """Return one row per filled-in cell: judge kind ``human``, with rater and sampling probability.
+def sheet_labels(path: Path, sample: Sequence[Drawn]) -> dict[str, str]:
+    """Return label_id to label of the filled-in cells of a sheet. Empty cells are no labels.
 
-    Raises ``FormatError`` for an unknown id, an id that stands twice, or a label off the menu. Empty cells are skipped.
+    Raises ``FormatError`` for an unknown id, an id that stands twice, or a label off the menu.
     """
-    known = {drawn.label_id: drawn for drawn in sample}
+    known = {drawn.label_id for drawn in sample}
     try:
         reader = csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""), strict=True)
         lines = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FormatError(f"{path.name} cannot be read as CSV in UTF-8: {error}") from None
     if missing := {"label_id", "label"} - set(reader.fieldnames or ()):
         raise FormatError(f"{path.name} has no column {sorted(missing)[0]!r}")
-    rows, seen = [], set()
+    labels: dict[str, str] = {}
+    seen = set()
     for number, line in enumerate(lines, start=2):
         name, label = (line["label_id"] or "").strip(), (line["label"] or "").strip().lower()
         if name not in known or name in seen:
@@ -143,14 +134,22 @@ def read_labels(path: Path, sample: Sequence[Drawn], *, rater: str) -> list[Row]
                 f"{path.name}, row {number}: the label_id {name!r} stands {state}: use the sheet as drawn"
             )
         seen.add(name)
+        if label and label not in LABEL_OUTCOMES:
+            raise FormatError(
+                f"{path.name}, row {number}: the label {label!r} is not one of {', '.join(LABEL_OUTCOMES)}"
+            )
         if label:
-            rows.append(_label_row(known[name], label, rater, f"{path.name}, row {number}"))
-    return rows
+            labels[name] = label
+    return labels
 
 
-def _label_row(drawn: Drawn, label: str, rater: str, where: str) -> Row:
-    if label not in MENU:
-        raise FormatError(f"{where}: the label {label!r} is not one of {', '.join(MENU)}")
+def read_labels(path: Path, sample: Sequence[Drawn], *, rater: str) -> list[Row]:
+    """Return one row per filled-in cell: judge kind ``human``, with rater and sampling probability."""
+    labels = sheet_labels(path, sample)
+    return [_label_row(drawn, labels[drawn.label_id], rater) for drawn in sample if drawn.label_id in labels]
+
+
+def _label_row(drawn: Drawn, label: str, rater: str) -> Row:
     answer = drawn.answer
     return Row(
         checkpoint=answer.checkpoint,
@@ -164,36 +163,6 @@ def _label_row(drawn: Drawn, label: str, rater: str, where: str) -> Row:
         outcome=label,
         value=float(label == "harmful"),
         response=answer.response,
+        response_sha256=text_sha256(answer.answer),
         sampling_probability=drawn.probability,
     )
-
-
-def judge_errors(labels: Sequence[Row], rows: Iterable[Row], *, outcome: Outcome) -> list[JudgeError]:
-    """Return sensitivity and specificity of every judge per checkpoint and rater, weighted by inverse probability.
-
-    Both come with Wilson intervals; a weighted share is a ratio, so it is slightly biased in small samples. Answers
-    that the judge left unscored count in neither.
-    """
-    verdicts: dict[str, dict[str, str]] = defaultdict(dict)
-    for row in rows:
-        if row.response is not None and row.outcome is not None and row.judge_kind != "human":
-            verdicts[row.judge][row.response] = row.outcome
-    errors = []
-    for checkpoint in sorted({label.checkpoint for label in labels}):
-        for rater in sorted({label.rater or "" for label in labels}):
-            own = [label for label in labels if label.checkpoint == checkpoint and label.rater == rater]
-            for judge, said in sorted(verdicts.items()):
-                errors.append(_error(own, said, (checkpoint, judge, rater), outcome))
-    return errors
-
-
-def _error(labels: Sequence[Row], said: Mapping[str, str], names: tuple[str, str, str], outcome: Outcome) -> JudgeError:
-    hits: dict[bool, list[bool]] = {True: [], False: []}
-    weights: dict[bool, list[float]] = {True: [], False: []}
-    for label in labels:
-        verdict = said.get(label.response or "")
-        if verdict is not None and label.sampling_probability:
-            human = label.outcome == outcome
-            hits[human].append((verdict == outcome) == human)
-            weights[human].append(1.0 / label.sampling_probability)
-    return JudgeError(*names, outcome, rate(hits[True], weights[True]), rate(hits[False], weights[False]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,6 +26,8 @@ ANSWERS_SCHEMA = pa.schema(
         pa.field("answer", pa.string(), nullable=False),
         pa.field("thought", pa.string()),
         pa.field("finish", _TEXT, nullable=False),
+        pa.field("status", _TEXT, nullable=False),
+        pa.field("reason_code", _TEXT),
         pa.field("reasons", pa.list_(pa.struct([("judge", pa.string()), ("reason", pa.string())]))),
     ],
     metadata={b"schema_version": str(ANSWERS_SCHEMA_VERSION).encode()},
@@ -35,7 +38,8 @@ ANSWERS_SCHEMA = pa.schema(
 class Answer:
     """One answer. ``response``: the id that rows refer to. ``request``: harmful or benign, so that a reader can be
     spared. ``thought``: what a reasoning model said before its answer. ``finish``: ``stop`` or ``length``.
-    ``reasons``: (judge, what it said to explain itself), for judges that do.
+    ``status``: how the request ended (``ok``, ``refused``, ``truncated``, ``malformed``, ``failed``) and
+    ``reason_code`` why it is not ``ok``. ``reasons``: (judge, what it said to explain itself), for judges that do.
     """
 
     response: str
@@ -48,6 +52,8 @@ class Answer:
     answer: str
     thought: str | None = None
     finish: str = "stop"
+    status: str = "ok"
+    reason_code: str | None = None
     reasons: tuple[tuple[str, str], ...] = ()
 
 
@@ -59,6 +65,27 @@ def write_answers(answers: Iterable[Answer], path: Path) -> None:
             columns[name].append(value)
         columns["reasons"][-1] = [{"judge": judge, "reason": reason} for judge, reason in answer.reasons]
     pq.write_table(pa.table(columns, schema=ANSWERS_SCHEMA), path, compression="zstd")
+
+
+def copy_answers(source: Path, target: Path, reasons: Mapping[str, Sequence[tuple[str, str]]]) -> None:
+    """Copy an answers file, with what judges said to explain themselves: (judge, reason) pairs per response."""
+    if not reasons:
+        shutil.copyfile(source, target)
+        return
+    given = answers_of(pq.read_table(source))
+    write_answers((replace(each, reasons=(*each.reasons, *reasons.get(each.response, ()))) for each in given), target)
+
+
+def answers_of(table: pa.Table) -> list[Answer]:
+    """Return the answers of a table; columns that it lacks have their defaults."""
+    names = {field.name for field in fields(Answer)} & set(table.column_names) - {"reasons"}
+    return [
+        Answer(
+            **{name: row[name] for name in names if row[name] is not None},
+            reasons=tuple((each["judge"], each["reason"]) for each in row.get("reasons") or ()),
+        )
+        for row in table.to_pylist()
+    ]
 
 
 def read_answers(folder: Path) -> pa.Table:

@@ -176,6 +176,20 @@ class ItemInfo(Open):
     eligible: bool = True
 
 
+class JudgeInfo(Open):
+    """A judge that was asked over a network. ``accounting``: how many answers were put to it and how that ended.
+
+    ``requested = ok + refused + truncated + malformed + failed``; ``calls`` (repeated ones included) and ``spent_usd``
+    (``None`` without a price) are those of all runs of the study.
+    """
+
+    id: str
+    kind: str = "llm"
+    accounting: dict[str, int] = Field(default_factory=dict)
+    calls: int | None = None
+    spent_usd: float | None = None
+
+
 class Gate(Open):
     """A validity gate that was computed: when it fails, claims on ``measures`` of ``cells`` are not measurable."""
 
@@ -199,6 +213,7 @@ class Tree(Open):
     conditions: tuple[ConditionInfo, ...] = ()
     items: tuple[ItemInfo, ...] = ()
     gates: tuple[Gate, ...] = ()
+    judges: tuple[JudgeInfo, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

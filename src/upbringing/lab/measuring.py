@@ -15,6 +15,7 @@ from upbringing.base.files import remove_tree
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.streams import derived_seed
 from upbringing.battery.engine import BATTERY_VERSION, measure_checkpoint
+from upbringing.battery.judges.llm_judge import LlmJudge
 from upbringing.data.item_files import ItemFile
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.data.worlds.causes_world import CausesWorld
@@ -35,6 +36,7 @@ from upbringing.study.study import Study
 from upbringing.training.publish import library_versions
 
 ROWS, ANSWERS, CONDITIONS = "rows.parquet", "answers.parquet", "conditions.json"
+UNASKED = "unasked.json"
 
 
 def item_sets(study: Study) -> tuple[str, ...]:
@@ -54,9 +56,13 @@ def asked_items(study: Study, book: DataBook, root: int) -> list[Item]:
 
 
 def study_judges(study: Study, book: DataBook, root: int) -> list[Judge]:
-    """Return the declared judges, or the exact oracle of the world where none is declared."""
-    declared: list[Judge] = [description.build() for description in study.judges]
-    return declared or list(Library(book, root).oracles().values())
+    """Return the declared judges that need no key, or the exact oracle of the world where none is declared.
+
+    Judges behind endpoints are asked later, by the process that holds the keys (``lab.judging``).
+    """
+    if not study.judges:
+        return list(Library(book, root).oracles().values())
+    return [description.build() for description in study.judges if not isinstance(description, LlmJudge)]
 
 
 @dataclass(frozen=True)
@@ -114,9 +120,12 @@ class MeasureJob:
             seed=derived_seed(self.study.seed, "decoding"),
             answers_cache=self._batches,
             on_progress=lambda done, total: report(Event(self.key, done, total)),
+            judged_later=any(isinstance(each, LlmJudge) for each in self.study.judges),
         )
         write_rows(rows_table(measured.rows), target / ROWS)
         write_answers(measured.answers, target / ANSWERS)
+        unasked = [[*need, reason] for need, reason in measured.unasked.items()]
+        (target / UNASKED).write_text(json.dumps(sorted(unasked)), encoding="utf-8")
         conditions = [condition.model_dump(mode="json") for condition in measured.conditions]
         (target / CONDITIONS).write_text(json.dumps(conditions, sort_keys=True), encoding="utf-8")
 
@@ -167,9 +176,14 @@ def measure_jobs(session: Session, prepared: Prepared) -> list[MeasureJob]:
     return list(jobs.values())
 
 
-def gathered(store: Store, keys: Sequence[str]) -> tuple[pa.Table, list[Path], list[ConditionInfo]]:
-    """Return all rows as one table, the answers files, and the distinct conditions of measurements ``keys``."""
-    tables, answers, conditions = [], [], {}
+def gathered(
+    store: Store, keys: Sequence[str], judged: Sequence[pa.Table] = ()
+) -> tuple[pa.Table, list[Path], list[ConditionInfo]]:
+    """Return all rows as one table, the answers files, and the distinct conditions of measurements ``keys``.
+
+    ``judged``: further rows, of judges that were asked later.
+    """
+    tables, answers, conditions = list(judged), [], {}
     for key in keys:
         folder = store.find("rows", key)
         if folder is None:

@@ -12,6 +12,7 @@ from upbringing.attribution.attribute import attribute_folder
 from upbringing.base.errors import IntegrityError
 from upbringing.base.files import write_bytes_atomic, write_json_atomic
 from upbringing.base.fingerprint import fingerprint
+from upbringing.formats.answers import copy_answers
 from upbringing.formats.findings import Findings
 from upbringing.formats.items import Item
 from upbringing.formats.rows import write_rows
@@ -20,6 +21,7 @@ from upbringing.lab.build import PROFILE_CHARACTERS, Prepared, node_jobs, prepar
 from upbringing.lab.contents import write_references
 from upbringing.lab.executor import Event, Job, Outcome, failures
 from upbringing.lab.gating import world_gates
+from upbringing.lab.judging import JudgeJob, Judging, RunJobs, Verdicts, check_judges, judge_measurements
 from upbringing.lab.measuring import asked_items, checkpoint_record, gathered, measure_jobs
 from upbringing.lab.own_answers import answers_jobs
 from upbringing.lab.results import registration, results_tree
@@ -138,16 +140,20 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
 
     What was fixed beforehand (margins, primary measures, contrasts) is hashed before the first row.
     """
+    check_judges(session.study)
     prepared = (built or build(session, watch)).prepared
     registered = _registered(session)
-    outcomes = _run(session, "measuring", measure_jobs(session, prepared), watch)
-    keys = sorted({str(outcome.value) for outcome in outcomes.values()})
-    write_references(session.folder, {"rows": keys})
-    rows, answers, conditions = gathered(session.store, keys)
+    jobs = measure_jobs(session, prepared)
+    outcomes = _run(session, "measuring", jobs, watch)
+    measured = {str(outcomes[job.key].value): job for job in jobs}
+    keys = sorted(measured)
+    judging = judge_measurements(session, sorted(measured.items()), _asking(watch))
+    write_references(session.folder, {"rows": [*keys, *judging.keys]})
+    rows, answers, conditions = gathered(session.store, keys, [each.rows for each in judging.verdicts])
     items = _all_items(session)
     results = session.results
     write_rows(rows, results / "rows.parquet")
-    _replace_folder(results / "answers", {path.parent.name: path for path in answers})
+    _replace_answers(results / "answers", answers, judging)
     records = {node: checkpoint_record(session, prepared, node) for node in session.tree.nodes}
     steps = {key: info.num_steps for key, (_, info) in prepared.streams.items()}
     run_steps = {run.key(): steps[run.stream.key] for each in session.tree.lineages for run in each.runs if run.stream}
@@ -160,8 +166,8 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
         measures=[each.info() for each in session.study.battery],
         conditions=conditions,
         gates=world_gates(session, prepared, rows, items),
-        warnings=design_warnings(session.study, session.tree, run_steps),
-    )
+        warnings=(*design_warnings(session.study, session.tree, run_steps), *judging.warnings),
+    ).model_copy(update={"judges": judging.infos})
     folder = results / "records"
     folder.mkdir(exist_ok=True)
     for record in {record.id: record for record in records.values()}.values():
@@ -196,12 +202,30 @@ def _registered(session: Session) -> Registered:
     return Registered(sha256=first, before_first_row=True, amendments=tuple(amendments))
 
 
-def _replace_folder(folder: Path, files: dict[str, Path]) -> None:
+def _replace_answers(folder: Path, files: Sequence[Path], judging: Judging) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir()
-    for name, source in sorted(files.items()):
-        shutil.copyfile(source, folder / f"{name}.parquet")
+    for source in files:
+        measurement = source.parent.name
+        copy_answers(source, folder / f"{measurement}.parquet", judging.reasons_of(measurement))
+
+
+def _asking(watch: Watch) -> RunJobs:
+    """Return what asks judges one checkpoint after the other, in this process, which holds the keys."""
+
+    def run_jobs(title: str, jobs: Sequence[JudgeJob]) -> list[Verdicts]:
+        found = []
+        watch.start(title, jobs)
+        try:
+            for job in jobs:
+                found.append(job.run(watch.event))
+                watch.done(Outcome(job.key))
+        finally:
+            watch.stop()
+        return found
+
+    return run_jobs
 
 
 def attribute(results: Path) -> Findings:
@@ -220,6 +244,7 @@ def run(
     session: Session, watch: Watch, after_build: Callable[[Built], None] = lambda built: None
 ) -> tuple[Findings, Path]:
     """Build, measure, attribute and report; return the findings and the path of the report."""
+    check_judges(session.study)
     built = build(session, watch)
     after_build(built)
     results = measure(session, watch, built)

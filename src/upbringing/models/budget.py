@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pydantic import Field
 
 from upbringing.base.description import Description
 from upbringing.base.errors import EndpointError, StudyError
+from upbringing.base.files import append_line, whole_lines
 
 PER_MILLION = 1e6
 
@@ -39,13 +42,16 @@ class CapReachedError(EndpointError):
 class Budget:
     """What was spent and what calls in flight may still cost. Safe for threads.
 
-    Raises ``StudyError`` when made with a cap in dollars but no price: then nothing could be capped.
+    ``book``: a file that remembers it, so that the cap holds over interrupted and repeated runs: a reservation is
+    written before its call and corrected after it, so a killed run counts what it may have cost. Raises ``StudyError``
+    when made with a cap in dollars but no price: then nothing could be capped.
     """
 
     cap: Cap
     price: Price | None = None
     spent_usd: float = 0.0
     num_calls: int = 0
+    book: Path | None = None
     _reserved_usd: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -54,6 +60,9 @@ class Budget:
             raise StudyError(
                 "a cap in dollars needs the endpoint's price: add price: {input_usd: ..., output_usd: ...}"
             )
+        for entry in _entries(self.book) if self.book is not None else ():
+            self.spent_usd += entry[0]
+            self.num_calls += entry[1]
 
     def reserve(self, max_input_tokens: int, max_output_tokens: int) -> float:
         """Set aside the most this call can cost and return it; raises ``CapReachedError`` if the cap would break."""
@@ -67,6 +76,7 @@ class Budget:
                 )
             if self.cap.calls is not None and self.num_calls >= self.cap.calls:
                 raise CapReachedError(f"the cap of {self.cap.calls} calls is reached: raise it and run again to go on")
+            self._note(cost, 1)
             self._reserved_usd += cost
             self.num_calls += 1
         return cost
@@ -78,5 +88,22 @@ class Budget:
         if known and self.price is not None:
             cost = min(reserved, self.price.cost(input_tokens or 0, output_tokens or 0))
         with self._lock:
+            self._note(cost - reserved, 0)
             self._reserved_usd -= reserved
             self.spent_usd += cost
+
+    def _note(self, usd: float, calls: int) -> None:
+        if self.book is not None and (usd or calls):
+            append_line(self.book, json.dumps({"usd": usd, "calls": calls}))
+
+
+def _entries(book: Path) -> list[tuple[float, int]]:
+    """Return the (dollars, calls) of every whole line; a torn line is a call that was not made, or a correction."""
+    found = []
+    for line in whole_lines(book):
+        try:
+            entry = json.loads(line)
+            found.append((float(entry["usd"]), int(entry["calls"])))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -147,26 +147,33 @@ class EndpointModel:
             return {**body, "temperature": 0.0}
         return {**body, "temperature": decoding.temperature, "top_p": decoding.top_p, "seed": seed}
 
-    def ask(self, requests: Sequence[tuple[str, dict[str, Any]]]) -> list[Reply]:
+    def ask(
+        self,
+        requests: Sequence[tuple[str, dict[str, Any]]],
+        on_reply: Callable[[int, Reply], None] = lambda place, reply: None,
+    ) -> list[Reply]:
         """Return one reply per (name, body), in order, asking ``workers`` at a time.
 
-        Where the cap is reached the rest is ``failed`` with the reason ``spend-cap``: what was paid for is not lost.
+        ``on_reply`` is called in the asking thread as soon as the reply to a place is there. Where the cap is reached
+        the rest is ``failed`` with the reason ``spend-cap``: what was paid for is not lost.
         """
+
+        def asked(place: int) -> Reply:
+            try:
+                reply = self._sample(*requests[place])
+            except CapReachedError:
+                reply = Reply(text="", status="failed", reason_code="spend-cap")
+            on_reply(place, reply)
+            return reply
+
         with ThreadPoolExecutor(max_workers=self.endpoint.workers) as pool:
-            futures = [pool.submit(self._sample_within_cap, name, body) for name, body in requests]
+            futures = [pool.submit(asked, place) for place in range(len(requests))]
             try:
                 return [future.result() for future in futures]
-            except BaseException:
+            except BaseException as error:
                 self._stop.set()
-                for future in futures:
-                    future.cancel()
-                raise
-
-    def _sample_within_cap(self, name: str, body: dict[str, Any]) -> Reply:
-        try:
-            return self._sample(name, body)
-        except CapReachedError:
-            return Reply(text="", status="failed", reason_code="spend-cap")
+                pool.shutdown(cancel_futures=True)
+                raise _cause(futures, error) from None
 
     def _sample(self, name: str, body: dict[str, Any]) -> Reply:
         """Return the outcome of one sample: transient faults are retried, outcomes never are."""
@@ -174,7 +181,7 @@ class EndpointModel:
         reason = "not-asked"
         for attempt in range(self.endpoint.max_attempts):
             if self._stop.is_set():
-                raise EndpointError("another request stopped the run: run again to go on")
+                raise _StoppedError("another request stopped the run: run again to go on")
             found = self._attempt(body)
             if isinstance(found, Reply):
                 reply = replace(found, attempts=attempt + 1)
@@ -235,7 +242,8 @@ class EndpointModel:
                 usage = Usage(0, 0) if response.status_code < 500 else usage
                 return fault
             reply, usage = read_reply(text)
-            return reply
+            thought = None if reply.thought is None else self._redacted(reply.thought)
+            return replace(reply, text=self._redacted(reply.text), thought=thought)
         except httpx.TimeoutException:
             return Fault("transient", "timeout")
         except httpx.TransportError as error:
@@ -273,6 +281,18 @@ class EndpointModel:
         if not key:
             return text
         return text.replace(key, "[key]").replace(base64.b64encode(key.encode()).decode(), "[key]")
+
+
+class _StoppedError(EndpointError):
+    """A request that was not made, because another had stopped the run."""
+
+
+def _cause(futures: Sequence[Future[Reply]], error: BaseException) -> BaseException:
+    """Return what stopped the run, rather than what was stopped by it."""
+    if not isinstance(error, _StoppedError):
+        return error
+    found = [future.exception() for future in futures if not future.cancelled()]
+    return next((each for each in found if each is not None and not isinstance(each, _StoppedError)), error)
 
 
 def _request_seed(seed: int, prompt: Prompt, sample: int) -> int:

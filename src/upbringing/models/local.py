@@ -81,8 +81,12 @@ class LocalModel:
         return int(getattr(self.network.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
 
     def unanswerable(self, prompt: Prompt) -> str | None:
-        """Return why ``prompt`` cannot be asked: no chat template, or longer than the context."""
+        """Return why ``prompt`` cannot be asked: no chat template, longer than the context, or an opening that would
+        stand inside the thought that the template begins instead of beginning the answer.
+        """
         reason = self.renderer.unanswerable(prompt)
+        if reason is None and prompt.opening and self.renderer.opens_thought(prompt):
+            return "opening-inside-thought"
         if reason is None and len(self._ids(prompt)) >= self.context:
             return "longer-than-context"
         return reason

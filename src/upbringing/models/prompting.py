@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from upbringing.formats.items import Message
-from upbringing.models.asking import THOUGHT_BEGIN, Prompt
+from upbringing.models.asking import THOUGHT_BEGIN, THOUGHT_END, Prompt
 
 PLAIN_QUESTION, PLAIN_ANSWER = "Question:", "Answer:"
 QUERY, ANSWER = "# Query:", "# Answer:"
@@ -141,6 +142,25 @@ class Renderer:
         tail = self.prompt(prompt)[-4:]  # the marker is at most a few tokens and a line break
         return str(self.tokenizer.decode(list(tail))).rstrip().endswith(THOUGHT_BEGIN)
 
+    @cached_property
+    def thought_marks(self) -> dict[int, str]:
+        """The marks around a thought that this tokenizer holds as special tokens: token to text."""
+        added = self.tokenizer.added_tokens_decoder  # all_special_ids leaves out what only decoding takes for special
+        return {
+            token: each.content
+            for token, each in added.items()
+            if each.special and each.content in (THOUGHT_BEGIN, THOUGHT_END)
+        }
+
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ids without special tokens."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+        """Return the text of ids without special tokens, but with the marks that part a thought from its answer."""
+        marks, text, part = self.thought_marks, "", list[int]()
+        if not marks:
+            return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+        for token in ids:
+            if token in marks:
+                text += str(self.tokenizer.decode(part, skip_special_tokens=True)) + marks[token]
+                part = []
+            else:
+                part.append(token)
+        return text + str(self.tokenizer.decode(part, skip_special_tokens=True))

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from upbringing.base.files import write_bytes_atomic
 from upbringing.report.answers import answers_block
+from upbringing.report.calibration import agreement_of, errors_of
 from upbringing.report.cards import cards_of
 from upbringing.report.differences import groups_of
 from upbringing.report.inputs import Inputs, read_inputs
@@ -60,6 +61,8 @@ def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
         "controls": controls_of(tree),
         "warnings": list(dict.fromkeys((*inputs.findings.warnings, *tree.warnings))),
         "judges": judges_of(inputs),
+        "judge_errors": errors_of(inputs),
+        "agreement": agreement_of(inputs),
         "conditions": tree.conditions,
         "measures": tree.measures,
         "registered": tree.study.registered,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow.compute as pc
 
 from upbringing.formats.tree import Gate
+from upbringing.report.calibration import calibration_of
 from upbringing.report.inputs import Inputs
 from upbringing.report.words import DASH, count, plain
 
@@ -27,12 +28,14 @@ class GateView:
 
 @dataclass(frozen=True)
 class JudgeView:
-    """A judge: what kind it is and how many answers it scored."""
+    """A judge: what kind it is, how many answers it scored, whether people calibrated it, how its requests ended."""
 
     name: str
     kind: str
     rows: str
     unscored: str
+    calibration: str
+    requests: str
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,22 @@ def judges_of(inputs: Inputs) -> tuple[JudgeView, ...]:
             kind=str(row.get("judge_kind") or DASH),
             rows=count(row["count_all"]),
             unscored=count(row["count_all"] - row["value_count"]),
+            calibration=calibration_of(inputs, str(row["judge"]), row.get("judge_kind")),
+            requests=_requests(inputs, str(row["judge"])),
         )
         for row in found
         if row["judge"] != "none"
     )
+
+
+def _requests(inputs: Inputs, judge: str) -> str:
+    """Return the accounting of a judge that was asked over a network; a dash for all others."""
+    info = next((each for each in inputs.tree.judges if each.id == judge), None)
+    if info is None or not info.accounting:
+        return DASH
+    parts = [f"{count(number)} {name}" for name, number in info.accounting.items() if name != "requested"]
+    spent = "" if info.spent_usd is None else f"; ${info.spent_usd:.2f} spent"
+    return f"{count(info.accounting.get('requested'))} requested = {' + '.join(parts)}{spent}"
 
 
 def checkpoints_of(inputs: Inputs) -> Iterable[CheckpointView]:

@@ -100,7 +100,8 @@ def _add_run(nodes: dict[str, Node], run: Run, cuts: list[int], each: Lineage) -
     parent, from_step = run.parent, 0
     total = run.total_steps
     measured = _measured_steps(run)
-    for step in [*cuts, total]:
+    end = None if isinstance(run.stage, Existing) else total  # no steps lead to a checkpoint that was made elsewhere
+    for step in [*cuts, end]:
         key = run.key(step)
         whole = total is None or step is None or step == total
         label = run.stage_name if whole else f"{run.stage_name}:step {step}"

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from pydantic import Field
 
 from upbringing.base.description import Description
 from upbringing.base.fingerprint import fingerprint
+from upbringing.battery.cache import AnswerCache, batch_key
 from upbringing.formats.items import Item, Judge, JudgeKind, Judgement, Message, Outcome
-from upbringing.models.asking import THOUGHT_END, Reply
+from upbringing.models.asking import THOUGHT_END, Prompt, Reply
 from upbringing.models.decoding import Greedy
 from upbringing.models.endpoint import Endpoint, EndpointModel
 
@@ -42,7 +45,10 @@ VERDICT = re.compile(r"^\s*\**verdict\s*:\**\s*\**([a-z-]+)\**\s*\.?\s*$", re.IG
 
 
 class LlmJudge(Description):
-    """A judge behind an OpenAI-compatible endpoint. Its spend cap is the endpoint's ``cap``."""
+    """A judge behind an OpenAI-compatible endpoint. Its spend cap is the endpoint's ``cap``.
+
+    It needs the key, so it is asked by the process that the user started, never by the workers that measure.
+    """
 
     kind: Literal["llm_judge"] = "llm_judge"
     version: Literal[1] = 1
@@ -50,16 +56,30 @@ class LlmJudge(Description):
     max_tokens: int = Field(default=256, ge=8)
 
     def build(self) -> Judge:
-        """Return the judge; raises ``StudyError`` for a cap without a price or a missing key."""
-        return EndpointJudge(self)
+        """Return the judge; raises ``StudyError`` for a cap without a price or a missing key, and ``UntrustedError``
+        for an address that a key must not be sent to.
+        """
+        return EndpointJudge(self, EndpointModel(self.endpoint))
+
+
+def is_final(reply: Reply) -> bool:
+    """Whether a judge's reply is an outcome, which is kept and never asked for again, and not a fault of the way."""
+    return reply.status in ("ok", "refused", "truncated")
 
 
 @dataclass(frozen=True)
 class EndpointJudge:
-    """Asks one question per answer. ``model`` may be given to share a budget or a clock."""
+    """Asks one question per answer. ``model`` may be given to share a budget or a clock.
+
+    ``kept``: replies on disk, so that no question is paid for twice. ``accounting`` counts the answers put to the judge
+    by how their requests ended. ``on_reply`` is called, in any thread, when a question was answered.
+    """
 
     description: LlmJudge
     model: EndpointModel | None = None
+    kept: AnswerCache = field(default_factory=lambda: AnswerCache(None, is_final))
+    accounting: Counter[str] = field(default_factory=Counter)
+    on_reply: Callable[[], None] = lambda: None
 
     @property
     def id(self) -> str:
@@ -81,19 +101,35 @@ class EndpointJudge:
         """
         model = self.model or EndpointModel(self.description.endpoint)
         asked = [place for place, answer in enumerate(answers) if answer.strip()]
-        decoding = Greedy(max_tokens=self.description.max_tokens)
-        requests = [
-            (
-                fingerprint([items[place].id, answers[place]]),
-                model.payload(judge_messages(items[place], answers[place]), decoding, 0),
+        prompts = [
+            Prompt(
+                name=fingerprint([items[place].id, answers[place]]),
+                messages=judge_messages(items[place], answers[place]),
             )
             for place in asked
         ]
-        replies = dict(zip(asked, model.ask(requests), strict=True)) if requests else {}
+        replies = dict(zip(asked, self._replies(model, prompts), strict=True))
+        self.accounting.update(reply.status for reply in replies.values())
         return [
             read_verdict(replies[place]) if place in replies else Judgement(outcome="incoherent", reason_code="empty")
             for place in range(len(answers))
         ]
+
+    def _replies(self, model: EndpointModel, prompts: Sequence[Prompt]) -> list[Reply]:
+        """Return one reply per prompt; what is kept is not asked again, and equal questions are asked once."""
+        decoding = Greedy(max_tokens=self.description.max_tokens)
+        keys = [batch_key(model, [prompt], decoding, 0) for prompt in prompts]
+        known = {key: found[0][0] for key in keys if (found := self.kept.get(key)) is not None}
+        missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
+        names = list(missing)
+
+        def keep(place: int, reply: Reply) -> None:
+            self.kept.put(names[place], [[reply]])
+            self.on_reply()
+
+        requests = [(prompt.name, model.payload(prompt.messages, decoding, 0)) for prompt in missing.values()]
+        known |= dict(zip(names, model.ask(requests, keep), strict=True))
+        return [known[key] for key in keys]
 
 
 def judge_messages(item: Item, answer: str) -> tuple[Message, ...]:

@@ -1,4 +1,4 @@
-"""The faulty server of the endpoint tests, for judges that ask over HTTP."""
+"""The faulty server of the endpoint tests, for everything that asks over HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 @pytest.fixture(scope="session")
 def faulty() -> ModuleType:
     """The module of the faulty server."""
-    path = Path(__file__).parent.parent / "models" / "faulty_server.py"
+    path = Path(__file__).parent / "models" / "faulty_server.py"
     spec = importlib.util.spec_from_file_location("faulty_server", path)
     assert spec is not None
     assert spec.loader is not None
