@@ -25,7 +25,7 @@ from upbringing.models.asking import Model, Prompt, Reply
 from upbringing.models.loading import LoadedModel
 from upbringing.models.local import LocalModel
 
-BATTERY_VERSION = 2  # raise it when a number can change for the same model and items
+BATTERY_VERSION = 3  # raise it when a number can change for the same model and items
 
 OnProgress = Callable[[int, int], None]
 
