@@ -46,22 +46,29 @@ Example = dict[str, list[int]]
 
 @dataclass(frozen=True)
 class Setting:
-    """A way to run TRL. ``more``: its arguments. ``epochs``: compiled shapes settle in a pass that does not count."""
+    """A way to run TRL. ``more``: its arguments. ``epochs``: compiled shapes settle in a pass that does not count.
+
+    ``accumulate``: micro-batches of an update; TRL flattens each into one row, whose attention grows with its square.
+    """
 
     name: str
     attention: str
     more: dict[str, Any] = field(default_factory=dict)
     epochs: int = 1
+    accumulate: int = 1
 
 
 GROUPED: dict[str, Any] = {"train_sampling_strategy": "group_by_length"}
+PACKED: dict[str, Any] = {"packing": True, "packing_strategy": "bfd"}
 SETTINGS = (
     Setting("padded, explicit attention", "eager"),
     Setting("padded, SDPA", "sdpa"),
     Setting("padded, grouped by length, explicit attention", "eager", GROUPED),
     Setting("padded, grouped by length, SDPA", "sdpa", GROUPED),
-    Setting("packed (bfd), explicit attention", "eager", {"packing": True, "packing_strategy": "bfd"}),
-    Setting("packed (bfd), SDPA", "sdpa", {"packing": True, "packing_strategy": "bfd"}),
+    Setting("packed (bfd), explicit attention", "eager", PACKED),
+    Setting("packed (bfd), SDPA", "sdpa", PACKED),
+    Setting("packed (bfd) in 4 micro-batches, explicit attention", "eager", PACKED, accumulate=4),
+    Setting("packed (bfd) in 4 micro-batches, SDPA", "sdpa", PACKED, accumulate=4),
     Setting(
         "padded, grouped by length, explicit attention, compiled",
         "eager",
@@ -111,7 +118,8 @@ def trl_trainer(start: Path, setting: Setting, examples: Sequence[Example], step
     packs = bool(setting.more.get("packing"))
     config = SFTConfig(
         output_dir=str(scratch),
-        per_device_train_batch_size=BATCH if packs else ceil(len(examples) / steps),
+        per_device_train_batch_size=BATCH // setting.accumulate if packs else ceil(len(examples) / steps),
+        gradient_accumulation_steps=setting.accumulate,
         num_train_epochs=setting.epochs,
         max_length=CONTEXT,
         bf16=True,
@@ -170,8 +178,9 @@ def trl_speed(
         trainer.train()
     expected = sum(sum(label != IGNORED for label in each["labels"][1:]) for each in examples)
     assert sum(seen) == expected * setting.epochs, (setting.name, sum(seen), expected)
-    settling = 1 if setting.epochs == 1 else len(seen) // 2
-    return sum(seen[settling:]) / (clock.marks[-1] - clock.marks[settling - 1])
+    settling = 1 if setting.epochs == 1 else len(clock.marks) // 2
+    counted_tokens = sum(seen[settling * setting.accumulate :])
+    return counted_tokens / (clock.marks[-1] - clock.marks[settling - 1])
 
 
 def is_leak_free(start: Path, setting: Setting, examples: Sequence[Example]) -> bool:
