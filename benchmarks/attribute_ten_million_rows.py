@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from alternating import at_most, light_machine
 
 from upbringing.attribution.attribute import attribute_folder
 from upbringing.formats.rows import ROWS_SCHEMA
@@ -100,10 +101,9 @@ def measure(folder: Path) -> None:
     findings = attribute_folder(folder)
     seconds = time.perf_counter() - started
     gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # kibibytes on Linux
-    verdict = "within" if seconds <= MAX_SECONDS and gib <= MAX_GIB else "OVER"
     print(
-        f"attribute: {seconds:.1f} s, peak {gib:.2f} GiB, {len(findings.claims)} claims, "
-        f"{len(findings.tables['levels'])} levels ({verdict} {MAX_SECONDS} s and {MAX_GIB} GiB)"
+        f"attribute: {seconds:.1f} s; {at_most(seconds, MAX_SECONDS)}; peak {gib:.2f} GiB; {at_most(gib, MAX_GIB)}; "
+        f"{len(findings.claims)} claims, {len(findings.tables['levels'])} levels"
     )
 
 
@@ -112,6 +112,7 @@ def main() -> None:
     if len(sys.argv) == 3 and sys.argv[1] == "--measure":
         measure(Path(sys.argv[2]))
         return
+    print(light_machine())
     millions = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     with tempfile.TemporaryDirectory() as name:
         write_table(Path(name), int(millions * MILLION))

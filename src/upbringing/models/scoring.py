@@ -20,7 +20,7 @@ from upbringing.models.generation import last_logits
 
 TOKENS_PER_BATCH = 8192  # padded tokens of a forward pass
 LOGITS_PER_BATCH = 1 << 28  # numbers kept of a forward pass: half a gigabyte in bf16
-CONTINUATION_TOKENS_PER_ROW = 512  # attention inside a row grows with its square
+CONTINUATION_TOKENS_BEYOND_PROMPT = 128  # sharing saves a prompt, attention inside a row grows with its square
 POSITIONS_AT_ONCE = 1024  # rows of logits made fp32 at once
 SHARING_TOLERANCE_NATS = 1e-2  # what a wrong mask changes is far more; rounding in fp32 far less
 
@@ -70,7 +70,7 @@ def score(
     for request in requests:
         if not request.prompt or not all(request.continuations):
             raise MeasurementError("a likelihood needs a prompt and a continuation of at least one token each")
-    rows = _rows(requests, CONTINUATION_TOKENS_PER_ROW if share else 0)
+    rows = _rows(requests, share=share)
     found: dict[tuple[tuple[int, ...], tuple[int, ...]], NDArray[np.float64]] = {}
     states: dict[tuple[int, ...], NDArray[np.float32]] = {}
     done = 0
@@ -109,13 +109,14 @@ def sharing_is_exact(model: Any) -> bool:
     return bool(np.allclose(shared, alone, rtol=0, atol=tolerance))
 
 
-def _rows(requests: Sequence[Scoring], capacity: int) -> list[Scoring]:
-    """Return rows with distinct (prompt, continuation) pairs, each at most ``capacity`` tokens behind the prompt."""
+def _rows(requests: Sequence[Scoring], *, share: bool) -> list[Scoring]:
+    """Return rows with distinct (prompt, continuation) pairs: one each, or several as far as sharing a prompt pays."""
     wanted: dict[tuple[int, ...], dict[tuple[int, ...], None]] = {}
     for request in requests:
         wanted.setdefault(request.prompt, {}).update(dict.fromkeys(request.continuations))
     rows = []
     for prompt, continuations in wanted.items():
+        capacity = len(prompt) + CONTINUATION_TOKENS_BEYOND_PROMPT if share else 0
         row: list[tuple[int, ...]] = []
         for continuation in sorted(continuations, key=lambda each: (len(each), each)):
             if row and sum(len(each) for each in row) + len(continuation) > capacity:

@@ -1,0 +1,280 @@
+"""Supervised tokens per second of SFT on chats of unequal length: a segment against TRL's SFTTrainer.
+
+Target: at least 3 times TRL's fastest setting in which no chat sees another, found in the same run. Lengths are
+lognormal with a mean of about 48 tokens. The segment trains on packed windows with document boundaries; TRL first runs
+each of its leak-free settings once, then the fastest one takes turns with the segment. Both sides read exactly the same
+chats in the same number of updates, and the number of supervised tokens is asserted to be equal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import ceil, log
+from pathlib import Path
+from typing import Any
+
+import torch
+from alternating import Ratio, at_least, machine, spread
+from datasets import Dataset
+from datasets.utils.logging import disable_progress_bar
+from tiny import SIZES, WORDS, make_start, make_tokenizer
+from transformers import LlamaForCausalLM, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+from transformers.utils import logging
+from trl import SFTConfig, SFTTrainer
+from turns import SETTLING_BLOCKS, TakingTurns
+
+from upbringing.base.streams import stream as random_stream
+from upbringing.data.documents import Chat, Turn
+from upbringing.data.packing import IGNORED
+from upbringing.data.stream import Stream, StreamPart, StreamPlan, build_stream, open_stream
+from upbringing.formats.record import BuildProfile
+from upbringing.models.loading import open_folder_tokenizer
+from upbringing.training.segment import Places, Segment, run_segment
+from upbringing.training.sft import Sft
+
+CONTEXT, BATCH = 256, 8  # windows of the segment's updates, and rows of TRL's packed ones
+MEAN_TOKENS, SIGMA = 48, 0.6
+TARGET = 3.0
+LEAK_TOLERANCE = 1e-4  # of logits in fp32; another document moves them by far more
+Example = dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A way to run TRL. ``more``: its arguments. ``epochs``: compiled shapes settle in a pass that does not count.
+
+    ``accumulate``: micro-batches of an update; TRL flattens each into one row, whose attention grows with its square.
+    """
+
+    name: str
+    attention: str
+    more: dict[str, Any] = field(default_factory=dict)
+    epochs: int = 1
+    accumulate: int = 1
+
+
+GROUPED: dict[str, Any] = {"train_sampling_strategy": "group_by_length"}
+PACKED: dict[str, Any] = {"packing": True, "packing_strategy": "bfd"}
+SETTINGS = (
+    Setting("padded, explicit attention", "eager"),
+    Setting("padded, SDPA", "sdpa"),
+    Setting("padded, grouped by length, explicit attention", "eager", GROUPED),
+    Setting("padded, grouped by length, SDPA", "sdpa", GROUPED),
+    Setting("packed (bfd), explicit attention", "eager", PACKED),
+    Setting("packed (bfd), SDPA", "sdpa", PACKED),
+    Setting("packed (bfd) in 4 micro-batches, explicit attention", "eager", PACKED, accumulate=4),
+    Setting("packed (bfd) in 4 micro-batches, SDPA", "sdpa", PACKED, accumulate=4),
+    Setting(
+        "padded, grouped by length, explicit attention, compiled",
+        "eager",
+        {**GROUPED, "torch_compile": True, "pad_to_multiple_of": 32},
+        epochs=2,
+    ),
+)
+
+
+def chats(number: int) -> list[Chat]:
+    """Return chats whose lengths in tokens are lognormal: a third is asked, the rest answered."""
+    random = random_stream(1, "benchmark")
+    made = []
+    while len(made) < number:
+        size = int(random.lognormal(log(MEAN_TOKENS) - SIGMA**2 / 2, SIGMA))
+        if 8 <= size <= CONTEXT:
+            words = random.choice(WORDS, size - 5)  # the template's markers and ends are the other five
+            asked = max(1, len(words) // 3)
+            made.append(
+                Chat(turns=(Turn("user", " ".join(words[:asked])), Turn("assistant", " ".join(words[asked:]))),
+                     source="made")
+            )  # fmt: skip
+    return made
+
+
+def examples_of(stream: Stream, first: int, last: int) -> list[Example]:
+    """Return the chats in windows ``first..last`` as token ids and labels."""
+    found = []
+    for number in range(first, last):
+        tokens, labels, documents = (stream.arrays[name][number] for name in ("tokens", "labels", "documents"))
+        for document in range(int(documents.max()) + 1):
+            chosen = documents == document
+            found.append({"input_ids": tokens[chosen].tolist(), "labels": labels[chosen].tolist()})
+    return found
+
+
+def supervised(labels: Any) -> int:
+    """Return how many targets there are; the model shifts labels by one."""
+    return int((labels[:, 1:] != IGNORED).sum())
+
+
+def trl_trainer(start: Path, setting: Setting, examples: Sequence[Example], steps: int, scratch: Path) -> SFTTrainer:
+    """Return TRL's trainer over ``examples`` in ``steps`` updates an epoch; what it can do without is switched off."""
+    model = LlamaForCausalLM.from_pretrained(
+        start, attn_implementation=setting.attention, dtype=torch.float32, local_files_only=True
+    )
+    packs = bool(setting.more.get("packing"))
+    config = SFTConfig(
+        output_dir=str(scratch),
+        per_device_train_batch_size=BATCH // setting.accumulate if packs else ceil(len(examples) / steps),
+        gradient_accumulation_steps=setting.accumulate,
+        num_train_epochs=setting.epochs,
+        max_length=CONTEXT,
+        bf16=True,
+        use_cpu=True,
+        activation_checkpointing=False,
+        logging_strategy="no",
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        **setting.more,
+    )
+    trainer = SFTTrainer(
+        model=model,
+        args=config,
+        train_dataset=Dataset.from_list(list(examples)),
+        processing_class=open_folder_tokenizer(start),
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+class Clock(TrainerCallback):  # type: ignore[misc]
+    """Notes when each update ended."""
+
+    def __init__(self, timer: Callable[[], float]) -> None:
+        self.timer = timer
+        self.marks: list[float] = []
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Note the end of an update."""
+        self.marks.append(self.timer())
+
+
+def trl_speed(
+    start: Path,
+    setting: Setting,
+    examples: Sequence[Example],
+    steps: int,
+    timer: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Return supervised tokens per second of a fresh run, its first update (or epoch) left out."""
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = trl_trainer(start, setting, examples, steps, Path(scratch))
+        seen: list[int] = []
+        collate: Callable[..., Any] = trainer.data_collator
+
+        def counted(rows: Any) -> Any:
+            batch = collate(rows)
+            seen.append(supervised(batch["labels"]))
+            return batch
+
+        trainer.data_collator = counted
+        clock = Clock(timer)
+        trainer.add_callback(clock)
+        trainer.train()
+    expected = sum(sum(label != IGNORED for label in each["labels"][1:]) for each in examples)
+    assert sum(seen) == expected * setting.epochs, (setting.name, sum(seen), expected)
+    settling = 1 if setting.epochs == 1 else len(clock.marks) // 2
+    counted_tokens = sum(seen[settling * setting.accumulate :])
+    return counted_tokens / (clock.marks[-1] - clock.marks[settling - 1])
+
+
+def is_leak_free(start: Path, setting: Setting, examples: Sequence[Example]) -> bool:
+    """Whether another first chat moves no logit of what follows it in TRL's own batch."""
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = trl_trainer(start, setting, examples[:4], 1, Path(scratch))
+        batch = next(iter(trainer.get_train_dataloader()))
+    batch.pop("labels")
+    ids = batch["input_ids"]
+    starts = (batch["position_ids"][0] == 0).nonzero().flatten().tolist() if "position_ids" in batch else [0, 0]
+    if ids.shape[0] > 1:
+        return True  # a chat has its row to itself
+    changed = ids.clone()
+    changed[0, : starts[1]] = ids[0, : starts[1]].flip(0)
+    model = trainer.model.eval()
+    with torch.inference_mode():
+        before, after = (model(**{**batch, "input_ids": each}, use_cache=False).logits for each in (ids, changed))
+    moved = (before[0, : starts[1]] - after[0, : starts[1]]).abs().max()
+    leaked = (before[0, starts[1] :] - after[0, starts[1] :]).abs().max()
+    assert moved > LEAK_TOLERANCE, "the change changed nothing: this check could not fail"
+    return bool(leaked < LEAK_TOLERANCE)
+
+
+def fastest_setting(start: Path, examples: Sequence[Example], steps: int) -> Setting:
+    """Run every leak-free setting of TRL once, print the speeds and return the fastest.
+
+    These do not take turns, so processor seconds decide, which other programs disturb less than the clock.
+    """
+    speeds: dict[str, float] = {}
+    for setting in SETTINGS:
+        if not is_leak_free(start, setting, examples):
+            print(f"  TRL {setting.name}: leaks between chats, left out", flush=True)
+            continue
+        speeds[setting.name] = trl_speed(start, setting, examples, steps, time.process_time)
+        print(f"  TRL {setting.name}: {speeds[setting.name]:,.0f} supervised tokens per processor second", flush=True)
+    return max((each for each in SETTINGS if each.name in speeds), key=lambda each: speeds[each.name])
+
+
+def compare(start: Path, stream: Stream, folder: Path, steps: int, setting: Setting, profile: BuildProfile) -> float:
+    """Let the segment and TRL's fastest setting take turns; print the ratio and return its median."""
+    total = stream.info.num_steps
+    blocks = [examples_of(stream, begin * BATCH, (begin + steps) * BATCH) for begin in range(0, total, steps)]
+    turns = TakingTurns(lambda block: trl_speed(start, setting, blocks[block], steps), steps)
+    stage = Sft(data="made", context=CONTEXT, batch_size=BATCH)
+    with tempfile.TemporaryDirectory() as scratch:
+        places = Places(start, None, folder, Path(scratch) / "workspace", Path(scratch) / "output", None)
+        for place in (places.workspace, places.output):
+            place.mkdir()
+        realised = run_segment(Segment("benchmark", stage, 1, total, 0, total), places, profile, turns)
+    read = [sum(sum(label != IGNORED for label in each["labels"][1:]) for each in block) for block in blocks]
+    assert realised.supervised_tokens == sum(read), (realised.supervised_tokens, sum(read))
+    ours = [tokens / seconds for tokens, seconds in zip(read[SETTLING_BLOCKS:], turns.ours, strict=True)]
+    ratio = Ratio.of(ours, turns.theirs)
+    compiled = ", compiled" if profile.compile else ""
+    print(f"SFT, segment (explicit attention{compiled}) / TRL ({setting.name}): {ratio}")
+    print(f"  segment {spread(ours)}, TRL {spread(turns.theirs)} supervised tokens/s; the same "
+          f"{sum(read):,} supervised tokens in {sum(map(len, blocks)):,} chats on both sides", flush=True)  # fmt: skip
+    return ratio.median
+
+
+def main() -> None:
+    """Print TRL's settings, then the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=6, help="updates in a block")
+    parser.add_argument("--blocks", type=int, default=3, help="counted blocks of each side")
+    parser.add_argument("--size", choices=sorted(SIZES), default="2M")
+    parser.add_argument("--threads", type=int, default=BuildProfile().threads, help="studies train in one-thread jobs")
+    options = parser.parse_args()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    disable_progress_bar()
+    torch.set_num_threads(options.threads)
+    print(machine(precision="bf16 autocast", threads=options.threads, also=("trl",)))
+    num_windows = options.steps * BATCH * (options.blocks + SETTLING_BLOCKS)
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        tokenizer = make_tokenizer(root / "tokenizer")
+        weights = make_start(options.size, tokenizer, root / "start")
+        print(f"{weights:,} weights")
+        folder = root / "stream"
+        folder.mkdir()
+        texts = chats(6 * num_windows)
+        plan = StreamPlan("chats", CONTEXT, BATCH, 1, (StreamPart((("made", 1.0),), num_windows),))
+        build_stream(plan, lambda _: texts, {"made": "made"}, tokenizer, folder)
+        stream = open_stream(folder)
+        first = examples_of(stream, 0, options.steps * BATCH)
+        setting = fastest_setting(root / "start", first, options.steps)
+        eager = BuildProfile(precision="bf16", attention="eager", threads=options.threads)
+        found = [
+            compare(root / "start", stream, folder, options.steps, setting, profile)
+            for profile in (eager, eager.model_copy(update={"compile": True}))
+        ]
+        print(f"SFT: {max(found):.2f} times TRL's fastest leak-free setting; {at_least(max(found), TARGET)}")
+
+
+if __name__ == "__main__":
+    main()
