@@ -170,3 +170,33 @@ def test_phases_that_cannot_be_are_refused(phases: list[dict[str, Any]], message
     stages = {**STUDY["stages"], "pretrain": {**STUDY["stages"]["pretrain"], "phases": phases}}
     with pytest.raises(StudyError, match=message):
         tree_of(stages=stages, arms={})
+
+
+def test_shared_steps_are_where_the_keys_part() -> None:
+    """Compared with a search over all keys, for runs that part by data, by share, by rates, by seed and not at all."""
+    mix = {"mix": {"world.facts": "60%", "safe": "40%"}}
+    phases = [
+        [{"data": "safe"}],
+        [{"data": "world.facts"}],
+        [{"until": "10%", "data": "safe"}, {"data": "world.facts"}],
+        [{"until": "30%", "data": "safe"}, {"data": "world.facts"}],
+        [{"until": "30%", "data": "safe"}, {"data": "world.facts"}],
+        [{"until": "30%", "data": "safe"}, {"until": "50%", "data": mix}, {"data": "world.facts"}],
+        [{"until": "30%", "data": "safe"}, {"until": "70%", "data": mix}, {"data": "safe"}],
+    ]
+    decays = {"schedule": {"kind": "wsd", "warmup": "5%", "decay": "20%"}}
+    changes: list[dict[str, Any]] = [{"phases": each} for each in phases]
+    changes += [{"phases": phases[3], **decays}, {"phases": phases[3], **decays, "tokens": 32000}]
+    changes += [{"phases": phases[3], "batch_size": 10}, {"phases": phases[3], "weight_decay": 0.1}]
+    arms: dict[str, Any] = {f"a{index}": {"stages": {"pretrain": each}} for index, each in enumerate(changes)}
+    arms["a4"] = {"same_as": "a3"}
+    runs = [each.runs[0] for each in tree_of(arms=arms, seeds=2).lineages]
+    found = set()
+    for left in runs:
+        for right in runs:
+            last = min(left.total_steps or 0, right.total_steps or 0)
+            same = [step for step in range(last + 1) if left.key(step) == right.key(step)]
+            expected = max(same) if left.parent == right.parent else 0
+            assert left.shared_steps(right) == expected
+            found.add(expected)
+    assert {0, 10, 30, 50, 100} <= found

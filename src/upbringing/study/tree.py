@@ -145,23 +145,11 @@ def _cut_points(runs: Iterable[Run]) -> dict[str, list[int]]:
             steps = set(_measured_steps(run))
             for other in family:
                 if other is not run and other.total_steps:
-                    shared = _shared_steps(run, other)
+                    shared = run.shared_steps(other)
                     if 0 < shared < total:
                         steps.add(shared)
             cuts[run.key()] = sorted(steps)
     return cuts
-
-
-def _shared_steps(left: Run, right: Run) -> int:
-    """Return the last step up to which two runs are one, by bisection over their keys."""
-    low, high = 0, min(left.total_steps or 0, right.total_steps or 0)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if left.key(middle) == right.key(middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _with_state_flags(nodes: dict[str, Node]) -> dict[str, Node]:
