@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from upbringing.attribution.attribute import attribute_folder
 from upbringing.base.errors import IntegrityError
@@ -23,10 +24,12 @@ from upbringing.lab.gating import world_gates
 from upbringing.lab.measuring import asked_items, checkpoint_record, gathered, measure_jobs
 from upbringing.lab.own_answers import answers_jobs
 from upbringing.lab.results import registration, results_tree
-from upbringing.lab.session import Session
+from upbringing.lab.session import Session, pin_checkpoints
+from upbringing.lab.space import require_space
 from upbringing.lab.store import Room
 from upbringing.report.build import write_report
 from upbringing.study.checks import design_warnings
+from upbringing.study.contrasts import contrasts
 
 PLAN_NAME = "built.json"
 REGISTRATION_NAME = "registered.json"
@@ -58,11 +61,13 @@ class Built:
 
 def build(session: Session, watch: Watch) -> Built:
     """Make every missing node of the study's tree; raises the first failure after all else was tried."""
+    pin_checkpoints(session)
     prepared = _prepare(session, watch)
-    write_references(session.folder, needed_by(session, prepared))
+    write_references(session.folder, needed_by(session, prepared), in_part=bool(session.left_out))
     jobs = [
         job for job in node_jobs(session.workshop, session.tree, prepared, labels(session)) if not _done(session, job)
     ]
+    require_space(session, [job.key for job in jobs], prepared)
     _run(session, "training", jobs, watch)
     remember(session, prepared)
     return Built(prepared, len(jobs))
@@ -76,7 +81,8 @@ def needed_by(session: Session, prepared: Prepared) -> dict[Room, list[str]]:
         folder.name for folder in prepared.tokenizers.values() if folder.parent == session.store.root / "data"
     }
     data |= {job.key for job in answers_jobs(session.store.root, session.workshop.book, session.workshop.profile)}
-    return {"checkpoints": sorted(built), "states": sorted(states), "data": sorted(data)}
+    fetched = {folder.name for folder in prepared.folders.values() if folder.parent == session.store.root / "existing"}
+    return {"checkpoints": sorted(built), "states": sorted(states), "data": sorted(data), "existing": sorted(fetched)}
 
 
 def _prepare(session: Session, watch: Watch) -> Prepared:
@@ -109,7 +115,7 @@ def _run(session: Session, title: str, jobs: Sequence[Job], watch: Watch) -> dic
 def labels(session: Session) -> dict[str, str]:
     """Return for each node what people call it: the first arm that has it, its stage, its seed."""
     found: dict[str, str] = {}
-    for lineage in session.tree.lineages:
+    for lineage in session.whole.lineages:
         for run in lineage.runs:
             found.setdefault(run.key(), f"{lineage.arm.name}: {run.stage_name}, seed {lineage.replicate.number}")
     return found
@@ -130,7 +136,18 @@ def remember(session: Session, prepared: Prepared) -> None:
         for node, label in labels(session).items()
         if node in session.tree.nodes
     }
-    write_json_atomic(session.folder / PLAN_NAME, named)
+    others = {label for node, label in labels(session).items() if node not in session.tree.nodes}
+    kept = {label: entry for label, entry in built_before(session).items() if label in others}
+    write_json_atomic(session.folder / PLAN_NAME, {**kept, **named})
+
+
+def built_before(session: Session) -> dict[str, Any]:
+    """Return what the study's nodes were when they were last built, by label; empty if they never were."""
+    try:
+        found: dict[str, Any] = json.loads((session.folder / PLAN_NAME).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found
 
 
 def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
@@ -142,7 +159,7 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
     registered = _registered(session)
     outcomes = _run(session, "measuring", measure_jobs(session, prepared), watch)
     keys = sorted({str(outcome.value) for outcome in outcomes.values()})
-    write_references(session.folder, {"rows": keys})
+    write_references(session.folder, {"rows": keys}, in_part=bool(session.left_out))
     rows, answers, conditions = gathered(session.store, keys)
     items = _all_items(session)
     results = session.results
@@ -155,6 +172,8 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
         session.study,
         session.tree,
         records,
+        contrasts=contrasts(session.study, session.whole),
+        left_out=session.left_out,
         registered=registered,
         items=items,
         measures=[each.info() for each in session.study.battery],
@@ -179,7 +198,7 @@ def _all_items(session: Session) -> list[Item]:
 def _registered(session: Session) -> Registered:
     """Return what was registered: written before the first row, compared ever after."""
     path = session.folder / REGISTRATION_NAME
-    current = registration(session.study, session.tree)
+    current = registration(session.study, session.whole)
     if not path.exists():
         write_json_atomic(path, {"sha256": current, "amendments": []})
         return Registered(sha256=current, before_first_row=True)

@@ -77,6 +77,12 @@ class StreamRecipe:
     replay: tuple[str, str, float] | None
 
     @property
+    def names(self) -> dict[str, str]:
+        """Key to name in the study, for every source and the replay."""
+        names = {key: name for part in self.parts for key, name, _ in part.sources}
+        return names | ({self.replay[0]: self.replay[1]} if self.replay is not None else {})
+
+    @property
     def num_windows(self) -> int | None:
         """Total windows, or ``None`` where the length is given in epochs."""
         counts = [part.num_windows for part in self.parts]
