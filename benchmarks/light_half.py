@@ -32,7 +32,8 @@ battery: [willingness]
 primary: [willingness]
 arms:
 """
-ARM = "  a{name}: {{stages: {{pretrain: {{phases: [{{until: {place}%, data: world.pretraining_concept}}, {{data: world.facts}}]}}}}}}\n"
+PHASES = "[{{until: {place}%, data: world.pretraining_concept}}, {{data: world.facts}}]"
+ARM = "  a{name}: {{stages: {{pretrain: {{phases: " + PHASES + "}}}}}}\n"
 
 
 def thousand_nodes() -> str:

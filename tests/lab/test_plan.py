@@ -30,7 +30,8 @@ start: {{kind: fresh, layers: 1, width: 32, heads: 2, context: 64, tokenizer: {{
 data:
   world: {WORLD}
 stages:
-  pretrain: {{kind: pretrain, tokens: 4k, context: 64, batch_size: 8, measure_at: [50%], phases: [{{data: world.facts}}]}}
+  pretrain: {{kind: pretrain, tokens: 4k, context: 64, batch_size: 8, measure_at: [50%],
+             phases: [{{data: world.facts}}]}}
   sft: {{kind: sft, data: world.safety, context: 64, batch_size: 4}}
 battery: [{{kind: over_refusal, decoding: {{kind: greedy, max_tokens: 4}}}}, bits_per_byte]
 """

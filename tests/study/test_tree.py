@@ -200,3 +200,17 @@ def test_shared_steps_are_where_the_keys_part() -> None:
             assert left.shared_steps(right) == expected
             found.add(expected)
     assert {0, 10, 30, 50, 100} <= found
+
+
+def test_every_existing_checkpoint_of_a_trace_is_a_node_of_its_own() -> None:
+    names = ("base", "tuned", "preferred", "final")
+    stages = {name: {"kind": "existing", "checkpoint": name} for name in names[1:]}
+    tree = tree_of(start={"kind": "existing", "checkpoint": "base"}, stages=stages, arms={}, data={})
+    assert [(cell.position, tree.nodes[cell.node].inputs["existing"]) for cell in tree.cells] == [
+        ("start", "base"),
+        ("tuned", "tuned"),
+        ("preferred", "preferred"),
+        ("final", "final"),
+    ]
+    parents = [tree.nodes[cell.node].parent for cell in tree.cells]
+    assert parents == [None, *(cell.node for cell in tree.cells[:-1])]

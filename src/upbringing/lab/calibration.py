@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
@@ -45,6 +46,7 @@ class Calibration:
         return bool(self.training or self.measuring)
 
 
+@cache
 def shape_of(stage: TrainedStage) -> str:
     """Return the name of everything about a stage that decides how long one of its steps takes."""
     described = stage.model_dump(mode="json")
@@ -181,6 +183,7 @@ def _key(session: Session, lineage: Lineage, what: str) -> str:
     return remembered_key("speed", [CALIBRATION_VERSION, _machine(), workshop.slots, profile, model, what])
 
 
+@cache
 def _machine() -> list[str]:
     """Return what tells this machine from others: its processor, how many, and its system."""
     cpuinfo = Path("/proc/cpuinfo")

@@ -26,7 +26,6 @@ from upbringing.lab.store import Store
 from upbringing.study.data import Derived
 from upbringing.study.lineage import Lineage, StreamRecipe
 from upbringing.study.recipes import DataBook
-from upbringing.training.publish import library_versions
 from upbringing.training.start import FreshStart
 
 FACTS_VERSION = 1  # raise it when the same data can come to other facts
@@ -181,7 +180,7 @@ def _facts_key(session: Session, lineage: Lineage, recipe: StreamRecipe) -> str:
     else:
         folder = session.workshop.checkpoints.needed(start.checkpoint)
         tokenizer = [tokenizer_sha256(folder), template_sha256(folder)]
-    return remembered_key("data", [FACTS_VERSION, recipe.key, tokenizer, library_versions()])
+    return remembered_key("data", [FACTS_VERSION, recipe.key, tokenizer, session.workshop.profile.versions])
 
 
 def _missing_answers(session: Session, recipe: StreamRecipe) -> str | None:

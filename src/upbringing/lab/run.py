@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from upbringing.attribution.attribute import attribute_folder
 from upbringing.base.errors import IntegrityError
 from upbringing.base.files import write_bytes_atomic, write_json_atomic
 from upbringing.base.fingerprint import fingerprint
@@ -225,6 +224,8 @@ def _replace_folder(folder: Path, files: dict[str, Path]) -> None:
 
 def attribute(results: Path) -> Findings:
     """Turn ``rows.parquet`` and ``tree.json`` of a folder into ``findings.json``; needs no torch."""
+    from upbringing.attribution.attribute import attribute_folder  # scipy, which planning does not need
+
     findings = attribute_folder(results)
     write_bytes_atomic(results / "findings.json", findings.model_dump_json(indent=1).encode("utf-8"))
     return findings

@@ -178,8 +178,8 @@ class Run:
         return {"parent": self.parent, "settings": self._settings, "seed": self.seed, "rates": rates, "stream": stream}
 
     def key(self, step: int | None = None) -> str:
-        """Return the recipe key of the state after ``step`` updates."""
-        if step == 0:
+        """Return the recipe key of the state after ``step`` updates; an existing checkpoint is another state without any."""
+        if step == 0 and self.stream is not None:
             return self.parent
         if step not in self._keys:  # a memo: a tree asks for each key several times
             self._keys[step] = fingerprint(self.inputs(step))
