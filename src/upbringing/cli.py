@@ -73,7 +73,7 @@ def plan(
     session = open_session(
         study, store=store, overrides=tuple(overrides or ()), seeds=seeds, only=tuple(only or ()), reads_only=True
     )
-    made = make_plan(session, reads_data=read_data, calibrates=calibrate, sustained_flops=sustained_flops)
+    made = make_plan(session, read_data=read_data, calibrate=calibrate, sustained_flops=sustained_flops)
     if as_json:
         _print_json(asdict(made))
     else:
@@ -160,7 +160,7 @@ def run(
 
 @app.command()
 def trace(
-    checkpoints: Annotated[list[str], typer.Argument(help="stage=folder, in training order: base=A sft=B final=C.")],
+    checkpoints: Annotated[list[str], typer.Argument(help="stage=folder or stage=org/name@revision, in order.")],
     prompts: Annotated[Path, typer.Option("--prompts", help="JSON Lines of items to ask (docs/formats.md).")],
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,

@@ -20,6 +20,7 @@ from upbringing.lab.hub import allowed_files
 from upbringing.lab.plan import plan
 from upbringing.lab.run import Watch, build
 from upbringing.lab.session import LOCK_NAME, open_session
+from upbringing.lab.trace import trace_study
 from upbringing.models.weights import weights_sha256
 
 COMMITS = {"main": "a" * 40, "stage1-step10": "b" * 40}
@@ -156,6 +157,14 @@ def test_what_is_no_safe_checkpoint_is_refused(
     assert "Traceback" not in result.stderr
     room = tmp_path / "store" / "existing"
     assert not room.exists() or list(room.iterdir()) == []
+
+
+def test_a_trace_keeps_hub_ids_and_makes_folders_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    study = trace_study({"base": CHECKPOINT, "sft": "mine"}, tmp_path / "items.jsonl")
+    found = [study.start, *study.stages.values()]
+    assert [getattr(each, "checkpoint", None) for each in found] == [CHECKPOINT, str(tmp_path / "mine")]
 
 
 def test_a_local_path_never_becomes_a_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

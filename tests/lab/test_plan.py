@@ -122,7 +122,7 @@ def test_a_plan_writes_nothing_and_opens_no_socket(fresh: Path, monkeypatch: pyt
 def test_reading_and_calibrating_write_only_what_they_found_and_only_once(
     fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = planned(fresh, reads_data=True, calibrates=True)
+    first = planned(fresh, read_data=True, calibrate=True)
     store = fresh.parent / "store"
     assert {path.name for path in store.iterdir()} == {"plans"}
     assert first.calibrated
@@ -134,12 +134,12 @@ def test_reading_and_calibrating_write_only_what_they_found_and_only_once(
     assert all(node.seconds > 0 for node in trained)
     assert first.seconds > sum(node.seconds for node in trained) * 0.99  # one chain: nothing is side by side
     monkeypatch.setattr(build_module, "run_jobs", None)  # a second plan starts no process
-    assert planned(fresh, reads_data=True, calibrates=True) == first
+    assert planned(fresh, read_data=True, calibrate=True) == first
 
 
 @pytest.mark.model
 def test_the_plan_is_what_the_run_does(fresh: Path) -> None:
-    before = planned(fresh, reads_data=True)
+    before = planned(fresh, read_data=True)
     session = opened(fresh)
     built = build(session, Watch())
     assert [node.key for node in before.nodes] == list(session.tree.nodes)
@@ -199,7 +199,7 @@ def test_a_template_that_fails_stops_plan_and_build_before_training(
     if template is not None:
         (start / "chat_template.jinja").write_text(template, encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        planned(tuned, reads_data=True)
+        planned(tuned, read_data=True)
     with pytest.raises(DataError, match=message):
         build(opened(tuned), Watch())
     assert not list((tuned.parent / "store" / "checkpoints").iterdir())
@@ -208,7 +208,7 @@ def test_a_template_that_fails_stops_plan_and_build_before_training(
 @pytest.mark.model
 def test_confounds_that_data_holds_are_warned_of(tuned: Path) -> None:
     def warnings(*words: str, overrides: tuple[str, ...] = ()) -> list[str]:
-        found = planned(tuned, overrides=overrides, reads_data=True).warnings
+        found = planned(tuned, overrides=overrides, read_data=True).warnings
         return [warning for warning in found if all(word in warning for word in words)]
 
     assert not warnings("teacher")

@@ -106,7 +106,7 @@ def test_a_trace_is_planned_without_download(
 
     monkeypatch.setattr(socket, "socket", refuse)
     session = open_session(STUDIES / name / "study.yaml", store=tmp_path / "store", reads_only=True)
-    found = plan(session, reads_data=True, calibrates=True, sustained_flops=1e12)
+    found = plan(session, read_data=True, calibrate=True, sustained_flops=1e12)
     assert {node.status for node in found.nodes} == {"absent"}
     assert found.disk_bytes == pytest.approx(4e9 * billions)
     measuring = found.measuring

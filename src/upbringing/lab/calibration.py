@@ -28,7 +28,12 @@ from upbringing.training.settings import TrainedStage
 from upbringing.training.start import FreshStart
 
 CALIBRATION_VERSION = 1  # raise it when the same probe would be timed differently
-FIELDS_OF_SPEED = ("kind", "context", "batch_size", "accumulate", "weights")  # of a stage; the others cost nothing
+FIELDS_OF_SPEED = (
+    "context",
+    "batch_size",
+    "accumulate",
+    "weights",
+)  # of a stage, beside what it reads; the others cost nothing
 Speed = TypeVar("Speed", TrainingSpeed, MeasuringSpeed)
 
 
@@ -51,7 +56,7 @@ def shape_of(stage: TrainedStage) -> str:
     """Return the name of everything about a stage that decides how long one of its steps takes."""
     described = stage.model_dump(mode="json")
     kind = "preferences" if described["kind"] == "dpo" else "windows"
-    return remembered_key(kind, [described[name] for name in FIELDS_OF_SPEED[1:]])
+    return remembered_key(kind, [described[name] for name in FIELDS_OF_SPEED])
 
 
 def known_calibration(session: Session) -> Calibration:
@@ -63,7 +68,7 @@ def known_calibration(session: Session) -> Calibration:
             training[start, shape] = speed
     measuring = {}
     for start, lineage in _starts(session).items():
-        found = _recalled(session, _key(session, lineage, _battery(session)), MeasuringSpeed)
+        found = _recalled(session, _key(session, lineage, battery_key(session)), MeasuringSpeed)
         if found is not None:
             measuring[start] = found
     return Calibration(training, measuring)
@@ -94,7 +99,7 @@ def calibrate(session: Session, tokenizers: Callable[[], Mapping[str, Path]]) ->
             jobs[key] = TrainingProbe(key, "training", subject, stage, session.workshop.profile)
     for start, lineage in starts.items():
         if start in folders and session.study.battery:
-            key = _key(session, lineage, _battery(session))
+            key = _key(session, lineage, battery_key(session))
             jobs[key] = _measuring_probe(session, key, subject_of(session, lineage, folders[start]))
     missing += _run(session, jobs)
     found = known_calibration(session)
@@ -158,7 +163,8 @@ def _starts(session: Session) -> dict[str, Lineage]:
     return {lineage.start_key: lineage for lineage in reversed(session.tree.lineages)}
 
 
-def _battery(session: Session) -> str:
+def battery_key(session: Session) -> str:
+    """Return the name of everything that is asked and judged, and of how."""
     study, book = session.study, session.workshop.book
     try:
         items = [book.key(name, 0) for name in item_sets(study)]

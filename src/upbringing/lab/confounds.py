@@ -92,19 +92,20 @@ def _normalised(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def leak_warnings(session: Session) -> tuple[str, ...]:
+def leak_warnings(session: Session, *, read_data: bool) -> tuple[str, ...]:
     """Return one sentence per pair of data and prompts that share a request, exactly or nearly.
 
-    Reads all data in child processes; what was found is remembered under the data's recipes.
+    With ``read_data`` all data is read, in child processes; what was found is remembered under the data's recipes.
+    Without, only what is remembered is said.
     """
     try:
         asked = item_sets(session.study)
     except UpbringingError:
         return ()
-    return (*_exact(session, asked), *_resembling(session))
+    return (*_exact(session, asked, read_data=read_data), *(_resembling(session) if read_data else ()))
 
 
-def _exact(session: Session, asked: tuple[str, ...]) -> Iterable[str]:
+def _exact(session: Session, asked: tuple[str, ...], *, read_data: bool) -> Iterable[str]:
     known: dict[str, tuple[Leak, ...]] = {}
     jobs = []
     for root, names in _trained_names(session).items():
@@ -112,7 +113,7 @@ def _exact(session: Session, asked: tuple[str, ...]) -> Iterable[str]:
         found = recall(session.store, key)
         if isinstance(found, list):
             known[key] = tuple(Leak.model_validate(each) for each in found)
-        else:
+        elif read_data:
             book = session.workshop.book
             jobs.append(LeakJob(key, "leaks", session.store.root, book, root, names, asked))
     outcomes = session.workshop.run(jobs, lambda event: None, lambda outcome: None) if jobs else {}

@@ -9,11 +9,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from upbringing.formats.record import read_record
-from upbringing.lab.calibration import calibrate, known_calibration
+from upbringing.lab import calibration, reading
 from upbringing.lab.confounds import leak_warnings, teacher_warnings, template_warnings
 from upbringing.lab.cost import Cost, Costs
 from upbringing.lab.planned import TO_BUILD, NodePlan, Plan, Status
-from upbringing.lab.reading import known_facts, read_data, tokenizers_for
 from upbringing.lab.run import alias_key, built_before, labels
 from upbringing.lab.session import Session
 from upbringing.lab.totals import (
@@ -32,30 +31,30 @@ from upbringing.training.existing import Existing
 def plan(
     session: Session,
     *,
-    reads_data: bool = False,
-    calibrates: bool = False,
+    read_data: bool = False,
+    calibrate: bool = False,
     sustained_flops: float = SUSTAINED_FLOPS,
 ) -> Plan:
     """Return the plan of a session's study; trains nothing.
 
-    ``reads_data``: render and pack data whose size is not known yet, so that its tokens are exact, its templates are
-    checked and leaked prompts are found. ``calibrates``: time a few real steps and batches. Both work in child
+    ``read_data``: render and pack data whose size is not known yet, so that its tokens are exact, its templates are
+    checked and leaked prompts are found. ``calibrate``: time a few real steps and batches. Both work in child
     processes (a script needs its ``if __name__ == "__main__"``) and remember what they found in ``plans`` of the
     store; nothing else is ever written. Without them, what earlier plans found is used.
     """
     with TemporaryDirectory() as scratch:
-        facts = read_data(session, Path(scratch)) if reads_data else known_facts(session)
+        facts = reading.read_data(session, Path(scratch)) if read_data else reading.known_facts(session)
         speeds = (
-            calibrate(session, lambda: tokenizers_for(session, Path(scratch)))
-            if calibrates
-            else known_calibration(session)
+            calibration.calibrate(session, lambda: reading.tokenizers_for(session, Path(scratch)))
+            if calibrate
+            else calibration.known_calibration(session)
         )
     costs = Costs(session, facts, speeds)
     priced = {key: costs.of(node) for key, node in session.tree.nodes.items()}
     nodes = _nodes(session, priced)
     measuring = planned_measuring(session, costs, nodes, sustained_flops)
     steps = {run.key(): costs.total_steps(run) for each in session.tree.lineages for run in each.runs}
-    leaks = leak_warnings(session) if reads_data else ()
+    leaks = leak_warnings(session, read_data=read_data)
     return Plan(
         study=session.study.name,
         nodes=nodes,

@@ -37,6 +37,7 @@ FEWEST_STEPS, MOST_STEPS = 3, 40
 WARMING_STEPS = 1  # compilation and first touches belong to the fixed part
 FEWEST_NEEDS = 48  # fewer would not fill a batch, and batches are what makes asking cheap
 FLOPS_FORWARD, FLOPS_OF_A_STEP = 2, 6  # per weight and token: Kaplan et al. 2020, section 2.1
+WORDS_PER_CONTEXT = 16  # of a pair's parts, so that it fits whatever the tokenizer makes of them
 TOKENS_OF_A_NEED = 64  # a rough length of a question with its answer, only to size the probe
 
 
@@ -147,8 +148,9 @@ def _write_stream(stage: TrainedStage, num_steps: int, tokenizer: Path, folder: 
         plan = StreamPlan(
             "preferences", stage.context, stage.batch_size, 0, (StreamPart((("probe", 1.0),), epochs=1.0),)
         )
-        asked = (Turn("user", CHECK_TEXT),)
-        pair = Preference(prompt=asked, chosen=CHECK_TEXT, rejected=CHECK_TEXT.upper(), source="probe")
+        words = max(1, stage.context // WORDS_PER_CONTEXT)
+        asked = (Turn("user", "say it " * words),)
+        pair = Preference(prompt=asked, chosen="yes " * words, rejected="no " * words, source="probe")
         build_pair_stream(plan, [pair] * windows, "probe", tokenizer, folder)
         return
     plan = StreamPlan("documents", stage.context, stage.batch_size, 0, (StreamPart((("probe", 1.0),), windows),))

@@ -17,6 +17,7 @@ from upbringing.formats.items import Item
 from upbringing.formats.rows import write_rows
 from upbringing.formats.tree import Registered
 from upbringing.lab.build import PROFILE_CHARACTERS, Prepared, node_jobs, prepare
+from upbringing.lab.calibration import battery_key
 from upbringing.lab.contents import write_references
 from upbringing.lab.executor import Event, Job, Outcome, failures
 from upbringing.lab.gating import world_gates
@@ -32,6 +33,7 @@ from upbringing.study.contrasts import contrasts
 
 PLAN_NAME = "built.json"
 REGISTRATION_NAME = "registered.json"
+MEASURED_NAME = "measured.json"
 
 
 class Watch:
@@ -185,6 +187,8 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
     for record in {record.id: record for record in records.values()}.values():
         write_bytes_atomic(folder / f"{record.id}.json", record.model_dump_json(indent=1).encode("utf-8"))
     write_bytes_atomic(results / "tree.json", tree.model_dump_json(indent=1).encode("utf-8"))
+    nodes = sorted({cell.node for cell in session.tree.cells})
+    write_json_atomic(session.folder / MEASURED_NAME, {"battery": battery_key(session), "nodes": nodes})
     return results
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 from upbringing.data.prompt_sets.shipped import benign_requests
-from upbringing.lab.calibration import Calibration
+from upbringing.lab.calibration import Calibration, battery_key
 from upbringing.lab.cost import BYTES_PER_WEIGHT, Costs, makespan
 from upbringing.lab.own_answers import OWN_ANSWERS, answered_parts, answers_key
 from upbringing.lab.planned import TO_BUILD, MeasuringPlan, NodePlan
 from upbringing.lab.questions import questions
 from upbringing.lab.reading import DataFacts
+from upbringing.lab.run import MEASURED_NAME
 from upbringing.lab.session import Session
 
 FLOPS_FORWARD = 2  # per weight and token: Kaplan et al. 2020, section 2.1; attention is left out
@@ -31,13 +33,13 @@ def free_bytes(folder: Path) -> int:
 def planned_measuring(session: Session, costs: Costs, nodes: tuple[NodePlan, ...], sustained: float) -> MeasuringPlan:
     asked = questions(session)
     measured = {(cell.node, cell.lineage.replicate.root) for cell in session.tree.cells}
-    unbuilt = {node.key for node in nodes if node.status in (*TO_BUILD, "absent")}
+    known = _measured_nodes(session) - {node.key for node in nodes if node.status in (*TO_BUILD, "absent")}
     weights = [costs.weights(session.tree.nodes[key]) for key, _ in measured]
     flops = None if None in weights else float(FLOPS_FORWARD * asked.tokens * sum(each or 0 for each in weights))
     speeds = [each.seconds for each in costs.speeds.measuring.values()]
     return MeasuringPlan(
         num_checkpoints=len(measured),
-        num_to_measure=len(measured) if not _has_results(session) else sum(key in unbuilt for key, _ in measured),
+        num_to_measure=sum(key not in known for key, _ in measured),
         num_answers=asked.num_answers,
         num_likelihoods=asked.num_likelihoods,
         seconds_per_checkpoint=max(speeds) if speeds else None,
@@ -48,8 +50,13 @@ def planned_measuring(session: Session, costs: Costs, nodes: tuple[NodePlan, ...
     )
 
 
-def _has_results(session: Session) -> bool:
-    return (session.folder / "results" / "rows.parquet").exists()
+def _measured_nodes(session: Session) -> set[str]:
+    """Return the nodes whose rows the last run wrote with the battery that the study has now."""
+    try:
+        found = json.loads((session.folder / MEASURED_NAME).read_bytes())
+        return set(found["nodes"]) if found["battery"] == battery_key(session) else set()
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def planned_seconds(

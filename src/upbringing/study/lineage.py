@@ -178,7 +178,7 @@ class Run:
         return {"parent": self.parent, "settings": self._settings, "seed": self.seed, "rates": rates, "stream": stream}
 
     def key(self, step: int | None = None) -> str:
-        """Return the recipe key of the state after ``step`` updates; an existing checkpoint is another state without any."""
+        """Return the recipe key of the state after ``step`` updates; an existing checkpoint is new without any."""
         if step == 0 and self.stream is not None:
             return self.parent
         if step not in self._keys:  # a memo: a tree asks for each key several times
