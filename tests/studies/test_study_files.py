@@ -115,7 +115,7 @@ def test_a_trace_is_planned_without_download(
     assert measuring.flops is not None
     assert measuring.accelerator_hours == pytest.approx(measuring.flops / 1e12 / 3600)
     tokens = measuring.flops / (2e9 * billions)
-    assert measuring.num_answers * 64 < tokens < measuring.num_answers * 64 * 3
+    assert measuring.num_answers * 64 < tokens < measuring.num_answers * 64 * 10  # likelihoods besides
     assert any("chat template changes was not checked" in warning for warning in found.warnings)
     assert found.seconds is None
     assert not (tmp_path / "store").exists()
