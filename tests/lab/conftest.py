@@ -1,12 +1,17 @@
-"""A checkpoint that exists already, as somebody else would have left it in a folder."""
+"""A checkpoint that exists already, as somebody else would have left it; jobs without processes of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from upbringing.base.errors import UpbringingError
 from upbringing.data.tokenizer import train_tokenizer
+from upbringing.lab import build as build_module
+from upbringing.lab.executor import Job, Outcome
 from upbringing.training.fresh import create_fresh
 from upbringing.training.start import FreshStart, TokenizerRecipe
 
@@ -24,3 +29,19 @@ def existing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = TokenizerRecipe(train_on="nothing", vocabulary=600)
     create_fresh(FreshStart(layers=1, width=32, heads=2, context=64, tokenizer=recipe), tokenizer, 0, model)
     return model
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run jobs here instead of in spawned processes, which other tests use: each costs seconds."""
+
+    def run(jobs: Sequence[Job], **_: Any) -> dict[str, Outcome]:
+        outcomes = {}
+        for job in jobs:
+            try:
+                outcomes[job.key] = Outcome(job.key, value=job.run(lambda event: None))
+            except UpbringingError as error:
+                outcomes[job.key] = Outcome(job.key, error=error)
+        return outcomes
+
+    monkeypatch.setattr(build_module, "run_jobs", run)

@@ -73,7 +73,7 @@ def test_an_arm_that_does_not_exist_is_an_error_with_the_nearest_name(study: Pat
 
 
 @pytest.mark.model
-def test_findings_list_what_was_not_computed_and_a_later_run_completes_them(study: Path) -> None:
+def test_findings_list_what_was_not_computed_and_a_later_run_completes_them(study: Path, one_process: None) -> None:
     part = opened(study, "late")
     findings, report = run(part, Watch())
     missing = [claim for claim in findings.claims if claim.contrast == "late - main"]

@@ -138,7 +138,7 @@ def test_reading_and_calibrating_write_only_what_they_found_and_only_once(
 
 
 @pytest.mark.model
-def test_the_plan_is_what_the_run_does(fresh: Path) -> None:
+def test_the_plan_is_what_the_run_does(fresh: Path, one_process: None) -> None:
     before = planned(fresh, read_data=True)
     session = opened(fresh)
     built = build(session, Watch())
@@ -189,7 +189,7 @@ def test_jobs_side_by_side_take_as_long_as_their_schedule() -> None:
     ],
 )
 def test_a_template_that_fails_stops_plan_and_build_before_training(
-    tuned: Path, template: str | None, message: str
+    tuned: Path, one_process: None, template: str | None, message: str
 ) -> None:
     start = tuned.parent / "start"
     config = json.loads((start / "tokenizer_config.json").read_text(encoding="utf-8"))
@@ -206,7 +206,7 @@ def test_a_template_that_fails_stops_plan_and_build_before_training(
 
 
 @pytest.mark.model
-def test_confounds_that_data_holds_are_warned_of(tuned: Path) -> None:
+def test_confounds_that_data_holds_are_warned_of(tuned: Path, one_process: None) -> None:
     def warnings(*words: str, overrides: tuple[str, ...] = ()) -> list[str]:
         found = planned(tuned, overrides=overrides, read_data=True).warnings
         return [warning for warning in found if all(word in warning for word in words)]

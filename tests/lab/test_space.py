@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-import shutil
+import resource
 import subprocess
 import sys
 from collections import namedtuple
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from upbringing.base.errors import IntegrityError
+from upbringing.base.files import disk_error
 from upbringing.lab import space
 from upbringing.lab.contents import status
 from upbringing.lab.run import Watch, build
@@ -32,13 +34,7 @@ data:
 stages:
   pretrain: {kind: pretrain, tokens: 1k, context: 32, batch_size: 4, phases: [{data: world.facts}]}
 """
-LIMITED = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), resource.RLIM_INFINITY))
-from upbringing.cli import main
-if __name__ == "__main__":
-    main()
-"""
+MAIN = "from upbringing.cli import main; main()"
 Usage = namedtuple("Usage", ["total", "used", "free"])
 
 
@@ -49,7 +45,7 @@ def study(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_does_not_fit_is_not_begun(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_fit_is_not_begun(study: Path, one_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
     session = open_session(study, store=study.parent / "store")
     monkeypatch.setattr(space.shutil, "disk_usage", lambda folder: Usage(10**9, 10**9 - 5000, 5000))
     with pytest.raises(IntegrityError, match="nothing was trained") as raised:
@@ -60,24 +56,41 @@ def test_what_does_not_fit_is_not_begun(study: Path, monkeypatch: pytest.MonkeyP
     assert session.store.keys("checkpoints") == []
     monkeypatch.setattr(space.shutil, "disk_usage", lambda folder: Usage(10**9, 0, needed + working))
     assert build(session, Watch()).num_built == 2
-    monkeypatch.undo()
-    assert shutil.disk_usage(study.parent).free > 0
     assert needed == pytest.approx(status(session.store.root).rooms["checkpoints"].num_bytes, rel=0.2)
 
 
 def test_a_file_that_cannot_be_written_whole_is_an_error_and_nothing_is_published(study: Path, tmp_path: Path) -> None:
-    script = tmp_path / "limited.py"
-    script.write_text(LIMITED, encoding="utf-8")
     store = tmp_path / "store"
+    command = [sys.executable, "-c", MAIN, "build", str(study), "--store", str(store), "--quiet"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(script), "100000", "build", str(study), "--store", str(store), "--quiet"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=280)
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))  # less than the weights need
+
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, preexec_fn=limit, timeout=280
+    )
     assert result.returncode == 4, result.stderr
     assert "Traceback" not in result.stderr
     assert "full" in result.stderr
     assert list((store / "checkpoints").iterdir()) == []
-    command[2] = str(1 << 40)
     subprocess.run(command, check=True, env=environment, timeout=280)
     checked = verify(store)
     assert checked.damaged == ()
     assert status(store).rooms["checkpoints"].num_entries == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "is_full"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (RuntimeError("Error while serializing: I/O error: File too large (os error 27)"), True),
+        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), True),
+        (OSError(errno.EACCES, "Permission denied"), False),
+        (RuntimeError("I/O error: Permission denied (os error 13)"), False),
+    ],
+)
+def test_a_full_disk_is_told_from_other_errors(error: Exception, is_full: bool) -> None:
+    found = disk_error(error, Path("weights"))
+    assert isinstance(found, IntegrityError) == is_full
+    assert is_full or found is error

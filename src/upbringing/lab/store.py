@@ -95,13 +95,13 @@ class Store:
                 write_manifest(temporary)
                 make_read_only(temporary)
                 publish_folder(temporary, final)
-            except OSError as error:
-                remove_tree(temporary)
-                raise disk_error(error, final, 0) from error
-            except BaseException:
+            except BaseException as error:
                 if temporary.exists():
                     remove_tree(temporary)
-                raise
+                known = disk_error(error, final) if isinstance(error, Exception) else error
+                if known is error:
+                    raise
+                raise known from error
             return final
 
     @contextmanager
