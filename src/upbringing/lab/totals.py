@@ -20,6 +20,7 @@ FLOPS_FORWARD = 2  # per weight and token: Kaplan et al. 2020, section 2.1; atte
 SUSTAINED_FLOPS = 2e13  # assumed of one GPU that decodes in batches: bound by memory, a tenth of what it multiplies
 SECONDS_PER_HOUR = 3600
 RESULTS_BYTES = 4_000_000  # report, tree and findings of a study
+POOLS_OF_A_BUILD = 2  # of worker processes: one reads data, one trains
 COPIES_OF_ROWS = 2  # once in the store's rows, once in the results
 
 
@@ -73,7 +74,7 @@ def planned_seconds(
     ]
     startup = max(startups, default=0.0)
     total = makespan({node.key: node.seconds or 0.0 for node in to_build}, parents, slots)
-    total += startup if to_build else 0.0
+    total += POOLS_OF_A_BUILD * startup if to_build else 0.0
     if measuring.num_to_measure:
         if measuring.seconds_per_checkpoint is None:
             return None
