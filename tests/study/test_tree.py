@@ -172,9 +172,45 @@ def test_phases_that_cannot_be_are_refused(phases: list[dict[str, Any]], message
         tree_of(stages=stages, arms={})
 
 
-def test_existing_checkpoints_after_an_existing_start_are_nodes_of_their_own() -> None:
-    stages = {name: {"kind": "existing", "checkpoint": name} for name in ("sft", "final")}
+def test_shared_steps_are_where_the_keys_part() -> None:
+    """Compared with a search over all keys, for runs that part by data, by share, by rates, by seed and not at all."""
+    mix = {"mix": {"world.facts": "60%", "safe": "40%"}}
+    phases = [
+        [{"data": "safe"}],
+        [{"data": "world.facts"}],
+        [{"until": "10%", "data": "safe"}, {"data": "world.facts"}],
+        [{"until": "30%", "data": "safe"}, {"data": "world.facts"}],
+        [{"until": "30%", "data": "safe"}, {"data": "world.facts"}],
+        [{"until": "30%", "data": "safe"}, {"until": "50%", "data": mix}, {"data": "world.facts"}],
+        [{"until": "30%", "data": "safe"}, {"until": "70%", "data": mix}, {"data": "safe"}],
+    ]
+    decays = {"schedule": {"kind": "wsd", "warmup": "5%", "decay": "20%"}}
+    changes: list[dict[str, Any]] = [{"phases": each} for each in phases]
+    changes += [{"phases": phases[3], **decays}, {"phases": phases[3], **decays, "tokens": 32000}]
+    changes += [{"phases": phases[3], "batch_size": 10}, {"phases": phases[3], "weight_decay": 0.1}]
+    arms: dict[str, Any] = {f"a{index}": {"stages": {"pretrain": each}} for index, each in enumerate(changes)}
+    arms["a4"] = {"same_as": "a3"}
+    runs = [each.runs[0] for each in tree_of(arms=arms, seeds=2).lineages]
+    found = set()
+    for left in runs:
+        for right in runs:
+            last = min(left.total_steps or 0, right.total_steps or 0)
+            same = [step for step in range(last + 1) if left.key(step) == right.key(step)]
+            expected = max(same) if left.parent == right.parent else 0
+            assert left.shared_steps(right) == expected
+            found.add(expected)
+    assert {0, 10, 30, 50, 100} <= found
+
+
+def test_every_existing_checkpoint_of_a_trace_is_a_node_of_its_own() -> None:
+    names = ("base", "tuned", "preferred", "final")
+    stages = {name: {"kind": "existing", "checkpoint": name} for name in names[1:]}
     tree = tree_of(start={"kind": "existing", "checkpoint": "base"}, stages=stages, arms={}, data={})
-    assert [cell.name for cell in tree.cells] == ["main@start", "main@sft", "main@final"]
-    assert len({cell.node for cell in tree.cells}) == len(tree.nodes) == 3
-    assert [tree.nodes[cell.node].parent for cell in tree.cells] == [None, *(c.node for c in tree.cells[:2])]
+    assert [(cell.position, tree.nodes[cell.node].inputs["existing"]) for cell in tree.cells] == [
+        ("start", "base"),
+        ("tuned", "tuned"),
+        ("preferred", "preferred"),
+        ("final", "final"),
+    ]
+    parents = [tree.nodes[cell.node].parent for cell in tree.cells]
+    assert parents == [None, *(cell.node for cell in tree.cells[:-1])]

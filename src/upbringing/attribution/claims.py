@@ -16,7 +16,7 @@ from upbringing.attribution.estimates import Estimate, estimate
 from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL, benjamini_hochberg, holm
 from upbringing.attribution.pivot import Term, terms_of
 from upbringing.attribution.questions import Question
-from upbringing.attribution.sentences import NO_ROWS, NOT_MEASURED, statement, verdict_sentence
+from upbringing.attribution.sentences import LEFT_OUT, NO_ROWS, NOT_MEASURED, statement, verdict_sentence
 from upbringing.attribution.validity import Reason, Validity
 from upbringing.attribution.verdicts import numbers
 from upbringing.formats.findings import Claim, Units, Verdict
@@ -51,6 +51,9 @@ class Answered:
 def answer(question: Question, evidence: Evidence, design: Design, validity: Validity) -> Answered:
     """Return the question estimated, unless something forbids it."""
     source = question.source
+    if question.left_out:
+        text = LEFT_OUT.format(arms=", ".join(question.left_out))
+        return Answered(question, None, (Reason("rows", text),), {})
     if not question.terms:
         text = NO_ROWS.format(measure=source.measure, condition=source.condition)
         return Answered(question, None, (Reason("rows", text),), {})

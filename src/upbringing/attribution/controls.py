@@ -36,7 +36,10 @@ def with_assay(claims: Sequence[Claim], design: Design) -> tuple[Claim, ...]:
     """
     assays: dict[tuple[str, str, str | None], Claim] = {}
     for claim in claims:
-        if any(design.cells[cell].control == "positive" for cell in claim.weights) and claim.kind != "path":
+        if (
+            any(cell in design.cells and design.cells[cell].control == "positive" for cell in claim.weights)
+            and claim.kind != "path"
+        ):
             key = (claim.measure, claim.condition, claim.split)
             if key not in assays or assays[key].verdict != "changed":
                 assays[key] = claim

@@ -26,13 +26,14 @@ SENSITIVITY = "sensitivity"
 class Question:
     """One contrast on one source of scores. ``terms`` empty = the rows cannot answer it.
 
-    ``judges``: further judges whose answer stands beside.
+    ``judges``: further judges whose answer stands beside. ``left_out``: arms of the contrast that were not made.
     """
 
     spec: ContrastSpec
     source: Source
     terms: tuple[Term, ...]
     judges: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def contrast_questions(tree: Tree, evidence: Evidence, design: Design, spec: ContrastSpec) -> Iterable[Question]:
@@ -41,6 +42,9 @@ def contrast_questions(tree: Tree, evidence: Evidence, design: Design, spec: Con
     Only the headline (the first condition, and the split that training never touched) keeps a primary role: the
     same contrast under other conditions and on other splits stands beside it.
     """
+    if left_out := _left_out(spec, tree, design):
+        yield Question(spec, Source(spec.measure, spec.condition, "none", spec.split), (), left_out=left_out)
+        return
     _check(spec, design)
     if not evidence.has_measure(spec.measure):
         if spec.role == "primary":
@@ -65,6 +69,14 @@ def contrast_questions(tree: Tree, evidence: Evidence, design: Design, spec: Con
                 continue
             own = spec if is_headline else spec.model_copy(update={"role": "exploratory", "family": "exploratory"})
             yield Question(own, source, terms_of(spec.weights, source), judges)
+
+
+def _left_out(spec: ContrastSpec, tree: Tree, design: Design) -> tuple[str, ...]:
+    """Return the arms that a contrast needs and that were declared but left out, each once."""
+    against = (spec.model_extra or {}).get("against")
+    cells = (*spec.weights, *(against if isinstance(against, dict) else ()))
+    arms = dict.fromkeys(cell.partition("@")[0] for cell in cells if cell not in design.cells)
+    return tuple(arm for arm in arms if arm in tree.study.left_out)
 
 
 def _check(spec: ContrastSpec, design: Design) -> None:

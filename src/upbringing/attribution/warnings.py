@@ -10,6 +10,7 @@ from upbringing.attribution.claims import Answered
 from upbringing.attribution.design import ENOUGH_UNITS
 from upbringing.attribution.sentences import (
     AMENDED,
+    ARMS_LEFT_OUT,
     COHERENCE_UNKNOWN,
     FEW_SEEDS,
     FOREIGN_LABELS,
@@ -47,6 +48,7 @@ def study_warnings(
 ) -> tuple[str, ...]:
     """Return what a reader must know before any single claim, in a fixed order, each sentence once."""
     found = [
+        *_of_arms(tree, answers),
         *_of_runs(answers, claims, validity),
         *_of_registration(tree, claims),
         *_of_judges(evidence, claims, calibration),
@@ -54,6 +56,12 @@ def study_warnings(
         *_of_scores(answers, claims, validity),
     ]
     return tuple(dict.fromkeys(found))
+
+
+def _of_arms(tree: Tree, answers: Sequence[Answered]) -> Iterable[str]:
+    if tree.study.left_out:
+        num = sum(bool(each.question.left_out) for each in answers)
+        yield ARMS_LEFT_OUT.format(arms=", ".join(tree.study.left_out), num=num)
 
 
 def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Validity) -> Iterable[str]:

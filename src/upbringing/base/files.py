@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ from upbringing.base.faults import fault_point
 
 TEMPORARY_PREFIX = ".partial-"
 FULL_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Writers of weights that are no Python report the same numbers in their own exceptions' texts.
+FULL_DISK_WORDS = re.compile(
+    rf"\(os error ({'|'.join(str(each) for each in FULL_DISK_ERRORS)})\)|PytorchStreamWriter failed writing"
+)
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:
@@ -45,11 +50,13 @@ def write_json_atomic(path: Path, value: Any) -> None:
     write_bytes_atomic(path, text.encode("utf-8"))
 
 
-def disk_error(error: OSError, path: Path, num_bytes: int) -> OSError | IntegrityError:
-    """Return ``error``, or for a full disk an ``IntegrityError`` that says how much is needed."""
-    if error.errno in FULL_DISK_ERRORS:
+def disk_error(error: Exception, path: Path, num_bytes: int | None = None) -> Exception:
+    """Return ``error``, or for a full disk an ``IntegrityError`` that says how much is needed, where that is known."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in FULL_DISK_ERRORS or (number is None and FULL_DISK_WORDS.search(str(error))):
+        needed = "" if num_bytes is None else f"; {num_bytes} bytes are needed"
         return IntegrityError(
-            f"cannot write {path.name}: the disk or the file limit is full; {num_bytes} bytes are needed. "
+            f"cannot write {path.name}: the disk or the file limit is full{needed}. "
             "Free space and run the same command again"
         )
     return error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,26 @@ def render_chats(chats: Sequence[Chat], tokenizer: Any, folder: Path) -> list[Re
     return rendered
 
 
+@contextmanager
+def _named_errors(messages: list[dict[str, str]]) -> Iterator[None]:
+    """Turn what a template raises into a ``DataError`` that names the roles it was given."""
+    import jinja2
+
+    try:
+        yield
+    except jinja2.TemplateError as error:
+        roles = ", ".join(message["role"] for message in messages) or "none"
+        raise DataError(
+            f"the chat template does not render messages of the roles {roles}: {type(error).__name__}: {error}. "
+            "Use data of other roles, or a checkpoint with another template"
+        ) from None
+
+
 def _by_markers(messages: list[dict[str, str]], tokenizer: Any) -> tuple[list[int], list[bool]]:
-    output = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
+    with _named_errors(messages):
+        output = tokenizer.apply_chat_template(
+            messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+        )
     return list(output["input_ids"]), [bool(each) for each in output["assistant_masks"]]
 
 
@@ -97,9 +116,10 @@ def _by_prefixes(messages: list[dict[str, str]], tokenizer: Any) -> tuple[list[i
 
 
 def _plain_ids(tokenizer: Any, messages: list[dict[str, str]], *, generation_prompt: bool) -> list[int]:
-    output = tokenizer.apply_chat_template(
-        messages, tokenize=True, return_dict=True, add_generation_prompt=generation_prompt
-    )
+    with _named_errors(messages):
+        output = tokenizer.apply_chat_template(
+            messages, tokenize=True, return_dict=True, add_generation_prompt=generation_prompt
+        )
     return list(output["input_ids"])
 
 

@@ -54,7 +54,10 @@ class Registered(Open):
 
 
 class StudyInfo(Open):
-    """Name, question and pre-declared analysis of a study."""
+    """Name, question and pre-declared analysis of a study.
+
+    ``left_out``: arms that were declared but not made this time; contrasts on them are not computed.
+    """
 
     name: str
     question: str = ""
@@ -62,6 +65,7 @@ class StudyInfo(Open):
     primary: tuple[str, ...] = ()
     margins: dict[str, float] = Field(default_factory=dict)
     contrasts: tuple[ContrastSpec, ...] = ()
+    left_out: tuple[str, ...] = ()
     registered: Registered = Registered()
 
 

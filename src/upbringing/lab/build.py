@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from upbringing.base.errors import StudyError
+from upbringing.base.errors import DataError
 from upbringing.base.fingerprint import fingerprint
 from upbringing.data.stream import StreamInfo
-from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
+from upbringing.data.tokenizer import chat_template, template_sha256, tokenizer_sha256
 from upbringing.formats.record import BuildProfile
+from upbringing.lab.checkpoints import Checkpoints
 from upbringing.lab.executor import Event, Job, Outcome, failures, run_jobs
 from upbringing.lab.jobs import SegmentJob, StartJob, StreamJob, TokenizerJob
 from upbringing.lab.own_answers import answers_jobs
 from upbringing.lab.store import Store
 from upbringing.models.weights import weights_sha256
-from upbringing.study.lineage import Lineage, Run
+from upbringing.study.lineage import Lineage, StreamRecipe
 from upbringing.study.recipes import DataBook
 from upbringing.study.tree import Node, StudyTree
 from upbringing.training.existing import Existing
@@ -36,6 +37,7 @@ class Workshop:
     book: DataBook
     profile: BuildProfile
     slots: int
+    checkpoints: Checkpoints
 
     def run(
         self, jobs: Sequence[Job], on_event: Callable[[Event], None], on_done: Callable[[Outcome], None]
@@ -54,17 +56,6 @@ class Prepared:
     folders: dict[str, Path]
     streams: dict[str, tuple[str, StreamInfo]]
     tokenizers: dict[str, Path]
-
-
-def existing_folder(checkpoint: str, folder: Path) -> Path:
-    """Return the local folder of an existing checkpoint; raises ``StudyError`` if there is none."""
-    path = (folder / checkpoint).absolute()
-    if path.is_dir():
-        return path
-    raise StudyError(
-        f"the checkpoint {checkpoint!r} is no folder here ({path}). A hub id must be downloaded first: "
-        "this command makes no network calls"
-    )
 
 
 def tokenizer_jobs(workshop: Workshop, tree: StudyTree) -> list[TokenizerJob]:
@@ -91,14 +82,27 @@ def tokenizer_folders(workshop: Workshop, tree: StudyTree) -> dict[str, Path]:
         if isinstance(start, FreshStart):
             folders[lineage.start_key] = workshop.store.path("data", tokenizer_key(lineage))
         else:
-            folders[lineage.start_key] = existing_folder(start.checkpoint, workshop.book.folder)
+            folders[lineage.start_key] = workshop.checkpoints.needed(start.checkpoint)
     return folders
 
 
-def stream_key(run: Run, tokenizer: Path) -> str:
-    """Return the store key of a run's stream under a tokenizer."""
-    assert run.stream is not None
-    value = [run.stream.key, tokenizer_sha256(tokenizer), template_sha256(tokenizer)]
+def require_templates(tree: StudyTree, tokenizers: Mapping[str, Path]) -> None:
+    """Raise ``DataError`` if a stage trains on chats from a start whose tokenizer has no chat template."""
+    for lineage in tree.lineages:
+        folder = tokenizers.get(lineage.start_key)
+        for run in lineage.runs:
+            is_chats = run.stream is not None and run.stream.form != "documents"
+            if is_chats and folder is not None and chat_template(folder) is None:
+                raise DataError(
+                    f"stage {run.stage_name!r} of arm {lineage.arm.name!r} trains on chats, but {folder.name} has no "
+                    "chat template: start from a checkpoint that has one, or put chat_template.jinja beside its "
+                    "tokenizer"
+                )
+
+
+def stream_key(recipe: StreamRecipe, tokenizer: Path) -> str:
+    """Return the store key of a stream under a tokenizer."""
+    value = [recipe.key, tokenizer_sha256(tokenizer), template_sha256(tokenizer)]
     return f"stream-{fingerprint(value)[:KEY_CHARACTERS]}"
 
 
@@ -109,7 +113,7 @@ def stream_jobs(workshop: Workshop, tree: StudyTree, tokenizers: dict[str, Path]
         tokenizer = tokenizers[lineage.start_key]
         for run in lineage.runs:
             if run.stream is not None:
-                key = stream_key(run, tokenizer)
+                key = stream_key(run.stream, tokenizer)
                 label = f"data of {run.stage_name}"
                 jobs.setdefault(
                     run.stream.key,
@@ -126,6 +130,7 @@ def prepare(
     Raises the first error of any data: nothing is trained before all data was read.
     """
     _raise_first(workshop.run(tokenizer_jobs(workshop, tree), on_event, on_done))
+    require_templates(tree, tokenizer_folders(workshop, tree))
     _raise_first(workshop.run(answers_jobs(workshop.store.root, workshop.book, workshop.profile), on_event, on_done))
     tokenizers = tokenizer_folders(workshop, tree)
     jobs = stream_jobs(workshop, tree, tokenizers)
@@ -151,7 +156,7 @@ def resolve_keys(
     for key, node in tree.nodes.items():
         existing = node.start if node.start is not None else node.run.stage if node.run is not None else None
         if isinstance(existing, Existing):
-            folder = existing_folder(existing.checkpoint, workshop.book.folder)
+            folder = workshop.checkpoints.needed(existing.checkpoint)
             content = [weights_sha256(folder), tokenizer_sha256(folder), existing.template]
             keys[key] = f"existing-{fingerprint(content)[:KEY_CHARACTERS]}"
             folders[key] = folder

@@ -104,10 +104,14 @@ def gc(store: Path, *, remove: bool = False, older_than_hours: float = OLD_HOURS
     return Garbage(tuple(name for name, _ in entries), size, remove)
 
 
-def write_references(folder: Path, needed: Mapping[Room, list[str]]) -> None:
-    """Write down in a study's folder what it needs; what it wrote about other rooms before is kept."""
+def write_references(folder: Path, needed: Mapping[Room, list[str]], *, in_part: bool = False) -> None:
+    """Write down in a study's folder what it needs; what it wrote about other rooms before is kept.
+
+    ``in_part``: only some arms were looked at, so that what the others need is kept too.
+    """
     known = _read(folder / REFERENCES_NAME) if (folder / REFERENCES_NAME).exists() else {room: [] for room in ROOMS}
-    write_json_atomic(folder / REFERENCES_NAME, {**known, **{room: sorted(keys) for room, keys in needed.items()}})
+    now = {room: sorted({*keys, *(known[room] if in_part else ())}) for room, keys in needed.items()}
+    write_json_atomic(folder / REFERENCES_NAME, {**known, **now})
 
 
 def references(store: Store) -> dict[str, dict[str, list[str]]]:
@@ -122,7 +126,10 @@ def references(store: Store) -> dict[str, dict[str, list[str]]]:
 def _read(path: Path) -> dict[str, list[str]]:
     try:
         content: Any = json.loads(path.read_bytes())
-        return {room: [str(key) for key in content[room]] for room in ROOMS}
+        return {
+            room: [str(key) for key in (content if room != "existing" else {"existing": (), **content})[room]]
+            for room in ROOMS
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IntegrityError(
             f"{path} is missing or torn, so what {path.parent.name!r} needs is unknown: run the study again"

@@ -74,34 +74,34 @@ class StreamJob:
     def run(self, report: Callable[[Event], None]) -> StreamInfo:
         """Publish the stream folder and return what it turned out to be."""
         library = Library(self.book, self.root, self.store)
-        names = {key: name for part in self.recipe.parts for key, name, _ in part.sources}
-        if self.recipe.replay is not None:
-            names[self.recipe.replay[0]] = self.recipe.replay[1]
-        plan = StreamPlan(
-            form=self.recipe.form,
-            context=self.recipe.context,
-            batch_size=self.recipe.batch_size,
-            seed=self.recipe.seed,
-            parts=tuple(
-                StreamPart(
-                    tuple((key, share) for key, _, share in part.sources),
-                    part.num_windows,
-                    part.epochs,
-                    part.max_repetition,
-                )
-                for part in self.recipe.parts
-            ),
-            replay=(self.recipe.replay[0], self.recipe.replay[2]) if self.recipe.replay else None,
-        )
 
         def fill(folder: Path) -> None:
-            if plan.form == "preferences":
-                (name,) = names.values()
-                build_pair_stream(plan, library.texts(name), name, self.tokenizer, folder)
-            else:
-                build_stream(plan, library.texts, names, self.tokenizer, folder)
+            fill_stream(self.recipe, library, self.tokenizer, folder)
 
         return read_info(Store(self.store).publish("data", self.key, fill))
+
+
+def fill_stream(recipe: StreamRecipe, library: Library, tokenizer: Path, folder: Path) -> None:
+    """Render and pack the data of ``recipe`` into ``folder``; raises ``DataError`` for data that does not fit."""
+    parts = tuple(
+        StreamPart(
+            tuple((key, share) for key, _, share in part.sources), part.num_windows, part.epochs, part.max_repetition
+        )
+        for part in recipe.parts
+    )
+    plan = StreamPlan(
+        form=recipe.form,
+        context=recipe.context,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        parts=parts,
+        replay=(recipe.replay[0], recipe.replay[2]) if recipe.replay else None,
+    )
+    if plan.form == "preferences":
+        (name,) = recipe.names.values()
+        build_pair_stream(plan, library.texts(name), name, tokenizer, folder)
+    else:
+        build_stream(plan, library.texts, recipe.names, tokenizer, folder)
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def read_own_answers(store: Path, teacher: Teacher, parts: Sequence[BenignPart])
     """Return request to answer for ``parts``; raises ``DataError`` where they have not been generated."""
     answers: dict[str, str] = {}
     for part in parts:
-        folder = Store(store).find("data", answers_key(teacher, part), full=True)
+        folder = Store(store, reads_only=True).find("data", answers_key(teacher, part), full=True)
         if folder is None:
             raise DataError(f"the start model's answers to the {part} requests are not in the store: run build")
         answers.update(json.loads((folder / ANSWERS_NAME).read_text(encoding="utf-8")))

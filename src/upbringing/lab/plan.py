@@ -4,106 +4,106 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from upbringing.formats.record import read_record
-from upbringing.lab.run import PLAN_NAME, alias_key, labels
+from upbringing.lab import calibration, reading
+from upbringing.lab.confounds import leak_warnings, teacher_warnings, template_warnings
+from upbringing.lab.cost import Cost, Costs
+from upbringing.lab.planned import TO_BUILD, NodePlan, Plan, Status
+from upbringing.lab.run import alias_key, built_before, labels
 from upbringing.lab.session import Session
+from upbringing.lab.totals import (
+    SUSTAINED_FLOPS,
+    free_bytes,
+    planned_disk_bytes,
+    planned_measuring,
+    planned_not_known,
+    planned_seconds,
+)
 from upbringing.study.checks import design_warnings
 from upbringing.study.tree import Node
 from upbringing.training.existing import Existing
-from upbringing.training.fresh import num_parameters
-from upbringing.training.start import FreshStart
-
-Status = Literal["done", "missing", "stale", "existing"]
-BYTES_PER_WEIGHT = 4  # published in fp32
-STATE_COPIES = 3  # weights and AdamW's two moments
-FLOPS_PER_TOKEN_AND_WEIGHT = 6  # forward 2, backward 4: Kaplan et al. 2020, section 2.1; attention is left out
 
 
-@dataclass(frozen=True)
-class NodePlan:
-    """One node. ``tokens`` and ``flops``: of its own segment; ``None`` until data in epochs has been read."""
+def plan(
+    session: Session,
+    *,
+    read_data: bool = False,
+    calibrate: bool = False,
+    sustained_flops: float = SUSTAINED_FLOPS,
+) -> Plan:
+    """Return the plan of a session's study; trains nothing.
 
-    key: str
-    label: str
-    status: Status
-    why: tuple[str, ...]
-    tokens: int | None
-    flops: float | None
-    disk_bytes: int | None
-    parent: str | None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A whole study before it runs. ``shared_tokens``: what training every arm on its own would have cost more."""
-
-    study: str
-    nodes: tuple[NodePlan, ...]
-    warnings: tuple[str, ...]
-    shared_tokens: int
-    profile: dict[str, Any]
-
-    @property
-    def num_to_build(self) -> int:
-        """Nodes that a run would train."""
-        return sum(node.status in ("missing", "stale") for node in self.nodes)
-
-
-def plan(session: Session) -> Plan:
-    """Return the plan of a session's study; trains nothing and writes nothing."""
-    earlier = _earlier(session)
-    named = labels(session)
-    infos = _known_steps(session)
-    nodes = tuple(
-        _node_plan(session, node, named.get(key, node.label), earlier, infos)
-        for key, node in session.tree.nodes.items()
-    )
+    ``read_data``: render and pack data whose size is not known yet, so that its tokens are exact, its templates are
+    checked and leaked prompts are found. ``calibrate``: time a few real steps and batches. Both work in child
+    processes (a script needs its ``if __name__ == "__main__"``) and remember what they found in ``plans`` of the
+    store; nothing else is ever written. Without them, what earlier plans found is used.
+    """
+    with TemporaryDirectory() as scratch:
+        facts = reading.read_data(session, Path(scratch)) if read_data else reading.known_facts(session)
+        speeds = (
+            calibration.calibrate(session, lambda: reading.tokenizers_for(session, Path(scratch)))
+            if calibrate
+            else calibration.known_calibration(session)
+        )
+    costs = Costs(session, facts, speeds)
+    priced = {key: costs.of(node) for key, node in session.tree.nodes.items()}
+    nodes = _nodes(session, priced)
+    measuring = planned_measuring(session, costs, nodes, sustained_flops)
+    steps = {run.key(): costs.total_steps(run) for each in session.tree.lineages for run in each.runs}
+    leaks = leak_warnings(session, read_data=read_data)
     return Plan(
         study=session.study.name,
         nodes=nodes,
-        warnings=design_warnings(session.study, session.tree),
-        shared_tokens=_shared_tokens(session),
+        warnings=(
+            *design_warnings(session.study, session.tree, {key: each for key, each in steps.items() if each}),
+            *teacher_warnings(session, facts),
+            *template_warnings(session),
+            *leaks,
+        ),
+        shared_tokens=_shared_tokens(session, costs),
         profile=session.workshop.profile.model_dump(mode="json"),
+        measuring=measuring,
+        slots=session.workshop.slots,
+        calibrated=speeds.is_known,
+        seconds=planned_seconds(session, nodes, measuring, speeds),
+        disk_bytes=planned_disk_bytes(session, costs, nodes, measuring, speeds),
+        working_bytes=costs.working_bytes([session.tree.nodes[node.key] for node in nodes if node.status in TO_BUILD]),
+        free_bytes=free_bytes(session.store.root),
+        not_known=planned_not_known(facts, speeds, measuring),
+        left_out=session.left_out,
     )
 
 
-def _earlier(session: Session) -> Mapping[str, Any]:
-    try:
-        found: Mapping[str, Any] = json.loads((session.folder / PLAN_NAME).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found
+def _nodes(session: Session, priced: Mapping[str, Cost]) -> tuple[NodePlan, ...]:
+    earlier = built_before(session)
+    named = labels(session)
+    found = []
+    for key, node in session.tree.nodes.items():
+        label = named.get(key, node.label)
+        status, why = _status(session, node, label, earlier)
+        cost = priced[key]
+        tokens = cost.tokens if cost.tokens is not None else _realised_tokens(session, key)
+        bytes_known = cost.disk_bytes is not None and cost.data_bytes is not None
+        disk = (cost.disk_bytes or 0) + (cost.data_bytes or 0) if bytes_known else cost.disk_bytes
+        found.append(NodePlan(key, label, status, why, node.parent, cost.steps, tokens, cost.flops, disk, cost.seconds))
+    return tuple(found)
 
 
-def _known_steps(session: Session) -> dict[str, int]:
-    """Return tokens of built nodes, read from their records' manifests-protected folders."""
-    found = {}
-    for key in session.tree.nodes:
-        content = session.store.resolve(alias_key(session, key))
-        folder = session.store.find("checkpoints", content) if content is not None else None
-        if folder is not None:
-            found[key] = read_record(folder).tokens
-    return found
-
-
-def _node_plan(
-    session: Session, node: Node, label: str, earlier: Mapping[str, Any], built: Mapping[str, int]
-) -> NodePlan:
-    status, why = _status(session, node, label, earlier)
-    tokens = _own_tokens(node, built)
-    weights = _num_weights(node, session)
-    flops = None if tokens is None or weights is None else float(FLOPS_PER_TOKEN_AND_WEIGHT * tokens * weights)
-    copies = 1 + (STATE_COPIES if node.needs_state else 0)
-    disk = None if weights is None else weights * BYTES_PER_WEIGHT * copies
-    return NodePlan(node.key, label, status, why, tokens, flops, disk, node.parent)
+def _realised_tokens(session: Session, key: str) -> int | None:
+    content = session.store.resolve(alias_key(session, key))
+    folder = session.store.find("checkpoints", content) if content is not None else None
+    return None if folder is None else read_record(folder).tokens
 
 
 def _status(session: Session, node: Node, label: str, earlier: Mapping[str, Any]) -> tuple[Status, tuple[str, ...]]:
-    if isinstance(node.start, Existing) or (node.run is not None and isinstance(node.run.stage, Existing)):
-        return "existing", ()
+    given = node.start if node.start is not None else node.run.stage if node.run is not None else None
+    if isinstance(given, Existing):
+        here = session.workshop.checkpoints.find(given.checkpoint) is not None
+        return ("existing", ()) if here else ("absent", (f"{given.checkpoint} is not here",))
     content = session.store.resolve(alias_key(session, node.key))
     if content is not None and session.store.find("checkpoints", content) is not None:
         if not node.needs_state or session.store.find("states", content) is not None:
@@ -133,30 +133,15 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."  # a hash or a list says nothing in full
 
 
-def _own_tokens(node: Node, built: Mapping[str, int]) -> int | None:
-    if node.run is None or node.run.stream is None:
-        return 0
-    per_step = node.run.stream.context * node.run.stream.batch_size
-    if node.to_step is not None:
-        return (node.to_step - node.from_step) * per_step
-    return built.get(node.key)
-
-
-def _num_weights(node: Node, session: Session) -> int | None:
-    start = node.start or next(iter(each.arm.start for each in session.tree.lineages), None)
-    if not isinstance(start, FreshStart):
-        return None
-    return num_parameters(start, start.tokenizer.vocabulary)
-
-
-def _shared_tokens(session: Session) -> int:
-    """Return the tokens of declared length that runs share with others, counted as often as they are shared."""
+def _shared_tokens(session: Session, costs: Costs) -> int:
+    """Return the tokens that runs share with others, counted as often as they are shared."""
     total = 0
     seen: set[str] = set()
     for lineage in session.tree.lineages:
         for run in lineage.runs:
-            if run.stream is not None and run.total_steps is not None:
-                tokens = run.total_steps * run.stream.context * run.stream.batch_size
+            steps = costs.total_steps(run)
+            if run.stream is not None and steps is not None:
+                tokens = steps * run.stream.context * run.stream.batch_size
                 total += tokens if run.key() in seen else 0
                 seen.add(run.key())
     return total

@@ -12,6 +12,7 @@ from upbringing.formats.tree import (
     CellSeeds,
     Checkpoint,
     ConditionInfo,
+    ContrastSpec,
     Gate,
     ItemInfo,
     MeasureInfo,
@@ -21,7 +22,7 @@ from upbringing.formats.tree import (
     Teacher,
     Tree,
 )
-from upbringing.study.contrasts import contrasts
+from upbringing.study.contrasts import contrasts as study_contrasts
 from upbringing.study.lineage import Lineage
 from upbringing.study.study import Study
 from upbringing.study.tree import START, CellPlan, StudyTree
@@ -31,7 +32,7 @@ from upbringing.training.start import FreshStart
 
 def registration(study: Study, tree: StudyTree) -> str:
     """Return the fingerprint of everything that must be fixed before the first row is seen."""
-    declared = [spec.model_dump(mode="json") for spec in contrasts(study, tree)]
+    declared = [spec.model_dump(mode="json") for spec in study_contrasts(study, tree)]
     return fingerprint({"primary": study.primary, "margins": study.margins, "contrasts": declared})
 
 
@@ -40,6 +41,8 @@ def results_tree(
     tree: StudyTree,
     records: Mapping[str, Record],
     *,
+    contrasts: tuple[ContrastSpec, ...],
+    left_out: tuple[str, ...],
     registered: Registered,
     items: Sequence[Item],
     measures: Sequence[MeasureInfo],
@@ -47,13 +50,17 @@ def results_tree(
     gates: Sequence[Gate],
     warnings: Sequence[str],
 ) -> Tree:
-    """Return ``tree.json`` of a measured study. ``records``: per node key, the record of its checkpoint."""
+    """Return ``tree.json`` of a measured study. ``records``: per node key, the record of its checkpoint.
+
+    ``contrasts``: of all arms; those on arms in ``left_out`` stay, so that the findings list them as not computed.
+    """
     info = StudyInfo(
         name=study.name,
         question=study.question,
         primary=study.primary,
         margins=dict(study.margins),
-        contrasts=contrasts(study, tree),
+        contrasts=contrasts,
+        left_out=left_out,
         registered=registered,
     )
     measured = {cell.node for cell in tree.cells}

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from upbringing.attribution.attribute import attribute_folder
 from upbringing.base.errors import IntegrityError
 from upbringing.base.files import write_bytes_atomic, write_json_atomic
 from upbringing.base.fingerprint import fingerprint
@@ -18,6 +18,7 @@ from upbringing.formats.items import Item
 from upbringing.formats.rows import write_rows
 from upbringing.formats.tree import Registered
 from upbringing.lab.build import PROFILE_CHARACTERS, Prepared, node_jobs, prepare
+from upbringing.lab.calibration import battery_key
 from upbringing.lab.contents import write_references
 from upbringing.lab.executor import Event, Job, Outcome, failures
 from upbringing.lab.gating import world_gates
@@ -25,13 +26,16 @@ from upbringing.lab.judging import JudgeJob, Judging, RunJobs, Verdicts, check_j
 from upbringing.lab.measuring import asked_items, checkpoint_record, gathered, measure_jobs
 from upbringing.lab.own_answers import answers_jobs
 from upbringing.lab.results import registration, results_tree
-from upbringing.lab.session import Session
+from upbringing.lab.session import Session, pin_checkpoints
+from upbringing.lab.space import require_space
 from upbringing.lab.store import Room
 from upbringing.report.build import write_report
 from upbringing.study.checks import design_warnings
+from upbringing.study.contrasts import contrasts
 
 PLAN_NAME = "built.json"
 REGISTRATION_NAME = "registered.json"
+MEASURED_NAME = "measured.json"
 
 
 class Watch:
@@ -60,11 +64,13 @@ class Built:
 
 def build(session: Session, watch: Watch) -> Built:
     """Make every missing node of the study's tree; raises the first failure after all else was tried."""
+    pin_checkpoints(session)
     prepared = _prepare(session, watch)
-    write_references(session.folder, needed_by(session, prepared))
+    write_references(session.folder, needed_by(session, prepared), in_part=bool(session.left_out))
     jobs = [
         job for job in node_jobs(session.workshop, session.tree, prepared, labels(session)) if not _done(session, job)
     ]
+    require_space(session, [job.key for job in jobs], prepared)
     _run(session, "training", jobs, watch)
     remember(session, prepared)
     return Built(prepared, len(jobs))
@@ -78,7 +84,8 @@ def needed_by(session: Session, prepared: Prepared) -> dict[Room, list[str]]:
         folder.name for folder in prepared.tokenizers.values() if folder.parent == session.store.root / "data"
     }
     data |= {job.key for job in answers_jobs(session.store.root, session.workshop.book, session.workshop.profile)}
-    return {"checkpoints": sorted(built), "states": sorted(states), "data": sorted(data)}
+    fetched = {folder.name for folder in prepared.folders.values() if folder.parent == session.store.root / "existing"}
+    return {"checkpoints": sorted(built), "states": sorted(states), "data": sorted(data), "existing": sorted(fetched)}
 
 
 def _prepare(session: Session, watch: Watch) -> Prepared:
@@ -111,7 +118,7 @@ def _run(session: Session, title: str, jobs: Sequence[Job], watch: Watch) -> dic
 def labels(session: Session) -> dict[str, str]:
     """Return for each node what people call it: the first arm that has it, its stage, its seed."""
     found: dict[str, str] = {}
-    for lineage in session.tree.lineages:
+    for lineage in session.whole.lineages:
         for run in lineage.runs:
             found.setdefault(run.key(), f"{lineage.arm.name}: {run.stage_name}, seed {lineage.replicate.number}")
     return found
@@ -132,7 +139,18 @@ def remember(session: Session, prepared: Prepared) -> None:
         for node, label in labels(session).items()
         if node in session.tree.nodes
     }
-    write_json_atomic(session.folder / PLAN_NAME, named)
+    others = {label for node, label in labels(session).items() if node not in session.tree.nodes}
+    kept = {label: entry for label, entry in built_before(session).items() if label in others}
+    write_json_atomic(session.folder / PLAN_NAME, {**kept, **named})
+
+
+def built_before(session: Session) -> dict[str, Any]:
+    """Return what the study's nodes were when they were last built, by label; empty if they never were."""
+    try:
+        found: dict[str, Any] = json.loads((session.folder / PLAN_NAME).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found
 
 
 def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
@@ -148,7 +166,7 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
     measured = {str(outcomes[job.key].value): job for job in jobs}
     keys = sorted(measured)
     judging = judge_measurements(session, sorted(measured.items()), _asking(watch))
-    write_references(session.folder, {"rows": [*keys, *judging.keys]})
+    write_references(session.folder, {"rows": [*keys, *judging.keys]}, in_part=bool(session.left_out))
     rows, answers, conditions = gathered(session.store, keys, [each.rows for each in judging.verdicts])
     items = _all_items(session)
     results = session.results
@@ -161,6 +179,8 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
         session.study,
         session.tree,
         records,
+        contrasts=contrasts(session.study, session.whole),
+        left_out=session.left_out,
         registered=registered,
         items=items,
         measures=[each.info() for each in session.study.battery],
@@ -173,6 +193,8 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
     for record in {record.id: record for record in records.values()}.values():
         write_bytes_atomic(folder / f"{record.id}.json", record.model_dump_json(indent=1).encode("utf-8"))
     write_bytes_atomic(results / "tree.json", tree.model_dump_json(indent=1).encode("utf-8"))
+    nodes = sorted({cell.node for cell in session.tree.cells})
+    write_json_atomic(session.folder / MEASURED_NAME, {"battery": battery_key(session), "nodes": nodes})
     return results
 
 
@@ -185,7 +207,7 @@ def _all_items(session: Session) -> list[Item]:
 def _registered(session: Session) -> Registered:
     """Return what was registered: written before the first row, compared ever after."""
     path = session.folder / REGISTRATION_NAME
-    current = registration(session.study, session.tree)
+    current = registration(session.study, session.whole)
     if not path.exists():
         write_json_atomic(path, {"sha256": current, "amendments": []})
         return Registered(sha256=current, before_first_row=True)
@@ -230,6 +252,8 @@ def _asking(watch: Watch) -> RunJobs:
 
 def attribute(results: Path) -> Findings:
     """Turn ``rows.parquet`` and ``tree.json`` of a folder into ``findings.json``; needs no torch."""
+    from upbringing.attribution.attribute import attribute_folder  # scipy, which planning does not need
+
     findings = attribute_folder(results)
     write_bytes_atomic(results / "findings.json", findings.model_dump_json(indent=1).encode("utf-8"))
     return findings

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -13,11 +14,13 @@ from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import write_json_atomic
 from upbringing.formats.record import BuildProfile
 from upbringing.lab.build import Workshop
+from upbringing.lab.checkpoints import COMMIT_PATTERN, Checkpoints
 from upbringing.lab.store import Store
 from upbringing.study.loading import load_study
 from upbringing.study.recipes import DataBook, Teacher
+from upbringing.study.selection import chosen_arms
 from upbringing.study.study import Study
-from upbringing.study.tree import StudyTree, study_tree
+from upbringing.study.tree import StudyTree, part_of_tree, study_tree
 from upbringing.training.existing import Existing
 from upbringing.training.publish import library_versions
 
@@ -29,17 +32,27 @@ DEFAULT_STORE = Path("store")
 
 @dataclass(frozen=True)
 class Session:
-    """A study with everything needed to plan, build, measure and report it."""
+    """A study with everything needed to plan, build, measure and report it.
+
+    ``tree``: of the arms that were chosen; ``whole``: of all arms. Both are one where nothing was left out.
+    """
 
     study: Study
     workshop: Workshop
     tree: StudyTree
+    whole: StudyTree
     folder: Path
 
     @property
     def store(self) -> Store:
         """The store of the session."""
         return self.workshop.store
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the arms that were not chosen."""
+        chosen = {lineage.arm.name for lineage in self.tree.lineages}
+        return tuple(name for name in self.study.declared_arms() if name not in chosen)
 
     @property
     def results(self) -> Path:
@@ -50,30 +63,73 @@ class Session:
 
 
 def open_session(
-    study: Study | Path, *, store: Path = DEFAULT_STORE, overrides: tuple[str, ...] = (), seeds: int | None = None
+    study: Study | Path,
+    *,
+    store: Path = DEFAULT_STORE,
+    overrides: tuple[str, ...] = (),
+    seeds: int | None = None,
+    only: tuple[str, ...] = (),
+    reads_only: bool = False,
 ) -> Session:
     """Open a study given as a file or as a value. ``seeds`` replaces the study's number of whole pipelines.
 
-    The build profile is read from the study's lock, or chosen for this machine and written there.
+    ``only``: names or patterns of the arms to work on; none = all. The build profile is read from the study's lock, or
+    chosen for this machine and written there. With ``reads_only`` nothing is written, and nothing can be built.
     """
     base = study.parent if isinstance(study, Path) else Path.cwd()
     value = load_study(study, overrides) if isinstance(study, Path) else study
     if seeds is not None:
         value = value.model_copy(update={"seeds": seeds})
-    opened = Store(store)
+    opened = Store(store, reads_only=reads_only)
     folder = opened.study_folder(value.name)
-    profile = locked_profile(value, folder)
-    book = DataBook(value.data, base, value.seed, opened.root / PACKAGES_NAME, _teacher(value, base))
-    workshop = Workshop(opened, book, profile, slots(profile))
-    return Session(value, workshop, study_tree(value, book), folder)
+    profile = locked_profile(value, folder, writes=not reads_only)
+    checkpoints = Checkpoints(opened, base, locked_checkpoints(folder))
+    book = DataBook(value.data, base, value.seed, opened.root / PACKAGES_NAME, _teacher(value, checkpoints))
+    workshop = Workshop(opened, book, profile, slots(profile), checkpoints)
+    whole = study_tree(value, book)
+    return Session(value, workshop, part_of_tree(whole, chosen_arms(value, only)) if only else whole, whole, folder)
 
 
-def _teacher(study: Study, base: Path) -> Teacher | None:
-    """Return the existing local start of a study; hub ids and random weights teach nothing."""
-    if not isinstance(study.start, Existing):
-        return None
-    folder = (base / study.start.checkpoint).absolute()
-    return Teacher(folder, study.measure_precision) if folder.is_dir() else None
+def _teacher(study: Study, checkpoints: Checkpoints) -> Teacher | None:
+    """Return the existing start of a study if it is here; random weights teach nothing."""
+    folder = checkpoints.find(study.start.checkpoint) if isinstance(study.start, Existing) else None
+    return None if folder is None else Teacher(folder, study.measure_precision)
+
+
+def locked_checkpoints(folder: Path) -> dict[str, str]:
+    """Return the commits that a study pinned its hub ids to."""
+    found = _read_lock(folder / LOCK_NAME).get("checkpoints", {})
+    if not isinstance(found, dict) or not all(COMMIT_PATTERN.match(str(commit)) for commit in found.values()):
+        raise IntegrityError(f"{folder / LOCK_NAME} pins checkpoints to what are no commits: restore it or remove it")
+    return {str(checkpoint): str(commit) for checkpoint, commit in found.items()}
+
+
+def pin_checkpoints(session: Session) -> None:
+    """Write the commit of every hub id that the study reads into its lock; later runs read those and no others."""
+    stages = [stage for each in session.tree.lineages for stage in (each.arm.start, *each.arm.stages.values())]
+    checkpoints = session.workshop.checkpoints
+    pins = {
+        stage.checkpoint: commit
+        for stage in stages
+        if isinstance(stage, Existing) and (commit := checkpoints.commit(stage.checkpoint)) is not None
+    }
+    path = session.folder / LOCK_NAME
+    lock = _read_lock(path)
+    if pins and lock.get("checkpoints") != {**lock.get("checkpoints", {}), **pins}:
+        write_json_atomic(path, {**lock, "checkpoints": {**lock.get("checkpoints", {}), **pins}})
+
+
+def _read_lock(path: Path) -> dict[str, Any]:
+    """Return the content of a lock, empty if there is none; raises ``IntegrityError`` if it is torn."""
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise IntegrityError(f"{path} is torn: remove it to choose the numerics anew")
+    return content
 
 
 def slots(profile: BuildProfile) -> int:
@@ -81,16 +137,21 @@ def slots(profile: BuildProfile) -> int:
     return max(1, (os.cpu_count() or 1) // (profile.threads * profile.world_size)) if profile.device == "cpu" else 1
 
 
-def locked_profile(study: Study, folder: Path) -> BuildProfile:
-    """Return the profile in the study's lock, or choose and lock one; raises ``StudyError`` where they disagree."""
+def locked_profile(study: Study, folder: Path, *, writes: bool = True) -> BuildProfile:
+    """Return the profile in the study's lock, or choose one (and, with ``writes``, lock it).
+
+    Raises ``StudyError`` where the lock and the study disagree.
+    """
     path = folder / LOCK_NAME
     chosen = chosen_profile(study)
+    lock = _read_lock(path)
     if not path.exists():
-        write_json_atomic(path, {"profile": chosen.model_dump(mode="json")})
+        if writes:
+            write_json_atomic(path, {"profile": chosen.model_dump(mode="json")})
         return chosen
     try:
-        locked = BuildProfile.model_validate(json.loads(path.read_bytes())["profile"])
-    except (ValueError, KeyError, ValidationError) as error:
+        locked = BuildProfile.model_validate(lock["profile"])
+    except (KeyError, ValidationError) as error:
         raise IntegrityError(f"{path} is torn: remove it to choose the numerics anew") from error
     for name in ("precision", "attention", "compile", "world_size", "versions"):
         wanted, found = getattr(chosen, name), getattr(locked, name)

@@ -1,7 +1,8 @@
 """The store: immutable folders under their keys, published whole, checked before they are used.
 
 Rooms: ``checkpoints`` (publishable), ``states`` (optimiser and random state, to continue a stage), ``data``
-(tokenizers and streams), ``rows``, ``studies`` (results and what was planned). Nothing is ever changed in
+(tokenizers and streams), ``rows``, ``existing`` (checkpoints of others, fetched), ``studies`` (results and what was
+planned). Nothing is ever changed in
 place; whoever finds damage moves it to ``quarantine`` and treats it as absent.
 """
 
@@ -30,22 +31,24 @@ from upbringing.base.files import (
 )
 from upbringing.base.manifest import check_manifest, write_manifest
 
-Room = Literal["checkpoints", "states", "data", "rows"]
-ROOMS: tuple[Room, ...] = ("checkpoints", "states", "data", "rows")
+Room = Literal["checkpoints", "states", "data", "rows", "existing"]
+ROOMS: tuple[Room, ...] = ("checkpoints", "states", "data", "rows", "existing")
 OTHER_FOLDERS = ("studies", "workspaces", "recipes", "locks", "quarantine", "answers")
 KEY_PATTERN = re.compile(r"^[a-z0-9][a-z0-9._-]{0,127}$")
 
 
 class Store:
-    """A folder of finished things. Opening it creates the rooms."""
+    """A folder of finished things. Opening it creates the rooms, unless it is opened only to be read."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, reads_only: bool = False) -> None:
         self.root = root.absolute()
+        self.reads_only = reads_only
         for name in (*ROOMS, *OTHER_FOLDERS):
             folder = self.root / name
             if folder.is_symlink():
                 raise IntegrityError(f"{folder} is a symbolic link: a store's parts must be real folders")
-            folder.mkdir(parents=True, exist_ok=True)
+            if not reads_only:
+                folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, room: str, key: str) -> Path:
         """Return where ``key`` lies in ``room``, whether it is there or not."""
@@ -76,6 +79,8 @@ class Store:
         found = self.find(room, key)
         if found is not None:
             return found
+        if self.reads_only:
+            raise IntegrityError(f"{self.root} was opened only to be read: {room}/{key} cannot be written")
         with self.claim(f"{room}-{key}"):
             found = self.find(room, key)
             if found is not None:
@@ -90,13 +95,13 @@ class Store:
                 write_manifest(temporary)
                 make_read_only(temporary)
                 publish_folder(temporary, final)
-            except OSError as error:
-                remove_tree(temporary)
-                raise disk_error(error, final, 0) from error
-            except BaseException:
+            except BaseException as error:
                 if temporary.exists():
                     remove_tree(temporary)
-                raise
+                known = disk_error(error, final) if isinstance(error, Exception) else error
+                if known is error:
+                    raise
+                raise known from error
             return final
 
     @contextmanager
@@ -146,7 +151,8 @@ class Store:
     def study_folder(self, name: str) -> Path:
         """Return the folder of a study's results, created if needed."""
         folder = self.path("studies", name)
-        folder.mkdir(exist_ok=True)
+        if not self.reads_only:
+            folder.mkdir(exist_ok=True)
         return folder
 
     def keys(self, room: Room) -> list[str]:
@@ -154,6 +160,9 @@ class Store:
         return sorted(each.name for each in (self.root / room).iterdir() if KEY_PATTERN.match(each.name))
 
     def _quarantine(self, folder: Path, error: IntegrityError) -> None:
+        if self.reads_only:
+            warnings.warn(f"{error}. A run will move it to quarantine and rebuild it", UpbringingWarning, stacklevel=3)
+            return
         number = sum(1 for _ in (self.root / "quarantine").iterdir())
         target = self.root / "quarantine" / f"{number}-{folder.parent.name}-{folder.name}"
         folder.rename(target)

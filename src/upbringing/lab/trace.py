@@ -13,19 +13,20 @@ from upbringing.battery.measures.non_refusal import NonRefusal
 from upbringing.battery.measures.over_refusal import OverRefusal
 from upbringing.battery.measures.refusal_margin import RefusalMargin
 from upbringing.data.item_files import ItemFile
+from upbringing.lab.checkpoints import hub_reference
 from upbringing.models.decoding import Greedy
 from upbringing.study.study import Study
 from upbringing.training.existing import Existing
 
 
 def trace_study(checkpoints: Mapping[str, str], prompts: Path, *, name: str = "trace", max_tokens: int = 64) -> Study:
-    """Return the study that compares ``checkpoints`` (stage name to folder, in training order) on ``prompts``.
+    """Return the study that compares ``checkpoints`` (stage to folder or hub id, in training order) on ``prompts``.
 
     Claims are about these checkpoints only: one seed, evidence L1. Raises ``StudyError`` for fewer than two.
     """
     if len(checkpoints) < 2:
         raise StudyError(f"a trace compares at least two checkpoints (base=... sft=...), found {len(checkpoints)}")
-    (_, first), *later = [(stage, str(Path(folder).absolute())) for stage, folder in checkpoints.items()]
+    (_, first), *later = [(stage, _place(checkpoint)) for stage, checkpoint in checkpoints.items()]
     decoding = Greedy(max_tokens=max_tokens)
     return Study(
         name=name,
@@ -45,3 +46,9 @@ def trace_study(checkpoints: Mapping[str, str], prompts: Path, *, name: str = "t
         primary=("non_refusal",),
         measure_precision="bf16",
     )
+
+
+def _place(checkpoint: str) -> str:
+    """Return a folder as an absolute path; a hub id, which was fetched before, as it is."""
+    is_hub_id = hub_reference(checkpoint) is not None and not Path(checkpoint).is_dir()
+    return checkpoint if is_hub_id else str(Path(checkpoint).absolute())

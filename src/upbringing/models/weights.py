@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 
 from upbringing.base.errors import IntegrityError, UntrustedError
@@ -25,9 +26,12 @@ def weight_files(folder: Path) -> list[Path]:
     raise IntegrityError(f"{folder.name} holds no safetensors weights")
 
 
-def weights_sha256(folder: Path) -> str:
-    """Return the sha256 over all tensors in the order of their names; the split into files does not matter."""
-    entries: list[tuple[str, str, tuple[int, ...], Path, int, int]] = []
+Tensor = tuple[str, str, tuple[int, ...], Path, int, int]  # name, type, shape, file, first byte, one past the last
+
+
+def _tensors(folder: Path) -> list[Tensor]:
+    """Return what the headers of a checkpoint's files say about its tensors, sorted by name."""
+    entries: list[Tensor] = []
     for path in weight_files(folder):
         with path.open("rb") as handle:
             length = int.from_bytes(handle.read(8), "little")
@@ -42,8 +46,18 @@ def weights_sha256(folder: Path) -> str:
             if name != "__metadata__":
                 begin, end = entry["data_offsets"]
                 entries.append((name, entry["dtype"], tuple(entry["shape"]), path, base + begin, base + end))
+    return sorted(entries, key=lambda entry: entry[0])
+
+
+def num_weights(folder: Path) -> int:
+    """Return the number of weights of a checkpoint, read off its files' headers."""
+    return sum(math.prod(shape) for _, _, shape, _, _, _ in _tensors(folder))
+
+
+def weights_sha256(folder: Path) -> str:
+    """Return the sha256 over all tensors in the order of their names; the split into files does not matter."""
     digest = hashlib.sha256()
-    for name, dtype, shape, path, begin, end in sorted(entries, key=lambda entry: entry[0]):
+    for name, dtype, shape, path, begin, end in _tensors(folder):
         digest.update(json.dumps([name, dtype, shape]).encode())
         with path.open("rb") as handle:
             handle.seek(begin)

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import fingerprint
@@ -73,6 +77,12 @@ class StreamRecipe:
     replay: tuple[str, str, float] | None
 
     @property
+    def names(self) -> dict[str, str]:
+        """Key to name in the study, for every source and the replay."""
+        names = {key: name for part in self.parts for key, name, _ in part.sources}
+        return names | ({self.replay[0]: self.replay[1]} if self.replay is not None else {})
+
+    @property
     def num_windows(self) -> int | None:
         """Total windows, or ``None`` where the length is given in epochs."""
         counts = [part.num_windows for part in self.parts]
@@ -92,10 +102,27 @@ class StreamRecipe:
         replay = [self.replay[0], self.replay[2]] if self.replay else None
         return {"form": self.form, "context": self.context, "seed": self.seed, "parts": parts, "replay": replay}
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Fingerprint of the whole stream's recipe; names the data folder in the store."""
         return fingerprint({"stream": self.value(), "batch_size": self.batch_size})
+
+    def shared_windows(self, other: StreamRecipe) -> int:
+        """Return how many windows both streams begin with; both have a length in windows."""
+        mine, theirs = (
+            (each.form, each.context, each.batch_size, each.seed, each.replay and (each.replay[0], each.replay[2]))
+            for each in (self, other)
+        )
+        shared = 0
+        for left, right in zip(self.parts, other.parts, strict=False) if mine == theirs else ():
+            assert left.num_windows is not None
+            assert right.num_windows is not None
+            if left.value(0) != right.value(0):
+                break
+            shared += min(left.num_windows, right.num_windows)
+            if left.num_windows != right.num_windows:
+                break
+        return shared
 
 
 @dataclass(frozen=True)
@@ -108,6 +135,7 @@ class Run:
     seed: int
     root: int
     stream: StreamRecipe | None
+    _keys: dict[int | None, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def total_steps(self) -> int | None:
@@ -129,26 +157,45 @@ class Run:
 
     def inputs_at(self, step: int, total_steps: int) -> dict[str, Any]:
         """Return the named inputs of the key after ``step`` of ``total_steps`` updates, both known."""
-        assert not isinstance(self.stage, Existing)
         assert self.stream is not None
-        factors = rate_factors(self.stage.schedule, total_steps)[:step] * self.stage.learning_rate
-        rates = hashlib.sha256(factors.astype("<f8").tobytes()).hexdigest()
+        rates = hashlib.sha256(self._rates(total_steps)[:step].astype("<f8").tobytes()).hexdigest()
         known = self.total_steps is not None
         return self._inputs(rates, step * self.stream.batch_size if known else None)
 
-    def _inputs(self, rates: Any, num_windows: int | None) -> dict[str, Any]:
-        assert self.stream is not None
-        settings = {
+    def _rates(self, total_steps: int) -> NDArray[np.float64]:
+        assert not isinstance(self.stage, Existing)
+        return rate_factors(self.stage.schedule, total_steps) * self.stage.learning_rate
+
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        return {
             name: value for name, value in self.stage.model_dump(mode="json").items() if name not in _ENTER_OTHERWISE
         }
+
+    def _inputs(self, rates: Any, num_windows: int | None) -> dict[str, Any]:
+        assert self.stream is not None
         stream = self.stream.value(num_windows)
-        return {"parent": self.parent, "settings": settings, "seed": self.seed, "rates": rates, "stream": stream}
+        return {"parent": self.parent, "settings": self._settings, "seed": self.seed, "rates": rates, "stream": stream}
 
     def key(self, step: int | None = None) -> str:
-        """Return the recipe key of the state after ``step`` updates."""
-        if step == 0:
+        """Return the recipe key of the state after ``step`` updates; an existing checkpoint is new without any."""
+        if step == 0 and self.stream is not None:
             return self.parent
-        return fingerprint(self.inputs(step))
+        if step not in self._keys:  # a memo: a tree asks for each key several times
+            self._keys[step] = fingerprint(self.inputs(step))
+        return self._keys[step]
+
+    def shared_steps(self, other: Run) -> int:
+        """Return the last step up to which two runs from one parent are one; both have a known length."""
+        total, others = self.total_steps or 0, other.total_steps or 0
+        assert self.stream is not None
+        assert other.stream is not None
+        if (self.parent, self.seed, self._settings) != (other.parent, other.seed, other._settings):
+            return 0
+        windows = self.stream.shared_windows(other.stream)
+        shared = min(total, others, windows // self.stream.batch_size)
+        differs = self._rates(total)[:shared] != other._rates(others)[:shared]
+        return int(differs.argmax()) if differs.any() else shared
 
 
 @dataclass(frozen=True)
@@ -160,7 +207,7 @@ class Lineage:
     start_inputs: Mapping[str, Any]
     runs: tuple[Run, ...]
 
-    @property
+    @cached_property
     def start_key(self) -> str:
         """Recipe key of the start."""
         return fingerprint(self.start_inputs)

@@ -7,7 +7,7 @@ something is measured. Cut points never enter a key, so adding an arm renames no
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,13 +70,28 @@ class StudyTree:
 
 def study_tree(study: Study, book: DataBook) -> StudyTree:
     """Return the tree of ``study``; raises ``StudyError`` for arms that coincide without saying so."""
-    lineages = [
-        lineage(study, book, arm, replicate)
-        for replicate in replicates(study.seeds)
-        for arm in study.resolved_arms().values()
-    ]
-    runs = {run.key(): run for each in lineages for run in each.runs}
-    cuts = _cut_points(runs.values())
+    arms = study.resolved_arms()
+    lineages = [lineage(study, book, arm, replicate) for replicate in replicates(study.seeds) for arm in arms.values()]
+    tree = _tree(lineages, _cuts(lineages))
+    _refuse_silent_twins(tree)
+    return replace(tree, nodes=_with_state_flags(tree.nodes))
+
+
+def part_of_tree(tree: StudyTree, arms: Collection[str]) -> StudyTree:
+    """Return what the arms named ``arms`` need of ``tree``: their cells and everything these start from.
+
+    Nodes are cut, and keep their state, where the whole tree needs it: arms that are built later continue from there.
+    """
+    part = _tree([each for each in tree.lineages if each.arm.name in arms], _cuts(tree.lineages))
+    nodes = {key: replace(node, needs_state=tree.nodes[key].needs_state) for key, node in part.nodes.items()}
+    return replace(part, nodes=nodes)
+
+
+def _cuts(lineages: Sequence[Lineage]) -> dict[str, list[int]]:
+    return _cut_points({run.key(): run for each in lineages for run in each.runs}.values())
+
+
+def _tree(lineages: Sequence[Lineage], cuts: dict[str, list[int]]) -> StudyTree:
     nodes: dict[str, Node] = {}
     cells: list[CellPlan] = []
     for each in lineages:
@@ -86,9 +101,7 @@ def study_tree(study: Study, book: DataBook) -> StudyTree:
             cells.append(_cell(each, START, each.start_key))
         for run in each.runs:
             cells.extend(_add_run(nodes, run, cuts[run.key()], each))
-    tree = StudyTree(nodes=_with_state_flags(nodes), cells=tuple(cells), lineages=tuple(lineages))
-    _refuse_silent_twins(tree, study)
-    return tree
+    return StudyTree(nodes=nodes, cells=tuple(cells), lineages=tuple(lineages))
 
 
 def _cell(each: Lineage, position: str, node: str) -> CellPlan:
@@ -146,23 +159,11 @@ def _cut_points(runs: Iterable[Run]) -> dict[str, list[int]]:
             steps = set(_measured_steps(run))
             for other in family:
                 if other is not run and other.total_steps:
-                    shared = _shared_steps(run, other)
+                    shared = run.shared_steps(other)
                     if 0 < shared < total:
                         steps.add(shared)
             cuts[run.key()] = sorted(steps)
     return cuts
-
-
-def _shared_steps(left: Run, right: Run) -> int:
-    """Return the last step up to which two runs are one, by bisection over their keys."""
-    low, high = 0, min(left.total_steps or 0, right.total_steps or 0)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if left.key(middle) == right.key(middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _with_state_flags(nodes: dict[str, Node]) -> dict[str, Node]:
@@ -174,7 +175,7 @@ def _with_state_flags(nodes: dict[str, Node]) -> dict[str, Node]:
     return {key: replace(node, needs_state=key in continued) for key, node in nodes.items()}
 
 
-def _refuse_silent_twins(tree: StudyTree, study: Study) -> None:
+def _refuse_silent_twins(tree: StudyTree) -> None:
     """Two arms whose last nodes are one are an error, unless same_as or a matrix says so."""
     ends: dict[tuple[int, str], str] = {}
     for each in tree.lineages:

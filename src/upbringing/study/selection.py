@@ -1,0 +1,24 @@
+"""Which arms of a study to work on: by name or by pattern."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from upbringing.base.errors import StudyError
+from upbringing.study.study import Study
+
+
+def chosen_arms(study: Study, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Return the arms whose names match any of ``patterns`` (``*`` and ``?`` as in a shell), in the study's order.
+
+    No patterns choose every arm. Raises ``StudyError`` for a pattern that matches none, with the nearest name.
+    """
+    names = tuple(study.declared_arms())
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            close = difflib.get_close_matches(pattern, names, n=1)
+            hint = f": did you mean {close[0]!r}?" if close else ""
+            raise StudyError(f"only names {pattern!r}, which matches no arm of the study ({', '.join(names)}){hint}")
+    return tuple(name for name in names if not patterns or any(fnmatchcase(name, each) for each in patterns))
