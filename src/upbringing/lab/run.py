@@ -18,6 +18,7 @@ from upbringing.formats.rows import write_rows
 from upbringing.formats.tree import Registered
 from upbringing.lab.build import PROFILE_CHARACTERS, Prepared, node_jobs, prepare
 from upbringing.lab.contents import write_references
+from upbringing.lab.engine_agreement import check_engine, engine_warnings
 from upbringing.lab.executor import Event, Job, Outcome, failures
 from upbringing.lab.gating import world_gates
 from upbringing.lab.measuring import asked_items, checkpoint_record, gathered, measure_jobs
@@ -58,6 +59,7 @@ class Built:
 
 def build(session: Session, watch: Watch) -> Built:
     """Make every missing node of the study's tree; raises the first failure after all else was tried."""
+    check_engine(session.study)
     prepared = _prepare(session, watch)
     write_references(session.folder, needed_by(session, prepared))
     jobs = [
@@ -140,7 +142,11 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
     """
     prepared = (built or build(session, watch)).prepared
     registered = _registered(session)
-    outcomes = _run(session, "measuring", measure_jobs(session, prepared), watch)
+    jobs = measure_jobs(session, prepared)
+    engine = engine_warnings(
+        session.study, jobs, session.folder, lambda found: _run(session, "comparing engines", found, watch)
+    )
+    outcomes = _run(session, "measuring", jobs, watch)
     keys = sorted({str(outcome.value) for outcome in outcomes.values()})
     write_references(session.folder, {"rows": keys})
     rows, answers, conditions = gathered(session.store, keys)
@@ -160,7 +166,7 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
         measures=[each.info() for each in session.study.battery],
         conditions=conditions,
         gates=world_gates(session, prepared, rows, items),
-        warnings=design_warnings(session.study, session.tree, run_steps),
+        warnings=(*design_warnings(session.study, session.tree, run_steps), *engine),
     )
     folder = results / "records"
     folder.mkdir(exist_ok=True)
