@@ -24,6 +24,7 @@ from upbringing.formats.tree import ConditionInfo, MeasureInfo
 from upbringing.models.asking import Model, Prompt, Reply
 from upbringing.models.loading import LoadedModel
 from upbringing.models.local import LocalModel
+from upbringing.models.openvino import Engine, OpenVinoModel
 
 BATTERY_VERSION = 4  # raise it when a number can change for the same model and items
 
@@ -64,14 +65,17 @@ def measure_checkpoint(
     on_progress: OnProgress,
     answers_cache: Path | None = None,
     judged_later: bool = False,
+    engine: Engine = "transformers",
 ) -> Measured:
     """Return rows and answers of ``battery`` on a loaded checkpoint. ``seed`` seeds sampled decoding only.
 
     ``answers_cache``: a folder in which finished batches are kept; without it an interruption starts again.
     ``judged_later``: no judge is needed now, because ``battery.rejudging`` will show the answers to one.
+    ``engine``: what generates the answers; any but transformers needs ``answers_cache``.
     """
+    local = local_model(loaded, precision=precision, hashed=answers_cache is not None)
     return measure(
-        local_model(loaded, precision=precision, hashed=answers_cache is not None),
+        engine_model(local, engine, answers_cache),
         checkpoint_id=checkpoint,
         battery=battery,
         items=items,
@@ -81,6 +85,19 @@ def measure_checkpoint(
         on_progress=on_progress,
         judged_later=judged_later,
     )
+
+
+def engine_model(local: LocalModel, engine: Engine, folder: Path | None) -> Model:
+    """Return what answers for ``local``. ``folder``: where an engine that converts checkpoints keeps them."""
+    if engine == "transformers":
+        return local
+    if folder is None:
+        raise MeasurementError(
+            f"engine: {engine} converts the checkpoint and needs a folder for it: give answers_cache"
+        )
+    import torch
+
+    return OpenVinoModel(local, folder, torch.get_num_threads())
 
 
 def local_model(loaded: LoadedModel, *, precision: str, hashed: bool) -> LocalModel:

@@ -30,6 +30,7 @@ from upbringing.lab.library import Library
 from upbringing.lab.session import Session
 from upbringing.lab.store import Store
 from upbringing.models.loading import load_model
+from upbringing.models.openvino import CONVERSION_VERSION, require_openvino
 from upbringing.models.weights import weights_sha256
 from upbringing.study.recipes import DataBook
 from upbringing.study.study import Study
@@ -83,12 +84,10 @@ class MeasureJob:
     def run(self, report: Callable[[Event], None]) -> str:
         """Publish rows and answers and return their key."""
         store = Store(self.store)
-        folder = self.folder or store.find("checkpoints", self.checkpoint)
-        if folder is None:
-            raise IntegrityError(f"the checkpoint {self.checkpoint} is not in the store: build it first")
+        folder = self.checkpoint_folder()
         items = asked_items(self.study, self.book, self.root)
         judges = study_judges(self.study, self.book, self.root)
-        key = self._measurement_key(folder, items, judges)
+        key = self.measurement_key(folder, items, judges)
 
         def fill(target: Path) -> None:
             self._measure(folder, items, judges, target, report)
@@ -119,6 +118,7 @@ class MeasureJob:
             precision=self.study.measure_precision,
             seed=derived_seed(self.study.seed, "decoding"),
             answers_cache=self._batches,
+            engine=self.study.engine,
             on_progress=lambda done, total: report(Event(self.key, done, total)),
             judged_later=any(isinstance(each, LlmJudge) for each in self.study.judges),
         )
@@ -134,7 +134,14 @@ class MeasureJob:
         """Answers of finished batches, until the rows are published."""
         return self.store / "answers" / self.key
 
-    def _measurement_key(self, folder: Path, items: Sequence[Item], judges: Sequence[Judge]) -> str:
+    def checkpoint_folder(self) -> Path:
+        """Return where the checkpoint lies; raises ``IntegrityError`` if it was not built."""
+        folder = self.folder or Store(self.store).find("checkpoints", self.checkpoint)
+        if folder is None:
+            raise IntegrityError(f"the checkpoint {self.checkpoint} is not in the store: build it first")
+        return folder
+
+    def measurement_key(self, folder: Path, items: Sequence[Item], judges: Sequence[Judge]) -> str:
         """Return the key: what is measured, how, and the weights' hash, never a name or a path."""
         value = {
             "weights": weights_sha256(folder),
@@ -150,6 +157,8 @@ class MeasureJob:
             "version": BATTERY_VERSION,
             "versions": library_versions(),
         }
+        if self.study.engine == "openvino":
+            value["engine"] = {"conversion": CONVERSION_VERSION, "threads": self.profile.threads, **require_openvino()}
         return fingerprint(value)[:KEY_CHARACTERS]
 
 

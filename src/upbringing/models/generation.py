@@ -80,11 +80,12 @@ def generate(
 
     with torch.inference_mode(), grouped_heads(model):
         tokens = _Decoder(model, prompts, decoding, ends, seed).run()  # (rows, time), -1 after the end
-    answers = [_finished([int(token) for token in row if token >= 0], ends) for row in tokens]
+    answers = [finished([int(token) for token in row if token >= 0], ends) for row in tokens]
     return [answers[first : first + decoding.samples] for first in range(0, len(answers), decoding.samples)]
 
 
-def _finished(answer: list[int], ends: Ends) -> Generated:
+def finished(answer: Sequence[int], ends: Ends) -> Generated:
+    """Return ``answer`` up to its first end token, and how it ended."""
     for place, token in enumerate(answer):
         if token in ends.tokens:
             return Generated(tuple(answer[:place]), "stop")

@@ -10,6 +10,7 @@ from typing import Any
 from upbringing.base.errors import MeasurementError
 from upbringing.base.fingerprint import text_sha256
 from upbringing.models.asking import Prompt, Reply, split_thought
+from upbringing.models.attention import GROUPED, can_group
 from upbringing.models.decoding import Decoding
 from upbringing.models.generation import ROWS_PER_BATCH, Ends, Generated, TokenPrompt, generate, plan_batches
 from upbringing.models.prompting import Renderer, cut, stops
@@ -40,7 +41,7 @@ class LocalModel:
             "tokenizer": self.tokenizer_sha256,
             "template": self.template_sha256,
             "precision": self.precision,
-            "attention": str(self.network.config._attn_implementation),
+            "attention": GROUPED if can_group(self.network) else str(self.network.config._attn_implementation),
             "device": str(self.network.device.type),
             **{f"version of {name}": version for name, version in self.versions},
         }
@@ -94,7 +95,8 @@ class LocalModel:
     def _ids(self, prompt: Prompt) -> tuple[int, ...]:
         return (*self.renderer.prompt(prompt), *self.renderer.opening(prompt))
 
-    def _token_prompts(self, prompts: Sequence[Prompt]) -> list[TokenPrompt]:
+    def token_prompts(self, prompts: Sequence[Prompt]) -> list[TokenPrompt]:
+        """Return the prompts as token ids, openings included."""
         return [TokenPrompt(prompt.name, self._ids(prompt)) for prompt in prompts]
 
     def batches(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[int]]:
@@ -102,7 +104,7 @@ class LocalModel:
         kinds: dict[tuple[str, ...], list[int]] = {}
         for index, prompt in enumerate(prompts):
             kinds.setdefault(stops(prompt), []).append(index)
-        tokens = self._token_prompts(prompts)
+        tokens = self.token_prompts(prompts)
         return [
             [indices[place] for place in batch]
             for _, indices in sorted(kinds.items())
@@ -111,23 +113,25 @@ class LocalModel:
 
     def answer(self, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> list[list[Reply]]:
         """Return the replies of one batch, decoded together."""
-        ends = stops(prompts[0])
-        if any(stops(prompt) != ends for prompt in prompts):
+        found = generate(self.computing, self.token_prompts(prompts), decoding, ends=self.ends(prompts), seed=seed)
+        return self.replies(prompts, found)
+
+    def ends(self, prompts: Sequence[Prompt]) -> Ends:
+        """Return what ends the answers of one batch; raises ``MeasurementError`` if its prompts end differently."""
+        texts = stops(prompts[0])
+        if any(stops(prompt) != texts for prompt in prompts):
             raise MeasurementError("a batch mixes prompts that end differently: use the batches of the model")
 
         def stopped(ids: Sequence[int]) -> bool:
-            return cut(self.renderer.decode(ids), ends)[1]
+            return cut(self.renderer.decode(ids), texts)[1]
 
         padding = self.tokenizer.pad_token_id
-        found = generate(
-            self.computing,
-            self._token_prompts(prompts),
-            decoding,
-            ends=Ends(self.end_tokens, self.end_tokens[0] if padding is None else padding, stopped if ends else None),
-            seed=seed,
-        )
+        return Ends(self.end_tokens, self.end_tokens[0] if padding is None else padding, stopped if texts else None)
+
+    def replies(self, prompts: Sequence[Prompt], found: Sequence[Sequence[Generated]]) -> list[list[Reply]]:
+        """Return the replies that the generated ids of each prompt's samples say."""
         return [
-            [self._reply(prompt, generated, ends) for generated in samples]
+            [self._reply(prompt, generated, stops(prompt)) for generated in samples]
             for prompt, samples in zip(prompts, found, strict=True)
         ]
 

@@ -12,6 +12,7 @@ from upbringing.base.kinds import BareWord
 from upbringing.battery.judge import JudgeDescription
 from upbringing.battery.measure import Measure
 from upbringing.formats.tree import ContrastSpec
+from upbringing.models.openvino import Engine
 from upbringing.study.arms import Arm, RawStages, Resolved, StageState, resolve
 from upbringing.study.data import DataDescription
 from upbringing.study.seeds import SeedLevel
@@ -58,7 +59,8 @@ class Study(Description):
     ``primary``: ids of the measures whose claims are confirmatory. ``margins``: per measure id, in its unit,
     hashed into the study before anything is measured. ``precision``, ``attention``, ``compile``: of training, the
     same for all nodes. ``processes``: how many train a stage together. ``measure_precision``: in fp32
-    no answer depends on its batch.
+    no answer depends on its batch. ``engine``: what generates answers; likelihoods are always transformers'.
+    ``engine_agreement``: least share of verdicts in which another engine must agree with transformers.
     """
 
     name: Name
@@ -81,6 +83,10 @@ class Study(Description):
     compile: Literal["auto", "on", "off"] = "auto"
     processes: int = Field(default=1, ge=1)
     measure_precision: Literal["fp32", "bf16"] = "fp32"
+    engine: Engine = "transformers"
+    engine_agreement: Annotated[float, Field(ge=0, le=1)] = (
+        0.9  # in bf16 another batch alone moves about 4 % of verdicts
+    )
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:

@@ -54,6 +54,15 @@ def margin_items(
     ]
 
 
+def twinned(items: Sequence[Item]) -> list[Item]:
+    """Return the items whose twin, the other half of the pair, is among them: only twins make a fair comparison.
+
+    Requests of other sources differ from benign ones in their words, which a refuser by keyword would tell apart.
+    """
+    present = {item.id for item in items}
+    return [item for item in items if item.twin in present]
+
+
 def margin_needs(item: Item, source: Continuations) -> tuple[LikelihoodNeed, LikelihoodNeed]:
     """Return the likelihoods after the request and after the neutral prompt."""
     safe, unsafe = continuations_of(item, source)
