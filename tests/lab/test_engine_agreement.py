@@ -19,7 +19,7 @@ from upbringing.formats.items import Item, Judgement, Message
 from upbringing.formats.tree import read_tree
 from upbringing.lab import engine_agreement
 from upbringing.lab.agreement import Agreement, compare, outcomes_of
-from upbringing.lab.engine_agreement import NUM_PROMPTS, engine_warnings, exact_judges, sampled_needs
+from upbringing.lab.engine_agreement import NUM_PROMPTS, Compared, compare_computation, exact_judges, sampled_needs
 from upbringing.lab.executor import Outcome
 from upbringing.lab.run import Watch, measure
 from upbringing.lab.session import open_session
@@ -123,12 +123,30 @@ def test_a_study_learns_the_agreement_or_is_stopped(monkeypatch: pytest.MonkeyPa
         assert [job.key for job in asked] == ["agreement-m"]
         return {asked[0].key: Outcome(asked[0].key, value=found)}
 
-    (said,) = engine_warnings(study(engine="openvino", engine_agreement=0.75), jobs, tmp_path, run)
+    (said,) = compare_computation(study(engine="openvino", engine_agreement=0.75), jobs, tmp_path, run).warnings
     assert "openvino (openvino 2026.4, openvino-genai 2026.4)" in said
     assert "75.0% [30.1%, 95.4%] the same verdict of no" in said
-    with pytest.raises(MeasurementError, match=r"75\.0% of the verdicts of no .* asks for 95\.0%"):
-        engine_warnings(study(engine="openvino"), jobs, tmp_path, run)
-    assert engine_warnings(study(), jobs, tmp_path, run) == ()
+    with pytest.raises(MeasurementError, match=r"75\.0% of the verdicts of no .* asks for 90\.0%"):
+        compare_computation(study(engine="openvino"), jobs, tmp_path, run)
+    assert compare_computation(study(), jobs, tmp_path, run) == Compared()
+
+
+def test_in_bf16_the_flips_of_other_batches_are_the_noise_floor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = TypeAdapter(Agreement).dump_json(compare(FIRST, SECOND, tokens=tokens, judges={"no": says_no})).decode()
+    jobs: Any = [type("Job", (), {"key": "m", "book": None, "root": 0})()]
+    monkeypatch.setattr(engine_agreement, "asked_items", lambda study, book, root: items(4))
+    compared = compare_computation(
+        study().model_copy(update={"measure_precision": "bf16"}),
+        jobs,
+        tmp_path,
+        lambda asked: {asked[0].key: Outcome(asked[0].key, value=found)},
+    )
+    assert compared.flip_rate is not None
+    assert compared.flip_rate.rate == pytest.approx(0.25)  # one of four verdicts
+    assert compared.flip_rate.low < 0.25 < compared.flip_rate.high
+    assert "the 25.0% of flipped verdicts are the noise floor" in compared.warnings[0]
 
 
 def test_a_missing_engine_is_noticed_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:

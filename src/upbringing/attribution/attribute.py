@@ -11,7 +11,7 @@ from upbringing.attribution.calibration import DIGEST, JOINED_COLUMNS, Calibrati
 from upbringing.attribution.cells import Evidence, evidence_of
 from upbringing.attribution.claims import answer, claims_of
 from upbringing.attribution.columns import READ_COLUMNS
-from upbringing.attribution.controls import with_assay, with_copy_noise
+from upbringing.attribution.controls import with_assay, with_batch_noise, with_copy_noise
 from upbringing.attribution.defaults import default_contrasts
 from upbringing.attribution.design import design_of
 from upbringing.attribution.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_of_flat_table, with_cells
@@ -42,7 +42,8 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
     questions += sensitivity_questions(completed, evidence, design)
     validity = Validity(completed, evidence, design)
     answers = [answer(question, evidence, design, validity) for question in questions]
-    claims = with_assay(with_copy_noise(claims_of(answers, completed, evidence, design)), design)
+    claims = with_copy_noise(claims_of(answers, completed, evidence, design))
+    claims = with_assay(with_batch_noise(claims, completed), design)
     levels = level_table(evidence, design, validity)
     calibration = Calibration() if labels is None else calibrate(rows, labels)
     return Findings(

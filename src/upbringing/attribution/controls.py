@@ -1,4 +1,4 @@
-"""What controls say about the other claims: the noise between copies, and whether a measure can move at all."""
+"""What controls say about the other claims: the noise of copies and of batches, and whether a measure can move."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from upbringing.attribution.design import Design
 from upbringing.attribution.sentences import DEAD_ASSAY
 from upbringing.formats.findings import Claim
+from upbringing.formats.tree import Tree
 
 
 def with_copy_noise(claims: Sequence[Claim]) -> tuple[Claim, ...]:
@@ -25,7 +26,26 @@ def _with_floor(claim: Claim, floor: list[float] | None) -> Claim:
     discordance = (claim.model_extra or {}).get("discordance")
     if floor is None or claim.noise_floor is not None or discordance is None or claim.kind == "copy":
         return claim
-    noise = float(np.mean(floor))
+    return _with_noise(claim, float(np.mean(floor)), discordance)
+
+
+def with_batch_noise(claims: Sequence[Claim], tree: Tree) -> tuple[Claim, ...]:
+    """Return the claims on generated answers with the flip rate of batches as noise floor, where no other is known."""
+    if tree.flip_rate is None:
+        return tuple(claims)
+    generated = {condition.id for condition in tree.conditions if condition.elicitation not in (None, "E3")}
+    noise = tree.flip_rate.rate
+    return tuple(
+        _with_noise(claim, noise, discordance)
+        if claim.condition in generated
+        and claim.noise_floor is None
+        and (discordance := (claim.model_extra or {}).get("discordance")) is not None
+        else claim
+        for claim in claims
+    )
+
+
+def _with_noise(claim: Claim, noise: float, discordance: float) -> Claim:
     return claim.model_copy(update={"noise_floor": noise, "profile_ratio": discordance / noise if noise else None})
 
 

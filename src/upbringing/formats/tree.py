@@ -206,6 +206,19 @@ class Gate(Open):
     cells: tuple[str, ...] = ()
 
 
+class FlipRate(Open):
+    """Share of greedy answers whose verdict another batch changes, in the precision and on the first checkpoint.
+
+    What another batch moves is noise: no difference of two checkpoints prompt by prompt means anything below it.
+    """
+
+    rate: float
+    low: float
+    high: float
+    num: int
+    judge: str
+
+
 class Tree(Open):
     """The whole of ``tree.json``."""
 
@@ -217,6 +230,7 @@ class Tree(Open):
     conditions: tuple[ConditionInfo, ...] = ()
     items: tuple[ItemInfo, ...] = ()
     gates: tuple[Gate, ...] = ()
+    flip_rate: FlipRate | None = None
     judges: tuple[JudgeInfo, ...] = ()
     warnings: tuple[str, ...] = ()
 

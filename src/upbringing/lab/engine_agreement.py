@@ -1,10 +1,14 @@
-"""Before a study answers with another engine: how far that engine agrees with transformers on its first checkpoint."""
+"""Before a study is measured: how far its answers depend on how they are computed, on its first checkpoint.
+
+Another engine than transformers is compared with it and must agree. In bf16, transformers is compared with itself in
+other batches: the share of verdicts that flip is the noise floor of all that is generated.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +22,7 @@ from upbringing.battery.engine import engine_model, local_model
 from upbringing.battery.judges.refusal_rules import RefusalRuleJudge
 from upbringing.battery.needs import AnswerNeed
 from upbringing.formats.items import Item, Judge
+from upbringing.formats.tree import FlipRate
 from upbringing.lab.agreement import Agreement, compare, greedy_answers, outcomes_of
 from upbringing.lab.executor import Event, Outcome
 from upbringing.lab.measuring import MeasureJob, asked_items, study_judges
@@ -29,13 +34,17 @@ from upbringing.models.openvino import require_openvino
 from upbringing.study.study import Study
 
 NUM_PROMPTS = 50
+OTHER_BATCH = 16  # rows; studies answer in batches of up to 256
 KEPT_NAME = "engine_agreement.json"
 _AGREEMENT = TypeAdapter(Agreement)
 
 
 @dataclass(frozen=True)
 class AgreementJob:
-    """Compare the study's engine with transformers. ``measurement``: of the checkpoint on which; ``kept``: a file."""
+    """Compare the study's engine with transformers, or transformers with itself in other batches.
+
+    ``measurement``: of the checkpoint on which; ``kept``: a file.
+    """
 
     measurement: MeasureJob
     kept: Path
@@ -48,7 +57,8 @@ class AgreementJob:
     @property
     def label(self) -> str:
         """What the job does, for people."""
-        return f"compare {self.measurement.study.engine} with transformers"
+        engine = self.measurement.study.engine
+        return "answer in other batches" if engine == "transformers" else f"compare {engine} with transformers"
 
     @property
     def after(self) -> tuple[str, ...]:
@@ -78,7 +88,10 @@ class AgreementJob:
         local = local_model(load_model(folder, profile=job.profile), precision=job.study.measure_precision, hashed=True)
         needs = sampled_needs(job.study, items, local)
         with TemporaryDirectory(dir=self.kept.parent, prefix=TEMPORARY_PREFIX) as conversions:
-            found = agreement(local, engine_model(local, job.study.engine, Path(conversions)), needs, items, judges)
+            other: Model = replace(local, rows_per_batch=OTHER_BATCH)
+            if job.study.engine != "transformers":
+                other = engine_model(local, job.study.engine, Path(conversions))
+            found = agreement(local, other, needs, items, judges)
         report(Event(self.key, 1, 1))
         return found
 
@@ -94,14 +107,7 @@ def sampled_needs(study: Study, items: Sequence[Item], model: Model) -> list[Ans
     Raises ``MeasurementError`` where the battery needs none: there is nothing to compare, and nothing to gain.
     """
     by_id = {item.id: item for item in items}
-    needs = dict.fromkeys(need for measure in study.battery for need in measure.needs(items))
-    greedy = [
-        need
-        for need in needs
-        if isinstance(need, AnswerNeed)
-        and isinstance(need.decoding, Greedy)
-        and model.unanswerable(need.prompt(by_id[need.item])) is None
-    ]
+    greedy = [need for need in greedy_needs(study, items) if model.unanswerable(need.prompt(by_id[need.item])) is None]
     if not greedy:
         raise MeasurementError(
             f"engine: {study.engine} cannot be compared with transformers: the battery asks for no greedy answer. "
@@ -109,6 +115,12 @@ def sampled_needs(study: Study, items: Sequence[Item], model: Model) -> list[Ans
         )
     places = stream(study.seed, "engine-agreement").permutation(len(greedy))[:NUM_PROMPTS]
     return [greedy[place] for place in sorted(int(place) for place in places)]
+
+
+def greedy_needs(study: Study, items: Sequence[Item]) -> list[AnswerNeed]:
+    """Return the greedy answers that the battery needs, each once."""
+    needs = dict.fromkeys(need for measure in study.battery for need in measure.needs(items))
+    return [need for need in needs if isinstance(need, AnswerNeed) and isinstance(need.decoding, Greedy)]
 
 
 def agreement(
@@ -155,22 +167,61 @@ def check_engine(study: Study) -> None:
         require_openvino()
 
 
-def engine_warnings(study: Study, jobs: Sequence[MeasureJob], folder: Path, run_jobs: RunJobs) -> tuple[str, ...]:
-    """Return the sentence on the engine's agreement for ``tree.json``; nothing for transformers.
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison says: sentences for ``tree.json``, and the flip rate of batches where it was measured."""
 
-    Raises ``MeasurementError`` where verdicts agree less often than the study's ``engine_agreement``, and
-    ``MissingExtraError`` where the engine is not installed.
+    warnings: tuple[str, ...] = ()
+    flip_rate: FlipRate | None = None
+
+
+def compare_computation(study: Study, jobs: Sequence[MeasureJob], folder: Path, run_jobs: RunJobs) -> Compared:
+    """Return how far the study's answers depend on their engine, or in bf16 on their batch; nothing in fp32.
+
+    Raises ``MeasurementError`` where another engine's verdicts agree less often than the study's ``engine_agreement``,
+    and ``MissingExtraError`` where the engine is not installed.
     """
-    if study.engine == "transformers" or not jobs:
-        return ()
-    versions = require_openvino()
+    if not jobs or (study.engine == "transformers" and not _batches_matter(study, jobs[0])):
+        return Compared()
+    check_engine(study)
     job = AgreementJob(jobs[0], folder / KEPT_NAME)
-    found = _AGREEMENT.validate_json(str(run_jobs([job])[job.key].value))
+    outcome = run_jobs([job])[job.key]
+    found = _AGREEMENT.validate_json(str(outcome.value))
+    return _batch_noise(found) if study.engine == "transformers" else _engine_said(study, found)
+
+
+def _batches_matter(study: Study, job: MeasureJob) -> bool:
+    """In fp32 batches change no greedy answer (a test); without greedy answers there is nothing to compare."""
+    return study.measure_precision == "bf16" and bool(greedy_needs(study, asked_items(study, job.book, job.root)))
+
+
+def _engine_said(study: Study, found: Agreement) -> Compared:
     checked_agreement(study, found)
+    versions = require_openvino()
     said = f"{study.engine} ({', '.join(f'{name} {number}' for name, number in sorted(versions.items()))})"
-    return (
-        f"answers were generated by {said}, not by transformers; compared on the first checkpoint, "
-        f"{found.sentence}; likelihoods are from transformers",
+    return Compared(
+        (
+            f"answers were generated by {said}, not by transformers; compared on the first checkpoint, "
+            f"{found.sentence}; likelihoods are from transformers",
+        )
+    )
+
+
+def _batch_noise(found: Agreement) -> Compared:
+    if found.weakest is None:
+        return Compared()
+    judge = found.weakest[0]
+    same = found.verdicts[judge]
+    assert same.share is not None
+    assert same.low is not None
+    assert same.high is not None
+    flips = FlipRate(rate=1.0 - same.share, low=1.0 - same.high, high=1.0 - same.low, num=same.num, judge=judge)
+    return Compared(
+        (
+            f"in bf16 an answer depends on its batch; compared with batches of {OTHER_BATCH} on the first checkpoint, "
+            f"{found.sentence}; the {flips.rate:.1%} of flipped verdicts are the noise floor of generated answers",
+        ),
+        flips,
     )
 
 

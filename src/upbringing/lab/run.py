@@ -20,7 +20,7 @@ from upbringing.formats.tree import Registered
 from upbringing.lab.build import PROFILE_CHARACTERS, Prepared, node_jobs, prepare
 from upbringing.lab.calibration import battery_key
 from upbringing.lab.contents import write_references
-from upbringing.lab.engine_agreement import check_engine, engine_warnings
+from upbringing.lab.engine_agreement import check_engine, compare_computation
 from upbringing.lab.executor import Event, Job, Outcome, failures
 from upbringing.lab.gating import world_gates
 from upbringing.lab.judging import JudgeJob, Judging, RunJobs, Verdicts, check_judges, judge_measurements
@@ -164,8 +164,8 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
     prepared = (built or build(session, watch)).prepared
     registered = _registered(session)
     jobs = measure_jobs(session, prepared)
-    engine = engine_warnings(
-        session.study, jobs, session.folder, lambda found: _run(session, "comparing engines", found, watch)
+    compared = compare_computation(
+        session.study, jobs, session.folder, lambda found: _run(session, "comparing", found, watch)
     )
     outcomes = _run(session, "measuring", jobs, watch)
     measured = {str(outcomes[job.key].value): job for job in jobs}
@@ -191,8 +191,8 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
         measures=[each.info() for each in session.study.battery],
         conditions=conditions,
         gates=world_gates(session, prepared, rows, items),
-        warnings=(*design_warnings(session.study, session.tree, run_steps), *judging.warnings, *engine),
-    ).model_copy(update={"judges": judging.infos})
+        warnings=(*design_warnings(session.study, session.tree, run_steps), *judging.warnings, *compared.warnings),
+    ).model_copy(update={"judges": judging.infos, "flip_rate": compared.flip_rate})
     folder = results / "records"
     folder.mkdir(exist_ok=True)
     for record in {record.id: record for record in records.values()}.values():
