@@ -161,7 +161,7 @@ def test_a_missing_engine_is_noticed_before_anything_is_trained(monkeypatch: pyt
 
 @pytest.mark.parametrize("fields", [{"engine": "vllm"}, {"engine_agreement": 1.5}])
 def test_a_study_names_a_known_engine_and_a_share(fields: dict[str, Any]) -> None:
-    assert (study().engine, study().engine_agreement) == ("transformers", 0.95)
+    assert (study().engine, study().engine_agreement) == ("transformers", 0.9)
     with pytest.raises(ValidationError):
         study(**fields)
 
