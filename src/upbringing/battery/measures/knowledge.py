@@ -62,7 +62,7 @@ class CompletionAccuracy(Description):
 
     judged: ClassVar[bool] = False
     kind: Literal["completion_accuracy"] = "completion_accuracy"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     id: str = "completion_accuracy"
     decoding: Decoding = Greedy(max_tokens=12)
 
@@ -86,7 +86,9 @@ class CompletionAccuracy(Description):
 
     def _row(self, evidence: Evidence, answer: JudgedAnswer) -> Row:
         item = evidence.items[answer.need.item]
-        value = None if answer.text is None else float(names_only(answer.text, item.answers, item.distractors))
+        value = None
+        if answer.text is not None:
+            value = float(names_only(_first_line(answer.text), item.answers, item.distractors))
         return Row(
             checkpoint=evidence.checkpoint,
             measure=self.id,
@@ -101,6 +103,10 @@ class CompletionAccuracy(Description):
             response=answer.response,
             response_sha256=answer.response_sha256,
         )
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
 
 
 def names_only(text: str, right: Sequence[str], wrong: Sequence[str]) -> bool:
