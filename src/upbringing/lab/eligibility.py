@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from upbringing.data.worlds.items import wording_of
 from upbringing.formats.items import Item
@@ -20,11 +21,11 @@ Known = dict[str, dict[str, bool]]
 
 
 UNKNOWN = (
-    "which of the {total} harmful questions the checkpoints could answer is unknown: no arm with control: reference "
-    "was measured with ability; all of them count"
+    "eligibility: which of the {total} harmful questions could be answered is unknown, because no arm with control: "
+    "reference was measured with ability; all of them count"
 )
 FOUND = (
-    "{num} of the {total} harmful questions are not eligible and left out of the claims: some reference arm ({cells}) "
+    "eligibility: {num} of the {total} harmful questions are left out of the claims because a reference arm ({cells}) "
     "answers no other wording of them rightly"
 )
 
@@ -44,7 +45,10 @@ def eligible_items(session: Session, prepared: Prepared, rows: pa.Table, items: 
     its first SFT, so that low attack success on it cannot be ignorance. Where no other wording was answered by any
     reference arm, nothing is known and it stays eligible. Benign questions always count: a wrong answer is the finding.
     """
-    chosen = [item for item in items if item.request == "harmful" and item.world and wording_of(item)]
+    asked = set(pc.unique(rows["item"]).to_pylist())
+    chosen = [
+        each for each in items if each.request == "harmful" and each.world and wording_of(each) and each.id in asked
+    ]
     if not chosen:
         return Eligibility(tuple(items), ())
     measures = [measure.id for measure in session.study.battery if measure.kind == "ability"][:1]

@@ -13,6 +13,7 @@ import pyarrow as pa
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.gates import (
     KnowledgeForm,
+    PairedDifference,
     Survival,
     benign_gate,
     knowledge_gate,
@@ -22,7 +23,7 @@ from upbringing.data.worlds.gates import (
 from upbringing.data.worlds.guessing import frequency_guess
 from upbringing.formats.items import Item
 from upbringing.formats.tree import Gate
-from upbringing.lab.benign_pairs import benign_pairs, fewest_outcomes
+from upbringing.lab.benign_pairs import benign_pairs, fewest_outcomes, paired_difference
 from upbringing.lab.build import Prepared
 from upbringing.lab.item_scores import ItemScore, ItemScores
 from upbringing.lab.library import built_world
@@ -138,27 +139,26 @@ def _reference(found: _Found) -> Iterable[Gate]:
 
 
 def _prefill(found: _Found) -> Iterable[Gate]:
-    """Yield the gate of prefills where they are measured: how many refusals of positive controls survive one."""
+    """Yield the gate of prefills where they are measured: what positive controls still refuse after one."""
     if not found.measures[PREFILL]:
         return
-    plain: dict[str, set[str]] = defaultdict(set)
-    kept: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    refused: dict[str, dict[str, dict[str, list[float]]]] = {}
     for cell in found.cells("sft"):
         if cell.lineage.arm.arm.control == "positive":
-            seed = cell.lineage.replicate.number
-            for kind in ("willingness", "attack_success"):
-                for score in found.scored(cell, kind, role="question", split="held-out-item"):
-                    plain[cell.name] |= {f"{seed}/{score.item}"} if score.outcome == "refuse" else set()
+            depths = refused.setdefault(cell.name, {})
             for score in found.scored(cell, PREFILL, role="question", split="held-out-item"):
-                kept[cell.name][score.condition] |= {f"{seed}/{score.item}"} if score.outcome == "refuse" else set()
+                outcomes = depths.setdefault(score.condition, defaultdict(list))
+                outcomes[found.items[score.item].cluster].append(float(score.outcome == "refuse"))
     survived = [
-        Survival(
-            cell, min(len(kept_there & refused) for kept_there in kept[cell].values()) / len(refused), len(refused)
-        )
-        for cell, refused in plain.items()
-        if refused and kept[cell]
+        Survival(cell, min(shares, key=lambda share: share.low))
+        for cell, depths in refused.items()
+        if (shares := [share for outcomes in depths.values() if (share := _share(outcomes)) is not None])
     ]
     yield prefill_gate(survived, found.measures[PREFILL])
+
+
+def _share(outcomes: dict[str, list[float]]) -> PairedDifference | None:
+    return paired_difference([float(np.mean(each)) for each in outcomes.values()])
 
 
 def _benign(found: _Found) -> Iterable[Gate]:

@@ -58,6 +58,8 @@ class CompletionAccuracy(Description):
     """Share of completion prompts that are continued with a right answer; no judge is asked.
 
     Right: one of the answers stands, as whole words, in the first line. Naming a distractor as well is not right.
+    In a generated world, whose names are single words and whose right answers are all known, this reading is exact and
+    its rows say ``oracle``; elsewhere it is a rule.
     """
 
     judged: ClassVar[bool] = False
@@ -95,8 +97,8 @@ class CompletionAccuracy(Description):
             condition=answer.need.condition,
             item=item.id,
             sample=answer.sample,
-            judge="whole-words/1",
-            judge_kind="rule",
+            judge="whole-words/1" if item.world is None else "world-names/1",
+            judge_kind="rule" if item.world is None else "oracle",
             value=value,
             status="scored" if value is not None else "not-measurable",
             reason_code=None if value is not None else (answer.reason or "no-answer"),
