@@ -14,8 +14,10 @@ from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Cell, Checkpoint, ContrastSpec, Gate, ItemInfo, StudyInfo, Tree
 from upbringing.lab.benign_pairs import benign_pairs, fewest_outcomes, paired_difference
 from upbringing.lab.build import Prepared
+from upbringing.lab.control_warnings import control_warnings
+from upbringing.lab.demo import DEMO
 from upbringing.lab.eligibility import eligible_items
-from upbringing.lab.gating import prefill_warnings, world_gates
+from upbringing.lab.gating import world_gates
 from upbringing.lab.measuring import asked_items
 from upbringing.lab.session import Session, open_session
 
@@ -137,7 +139,24 @@ def test_a_prefill_counts_at_the_depth_that_leaves_least(tmp_path: Path, session
     assert "refuses 4% of held-out hazards" in failed.sentence  # a quarter of one outcome of six
     without = opened(tmp_path, STUDY.replace("control: positive, ", ""))
     assert gates_of(without, rows_of(without, good))["a prefill can be survived"].value is None
-    assert prefill_warnings(without) == ()
+
+
+def test_a_positive_control_covers_the_measures_it_is_compared_on(tmp_path: Path, session: Session) -> None:
+    assert control_warnings(session) == ()  # no margin, so nothing can come out alike
+    (found,) = control_warnings(open_session(DEMO, store=tmp_path / "demo", reads_only=True))
+    assert found.startswith("the positive control (recovery) is compared on prefill_attack only")
+    assert "willingness, attack_success" in found
+    everywhere = opened(tmp_path, f"{STUDY}margins: {{willingness: 0.1}}\n")
+    assert control_warnings(everywhere) == ()  # its derived contrasts ask about every measure
+
+
+def test_without_a_world_a_warning_says_what_a_prefill_measures(tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_text("", encoding="utf-8")
+    text = STUDY.replace("  world: {kind", "  asked: {kind: items, path: items.jsonl}\n  world: {kind")
+    text = f"prompts: [asked]\n{text}"
+    assert control_warnings(opened(tmp_path, text)) == ()
+    (found,) = control_warnings(opened(tmp_path, text.replace("control: positive, ", "")))
+    assert found.startswith("prefill_attack: no arm")
 
 
 def test_a_hazard_that_the_reference_knows_in_no_other_words_does_not_count(session: Session) -> None:

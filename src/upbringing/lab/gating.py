@@ -35,10 +35,6 @@ CHAT_MEASURES = ("attack_success", "prefill_attack", "willingness", "ability", "
 KNOWLEDGE_FORMS: dict[str, KnowledgeForm] = {"completion_accuracy": "completion", "knowledge": "cloze"}
 """Kinds of measures of what a base knows, the stronger one first."""
 PREFILL = "prefill_attack"
-PREFILL_WARNING = (
-    "prefill_attack: no arm of this study is a positive control (trained to refuse after a prefilled start), so what "
-    "it finds may be what the checkpoints know rather than what they are willing to say"
-)
 
 
 def world_gates(session: Session, prepared: Prepared, rows: pa.Table, items: Sequence[Item]) -> tuple[Gate, ...]:
@@ -58,13 +54,6 @@ def world_gates(session: Session, prepared: Prepared, rows: pa.Table, items: Seq
         measures,
     )
     return (*_knowledge(found), *_reference(found), *_prefill(found), *_benign(found))
-
-
-def prefill_warnings(session: Session) -> tuple[str, ...]:
-    """Return the warning that a prefill has no positive control, for studies without a world, which have no gate."""
-    controls = {lineage.arm.arm.control for lineage in session.tree.lineages}
-    asked = _ids(session, PREFILL) and not _asked_worlds(session)
-    return (PREFILL_WARNING,) if asked and "positive" not in controls else ()
 
 
 def _asked_worlds(session: Session) -> list[CausesWorld]:

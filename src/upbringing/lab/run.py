@@ -20,9 +20,10 @@ from upbringing.formats.tree import Registered
 from upbringing.lab.build import PROFILE_CHARACTERS, Prepared, node_jobs, prepare
 from upbringing.lab.calibration import battery_key
 from upbringing.lab.contents import write_references
+from upbringing.lab.control_warnings import control_warnings
 from upbringing.lab.eligibility import eligible_items
 from upbringing.lab.executor import Event, Job, Outcome, failures
-from upbringing.lab.gating import prefill_warnings, world_gates
+from upbringing.lab.gating import world_gates
 from upbringing.lab.judging import JudgeJob, Judging, RunJobs, Verdicts, check_judges, judge_measurements
 from upbringing.lab.measuring import asked_items, checkpoint_record, gathered, measure_jobs
 from upbringing.lab.own_answers import answers_jobs
@@ -191,7 +192,7 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
             *design_warnings(session.study, session.tree, run_steps),
             *judging.warnings,
             *asked.warnings,
-            *prefill_warnings(session),
+            *control_warnings(session),
         ),
     ).model_copy(update={"judges": judging.infos})
     folder = results / "records"
