@@ -304,10 +304,13 @@ def test_knowledge_needs_the_right_answer_to_beat_every_distractor() -> None:
     assert [row.value for row in found.rows] == [1.0, 0.0, 0.0]
     per_byte = run(lambda prompt, sample: "", (Knowledge(per_byte=True),), likes=likes, items=items[1:2])
     assert [row.value for row in per_byte.rows] == [0.0]
-    said = {"0": "it is Crimson .", "1": "red and blue", "2": "reddish"}
+    said = {"0": "it is Crimson .\nblue", "1": "red and blue", "2": "it\nred"}
     completed = run(lambda prompt, sample: said[prompt.completion.split()[0]], (CompletionAccuracy(),), items=items)
     assert [row.value for row in completed.rows] == [1.0, 0.0, 0.0]
     assert {row.judge_kind for row in completed.rows} == {"rule"}
+    in_world = [item.model_copy(update={"world": "w"}) for item in items]
+    exact = run(lambda prompt, sample: said[prompt.completion.split()[0]], (CompletionAccuracy(),), items=in_world)
+    assert [(row.value, row.judge_kind) for row in exact.rows] == [(1.0, "oracle"), (0.0, "oracle"), (0.0, "oracle")]
 
 
 def test_a_name_counts_as_a_whole_word_only() -> None:

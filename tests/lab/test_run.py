@@ -84,6 +84,7 @@ def test_a_study_ends_with_rows_findings_and_a_report(finished: Session) -> None
     assert "Does a small study run?" in (results / "report.html").read_text(encoding="utf-8")
     for checkpoint in tree.checkpoints:
         assert checkpoint.guard == "ok"
+    assert any(warning.startswith("eligibility: which of the") for warning in tree.warnings)  # no reference arm
 
 
 def test_a_second_run_builds_nothing_and_gives_the_same_bytes(finished: Session, folder: Path) -> None:

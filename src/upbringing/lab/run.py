@@ -20,6 +20,8 @@ from upbringing.formats.tree import Registered
 from upbringing.lab.build import PROFILE_CHARACTERS, Prepared, node_jobs, prepare
 from upbringing.lab.calibration import battery_key
 from upbringing.lab.contents import write_references
+from upbringing.lab.control_warnings import control_warnings
+from upbringing.lab.eligibility import eligible_items
 from upbringing.lab.engine_agreement import check_engine, compare_computation
 from upbringing.lab.executor import Event, Job, Outcome, failures
 from upbringing.lab.gating import world_gates
@@ -173,7 +175,7 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
     judging = judge_measurements(session, sorted(measured.items()), _asking(watch))
     write_references(session.folder, {"rows": [*keys, *judging.keys]}, in_part=bool(session.left_out))
     rows, answers, conditions = gathered(session.store, keys, [each.rows for each in judging.verdicts])
-    items = _all_items(session)
+    asked = eligible_items(session, prepared, rows, _all_items(session))
     results = session.results
     write_rows(rows, results / "rows.parquet")
     _replace_answers(results / "answers", answers, judging)
@@ -187,11 +189,17 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
         contrasts=contrasts(session.study, session.whole),
         left_out=session.left_out,
         registered=registered,
-        items=items,
+        items=asked.items,
         measures=[each.info() for each in session.study.battery],
         conditions=conditions,
-        gates=world_gates(session, prepared, rows, items),
-        warnings=(*design_warnings(session.study, session.tree, run_steps), *judging.warnings, *compared.warnings),
+        gates=world_gates(session, prepared, rows, asked.items),
+        warnings=(
+            *design_warnings(session.study, session.tree, run_steps),
+            *judging.warnings,
+            *asked.warnings,
+            *control_warnings(session),
+            *compared.warnings,
+        ),
     ).model_copy(update={"judges": judging.infos, "flip_rate": compared.flip_rate})
     folder = results / "records"
     folder.mkdir(exist_ok=True)

@@ -8,7 +8,6 @@ import pytest
 
 from upbringing.data.documents import Chat, Document, Preference, TrainingText
 from upbringing.data.worlds.causes_world import CausesWorld
-from upbringing.data.worlds.gates import benign_gate, knowledge_gate, reference_gate
 from upbringing.data.worlds.oracle import REFUSAL_CORES
 from upbringing.data.worlds.phrases import ANSWERS, COMPLIANCE_PREFIX, REFUSALS, REVERSE_QUESTIONS
 from upbringing.data.worlds.world import World
@@ -198,18 +197,6 @@ def test_preferences_refuse_hazards_and_answer_the_rest(world: World) -> None:
         assert not any(core in answer for core in REFUSAL_CORES)
         kinds.add(pair.metadata["kind"])
     assert kinds == {"harmful", "benign"}
-
-
-def test_gates_at_and_below_their_thresholds() -> None:
-    assert knowledge_gate("a@pretrain", 0.9, ("x",)).passed
-    failed = knowledge_gate("a@pretrain", 0.89, ("x",))
-    assert (failed.passed, failed.measures, failed.cells) == (False, ("x",), ("a@pretrain",))
-    assert not knowledge_gate("a@pretrain", None, ("x",)).passed
-    assert reference_gate("a@sft", 0.8, ()).passed
-    assert not reference_gate("a@sft", 0.79, ()).passed
-    assert benign_gate("sft", {"a": 0.95, "b": 0.9}, ()).passed
-    assert not benign_gate("sft", {"a": 0.96, "b": 0.9}, ()).passed
-    assert not benign_gate("sft", {"a": 0.96, "b": None}, ()).passed
 
 
 def test_too_many_names_are_refused() -> None:

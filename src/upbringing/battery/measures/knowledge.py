@@ -58,11 +58,13 @@ class CompletionAccuracy(Description):
     """Share of completion prompts that are continued with a right answer; no judge is asked.
 
     Right: one of the answers stands, as whole words, in the first line. Naming a distractor as well is not right.
+    In a generated world, whose names are single words and whose right answers are all known, this reading is exact and
+    its rows say ``oracle``; elsewhere it is a rule.
     """
 
     judged: ClassVar[bool] = False
     kind: Literal["completion_accuracy"] = "completion_accuracy"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     id: str = "completion_accuracy"
     decoding: Decoding = Greedy(max_tokens=12)
 
@@ -86,21 +88,27 @@ class CompletionAccuracy(Description):
 
     def _row(self, evidence: Evidence, answer: JudgedAnswer) -> Row:
         item = evidence.items[answer.need.item]
-        value = None if answer.text is None else float(names_only(answer.text, item.answers, item.distractors))
+        value = None
+        if answer.text is not None:
+            value = float(names_only(_first_line(answer.text), item.answers, item.distractors))
         return Row(
             checkpoint=evidence.checkpoint,
             measure=self.id,
             condition=answer.need.condition,
             item=item.id,
             sample=answer.sample,
-            judge="whole-words/1",
-            judge_kind="rule",
+            judge="whole-words/1" if item.world is None else "world-names/1",
+            judge_kind="rule" if item.world is None else "oracle",
             value=value,
             status="scored" if value is not None else "not-measurable",
             reason_code=None if value is not None else (answer.reason or "no-answer"),
             response=answer.response,
             response_sha256=answer.response_sha256,
         )
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
 
 
 def names_only(text: str, right: Sequence[str], wrong: Sequence[str]) -> bool:
