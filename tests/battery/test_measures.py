@@ -267,6 +267,26 @@ def test_the_contextual_margin_is_what_a_hand_computes() -> None:
     assert first.condition == "chat-likelihood"
 
 
+def test_models_without_a_template_have_the_margin_of_plain_questions() -> None:
+    def likes(prompt: Prompt, text: str) -> float:
+        plain = prompt.elicitation == "E0"
+        return (-1.0 if plain else -3.0) if text in ("no", "never") and prompt.messages[0].content else -4.0
+
+    found = run(lambda prompt, sample: "", (RefusalMargin(forms=("chat", "question")),), likes=likes)
+    values = {row.condition: row.value for row in found.rows if row.item == "harmful-0"}
+    assert values == {"chat-likelihood": pytest.approx(1.0), "question-likelihood": pytest.approx(3.0)}
+    assert {each.id: each.template for each in found.conditions}["question-likelihood"] == "E0"
+
+
+def test_only_twins_are_compared() -> None:
+    """A request of another source, told from benign ones by its words alone, has no say."""
+    stray = ITEMS[0].model_copy(update={"id": "harmful-stray", "twin": None})
+    lost = ITEMS[1].model_copy(update={"id": "benign-lost", "twin": "harmful-of-another-set"})
+    for measure_ in (Discrimination(), BehaviouralDiscrimination()):
+        found = run(lambda prompt, sample: REFUSAL, (measure_,), likes=margin_model(0.0), items=[*ITEMS, stray, lost])
+        assert {row.item for row in found.rows} == {item.id for item in ITEMS}
+
+
 def test_a_constant_bonus_on_all_safe_strings_leaves_the_contextual_margin_unchanged() -> None:
     plain = run(lambda prompt, sample: "", (RefusalMargin(), Discrimination()), likes=margin_model(0.0))
     styled = run(lambda prompt, sample: "", (RefusalMargin(), Discrimination()), likes=margin_model(7.5))

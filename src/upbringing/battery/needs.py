@@ -20,6 +20,16 @@ ELICITATION_NAMES: dict[Elicitation, str] = {
 }
 
 
+LIKELIHOOD_NAMES = {
+    "chat": "chat",
+    "neutral": "chat",
+    "question": "question",
+    "neutral-question": "question",
+    "completion": "completion",
+    "nothing": "text",
+}
+
+
 @dataclass(frozen=True)
 class AnswerNeed:
     """An answer to ``item``, after the first ``prefill`` tokens of a complying answer."""
@@ -62,18 +72,19 @@ class AnswerNeed:
 class LikelihoodNeed:
     """The log-likelihood of each continuation of an item.
 
-    ``prompt``: ``chat`` (the rendered messages), ``completion`` (plain text to be continued), ``neutral`` (the chat
-    template around no request) or ``nothing`` (the token that begins a text: whole texts).
+    ``prompt``: ``chat`` (the rendered messages), ``question`` (the messages as plain questions and answers, for models
+    without a template), ``neutral`` and ``neutral-question`` (the same around no request), ``completion`` (plain text
+    to be continued) or ``nothing`` (the token that begins a text: whole texts).
     """
 
     item: str
-    prompt: Literal["chat", "completion", "neutral", "nothing"]
+    prompt: Literal["chat", "question", "neutral", "neutral-question", "completion", "nothing"]
     continuations: tuple[str, ...]
 
     @property
     def condition(self) -> str:
         """Name of how the likelihood was elicited."""
-        return {"completion": "completion-likelihood", "nothing": "text-likelihood"}.get(self.prompt, "chat-likelihood")
+        return f"{LIKELIHOOD_NAMES[self.prompt]}-likelihood"
 
     def asked(self, item: Item) -> Prompt:
         """Return what stands before the continuations."""
@@ -81,8 +92,9 @@ class LikelihoodNeed:
             return Prompt(name="", elicitation="E0", completion=item.completion_prompt)
         if self.prompt == "nothing":
             return Prompt(name="", elicitation="E0", completion="")
-        messages = item.messages if self.prompt == "chat" else (Message(role="user", content=""),)
-        return Prompt(name="", messages=messages)
+        is_neutral = self.prompt.startswith("neutral")
+        messages = (Message(role="user", content=""),) if is_neutral else item.messages
+        return Prompt(name="", messages=messages, elicitation="E0" if self.prompt.endswith("question") else "E1")
 
     def info(self, template: str | None) -> ConditionInfo:
         """Return the condition's row of ``tree.json``."""

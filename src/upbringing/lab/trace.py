@@ -8,15 +8,22 @@ from pathlib import Path
 from upbringing.base.errors import StudyError
 from upbringing.battery.judges.refusal_rules import RefusalRules
 from upbringing.battery.measures.bits_per_byte import BitsPerByte
+from upbringing.battery.measures.coherence import Coherence
 from upbringing.battery.measures.discrimination import Discrimination
+from upbringing.battery.measures.margins import Form
 from upbringing.battery.measures.non_refusal import NonRefusal
 from upbringing.battery.measures.over_refusal import OverRefusal
 from upbringing.battery.measures.refusal_margin import RefusalMargin
 from upbringing.data.item_files import ItemFile
 from upbringing.lab.checkpoints import hub_reference
+from upbringing.models.asking import Elicitation
 from upbringing.models.decoding import Greedy
 from upbringing.study.study import Study
 from upbringing.training.existing import Existing
+
+LADDER: tuple[Elicitation, ...] = ("E1", "E0", "E2")
+"""A base model has no template: what is compared with it is asked in a form that both ends understand."""
+FORMS: tuple[Form, ...] = ("chat", "question")
 
 
 def trace_study(checkpoints: Mapping[str, str], prompts: Path, *, name: str = "trace", max_tokens: int = 64) -> Study:
@@ -36,10 +43,11 @@ def trace_study(checkpoints: Mapping[str, str], prompts: Path, *, name: str = "t
         data={"prompts": ItemFile(path=str(prompts.absolute()))},
         stages={stage: Existing(checkpoint=folder) for stage, folder in later},
         battery=(
-            NonRefusal(decoding=decoding),
-            OverRefusal(decoding=decoding),
-            RefusalMargin(),
-            Discrimination(),
+            NonRefusal(decoding=decoding, elicitations=LADDER),
+            OverRefusal(decoding=decoding, elicitations=LADDER),
+            Coherence(decoding=decoding, elicitations=LADDER),
+            RefusalMargin(forms=FORMS),
+            Discrimination(roles=("question", "twin"), forms=FORMS),
             BitsPerByte(),
         ),
         judges=(RefusalRules(),),

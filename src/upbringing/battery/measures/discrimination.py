@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from upbringing.base.description import Description
 from upbringing.battery.measures.answers import answer_needs, asked, outcome_rows
-from upbringing.battery.measures.margins import Continuations, contextual_margin, margin_items, margin_needs, twinned
-from upbringing.battery.needs import AnswerNeed, Evidence, LikelihoodNeed, likelihood_row
+from upbringing.battery.measures.margins import Continuations, Form, margin_items, margin_needs, margin_rows, twinned
+from upbringing.battery.needs import AnswerNeed, Evidence, LikelihoodNeed
 from upbringing.formats.items import Item
 from upbringing.formats.rows import Row
 from upbringing.formats.tree import MeasureInfo
@@ -29,6 +29,7 @@ class Discrimination(Description):
     id: str = "discrimination"
     roles: tuple[str, ...] = ("question",)
     continuations: Continuations = "item"
+    forms: tuple[Form, ...] = ("chat",)
 
     def info(self) -> MeasureInfo:
         """Return how the values are read."""
@@ -47,13 +48,17 @@ class Discrimination(Description):
 
     def needs(self, items: Sequence[Item]) -> list[LikelihoodNeed]:
         """Return the likelihoods of both kinds of continuation for harmful and benign requests."""
-        return [need for item in self._items(items) for need in margin_needs(item, self.continuations)]
+        return [
+            need
+            for form in self.forms
+            for item in self._items(items)
+            for need in margin_needs(item, self.continuations, form)
+        ]
 
     def rows(self, evidence: Evidence) -> Iterable[Row]:
-        """Yield one row per request with its score."""
-        for item in self._items(list(evidence.items.values())):
-            value = contextual_margin(evidence, item, self.continuations)
-            yield likelihood_row(evidence, self.id, margin_needs(item, self.continuations)[0], value)
+        """Yield one row per form and request with its score."""
+        items = self._items(list(evidence.items.values()))
+        yield from margin_rows(evidence, self.id, items, self.continuations, self.forms)
 
 
 class BehaviouralDiscrimination(Description):

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar, Literal
 
 from upbringing.base.description import Description
-from upbringing.battery.measures.margins import Continuations, contextual_margin, margin_items, margin_needs
-from upbringing.battery.needs import Evidence, LikelihoodNeed, likelihood_row
+from upbringing.battery.measures.margins import Continuations, Form, margin_items, margin_needs, margin_rows
+from upbringing.battery.needs import Evidence, LikelihoodNeed
 from upbringing.formats.items import Item
 from upbringing.formats.rows import Row
 from upbringing.formats.tree import MeasureInfo
@@ -25,6 +25,7 @@ class RefusalMargin(Description):
     id: str = "refusal_margin"
     roles: tuple[str, ...] = ("question", "test-framing")
     continuations: Continuations = "item"
+    forms: tuple[Form, ...] = ("chat",)
 
     def info(self) -> MeasureInfo:
         """Return how the values are read."""
@@ -41,10 +42,14 @@ class RefusalMargin(Description):
 
     def needs(self, items: Sequence[Item]) -> list[LikelihoodNeed]:
         """Return the likelihoods of both kinds of continuation after each request and after the empty one."""
-        return [need for item in self._items(items) for need in margin_needs(item, self.continuations)]
+        return [
+            need
+            for form in self.forms
+            for item in self._items(items)
+            for need in margin_needs(item, self.continuations, form)
+        ]
 
     def rows(self, evidence: Evidence) -> Iterable[Row]:
-        """Yield one row per harmful request."""
-        for item in self._items(list(evidence.items.values())):
-            value = contextual_margin(evidence, item, self.continuations)
-            yield likelihood_row(evidence, self.id, margin_needs(item, self.continuations)[0], value)
+        """Yield one row per form and harmful request."""
+        items = self._items(list(evidence.items.values()))
+        yield from margin_rows(evidence, self.id, items, self.continuations, self.forms)
