@@ -36,6 +36,14 @@ UNDERPOWERED = (
     "{num} of the undecided claims could not have found a change of their own margin: more seeds or prompts are needed."
 )
 COHERENCE_UNKNOWN = "No benign question was asked under {condition}: whether its answers are coherent is not known."
+COHERENCE_ELSEWHERE = (
+    "Whether answers under {condition} are coherent is read from benign answers under {other}: the same decoding, at "
+    "another length."
+)
+COHERENCE_OWN = (
+    "No benign question was asked under {condition}: how coherent its answers are is read from the measured answers, "
+    "which the judge {judge} tells exactly."
+)
 INELIGIBLE = "{num} scores of items that are not eligible were left out."
 NOT_MEASURED = "Nothing was measured on all cells of this contrast."
 LEFT_OUT = "Not computed: left out of this run: {arms}."
