@@ -10,6 +10,10 @@ ONE_ROOT = "All seeds share one pretraining run: claims are conditional on it, a
 ONE_WORLD = "All seeds share one world: claims are conditional on it."
 UNPAIRED = "The runs of {contrast} share no seed, so nothing is paired: it is about these checkpoints only."
 NESTED = "Each seed has its own world: items are nested in worlds, so intervals rest on the seeds' means alone."
+ALIKE_WORLDS = (
+    "The worlds of {num} claims gave the same mean exactly, so nothing shows how far worlds differ: these claims are "
+    "about these worlds, none is about the recipe."
+)
 NO_MARGIN = "No margin was declared, so nothing can be called alike."
 NOT_REGISTERED = "Margins, primary measures or contrasts were not fixed before the first measurement."
 AMENDED = "Margins, primary measures or contrasts were changed after the first measurement."

@@ -8,7 +8,9 @@ from upbringing.attribution.calibration import Calibration
 from upbringing.attribution.cells import Evidence
 from upbringing.attribution.claims import Answered
 from upbringing.attribution.design import ENOUGH_UNITS
+from upbringing.attribution.estimates import THESE_WORLDS
 from upbringing.attribution.sentences import (
+    ALIKE_WORLDS,
     AMENDED,
     ARMS_LEFT_OUT,
     COHERENCE_ELSEWHERE,
@@ -80,6 +82,9 @@ def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Val
             yield UNPAIRED.format(contrast=each.question.spec.name)
     if any(each.found is not None and each.found.is_nested for each in answers):
         yield NESTED
+    alike = sum(THESE_WORLDS in claim.conditional_on for claim in claims)
+    if alike:
+        yield ALIKE_WORLDS.format(num=alike)
     if any("one world" in claim.conditional_on for claim in claims):
         yield ONE_WORLD
 
