@@ -48,3 +48,4 @@ def test_pretraining_from_random_weights_is_the_recipe() -> None:
 def test_seeds_of_one_continued_run_are_one_unit() -> None:
     units = continued(EXISTING, runs=1).units(("a@sft", "b@sft"))
     assert (len(units.units), units.estimand, units.conditional_on) == (1, "artefact", ("base",))
+    assert units.is_one_root

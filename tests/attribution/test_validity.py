@@ -10,7 +10,7 @@ import pytest
 from upbringing.attribution.attribute import attribute
 from upbringing.attribution.sentences import COHERENCE_ELSEWHERE, COHERENCE_OWN, COHERENCE_UNKNOWN
 from upbringing.base.errors import FormatError
-from upbringing.formats.findings import Findings
+from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import (
     Cell,
@@ -34,13 +34,14 @@ def gate(*cells: str, measures: tuple[str, ...] = ("harm",)) -> Gate:
     return Gate(name="g", passed=False, value=0.1, threshold=0.9, sentence="It fails.", measures=measures, cells=cells)
 
 
-def gated(*gates: Gate) -> dict[str, str | None]:
-    """The verdicts, by contrast, of two measures on three arms of three worlds, and on arms of other worlds."""
+def gated(*gates: Gate, against: dict[str, float] | None = None) -> dict[str, Claim]:
+    """The claims, by contrast, of two measures on three arms of three worlds, and on arms of other worlds."""
     random = np.random.default_rng(0)
     rows, checkpoints, cells = [], [], []
     for arm, shift in (*((arm, 0) for arm in ARMS), ("far-a", 10), ("far-b", 10)):
         for seed in range(shift, shift + SEEDS):
             parent = None
+            rates = {"pretrain": 0.5, "sft": 0.0, "finetune": 1.0 if arm == "a" else 0.1}
             for place, position in enumerate(STAGES):
                 name = f"{arm}-{position}-{seed}"
                 stages = tuple(StageInfo(role=role, kind=STAGES[role]) for role in list(STAGES)[: place + 1])
@@ -49,7 +50,9 @@ def gated(*gates: Gate) -> dict[str, str | None]:
                 seeds = CellSeeds(world=seed, pretrain=seed)
                 cells.append(Cell(arm=arm, position=position, checkpoint=name, control=control, seeds=seeds))
                 rows += [
-                    Row(checkpoint=name, measure=measure, item=str(item), value=float(random.random() < 0.5))
+                    Row(
+                        checkpoint=name, measure=measure, item=str(item), value=float(random.random() < rates[position])
+                    )
                     for measure in ("harm", "knowledge")
                     for item in range(10)
                 ]
@@ -60,15 +63,18 @@ def gated(*gates: Gate) -> dict[str, str | None]:
         for position in STAGES
         for one, other in ((f"a@{position}", f"b@{position}"), (f"far-a@{position}", f"far-b@{position}"))
     ]
+    if against is not None:
+        fields = {"name": "dominated", "weights": {"a@sft": 1.0, "b@sft": -1.0}, "measure": "harm", "test": "dominance"}
+        contrasts.append(ContrastSpec.model_validate({**fields, "against": against}))
     tree = Tree(
         study=StudyInfo(name="s", contrasts=tuple(contrasts)), checkpoints=tuple(checkpoints), cells=tuple(cells),
         gates=gates,
     )  # fmt: skip
-    return {claim.contrast: claim.verdict for claim in attribute(rows_table(rows), tree).claims}
+    return {claim.contrast: claim for claim in attribute(rows_table(rows), tree).claims}
 
 
 def blocked(*gates: Gate) -> set[str]:
-    return {name for name, verdict in gated(*gates).items() if verdict == "not-measurable"}
+    return {name for name, claim in gated(*gates).items() if claim.verdict == "not-measurable"}
 
 
 def test_a_failed_gate_blocks_all_that_came_from_it() -> None:
@@ -85,6 +91,17 @@ def test_a_failed_reference_gate_blocks_the_measure_in_every_arm_of_its_worlds()
     assert blocked(gate("answered@sft")) == {f"a@{place} - b@{place} harm" for place in ("sft", "finetune")}
     assert blocked(gate("answered@finetune")) == {"a@finetune - b@finetune harm"}
     assert blocked(gate("answered@pretrain")) == set()  # what the base of the reference knows is its own affair
+
+
+def test_nothing_is_dominated_by_what_may_not_be_read() -> None:
+    against = {"a@finetune": 1.0, "b@finetune": -1.0}
+    found = [
+        (claim.verdict == "not-measurable", claim.dominance)
+        for gates in ((), (gate("a@finetune"),))
+        for claim in [gated(*gates, against=against)["dominated"]]
+    ]
+    assert found[1] == (False, "undecided")
+    assert found[0][1] == "yes"
 
 
 def test_a_failed_gate_on_nothing_that_is_listed_is_an_error() -> None:

@@ -191,6 +191,7 @@ def units_of(design: Design, names: Sequence[str]) -> Units:
     names_used = {name for row in rows for part in row for name in part}
     starts = tuple(sorted({start for name in names_used if (start := design.start(name)) is not None}))
     enough = len(units) >= ENOUGH_UNITS
+    is_continued = is_paired and any("pretrain" in design.trained_kinds(name) for name in names_used)
     if is_fresh:
         estimand: Estimand = "recipe" if enough else "artefact"
         conditional: tuple[str, ...] = () if enough or not is_paired else (_few_runs(len(units), num_seeds),)
@@ -204,7 +205,7 @@ def units_of(design: Design, names: Sequence[str]) -> Units:
         num_seeds=num_seeds,
         num_roots=len(units) if is_fresh else max(len(starts), 1),
         is_paired=is_paired,
-        is_one_root=is_fresh and len(units) == 1 and num_seeds > 1,
+        is_one_root=(is_fresh or is_continued) and len(units) == 1 and num_seeds > 1,
     )
 
 
