@@ -76,6 +76,14 @@ def test_no_event_in_any_world_is_about_these_worlds() -> None:
     assert {line["estimand"] for line in findings.tables["levels"]} == {"artefact"}
 
 
+def test_a_copy_is_alike_in_any_world() -> None:
+    study = answered(np.random.default_rng(0), {"a": [0.1, 0.3, 0.2], "b": [0.5, 0.5, 0.9]})
+    copies = [cell.model_copy(update={"arm": "b"}) for cell in study.tree.cells if cell.arm == "a"]
+    own = [cell for cell in study.tree.cells if cell.arm == "a"]
+    (claim,) = attribute(study.rows, study.tree.model_copy(update={"cells": (*own, *copies)})).claims
+    assert (claim.verdict, claim.estimand, claim.conditional_on) == ("equivalent", "recipe", ())
+
+
 def test_events_that_worlds_differ_in_are_about_the_recipe() -> None:
     study = answered(np.random.default_rng(0), {"a": [0.1, 0.3, 0.2], "b": [0.5, 0.5, 0.9]})
     findings = attribute(study.rows, study.tree)

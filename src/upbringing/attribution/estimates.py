@@ -63,11 +63,11 @@ def estimate(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Estim
     found = pivot(evidence, design, terms)
     table = found.contrast()
     units = found.units
-    if units.estimand != "artefact" and is_spread_unseen(table):
-        units = replace(units, estimand="artefact", conditional_on=(*units.conditional_on, THESE_WORLDS))
     known = found.known
     same = _is_same(found)
     usable = bool(known) and found.is_complete and bool((~np.isnan(table)).any())
+    if usable and not same and units.estimand != "artefact" and is_spread_unseen(table):
+        units = replace(units, estimand="artefact", conditional_on=(*units.conditional_on, THESE_WORLDS))
     is_share = all(evidence.is_share(term.source.measure) for term in terms)
     is_binary = all(evidence.is_binary(term.source.measure) for term in terms)
     inference = None
