@@ -15,11 +15,17 @@ import pytest
 from report_fixture import write_findings, write_results
 from report_hostile import HOSTILE, write_hostile
 
+from upbringing.attribution.attribute import attribute_folder
 from upbringing.base.errors import FormatError
 from upbringing.base.terminal import visible
 from upbringing.formats.answers import Answer, read_answers, write_answers
 from upbringing.formats.findings import Claim, Findings, read_findings
 from upbringing.report.build import write_report
+from upbringing.report.differences import groups_of
+from upbringing.report.inputs import read_inputs
+from upbringing.report.runs import runs_of
+from upbringing.report.upbringing import upbringing_of
+from upbringing.report.words import consequence, movement
 
 
 def page_of(results: Path, folder: Path, **options: Any) -> str:
@@ -219,3 +225,49 @@ def test_answers_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 def test_the_hostile_study_is_deterministic_too(hostile: Path, tmp_path: Path) -> None:
     assert page_of(hostile, tmp_path) == page_of(write_hostile(tmp_path / "again"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "direction", "tone"), [("branch", "safer", "good"), ("judge-sensitivity", "", "none"),
+                                    ("format-sensitivity", "", "none")]
+)  # fmt: skip
+def test_another_judge_or_format_makes_no_model_safer(kind: str, direction: str, tone: str) -> None:
+    claim = Claim(id="c", kind=kind, measure="attack_success", contrast="x", verdict="changed", estimate=-0.2)
+    assert consequence(claim, "lower-is-safer") == direction
+    assert movement(claim, "lower-is-safer")[2] == tone
+
+
+def test_a_changed_judge_sensitivity_is_shown_without_direction(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "own")
+    findings = read_findings(results / "findings.json")
+    claim = Claim(id="judge", kind="judge-sensitivity", measure="attack_success", contrast="a@sft: one - other",
+                  verdict="changed", estimate=-0.2, low=-0.3, high=-0.1, level="L1", condition="chat")  # fmt: skip
+    write_findings(findings.model_copy(update={"claims": (*findings.claims, claim)}), results)
+    inputs = read_inputs(results)
+    views = [view for group in groups_of(inputs, runs_of(inputs)) for view in group.claims]
+    assert next(view for view in views if view.id == "judge").consequence == ""
+    assert any(view.consequence for view in views)
+
+
+def test_the_split_of_the_primary_claims_is_the_one_drawn(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "own")
+
+    def pictured(split: str) -> tuple[int, bool]:
+        inputs = read_inputs(results)
+        found = upbringing_of(inputs, runs_of(inputs))
+        return found.trees[0].chart.count('class="branch'), f"split {split}" in found.trees[0].note
+
+    assert pictured("held-out-item") == (3, True)
+    for name in ("tree.json", "findings.json"):
+        moved = (results / name).read_text(encoding="utf-8").replace("held-out-item", "ood")
+        tree = json.loads(moved)
+        for item in tree.get("items", ())[::7]:  # a split that training never touched, and that nothing was declared on
+            item["split"] = "held-out-item" if item["split"] == "ood" else item["split"]
+        (results / name).write_text(json.dumps(tree), encoding="utf-8")
+    findings = attribute_folder(results)
+    assert {"ood", "held-out-item"} <= {claim.split for claim in findings.claims}
+    assert {claim.split for claim in findings.claims if claim.role == "primary"} == {"ood"}
+    write_findings(findings, results)
+    assert pictured("ood") == (3, True)
+    write_findings(findings.model_copy(update={"claims": ()}), results)
+    assert pictured("held-out-item") == (0, True)  # nothing was declared: the default

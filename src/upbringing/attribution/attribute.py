@@ -17,7 +17,7 @@ from upbringing.attribution.design import design_of
 from upbringing.attribution.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_of_flat_table, with_cells
 from upbringing.attribution.questions import contrast_questions, sensitivity_questions
 from upbringing.attribution.tables import level_table
-from upbringing.attribution.validity import Validity
+from upbringing.attribution.validity import validity_of
 from upbringing.attribution.warnings import study_warnings
 from upbringing.base.errors import FormatError
 from upbringing.formats.findings import Findings
@@ -40,7 +40,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
     specs = completed.study.contrasts or default_contrasts(design, completed.study, measures)
     questions = [question for spec in specs for question in contrast_questions(completed, evidence, design, spec)]
     questions += sensitivity_questions(completed, evidence, design)
-    validity = Validity(completed, evidence, design)
+    validity = validity_of(completed, evidence, design)
     answers = [answer(question, evidence, design, validity) for question in questions]
     claims = with_copy_noise(claims_of(answers, completed, evidence, design))
     claims = with_assay(with_batch_noise(claims, completed), design)

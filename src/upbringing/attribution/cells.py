@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.attribution.columns import MISSING, Codes, Numbers, read_columns
-from upbringing.attribution.influence import auroc_values, compact, group_sums, mean_values, ratio_values
+from upbringing.attribution.influence import auroc_bounds, auroc_values, compact, group_sums, mean_values, ratio_values
 from upbringing.attribution.items import HARMFUL, ItemFacts, item_facts
 from upbringing.attribution.scores import Block, Scores, scores_of
 from upbringing.formats.rows import OUTCOMES
@@ -131,7 +131,9 @@ class Evidence:
                 group_sums(group, scores.total[lines], num), group_sums(group, scores.weight[lines], num)
             )
         elif estimator == "auroc":
-            value = auroc_values(group, mean, facts.request[item] == HARMFUL, num)
+            is_harmful = facts.request[item] == HARMFUL
+            value = auroc_values(group, mean, is_harmful, num)
+            low, high = auroc_bounds(group, (scores.low[lines], scores.high[lines]), is_harmful, num)
         else:
             value = mean_values(group, mean, num)
             low, high = (mean_values(group, side[lines], num) for side in (scores.low, scores.high))
@@ -211,7 +213,8 @@ def evidence_of(table: object, tree: Tree) -> Evidence:
         name: {label: index for index, label in enumerate(getattr(columns, name).labels)}
         for name in ("measure", "condition", "judge", "checkpoint")
     }
-    scores, facts = scores_of(columns, declared), item_facts(columns.item.labels, tree.items)
+    ranked = frozenset(measure.id for measure in tree.measures if measure.estimator == "auroc")
+    scores, facts = scores_of(columns, declared, ranked), item_facts(columns.item.labels, tree.items)
     return Evidence(
         scores=scores,
         facts=facts,

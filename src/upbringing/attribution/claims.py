@@ -28,12 +28,16 @@ PRIMARY = "primary"
 
 @dataclass(frozen=True)
 class Answered:
-    """A question, its estimate and what forbids reading it. ``by_judge``: the same from other judges."""
+    """A question, its estimate and what forbids reading it. ``by_judge``: the same from other judges.
+
+    ``against_reasons``: what forbids reading the contrast that it is to be dominated by.
+    """
 
     question: Question
     found: Estimate | None
     reasons: tuple[Reason, ...]
     by_judge: Mapping[str, Estimate]
+    against_reasons: tuple[Reason, ...] = ()
 
     @property
     def p(self) -> float | None:
@@ -65,7 +69,14 @@ def answer(question: Question, evidence: Evidence, design: Design, validity: Val
         judge: estimate(evidence, design, _for_judge(question.terms, judge))
         for judge in (() if reasons else question.judges)
     }
-    return Answered(question, found, reasons, by_judge)
+    against = validity.reasons((cell, source) for cell in _against(question))
+    return Answered(question, found, reasons, by_judge, against)
+
+
+def _against(question: Question) -> dict[str, float]:
+    """Return the weights of the contrast that a dominance claim is held against; empty for other claims."""
+    against = (question.spec.model_extra or {}).get("against")
+    return against if question.spec.test == "dominance" and isinstance(against, dict) else {}
 
 
 def _for_judge(terms: Sequence[Term], judge: str) -> tuple[Term, ...]:
@@ -161,9 +172,11 @@ def _provenance(found: Estimate) -> dict[str, Any]:
 def _dominance(each: Answered, evidence: Evidence, design: Design) -> str | None:
     """Return whether another contrast (``against``: its weights) drives more than four times this one's effect."""
     spec = each.question.spec
-    against = (spec.model_extra or {}).get("against")
-    if spec.test != "dominance" or not isinstance(against, dict) or each.reasons:
+    against = _against(each.question)
+    if not against or each.reasons:
         return None
+    if each.against_reasons:
+        return "undecided"
     source: Source = each.question.source
 
     def combined(ratio: float) -> dict[str, float]:

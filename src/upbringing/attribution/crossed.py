@@ -97,6 +97,13 @@ def are_nested(table: Matrix) -> bool:
     return bool((~np.isnan(table)).sum(axis=0).max(initial=0) <= 1)
 
 
+def is_spread_unseen(table: Matrix) -> bool:
+    """Return whether prompts are nested in several seeds whose means coincide, so that seeds show no spread at all."""
+    seen = ~np.isnan(table)
+    means = np.nanmean(table[seen.any(axis=1)], axis=1) if seen.any() else np.zeros(0)
+    return len(means) > 1 and are_nested(table) and float(means.var()) <= NEGLIGIBLE_VARIANCE
+
+
 def seed_means_inference(table: Matrix) -> Inference:
     """Return the inference over seed means, t with S-1 degrees of freedom, for prompts nested in seeds.
 

@@ -2,7 +2,7 @@
 
 Runs that share a trained ancestor are one unit (a split-plot): seeds branched off one pretraining run are
 averaged first and never counted as several. A fixed, existing start is no run: then the unit is the seed of the
-first stage trained and claims are conditional on that start.
+first stage trained (pretraining that continues it included) and claims are conditional on that start.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from upbringing.formats.findings import Estimand
 from upbringing.formats.tree import Cell, Checkpoint, Tree
 
 LEVELS = ("pretrain", "midtrain", "sft", "rl")
-UNTRAINED_KINDS = ("existing", "start", "fresh")
+GIVEN_KINDS = ("existing", "start")  # weights that were not drawn at random in the study
+UNTRAINED_KINDS = (*GIVEN_KINDS, "fresh")
 KINDS_OF_LEVEL = {"pretrain": "pretrain", "midtrain": "midtrain", "sft": "sft"}  # any other trained kind is rl
 UNSTATED_START = "a start that the tree does not state"
 ENOUGH_UNITS = 3  # independent runs from which a claim may be about the recipe
@@ -101,11 +102,21 @@ class Design:
 
     def is_fresh(self, cell: DesignCell) -> bool:
         """Return whether the cell's runs were pretrained in the study, rather than started from a fixed model."""
-        kinds = [kind for name in cell.checkpoints for kind in self.trained_kinds(name)]
         stated = any(self.checkpoints[name].stages for name in cell.checkpoints if name in self.checkpoints)
         if stated:
-            return "pretrain" in kinds
+            return any(self._is_pretrained_from_nothing(name) for name in cell.checkpoints)
         return any(self._has_root_seed(name) for name in cell.checkpoints)
+
+    def _is_pretrained_from_nothing(self, checkpoint: str) -> bool:
+        """Return whether the study pretrained ``checkpoint`` and nothing given lies under that (continued pretraining).
+
+        A first checkpoint without stages, or with a parent that the tree does not list, is given.
+        """
+        path = self.path(checkpoint)
+        if not path or self.checkpoints[path[-1]].parent is not None or not self.checkpoints[path[-1]].stages:
+            return False
+        is_given = any(stage.kind in GIVEN_KINDS for name in path for stage in self.checkpoints[name].stages)
+        return not is_given and "pretrain" in self.trained_kinds(checkpoint)
 
     def _has_root_seed(self, checkpoint: str) -> bool:
         extra = self.checkpoints[checkpoint].model_extra if checkpoint in self.checkpoints else None
@@ -119,9 +130,11 @@ class Design:
         existing = bool(found.stages) and all(stage.kind in UNTRAINED_KINDS for stage in found.stages)
         return existing or any(other.parent == checkpoint for other in self.checkpoints.values())
 
-    def start(self, checkpoint: str) -> str:
-        """Return the oldest known ancestor of ``checkpoint``."""
-        return (self.path(checkpoint) or (checkpoint,))[-1]
+    def start(self, checkpoint: str) -> str | None:
+        """Return the fixed checkpoint under ``checkpoint``, as far as the tree names one; it need not list it."""
+        oldest = (self.path(checkpoint) or (checkpoint,))[-1]
+        parent = self.checkpoints[oldest].parent if oldest in self.checkpoints else None
+        return parent if parent is not None else oldest if self.is_start(oldest) else None
 
 
 def design_of(tree: Tree) -> Design:
@@ -150,8 +163,12 @@ def design_of(tree: Tree) -> Design:
 
 
 def _seeds(cell: Cell) -> Seeds:
-    """Return the seed index per level; an unstated level takes the nearest stated one above it, then below."""
+    """Return the seed index per level; an unstated level takes the nearest stated one above it, then below.
+
+    Above pretraining stands the world: runs that continue an existing model state no pretraining seed.
+    """
     stated = [getattr(cell.seeds, level) for level in LEVELS]
+    stated[0] = cell.seeds.world if stated[0] is None else stated[0]
     found = next((seed for seed in stated if seed is not None), 0)
     filled = []
     for seed in stated:
@@ -172,8 +189,9 @@ def units_of(design: Design, names: Sequence[str]) -> Units:
     units = tuple(Unit(tuple(tuple(dict.fromkeys(part)) for part in row)) for row in merged)
     num_seeds = max(len({name for row in rows for name in row[place]}) for place in range(len(cells)))
     names_used = {name for row in rows for part in row for name in part}
-    starts = tuple(sorted({design.start(name) for name in names_used if design.is_start(design.start(name))}))
+    starts = tuple(sorted({start for name in names_used if (start := design.start(name)) is not None}))
     enough = len(units) >= ENOUGH_UNITS
+    is_continued = is_paired and any("pretrain" in design.trained_kinds(name) for name in names_used)
     if is_fresh:
         estimand: Estimand = "recipe" if enough else "artefact"
         conditional: tuple[str, ...] = () if enough or not is_paired else (_few_runs(len(units), num_seeds),)
@@ -187,7 +205,7 @@ def units_of(design: Design, names: Sequence[str]) -> Units:
         num_seeds=num_seeds,
         num_roots=len(units) if is_fresh else max(len(starts), 1),
         is_paired=is_paired,
-        is_one_root=is_fresh and len(units) == 1 and num_seeds > 1,
+        is_one_root=(is_fresh or is_continued) and len(units) == 1 and num_seeds > 1,
     )
 
 
@@ -252,4 +270,4 @@ def _merge_sharing(design: Design, rows: list[Row], *, is_fresh: bool) -> list[R
 def _runs(design: Design, checkpoint: str, *, is_fresh: bool) -> tuple[str, ...]:
     """Return the runs that led to ``checkpoint``: itself and its ancestors, without a fixed start."""
     path = design.path(checkpoint) or (checkpoint,)
-    return path if is_fresh or not design.is_start(path[-1]) else path[:-1]
+    return path if is_fresh or design.start(checkpoint) != path[-1] else path[:-1]

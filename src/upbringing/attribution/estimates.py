@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from upbringing.attribution.cells import Evidence
-from upbringing.attribution.crossed import are_nested, crossed_inference, prompts_inference, seed_means_inference
+from upbringing.attribution.crossed import (
+    are_nested,
+    crossed_inference,
+    is_spread_unseen,
+    prompts_inference,
+    seed_means_inference,
+)
 from upbringing.attribution.design import Design, Units
 from upbringing.attribution.equivalence import widened
 from upbringing.attribution.inference import Inference
@@ -16,6 +22,8 @@ from upbringing.attribution.levels import RateCounts, clip, rate_inference
 from upbringing.attribution.pairs import paired_binary_inference, rates_inference
 from upbringing.attribution.pivot import Matrix, Pivot, Term, mean_of_rows, pivot
 from upbringing.attribution.profiles import Profile, profile
+
+THESE_WORLDS = "these worlds"
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,11 @@ def estimate(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Estim
     """Return the contrast ``sum of weight x term``.
 
     Units are independent runs (see ``design``); clusters that a unit has in every term take part.
+
+    Where prompts are nested in worlds and the worlds' means coincide (no event anywhere, say), nothing shows how far
+    worlds differ: n prompts without an event in each of S worlds allow a mean rate over all worlds of up to
+    ``1 - 0.05**(1/S)`` whatever n is, for a rate may be high in a few worlds only. The prompts still bound the rate in
+    these worlds, so the estimate is about these (``artefact``). Source: our own reasoning.
     """
     found = pivot(evidence, design, terms)
     table = found.contrast()
@@ -53,6 +66,8 @@ def estimate(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Estim
     known = found.known
     same = _is_same(found)
     usable = bool(known) and found.is_complete and bool((~np.isnan(table)).any())
+    if usable and not same and units.estimand != "artefact" and is_spread_unseen(table):
+        units = replace(units, estimand="artefact", conditional_on=(*units.conditional_on, THESE_WORLDS))
     is_share = all(evidence.is_share(term.source.measure) for term in terms)
     is_binary = all(evidence.is_binary(term.source.measure) for term in terms)
     inference = None
@@ -75,7 +90,7 @@ def estimate(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Estim
         profile=profile(found, is_binary=is_binary) if usable else None,
         checkpoints=tuple(sorted({name for unit in units.units for part in unit.checkpoints for name in part})),
         is_same_checkpoint=same,
-        is_nested=len(units.units) > 1 and are_nested(table),
+        is_nested=len(units.units) > 1 and units.estimand != "artefact" and are_nested(table),
         outcomes=_outcomes(found),
         num_ineligible=sum(values.num_ineligible for values in known),
         logit=_logit(found) if usable and is_share and not same and len(terms) > 1 else None,
@@ -102,7 +117,8 @@ def _inference(found: Pivot, table: Matrix, *, is_share: bool, is_binary: bool) 
     if not is_share:
         return inference
     seen = ~np.isnan(table)
-    counts = RateCounts(int(seen.any(axis=0).sum()), int(seen.sum()))
+    num_worlds = int(seen.any(axis=1).sum()) if found.units.estimand != "artefact" and are_nested(table) else None
+    counts = RateCounts(int(seen.any(axis=0).sum()), int(seen.sum()), num_worlds)
     if len(found.terms) == 1 and found.terms[0].weight == 1.0:
         return rate_inference(inference, counts)
     if inference.low is None:

@@ -74,6 +74,20 @@ def auroc_values(group: NDArray[np.int64], values: Numbers, is_harmful: NDArray[
     return result
 
 
+def auroc_bounds(
+    group: NDArray[np.int64], sides: tuple[Numbers, Numbers], is_harmful: NDArray[np.bool_], num_groups: int
+) -> tuple[Numbers, Numbers]:
+    """Return ``auroc_values`` at the lowest and the highest AUROC that values between ``sides`` (low, high) allow.
+
+    The AUROC is lowest where harmful items rank as low as they may and benign ones as high.
+    """
+    low, high = sides
+    return (
+        auroc_values(group, np.where(is_harmful, low, high), is_harmful, num_groups),
+        auroc_values(group, np.where(is_harmful, high, low), is_harmful, num_groups),
+    )
+
+
 def _wins(above: Numbers, below: Numbers) -> Numbers:
     """Return for each of ``above`` how many of ``below`` it exceeds, ties counted half."""
     ordered = np.sort(below)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from upbringing.attribution.inference import CONFIDENCE, EQUIVALENCE_CONFIDENCE, Inference, normal_quantile
+from upbringing.attribution.inference import CONFIDENCE, EQUIVALENCE_CONFIDENCE, Inference, normal_quantile, t_quantile
 
 ENOUGH_EVENTS = 15  # events and non-events from which the t interval covers (rule P1)
 NO_EVENT = 1e-12  # a rate this near to 0 or 1 is a count of zero that was rounded
@@ -14,10 +14,11 @@ NO_EVENT = 1e-12  # a rate this near to 0 or 1 is a count of zero that was round
 
 @dataclass(frozen=True)
 class RateCounts:
-    """What a rate rests on: independent prompts, and all scores (prompts x seeds)."""
+    """What a rate rests on: independent prompts, all scores (prompts x seeds), and the worlds that prompts nest in."""
 
     num_prompts: int
     num_scores: int
+    num_worlds: int | None = None
 
 
 def wilson(rate: float, num: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -35,11 +36,18 @@ def rule_of_three(num_prompts: int) -> float:
     return min(1.0, 3.0 / num_prompts)  # -ln(0.05) = 2.996
 
 
-def effective_number(rate: float, variance: float | None, counts: RateCounts) -> float:
-    """Return ``rate (1 - rate) / variance``, at most the number of scores; the prompts where nothing varies."""
+def effective_number(rate: float, variance: float | None, counts: RateCounts, confidence: float = CONFIDENCE) -> float:
+    """Return ``rate (1 - rate) / variance``, at most the number of scores; the prompts where nothing varies.
+
+    A variance between few worlds is itself uncertain: then the number shrinks by ``(normal / t quantile)**2`` with one
+    degree of freedom less than worlds. Source: Korn and Graubard 1998. Departures: none.
+    """
     if rate <= NO_EVENT or rate >= 1 - NO_EVENT or not variance:
         return float(counts.num_prompts)
-    return float(min(max(rate * (1 - rate) / variance, 1.0), counts.num_scores))
+    num = min(rate * (1 - rate) / variance, counts.num_scores)
+    if counts.num_worlds is not None and counts.num_worlds > 1:
+        num *= (normal_quantile(confidence) / t_quantile(counts.num_worlds - 1, confidence)) ** 2
+    return float(max(num, 1.0))
 
 
 def rate_inference(inference: Inference, counts: RateCounts) -> Inference:
@@ -51,7 +59,8 @@ def rate_inference(inference: Inference, counts: RateCounts) -> Inference:
     variance = inference.standard_error**2 if inference.standard_error else None
     num = effective_number(rate, variance, counts)
     low, high = wilson(rate, num)
-    low90, high90 = wilson(rate, num, EQUIVALENCE_CONFIDENCE)
+    num90 = effective_number(rate, variance, counts, EQUIVALENCE_CONFIDENCE)
+    low90, high90 = wilson(rate, num90, EQUIVALENCE_CONFIDENCE)
     method = f"Wilson on {num:.4g} effective prompts"
     return Inference(rate, method, inference.standard_error, None, low, high, low90, high90, inference.p)
 

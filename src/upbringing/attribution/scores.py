@@ -25,10 +25,10 @@ class Scores:
     """One line per item of each block; ``blocks`` says where each block's lines stand.
 
     ``mean`` is over scored rows and NaN where none was. ``low`` and ``high`` bound it over all rows: an
-    unscored row of a share may be 0 or 1; NaN where a measure has no bounds. ``num_beside`` counts refusals
-    without a value: a measure of those who answered (such as ability) is not about them, so they are neither scored
-    nor lost. ``total`` and ``weight`` are sums over scored rows, for ratios. ``outcomes`` (lines, classes) counts the
-    classes of ``OUTCOMES``.
+    unscored row of a share, or of a ranking of 0/1 answers, may be either; NaN where a measure has no bounds.
+    ``num_beside`` counts refusals without a value: a measure of those who answered (such as ability) is not about
+    them, so they are neither scored nor lost. ``total`` and ``weight`` are sums over scored rows, for ratios.
+    ``outcomes`` (lines, classes) counts the classes of ``OUTCOMES``.
     """
 
     columns: Columns
@@ -49,8 +49,10 @@ class Scores:
     judge_kinds: tuple[str | None, ...]
 
 
-def scores_of(columns: Columns, declared_shares: dict[str, bool]) -> Scores:
+def scores_of(columns: Columns, declared_shares: dict[str, bool], ranked: frozenset[str] = frozenset()) -> Scores:
     """Return the scores of ``columns``. ``declared_shares``: for measures the tree lists, whether in [0, 1].
+
+    ``ranked``: measures whose values are compared by rank only (AUROC).
 
     Raises ``FormatError`` for two rows with one key and for shares outside [0, 1].
     """
@@ -63,7 +65,8 @@ def scores_of(columns: Columns, declared_shares: dict[str, bool]) -> Scores:
     num_scored = np.add.reduceat(scored, starts, dtype=np.int32)
     total = np.add.reduceat(np.where(scored, value, 0.0), starts)
     beside = ~scored & _is_refusal(columns, order)
-    low, high = (_mean_known(side, starts) for side in _bounds(columns, order, value, beside, np.array(is_share)))
+    is_open = _may_be_either(columns, ranked, is_share, is_binary)
+    low, high = (_mean_known(side, starts) for side in _bounds(columns, order, value, beside, is_open))
     with np.errstate(invalid="ignore"):
         mean = np.where(num_scored > 0, total / np.maximum(num_scored, 1), np.nan)
     return Scores(
@@ -137,6 +140,17 @@ def _value_ranges(columns: Columns, declared_shares: dict[str, bool]) -> tuple[t
     return tuple(shares), tuple(binaries)
 
 
+def _may_be_either(
+    columns: Columns, ranked: frozenset[str], is_share: tuple[bool, ...], is_binary: tuple[bool, ...]
+) -> NDArray[np.bool_]:
+    """Return for each measure whether an unscored row may be 0 or 1: a share, or a ranking of such answers."""
+    num = len(columns.measure.labels)
+    scored = np.bincount(columns.measure.codes, weights=~np.isnan(columns.value), minlength=num) > 0
+    is_ranked = np.array([name in ranked for name in columns.measure.labels], dtype=np.bool_)
+    is_open: NDArray[np.bool_] = np.array(is_share, dtype=np.bool_) | (is_ranked & np.array(is_binary) & scored)
+    return is_open
+
+
 def _is_refusal(columns: Columns, order: NDArray[np.int64]) -> NDArray[np.bool_]:
     if columns.outcome is None:
         return np.zeros(len(order), dtype=np.bool_)
@@ -149,10 +163,10 @@ def _bounds(
     order: NDArray[np.int64],
     value: Numbers,
     beside: NDArray[np.bool_],
-    is_share: NDArray[np.bool_],
+    is_open: NDArray[np.bool_],
 ) -> tuple[Numbers, Numbers]:
-    """Return each row's lowest and highest possible value: as given, else the value, else 0 and 1 of a share."""
-    open_share = is_share[columns.measure.codes[order]] & ~beside
+    """Return each row's lowest and highest possible value: as given, else the value, else 0 and 1 where ``is_open``."""
+    open_share = is_open[columns.measure.codes[order]] & ~beside
     unscored = np.isnan(value)
     sides = []
     for given, worst in ((columns.value_low, 0.0), (columns.value_high, 1.0)):

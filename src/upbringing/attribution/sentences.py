@@ -10,6 +10,10 @@ ONE_ROOT = "All seeds share one pretraining run: claims are conditional on it, a
 ONE_WORLD = "All seeds share one world: claims are conditional on it."
 UNPAIRED = "The runs of {contrast} share no seed, so nothing is paired: it is about these checkpoints only."
 NESTED = "Each seed has its own world: items are nested in worlds, so intervals rest on the seeds' means alone."
+ALIKE_WORLDS = (
+    "The worlds of {num} claims gave the same mean exactly, so nothing shows how far worlds differ: these claims are "
+    "about these worlds, none is about the recipe."
+)
 NO_MARGIN = "No margin was declared, so nothing can be called alike."
 NOT_REGISTERED = "Margins, primary measures or contrasts were not fixed before the first measurement."
 AMENDED = "Margins, primary measures or contrasts were changed after the first measurement."
@@ -36,6 +40,14 @@ UNDERPOWERED = (
     "{num} of the undecided claims could not have found a change of their own margin: more seeds or prompts are needed."
 )
 COHERENCE_UNKNOWN = "No benign question was asked under {condition}: whether its answers are coherent is not known."
+COHERENCE_ELSEWHERE = (
+    "Whether answers under {condition} are coherent is read from benign answers under {other}: the same decoding, at "
+    "another length."
+)
+COHERENCE_OWN = (
+    "No benign question was asked under {condition}: how coherent its answers are is read from the measured answers, "
+    "which the judge {judge} tells exactly."
+)
 INELIGIBLE = "{num} scores of items that are not eligible were left out."
 NOT_MEASURED = "Nothing was measured on all cells of this contrast."
 LEFT_OUT = "Not computed: left out of this run: {arms}."

@@ -8,9 +8,13 @@ from upbringing.attribution.calibration import Calibration
 from upbringing.attribution.cells import Evidence
 from upbringing.attribution.claims import Answered
 from upbringing.attribution.design import ENOUGH_UNITS
+from upbringing.attribution.estimates import THESE_WORLDS
 from upbringing.attribution.sentences import (
+    ALIKE_WORLDS,
     AMENDED,
     ARMS_LEFT_OUT,
+    COHERENCE_ELSEWHERE,
+    COHERENCE_OWN,
     COHERENCE_UNKNOWN,
     FEW_SEEDS,
     FOREIGN_LABELS,
@@ -78,6 +82,9 @@ def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Val
             yield UNPAIRED.format(contrast=each.question.spec.name)
     if any(each.found is not None and each.found.is_nested for each in answers):
         yield NESTED
+    alike = sum(THESE_WORLDS in claim.conditional_on for claim in claims)
+    if alike:
+        yield ALIKE_WORLDS.format(num=alike)
     if any("one world" in claim.conditional_on for claim in claims):
         yield ONE_WORLD
 
@@ -137,15 +144,28 @@ def _of_scores(answers: Sequence[Answered], claims: Sequence[Claim], validity: V
     )
     if weak:
         yield UNDERPOWERED.format(num=weak)
-    unknown = {
-        term.source.condition
-        for each in answers
-        for term in each.question.terms
-        for name in validity.design.cells[term.cell].checkpoints
-        if validity.is_generated(name, term.source) and validity.coherence(name, term.source) is None
-    }
-    for condition in sorted(unknown):
-        yield COHERENCE_UNKNOWN.format(condition=condition)
+    yield from _of_coherence(answers, validity)
     ineligible = max((each.found.num_ineligible for each in answers if each.found is not None), default=0)
     if ineligible:
         yield INELIGIBLE.format(num=ineligible)
+
+
+def _of_coherence(answers: Sequence[Answered], validity: Validity) -> Iterable[str]:
+    """Yield, sorted, where coherence is not known, and where something else than benign twins stands in."""
+    found: set[str] = set()
+    for source, name in {
+        (term.source, name)
+        for each in answers
+        for term in each.question.terms
+        for name in validity.design.cells[term.cell].checkpoints
+    }:
+        if not validity.coherence.is_generated(name, source):
+            continue
+        known = validity.coherence.of(name, source)
+        if known is None:
+            found.add(COHERENCE_UNKNOWN.format(condition=source.condition))
+        elif known.basis == "other-length":
+            found.add(COHERENCE_ELSEWHERE.format(condition=source.condition, other=known.condition))
+        elif known.basis == "own":
+            found.add(COHERENCE_OWN.format(condition=source.condition, judge=source.judge))
+    yield from sorted(found)

@@ -12,7 +12,7 @@ from upbringing.attribution.cells import Source
 from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL
 from upbringing.formats.findings import Claim
 from upbringing.report.chart import Axis, Interval, strip, strip_axis, strip_scale
-from upbringing.report.inputs import HEADLINE_SPLIT, Inputs
+from upbringing.report.inputs import Inputs
 from upbringing.report.runs import Runs
 from upbringing.report.words import (
     DASH,
@@ -97,7 +97,9 @@ def _rank(inputs: Inputs, key: tuple[str, str, str | None], claims: Sequence[Cla
     order = [info.id for info in inputs.tree.measures]
     place = order.index(key[0]) if key[0] in order else len(order)
     is_primary = any(claim.role == "primary" for claim in claims)
-    return not is_primary, place, key[0], key[1], key[2] != HEADLINE_SPLIT, key[2] or ""
+    headlines = inputs.headline_splits(key[0])
+    split = headlines.index(key[2]) if key[2] in headlines else len(headlines)
+    return not is_primary, place, key[0], key[1], split, key[2] or ""
 
 
 def _group(inputs: Inputs, runs: Runs, claims: Sequence[Claim], *, several: bool) -> Group:

@@ -16,7 +16,8 @@ from upbringing.formats.answers import read_answers
 from upbringing.formats.findings import Findings, read_findings
 from upbringing.formats.tree import MeasureInfo, Tree, read_tree
 
-HEADLINE_SPLIT = "held-out-item"
+DEFAULT_HEADLINE_SPLIT = "held-out-item"
+TRAINED_SPLIT = "trained"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,15 @@ class Inputs:
     def label(self, name: str) -> str:
         """Return the measure's name for people."""
         return self.measure(name).label or name.replace("_", " ")
+
+    def headline_splits(self, measure: str) -> tuple[str | None, ...]:
+        """Return the splits that may stand for ``measure``, best first; ``None`` = all items.
+
+        Those of its primary claims, then of all primary claims, then the one that training never touched.
+        """
+        primary = [claim for claim in self.findings.claims if claim.role == "primary"]
+        own = [claim.split for claim in primary if claim.measure == measure]
+        return tuple(dict.fromkeys((*own, *(claim.split for claim in primary), DEFAULT_HEADLINE_SPLIT)))
 
     def level_rows(self) -> list[dict[str, Any]]:
         """Return the table of levels of the findings, as far as its lines are whole."""

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from upbringing.attribution.cells import Source
 from upbringing.formats.findings import Claim
 from upbringing.report.chart import NUM_STYLES, Interval, swatch
-from upbringing.report.inputs import HEADLINE_SPLIT, Inputs
+from upbringing.report.inputs import TRAINED_SPLIT, Inputs
 from upbringing.report.lineage import Lineage, Node, last_stage, lineage_of
 from upbringing.report.picture import Branch, Effect, Level, small_multiple, tree_picture
 from upbringing.report.runs import Runs
@@ -84,14 +84,14 @@ def upbringing_of(inputs: Inputs, runs: Runs) -> Upbringing:
         trees = [_bare_tree(inputs, lineage)]
     levels = {source: levels_of(inputs, runs, lineage, source) for source in sources}
     drawn = [source for source in sources if any(level.found for level in levels[source])]
-    headline = any(source.split == HEADLINE_SPLIT for source in sources)
+    is_unseen = {source.split != TRAINED_SPLIT for source in sources if source.split is not None} == {True}
     return Upbringing(
         key=tuple(_key(inputs, lineage)) if len(lineage.arms) > 1 else (),
         trees=tuple(trees),
         multiples=tuple(_multiple(inputs, runs, lineage, source) for source in drawn),
         empty=tuple(_title(inputs, source) for source in sources if source not in drawn),
         has_counterfactuals=any(_branches(inputs, lineage, source) for source in primary or sources[:1]),
-        split_note="Only questions that training never showed count wherever a property has them." if headline else "",
+        split_note="Only questions that training never showed count wherever a property has them." if is_unseen else "",
     )
 
 
@@ -117,7 +117,8 @@ def _sources(inputs: Inputs) -> Iterable[Source]:
     known = sorted(found, key=lambda key: (order.index(key[0]) if key[0] in order else len(order), key))
     for measure, condition in known:
         pairs = list(found[measure, condition])
-        split, judge = next((pair for pair in pairs if pair[0] == HEADLINE_SPLIT), pairs[0])
+        headlines = inputs.headline_splits(measure)
+        split, judge = min(pairs, key=lambda pair: headlines.index(pair[0]) if pair[0] in headlines else len(headlines))
         yield Source(measure, condition, judge, split)
 
 

@@ -55,6 +55,7 @@ BETTER: Mapping[str, tuple[str, str]] = {
 """For each direction of a measure: the word for a rise, the word for a fall."""
 
 GOOD = ("safer", "better")
+SAME_MODEL_KINDS = ("judge-sensitivity", "format-sensitivity")  # one model, judged or asked in two ways
 
 
 def shown(text: str) -> str:
@@ -130,7 +131,7 @@ def movement(claim: Claim, direction: str) -> tuple[str, str, str]:
     verdict = verdict_of(claim)
     if verdict in ("changed", "negligible") and claim.estimate is not None:
         rose = claim.estimate > 0
-        better = BETTER.get(direction)
+        better = None if claim.kind in SAME_MODEL_KINDS else BETTER.get(direction)
         tone = "none" if better is None else ("good" if better[0 if rose else 1] in GOOD else "bad")
         return "▲" if rose else "▼", "rose" if rose else "fell", tone
     word = {"equivalent": "kept"}.get(verdict, VERDICT_WORDS[verdict])
@@ -138,8 +139,11 @@ def movement(claim: Claim, direction: str) -> tuple[str, str, str]:
 
 
 def consequence(claim: Claim, direction: str) -> str:
-    """Return ``safer``, ``less safe``, ``better`` or ``worse`` for a change; empty where it does not apply."""
-    better = BETTER.get(direction)
+    """Return ``safer``, ``less safe``, ``better`` or ``worse`` for a change; empty where it does not apply.
+
+    Another judge or another format of the prompt makes no model safer: the model is the same.
+    """
+    better = None if claim.kind in SAME_MODEL_KINDS else BETTER.get(direction)
     if better is None or verdict_of(claim) not in ("changed", "negligible") or claim.estimate is None:
         return ""
     return better[0 if claim.estimate > 0 else 1]
