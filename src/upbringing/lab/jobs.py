@@ -175,10 +175,10 @@ class SegmentJob:
             store.discard_workspace(self.key)
 
     def is_done(self, store: Store) -> bool:
-        """Return whether the checkpoint, and the state if one is needed, are whole in the store."""
-        if store.find("checkpoints", self.key) is None:
+        """Return whether the checkpoint, and the state if one is needed, are whole in the store, every byte of them."""
+        if store.whole("checkpoints", self.key) is None:
             return False
-        return not self.needs_state or store.find("states", self.key) is not None
+        return not self.needs_state or store.whole("states", self.key) is not None
 
     def _train(
         self, store: Store, workspace: Path, folder: Path, final_state: Path | None, report: Callable[[Event], None]
@@ -189,7 +189,7 @@ class SegmentJob:
             if isinstance(self.parent, Path)
             else _present(store.find("checkpoints", self.parent, full=True), self.parent)
         )
-        state = None if self.state is None else _present(store.find("states", self.state), self.state)
+        state = None if self.state is None else _present(store.find("states", self.state, full=True), self.state)
         segment = self.segment
 
         def on_progress(step: int, total: int, loss: float) -> None:

@@ -93,12 +93,12 @@ class JudgeJob:
     def run(self, report: Callable[[Event], None]) -> Verdicts:
         """Return the verdicts, out of the store where they are whole."""
         store, study = self.session.store, self.session.study
-        folder = store.find("rows", self.measurement)
+        folder = store.whole("rows", self.measurement)
         if folder is None:
             raise IntegrityError(f"the measurement {self.measurement} vanished or was damaged: run again")
         items = asked_items(study, self.session.workshop.book, self.measured.root)
         key = self._store_key(folder, fingerprint([item.model_dump(mode="json") for item in items]))
-        known = store.find("rows", key)
+        known = store.whole("rows", key)
         if known is not None:
             return self._read(known, key)
         given = _given(folder, self.measured.checkpoint)

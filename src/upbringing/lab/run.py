@@ -98,7 +98,7 @@ def _prepare(session: Session, watch: Watch) -> Prepared:
 
 def _done(session: Session, job: Job) -> bool:
     done = getattr(job, "is_done", None)
-    return bool(done(session.store)) if done is not None else session.store.find("checkpoints", job.key) is not None
+    return bool(done(session.store)) if done is not None else session.store.whole("checkpoints", job.key) is not None
 
 
 def _run(session: Session, title: str, jobs: Sequence[Job], watch: Watch) -> dict[str, Outcome]:
