@@ -22,18 +22,11 @@ from upbringing.formats.tree import (
     Teacher,
     Tree,
 )
-from upbringing.study.contrasts import contrasts as study_contrasts
 from upbringing.study.lineage import Lineage
 from upbringing.study.study import Study
 from upbringing.study.tree import START, CellPlan, StudyTree
 from upbringing.training.existing import Existing
 from upbringing.training.start import FreshStart
-
-
-def registration(study: Study, tree: StudyTree) -> str:
-    """Return the fingerprint of everything that must be fixed before the first row is seen."""
-    declared = [spec.model_dump(mode="json") for spec in study_contrasts(study, tree)]
-    return fingerprint({"primary": study.primary, "margins": study.margins, "contrasts": declared})
 
 
 def results_tree(

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from upbringing.base.errors import IntegrityError
 from upbringing.base.files import write_bytes_atomic, write_json_atomic
 from upbringing.base.fingerprint import fingerprint
 from upbringing.formats.answers import copy_answers
 from upbringing.formats.findings import Findings
 from upbringing.formats.items import Item
 from upbringing.formats.rows import write_rows
-from upbringing.formats.tree import Registered
 from upbringing.lab.build import PROFILE_CHARACTERS, Prepared, node_jobs, prepare
 from upbringing.lab.calibration import battery_key
 from upbringing.lab.contents import write_references
@@ -25,7 +23,8 @@ from upbringing.lab.gating import world_gates
 from upbringing.lab.judging import JudgeJob, Judging, RunJobs, Verdicts, check_judges, judge_measurements
 from upbringing.lab.measuring import asked_items, checkpoint_record, gathered, measure_jobs
 from upbringing.lab.own_answers import answers_jobs
-from upbringing.lab.results import registration, results_tree
+from upbringing.lab.registering import register
+from upbringing.lab.results import results_tree
 from upbringing.lab.session import Session, pin_checkpoints
 from upbringing.lab.space import require_space
 from upbringing.lab.store import Room
@@ -34,7 +33,6 @@ from upbringing.study.checks import design_warnings
 from upbringing.study.contrasts import contrasts
 
 PLAN_NAME = "built.json"
-REGISTRATION_NAME = "registered.json"
 MEASURED_NAME = "measured.json"
 
 
@@ -156,11 +154,11 @@ def built_before(session: Session) -> dict[str, Any]:
 def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
     """Measure every cell and write ``rows.parquet``, ``tree.json``, answers and records; return the folder.
 
-    What was fixed beforehand (margins, primary measures, contrasts) is hashed before the first row.
+    What must be fixed beforehand is hashed before the first row (``lab.registering``).
     """
     check_judges(session.study)
     prepared = (built or build(session, watch)).prepared
-    registered = _registered(session)
+    registered = register(session, _known_checkpoints(session, prepared))
     jobs = measure_jobs(session, prepared)
     outcomes = _run(session, "measuring", jobs, watch)
     measured = {str(outcomes[job.key].value): job for job in jobs}
@@ -198,30 +196,16 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
     return results
 
 
+def _known_checkpoints(session: Session, prepared: Prepared) -> set[str]:
+    """Return the keys of the study's checkpoints: all that were prepared now, and those of left-out arms built before."""
+    before = (session.store.resolve(alias_key(session, node)) for node in session.whole.nodes)
+    return {*prepared.keys.values(), *(key for key in before if key is not None)}
+
+
 def _all_items(session: Session) -> list[Item]:
     roots = sorted({lineage.replicate.root for lineage in session.tree.lineages})
     found = {item.id: item for root in roots for item in asked_items(session.study, session.workshop.book, root)}
     return list(found.values())
-
-
-def _registered(session: Session) -> Registered:
-    """Return what was registered: written before the first row, compared ever after."""
-    path = session.folder / REGISTRATION_NAME
-    current = registration(session.study, session.whole)
-    if not path.exists():
-        write_json_atomic(path, {"sha256": current, "amendments": []})
-        return Registered(sha256=current, before_first_row=True)
-    try:
-        content = json.loads(path.read_bytes())
-        first, amendments = content["sha256"], list(content["amendments"])
-    except (ValueError, KeyError) as error:
-        raise IntegrityError(
-            f"{path} is torn: the registration cannot be trusted; start the study in a new store"
-        ) from error
-    if current not in (first, *amendments):
-        amendments.append(current)
-        write_json_atomic(path, {"sha256": first, "amendments": amendments})
-    return Registered(sha256=first, before_first_row=True, amendments=tuple(amendments))
 
 
 def _replace_answers(folder: Path, files: Sequence[Path], judging: Judging) -> None:
