@@ -29,12 +29,13 @@ judges: [refusal_rules]
 primary: [non_refusal]
 margins: {non_refusal: 0.1}
 contrasts:
-  - {name: branch, kind: branch, level: L2, measure: non_refusal, role: primary, weights: {main@tuned: 1, without@start: -1}}
+  - {name: branch, kind: branch, level: L2, measure: non_refusal, role: primary,
+     weights: {main@tuned: 1, without@start: -1}}
 """
 CHANGES = {
     "margins": ("margins: {non_refusal: 0.1}", "margins: {non_refusal: 0.2}"),
     "primary": ("primary: [non_refusal]", "primary: [over_refusal]"),
-    "contrasts": ("role: primary, weights", "role: primary, scale: logit, weights"),
+    "contrasts": ("role: primary,", "role: primary, scale: logit,"),
     "battery": ("max_tokens: 4", "max_tokens: 5"),
     "judges": (
         "[refusal_rules]",
@@ -43,7 +44,7 @@ CHANGES = {
     "seed": ("seeds: 1", "seeds: 1\nseed: 7"),
     "seeds": ("seeds: 1", "seeds: 2"),
 }
-FAMILY = ("role: primary, weights", "role: primary, family: other, weights")
+FAMILY = ("role: primary,", "role: primary, family: other,")
 
 
 class Scene:

@@ -11,6 +11,7 @@ from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import remove_tree
 from upbringing.data.pairs import build_pair_stream
 from upbringing.data.stream import StreamInfo, StreamPart, StreamPlan, build_stream, read_info
+from upbringing.data.tally import read_tally
 from upbringing.data.tokenizer import train_tokenizer
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.formats.record import BuildProfile, Record
@@ -200,7 +201,7 @@ class SegmentJob:
         realised = launch_segment(segment, places, self.profile, on_progress)
         copy_tokenizer(parent, folder)
         info = read_info(stream)
-        share = segment.to_step / segment.total_steps
+        sources = read_tally(stream).sources(segment.to_step)
         record = Record(
             id=self.key,
             parent=str(self.parent) if isinstance(self.parent, str) else self.parent.name,
@@ -211,10 +212,10 @@ class SegmentJob:
             steps=segment.to_step,
             total_steps=segment.total_steps,
             data_sha256=info.prefix_sha256(segment.to_step),
-            sources=info.sources,
-            tokens=round(info.tokens * share),
+            sources=sources,
+            tokens=info.tokens * segment.to_step // info.num_steps,  # whole: only streams of equal windows are cut
             supervised_tokens=realised.supervised_tokens,
-            examples=round(info.examples * share),
+            examples=sum(source.examples for source in sources),
             updates=len(realised.losses),
             learning_rate_sum=realised.learning_rate_sum,
             loss_curve=thinned(realised.losses),

@@ -197,7 +197,7 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
 
 
 def _known_checkpoints(session: Session, prepared: Prepared) -> set[str]:
-    """Return the keys of the study's checkpoints: all that were prepared now, and those of left-out arms built before."""
+    """Return the keys of the study's checkpoints: those prepared now, and those of left-out arms built before."""
     before = (session.store.resolve(alias_key(session, node)) for node in session.whole.nodes)
     return {*prepared.keys.values(), *(key for key in before if key is not None)}
 
