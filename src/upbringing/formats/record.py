@@ -57,7 +57,11 @@ class LoadCheck(BaseModel):
 
 
 class Record(BaseModel):
-    """The whole of ``record.json``. Unknown fields of newer writers are kept."""
+    """The whole of ``record.json``. Unknown fields of newer writers are kept.
+
+    ``weights_changed``: whether any weight differs from where the stage started; ``None`` = not noted. ``guard``: as
+    the stage was declared when it was trained; a study judges the facts anew (``training.guards.record_guard``).
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -83,6 +87,7 @@ class Record(BaseModel):
     tokenizer_sha256: str = ""
     template_sha256: str = ""
     load_check: LoadCheck | None = None
+    weights_changed: bool | None = None
     guard: str = "ok"
     warnings: tuple[str, ...] = ()
     exact: bool = True

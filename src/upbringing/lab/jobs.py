@@ -219,6 +219,7 @@ class SegmentJob:
             updates=len(realised.losses),
             learning_rate_sum=realised.learning_rate_sum,
             loss_curve=thinned(realised.losses),
+            weights_changed=realised.weights_changed,
             guard=realised.guard,
             warnings=realised.warnings,
             seconds=round(realised.seconds, 3),

@@ -33,6 +33,9 @@ from upbringing.models.loading import load_model
 from upbringing.models.weights import weights_sha256
 from upbringing.study.recipes import DataBook
 from upbringing.study.study import Study
+from upbringing.study.tree import Node
+from upbringing.training.existing import Existing
+from upbringing.training.guards import record_guard
 from upbringing.training.publish import library_versions
 
 ROWS, ANSWERS, CONDITIONS = "rows.parquet", "answers.parquet", "conditions.json"
@@ -225,13 +228,16 @@ def gathered(
 
 
 def checkpoint_record(session: Session, prepared: Prepared, node: str) -> Record:
-    """Return the record of a node's checkpoint; an existing one gets what can be read off its files."""
+    """Return the record of a node's checkpoint, guarded as the study declares its stage now.
+
+    An existing checkpoint gets what can be read off its files.
+    """
     folder = prepared.folders.get(node)
     if folder is None:
         found = session.store.whole("checkpoints", prepared.keys[node])
         if found is None:
             raise IntegrityError(f"the checkpoint {prepared.keys[node]} is not in the store: build it first")
-        return read_record(found)
+        return _as_declared(read_record(found), session.tree.nodes[node])
     return Record(
         id=prepared.keys[node],
         parent=None,
@@ -242,3 +248,9 @@ def checkpoint_record(session: Session, prepared: Prepared, node: str) -> Record
         tokenizer_sha256=tokenizer_sha256(folder),
         template_sha256=template_sha256(folder),
     )
+
+
+def _as_declared(record: Record, node: Node) -> Record:
+    if node.run is None or isinstance(node.run.stage, Existing):
+        return record
+    return record.model_copy(update={"guard": record_guard(record, identity=node.run.stage.identity)})
