@@ -52,6 +52,9 @@ class Watch:
         """The batch ended."""
 
 
+QUIET = Watch()
+
+
 @dataclass(frozen=True)
 class Built:
     """A tree whose checkpoints are made."""
@@ -60,7 +63,7 @@ class Built:
     num_built: int
 
 
-def build(session: Session, watch: Watch) -> Built:
+def build(session: Session, watch: Watch = QUIET) -> Built:
     """Make every missing node of the study's tree; raises the first failure after all else was tried."""
     pin_checkpoints(session)
     prepared = _prepare(session, watch)
@@ -151,7 +154,7 @@ def built_before(session: Session) -> dict[str, Any]:
     return found
 
 
-def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
+def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) -> Path:
     """Measure every cell and write ``rows.parquet``, ``tree.json``, answers and records; return the folder.
 
     What must be fixed beforehand is hashed before the first row (``lab.registering``).
@@ -249,7 +252,7 @@ def report(results: Path, output: Path | None = None, *, shareable: bool = False
 
 
 def run(
-    session: Session, watch: Watch, after_build: Callable[[Built], None] = lambda built: None
+    session: Session, watch: Watch = QUIET, after_build: Callable[[Built], None] = lambda built: None
 ) -> tuple[Findings, Path]:
     """Build, measure, attribute and report; return the findings and the path of the report."""
     check_judges(session.study)
