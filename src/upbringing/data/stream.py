@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from upbringing.base.errors import DataError, IntegrityError
 from upbringing.base.streams import stream as random_stream
 from upbringing.data.documents import Chat, Document, TrainingText
+from upbringing.data.held_out import unread_texts, write_held_out
 from upbringing.data.packing import Window, pack
 from upbringing.data.rendering import Rendered, end_token, open_tokenizer, render_chats, render_documents
 from upbringing.data.tally import TalliedPart, Tally, tallied
@@ -94,12 +95,14 @@ class _Source:
             raise DataError(f"the data {name!r} is empty: there is nothing to train on")
         self.rendered = rendered
         self.num_read = 0
+        self.read: set[int] = set()  # places of texts that were given to the packer
         self._windows = pack(self._texts(plan.seed), plan.context, padding_token=padding_token)
 
     def _texts(self, seed: int) -> Iterator[Rendered]:
         for epoch in count():
             for index in random_stream(seed, "epoch", epoch).permutation(len(self.rendered)):
                 self.num_read += 1
+                self.read.add(int(index))
                 yield self.rendered[index]
 
     def next_window(self) -> Window:
@@ -130,14 +133,18 @@ def build_stream(
         rendered[key] = _rendered(texts(names[key]), opened, tokenizer, names[key])
     windows: list[Window] = []
     parts: list[TalliedPart] = []
+    read: dict[str, set[int]] = {key: set() for key in rendered}
     for part in plan.parts:
-        found = _part_windows(part, plan, rendered, names, padding)
+        found = _part_windows(part, plan, rendered, names, padding, read)
         windows += found
         parts.append(TalliedPart(len(found), _shares(part, plan)))
     usable = len(windows) // plan.batch_size * plan.batch_size
     if usable == 0:
         raise DataError(f"the data fills {len(windows)} windows, less than one batch of {plan.batch_size}")
     available = {key: [text.source for text in texts] for key, texts in rendered.items()}
+    unread = unread_texts(rendered, read)
+    taught = {key: unread[key] for part in plan.parts for key, _ in part.shares}
+    write_held_out(taught, folder, context=plan.context, padding_token=padding, seed=plan.seed)
     tally = tallied([window.tally for window in windows[:usable]], plan.batch_size, parts, available)
     return _write(windows[:usable], plan, tally, folder)
 
@@ -166,8 +173,12 @@ def _part_windows(
     rendered: Mapping[str, Sequence[Rendered]],
     names: Mapping[str, str],
     padding: int,
+    read: Mapping[str, set[int]],
 ) -> list[Window]:
-    """Return the windows of one part: its sources interleaved by their shares, replay among them."""
+    """Return the windows of one part: its sources interleaved by their shares, replay among them.
+
+    The places of the texts that were read are added to ``read``, per key.
+    """
     ordered = sorted(_shares(part, plan).items())
     sources = [_Source(names[key], rendered[key], plan, padding) for key, _ in ordered]
     fractions = [share for _, share in ordered]
@@ -185,6 +196,7 @@ def _part_windows(
         windows.append(sources[chosen].next_window())
         taken[chosen] += 1
     for source, (key, _) in zip(sources, ordered, strict=True):
+        read[key].update(source.read)
         if part.max_repetition is not None and source.repetition > part.max_repetition:
             raise DataError(
                 f"the data {names[key]!r} would be read {source.repetition:.2f} times, max_repetition is "

@@ -49,7 +49,7 @@ class Tally:
         """
         totals = self.counts[:num_steps].sum(axis=0)
         read = [index for index in range(len(self.origins)) if totals[index, EXAMPLES]]
-        keys = {key for part, _ in self._read_parts(num_steps) for key in part.shares}
+        keys = self.keys(num_steps)
         planned = self._planned(num_steps)
         found = []
         for source in sorted({self.origins[index][0] for index in read}):
@@ -67,6 +67,10 @@ class Tally:
                 )
             )
         return tuple(found)
+
+    def keys(self, num_steps: int) -> set[str]:
+        """Return the keys of the data that the first ``num_steps`` updates were planned to read."""
+        return {key for part, _ in self._read_parts(num_steps) for key in part.shares}
 
     def _read_parts(self, num_steps: int) -> Iterator[tuple[TalliedPart, int]]:
         """Yield every part that the first updates read of, with how many of its windows they read."""

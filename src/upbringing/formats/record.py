@@ -56,6 +56,21 @@ class LoadCheck(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
 
 
+class HeldOutLoss(BaseModel):
+    """Loss (nats per learned token) on texts of a stage's own data that it never read, before and after the stage.
+
+    ``standard_error``: of the mean difference, paired over windows. ``reason``: why there is no loss.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    before: float | None = None
+    after: float | None = None
+    standard_error: float | None = None
+    num_windows: int = 0
+    reason: str | None = None
+
+
 class Record(BaseModel):
     """The whole of ``record.json``. Unknown fields of newer writers are kept.
 
@@ -82,7 +97,7 @@ class Record(BaseModel):
     updates: int = 0
     learning_rate_sum: float = 0.0
     loss_curve: tuple[tuple[int, float], ...] = ()
-    held_out_loss: tuple[tuple[int, float], ...] = ()
+    held_out: HeldOutLoss | None = None
     weights_sha256: str = ""
     tokenizer_sha256: str = ""
     template_sha256: str = ""

@@ -24,7 +24,7 @@ from upbringing.lab.judging import JudgeJob, Judging, RunJobs, Verdicts, check_j
 from upbringing.lab.measuring import asked_items, checkpoint_record, gathered, measure_jobs
 from upbringing.lab.own_answers import answers_jobs
 from upbringing.lab.registering import register
-from upbringing.lab.results import results_tree
+from upbringing.lab.results import held_out_notes, results_tree
 from upbringing.lab.session import Session, pin_checkpoints
 from upbringing.lab.space import require_space
 from upbringing.lab.store import Room
@@ -187,7 +187,11 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
         measures=[each.info() for each in session.study.battery],
         conditions=conditions,
         gates=world_gates(session, prepared, rows, items),
-        warnings=(*design_warnings(session.study, session.tree, run_steps), *judging.warnings),
+        warnings=(
+            *design_warnings(session.study, session.tree, run_steps),
+            *held_out_notes(records, labels(session)),
+            *judging.warnings,
+        ),
     ).model_copy(update={"judges": judging.infos})
     folder = results / "records"
     folder.mkdir(exist_ok=True)
