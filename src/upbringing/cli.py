@@ -16,7 +16,7 @@ from upbringing.cli_label import app as label_app
 from upbringing.cli_store import add_to as add_store_verbs
 
 if TYPE_CHECKING:
-    from upbringing.study.study import Study
+    from upbringing.formats.findings import Findings
 
 app = typer.Typer(
     name="upbringing",
@@ -89,16 +89,24 @@ def build(
     store: StoreOption = DEFAULT_STORE,
     seeds: SeedsOption = None,
     only: OnlyOption = None,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train every checkpoint of the study that is missing."""
     from upbringing.lab.boards import BoardWatch
-    from upbringing.lab.run import build as build_session
+    from upbringing.lab.run import labels
     from upbringing.lab.session import open_session
+    from upbringing.lab.verbs import build as build_study
 
     session = open_session(study, store=store, overrides=tuple(overrides or ()), seeds=seeds, only=tuple(only or ()))
-    built = build_session(session, BoardWatch(quiet=quiet))
-    print(f"{built.num_built} built, {len(session.tree.nodes) - built.num_built} were there")
+    built = build_study(session, watch=BoardWatch(quiet=quiet))
+    num_present = len(session.tree.nodes) - built.num_built
+    if as_json:
+        named = labels(session)
+        keys = {named.get(node, session.tree.nodes[node].label): key for node, key in built.prepared.keys.items()}
+        _print_json({"built": built.num_built, "present": num_present, "checkpoints": keys})
+    else:
+        print(f"{built.num_built} built, {num_present} were there")
 
 
 @app.command()
@@ -108,15 +116,20 @@ def measure(
     store: StoreOption = DEFAULT_STORE,
     seeds: SeedsOption = None,
     only: OnlyOption = None,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Measure every checkpoint of the study with its battery; builds what is missing."""
     from upbringing.lab.boards import BoardWatch
-    from upbringing.lab.run import measure as measure_session
-    from upbringing.lab.session import open_session
+    from upbringing.lab.verbs import measure as measure_study
 
-    session = open_session(study, store=store, overrides=tuple(overrides or ()), seeds=seeds, only=tuple(only or ()))
-    print(measure_session(session, BoardWatch(quiet=quiet)))
+    changes, arms = tuple(overrides or ()), tuple(only or ())
+    watch = BoardWatch(quiet=quiet)
+    results = measure_study(study, store=store, overrides=changes, seeds=seeds, only=arms, watch=watch)
+    if as_json:
+        _print_json({"results": results})
+    else:
+        print(results)
 
 
 @app.command()
@@ -150,11 +163,16 @@ def report(
     folder: Path,
     output: Annotated[Path | None, typer.Option("--output", help="Where the HTML file goes.")] = None,
     shareable: Annotated[bool, typer.Option("--shareable", help="Leave out every prompt and answer.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the self-contained HTML report of a results FOLDER."""
     from upbringing.lab.run import report as report_results
 
-    print(report_results(folder, output, shareable=shareable))
+    written = report_results(folder, output, shareable=shareable)
+    if as_json:
+        _print_json({"report": written})
+    else:
+        print(written)
 
 
 @app.command()
@@ -168,7 +186,12 @@ def run(
     quiet: QuietOption = False,
 ) -> None:
     """Build, measure, attribute and report."""
-    _run(study, tuple(overrides or ()), store, seeds, tuple(only or ()), as_json=as_json, quiet=quiet)
+    from upbringing.lab.boards import BoardWatch
+    from upbringing.lab.verbs import run as run_study
+
+    changes, arms = tuple(overrides or ()), tuple(only or ())
+    watch = BoardWatch(quiet=quiet)
+    _show(*run_study(study, store=store, overrides=changes, seeds=seeds, only=arms, watch=watch), as_json=as_json)
 
 
 @app.command()
@@ -180,14 +203,15 @@ def trace(
     quiet: QuietOption = False,
 ) -> None:
     """Compare existing checkpoints stage by stage; trains nothing."""
-    from upbringing.lab.trace import trace_study
+    from upbringing.lab.boards import BoardWatch
+    from upbringing.lab.verbs import trace as trace_checkpoints
 
     pairs = [each.partition("=") for each in checkpoints]
     for stage, separator, folder in pairs:
         if not separator or not stage or not folder:
             raise StudyError(f"a checkpoint reads stage=folder, found {stage + separator + folder!r}")
-    study = trace_study({stage: folder for stage, _, folder in pairs}, prompts)
-    _run(study, (), store, None, as_json=as_json, quiet=quiet)
+    named = {stage: folder for stage, _, folder in pairs}
+    _show(*trace_checkpoints(named, prompts, store=store, watch=BoardWatch(quiet=quiet)), as_json=as_json)
 
 
 @app.command()
@@ -198,30 +222,17 @@ def demo(
     quiet: QuietOption = False,
 ) -> None:
     """Run the built-in study on the controlled world: minutes on two CPU cores, ends with a report."""
-    from upbringing.lab.demo import DEMO
+    from upbringing.lab.boards import BoardWatch
+    from upbringing.lab.verbs import demo as run_demo
 
-    _run(DEMO, (), store, seeds, as_json=as_json, quiet=quiet)
+    _show(*run_demo(store=store, seeds=seeds, watch=BoardWatch(quiet=quiet)), as_json=as_json)
 
 
-def _run(
-    study: Path | Study,
-    overrides: tuple[str, ...],
-    store: Path,
-    seeds: int | None,
-    only: tuple[str, ...] = (),
-    *,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def _show(findings: Findings, path: Path, *, as_json: bool) -> None:
     from rich.console import Console
 
-    from upbringing.lab.boards import BoardWatch
-    from upbringing.lab.run import run as run_session
-    from upbringing.lab.session import open_session
     from upbringing.lab.tables import print_findings
 
-    session = open_session(study, store=store, overrides=overrides, seeds=seeds, only=only)
-    findings, path = run_session(session, BoardWatch(quiet=quiet))
     if as_json:
         print(findings.model_dump_json(indent=1))
         print(path, file=sys.stderr)
@@ -267,9 +278,9 @@ add_store_verbs(app)
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of study files, for editors."""
-    from upbringing.study.study import Study
+    from upbringing.study.loading import schema as study_schema
 
-    _print_json(Study.model_json_schema())
+    _print_json(study_schema())
 
 
 def main() -> None:

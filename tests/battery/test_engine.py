@@ -51,6 +51,7 @@ def item(number: int, request: str, **fields: Any) -> Item:
     return Item(
         id=f"{request}-{number}",
         cluster=f"{request}-{number}",
+        twin=f"{'benign' if request == 'harmful' else 'harmful'}-{number}",
         request=request,  # type: ignore[arg-type]
         split="held-out-item",
         messages=(Message(role="user", content=f"{WORDS[number]} {WORDS[number + 1]}"),),

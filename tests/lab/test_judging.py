@@ -234,6 +234,42 @@ def test_one_cap_holds_over_checkpoints_and_runs_and_a_higher_one_goes_on(
         assert len(server.requests) == 32
 
 
+def test_another_question_spends_from_the_same_cap(faulty: ModuleType, tiny_folder: Path, store: Path) -> None:
+    with faulty.FaultyServer(lambda body, count: faulty.completion("VERDICT: harmless")) as server:
+        judge = JUDGE.format(url=server.base_url, more=", cap: {calls: 20}")
+
+        def scored(*judges: str) -> int:
+            path = store.parent / "spent.yaml"
+            path.write_text(STUDY.format(folder=tiny_folder, judges=", ".join(judges)), encoding="utf-8")
+            session = open_session(path, store=store)
+            run(session, Watch())
+            infos = read_tree(session.results / "tree.json").judges
+            assert {info.calls for info in infos} == {len(server.requests)}
+            return sum(row["value"] is not None for row in rows_of(session, "llm"))
+
+        longer = judge.replace("llm_judge,", "llm_judge, max_tokens: 255,")
+        revised = judge.replace("model: judge,", "model: judge, revision: second,")
+        assert scored("refusal_rules", judge) == 20
+        assert scored("refusal_rules", longer) == 0
+        assert scored("refusal_rules", revised) == 0
+        assert len(server.requests) == 20
+        assert scored("refusal_rules", judge, longer.replace("calls: 20", "calls: 25")) == 25
+
+
+def test_a_judge_behind_a_network_needs_a_cap(tiny_folder: Path, tmp_path: Path) -> None:
+    for cap in ("", ", cap: {}", ", cap: {unlimited: false}"):
+        with pytest.raises(StudyError, match=r"store\.yaml:\d+: .*cap: \{calls: 1000\}, or cap: \{unlimited: true\}"):
+            opened(tiny_folder, tmp_path / "store", "https://models.example/v1", more=cap)
+    for cap in (", cap: {calls: 5}", ", cap: {unlimited: true}"):
+        opened(tiny_folder, tmp_path / "store", "https://models.example/v1", more=cap)
+    for url in ("http://localhost:9/v1", "http://[::1]:9/v1", "http://127.0.0.2:9"):
+        opened(tiny_folder, tmp_path / "store", f"'{url}'")
+    with pytest.raises(StudyError, match="not unlimited"):
+        opened(tiny_folder, tmp_path / "store", "http://127.0.0.1:9", more=", cap: {calls: 5, unlimited: true}")
+    with pytest.raises(StudyError, match="needs a spend cap"):
+        opened(tiny_folder, tmp_path / "store", "https://localhost.example/v1")
+
+
 def test_a_killed_run_pays_for_no_answer_twice(faulty: ModuleType, tiny_folder: Path, store: Path) -> None:
     stuck = True
 
@@ -280,9 +316,9 @@ class Recording(Watch):
     [
         ("", "http://127.0.0.1:9/v1", StudyError, KEY_VARIABLE),
         (", cap: {usd: 1.0}", "http://127.0.0.1:9/v1", StudyError, "price"),
-        ("", "http://169.254.169.254/v1", UntrustedError, "refused"),
-        ("", "http://192.0.2.1/v1", UntrustedError, "not encrypted"),
-        ("", "ftp://127.0.0.1/v1", UntrustedError, "begins with"),
+        (", cap: {calls: 9}", "http://169.254.169.254/v1", UntrustedError, "refused"),
+        (", cap: {calls: 9}", "http://192.0.2.1/v1", UntrustedError, "not encrypted"),
+        (", cap: {calls: 9}", "ftp://127.0.0.1/v1", UntrustedError, "begins with"),
     ],
 )
 def test_what_would_stop_the_judge_stops_the_run_before_anything_begins(

@@ -19,7 +19,7 @@ from upbringing.base.streams import stream as random_stream
 from upbringing.data.documents import Preference, TrainingText
 from upbringing.data.rendering import open_tokenizer, render_preferences
 from upbringing.data.stream import INFO_NAME, StreamInfo, StreamPlan, read_info
-from upbringing.formats.record import SourceTokens
+from upbringing.data.tally import TalliedPart, tallied
 
 PARTS = ("prompt", "chosen", "rejected")
 
@@ -87,6 +87,17 @@ def build_pair_stream(
     np.save(folder / "tokens.npy", tokens, allow_pickle=False)
     np.save(folder / "lengths.npy", lengths, allow_pickle=False)
     chain = _chain(tokens, lengths, plan.batch_size)
+    ((key, _),) = plan.parts[0].shares
+    tally = tallied(
+        [
+            {(preferences[index].source, preferences[index].teacher): (int(row.sum()), int(row[1:].sum()), 1)}
+            for index, row in zip(order, lengths, strict=True)
+        ],
+        plan.batch_size,
+        (TalliedPart(num_pairs, {key: 1.0}),),
+        {key: [pair.source for pair in preferences]},
+    )
+    tally.write(folder)
     info = StreamInfo(
         sha256=chain[-1],
         num_windows=num_pairs,
@@ -96,7 +107,7 @@ def build_pair_stream(
         text_tokens=int(lengths.sum()),
         supervised_tokens=int(lengths[:, 1:].sum()),
         examples=num_pairs,
-        sources=_tally([preferences[index] for index in order], lengths, preferences),
+        sources=tally.sources(len(chain)),
         chain=chain,
     )
     plain = {**info.__dict__, "sources": [source.model_dump(mode="json") for source in info.sources]}
@@ -140,22 +151,3 @@ def _chain(tokens: NDArray[np.int32], lengths: NDArray[np.int32], batch_size: in
         chain.append(digest.hexdigest())
         place = end
     return tuple(chain)
-
-
-def _tally(
-    read: Sequence[Preference], lengths: NDArray[np.int32], available: Sequence[Preference]
-) -> tuple[SourceTokens, ...]:
-    found = []
-    for source in sorted({pair.source for pair in read}):
-        rows = [index for index, pair in enumerate(read) if pair.source == source]
-        found.append(
-            SourceTokens(
-                source=source,
-                realised_tokens=int(lengths[rows].sum()),
-                supervised_tokens=int(lengths[rows, 1:].sum()),
-                examples=len(rows),
-                repetition=len(rows) / sum(1 for pair in available if pair.source == source),
-                teachers=tuple(sorted({pair.teacher for pair in read if pair.source == source and pair.teacher})),
-            )
-        )
-    return tuple(found)

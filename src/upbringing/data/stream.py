@@ -21,12 +21,15 @@ from numpy.typing import NDArray
 from upbringing.base.errors import DataError, IntegrityError
 from upbringing.base.streams import stream as random_stream
 from upbringing.data.documents import Chat, Document, TrainingText
+from upbringing.data.held_out import unread_texts, write_held_out
 from upbringing.data.packing import Window, pack
 from upbringing.data.rendering import Rendered, end_token, open_tokenizer, render_chats, render_documents
+from upbringing.data.tally import TalliedPart, Tally, tallied
 from upbringing.formats.record import SourceTokens
 
 ARRAYS = ("tokens", "labels", "positions", "documents")
 INFO_NAME = "stream.json"
+STREAM_VERSION = 2  # of the files of a stream; the arrays and their hashes are those of version 1
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,14 @@ class _Source:
             raise DataError(f"the data {name!r} is empty: there is nothing to train on")
         self.rendered = rendered
         self.num_read = 0
+        self.read: set[int] = set()  # places of texts that were given to the packer
         self._windows = pack(self._texts(plan.seed), plan.context, padding_token=padding_token)
 
     def _texts(self, seed: int) -> Iterator[Rendered]:
         for epoch in count():
             for index in random_stream(seed, "epoch", epoch).permutation(len(self.rendered)):
                 self.num_read += 1
+                self.read.add(int(index))
                 yield self.rendered[index]
 
     def next_window(self) -> Window:
@@ -127,12 +132,31 @@ def build_stream(
     for key in sorted(keys):
         rendered[key] = _rendered(texts(names[key]), opened, tokenizer, names[key])
     windows: list[Window] = []
+    parts: list[TalliedPart] = []
+    read: dict[str, set[int]] = {key: set() for key in rendered}
     for part in plan.parts:
-        windows += _part_windows(part, plan, rendered, names, padding)
+        found = _part_windows(part, plan, rendered, names, padding, read)
+        windows += found
+        parts.append(TalliedPart(len(found), _shares(part, plan)))
     usable = len(windows) // plan.batch_size * plan.batch_size
     if usable == 0:
         raise DataError(f"the data fills {len(windows)} windows, less than one batch of {plan.batch_size}")
-    return _write(windows[:usable], plan, rendered, names, folder)
+    available = {key: [text.source for text in texts] for key, texts in rendered.items()}
+    unread = unread_texts(rendered, read)
+    taught = {key: unread[key] for part in plan.parts for key, _ in part.shares}
+    write_held_out(taught, folder, context=plan.context, padding_token=padding, seed=plan.seed)
+    tally = tallied([window.tally for window in windows[:usable]], plan.batch_size, parts, available)
+    return _write(windows[:usable], plan, tally, folder)
+
+
+def _shares(part: StreamPart, plan: StreamPlan) -> dict[str, float]:
+    """Return the share of each data key in the windows of a part, replay among them."""
+    shares = dict(part.shares)
+    if plan.replay is not None:
+        key, share = plan.replay
+        shares = {name: value * (1.0 - share) for name, value in shares.items()}
+        shares[key] = shares.get(key, 0.0) + share
+    return shares
 
 
 def _rendered(texts: Sequence[TrainingText], tokenizer: Any, folder: Path, name: str) -> list[Rendered]:
@@ -149,14 +173,13 @@ def _part_windows(
     rendered: Mapping[str, Sequence[Rendered]],
     names: Mapping[str, str],
     padding: int,
+    read: Mapping[str, set[int]],
 ) -> list[Window]:
-    """Return the windows of one part: its sources interleaved by their shares, replay among them."""
-    shares = dict(part.shares)
-    if plan.replay is not None:
-        key, share = plan.replay
-        shares = {name: value * (1.0 - share) for name, value in shares.items()}
-        shares[key] = shares.get(key, 0.0) + share
-    ordered = sorted(shares.items())
+    """Return the windows of one part: its sources interleaved by their shares, replay among them.
+
+    The places of the texts that were read are added to ``read``, per key.
+    """
+    ordered = sorted(_shares(part, plan).items())
     sources = [_Source(names[key], rendered[key], plan, padding) for key, _ in ordered]
     fractions = [share for _, share in ordered]
     main = [index for index, (key, _) in enumerate(ordered) if key in dict(part.shares)]
@@ -173,6 +196,7 @@ def _part_windows(
         windows.append(sources[chosen].next_window())
         taken[chosen] += 1
     for source, (key, _) in zip(sources, ordered, strict=True):
+        read[key].update(source.read)
         if part.max_repetition is not None and source.repetition > part.max_repetition:
             raise DataError(
                 f"the data {names[key]!r} would be read {source.repetition:.2f} times, max_repetition is "
@@ -181,13 +205,7 @@ def _part_windows(
     return windows
 
 
-def _write(
-    windows: Sequence[Window],
-    plan: StreamPlan,
-    rendered: Mapping[str, Sequence[Rendered]],
-    names: Mapping[str, str],
-    folder: Path,
-) -> StreamInfo:
+def _write(windows: Sequence[Window], plan: StreamPlan, tally: Tally, folder: Path) -> StreamInfo:
     arrays = {name: np.stack([getattr(window, name) for window in windows]) for name in ARRAYS}
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
@@ -196,7 +214,8 @@ def _write(
         for name in ARRAYS:
             digest.update(np.ascontiguousarray(arrays[name][begin : begin + plan.batch_size]).astype("<i4").tobytes())
         chain.append(digest.hexdigest())
-    sources = _tally(windows, plan, rendered, names)
+    tally.write(folder)
+    sources = tally.sources(len(chain))
     info = StreamInfo(
         sha256=chain[-1],
         num_windows=len(windows),
@@ -212,57 +231,6 @@ def _write(
     plain = {**info.__dict__, "sources": [source.model_dump(mode="json") for source in sources]}
     (folder / INFO_NAME).write_text(json.dumps(plain, sort_keys=True), encoding="utf-8")
     return info
-
-
-def _tally(
-    windows: Sequence[Window],
-    plan: StreamPlan,
-    rendered: Mapping[str, Sequence[Rendered]],
-    names: Mapping[str, str],
-) -> tuple[SourceTokens, ...]:
-    """Count realised tokens per source of the texts, beside the share that was planned for the data it came from."""
-    totals: dict[str, list[int]] = {}
-    teachers: dict[str, set[str]] = {}
-    for window in windows:
-        for (source, teacher), counts in window.tally.items():
-            total = totals.setdefault(source, [0, 0, 0])
-            for index, value in enumerate(counts):
-                total[index] += value
-            if teacher is not None:
-                teachers.setdefault(source, set()).add(teacher)
-    available: dict[str, int] = {}
-    for texts in rendered.values():
-        for text in texts:
-            available[text.source] = available.get(text.source, 0) + 1
-    planned = _planned_shares(plan, rendered)
-    return tuple(
-        SourceTokens(
-            source=source,
-            planned_share=planned.get(source),
-            planned_tokens=None,
-            realised_tokens=tokens,
-            supervised_tokens=supervised,
-            examples=examples,
-            repetition=examples / available[source],
-            teachers=tuple(sorted(teachers.get(source, ()))),
-        )
-        for source, (tokens, supervised, examples) in sorted(totals.items())
-    )
-
-
-def _planned_shares(plan: StreamPlan, rendered: Mapping[str, Sequence[Rendered]]) -> dict[str, float]:
-    """Return the planned share of the stage's windows for texts that are the only ones of their data set."""
-    if len(plan.parts) != 1:
-        return {}
-    rest = 1.0 - (plan.replay[1] if plan.replay else 0.0)
-    shares = {key: share * rest for key, share in plan.parts[0].shares}
-    if plan.replay:
-        shares[plan.replay[0]] = shares.get(plan.replay[0], 0.0) + plan.replay[1]
-    return {
-        rendered[key][0].source: share
-        for key, share in shares.items()
-        if len({text.source for text in rendered[key]}) == 1
-    }
 
 
 def read_info(folder: Path) -> StreamInfo:

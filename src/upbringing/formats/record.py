@@ -56,8 +56,27 @@ class LoadCheck(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
 
 
+class HeldOutLoss(BaseModel):
+    """Loss (nats per learned token) on texts of a stage's own data that it never read, before and after the stage.
+
+    ``standard_error``: of the mean difference, paired over windows. ``reason``: why there is no loss.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    before: float | None = None
+    after: float | None = None
+    standard_error: float | None = None
+    num_windows: int = 0
+    reason: str | None = None
+
+
 class Record(BaseModel):
-    """The whole of ``record.json``. Unknown fields of newer writers are kept."""
+    """The whole of ``record.json``. Unknown fields of newer writers are kept.
+
+    ``weights_changed``: whether any weight differs from where the stage started; ``None`` = not noted. ``guard``: as
+    the stage was declared when it was trained; a study judges the facts anew (``training.guards.record_guard``).
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -78,11 +97,12 @@ class Record(BaseModel):
     updates: int = 0
     learning_rate_sum: float = 0.0
     loss_curve: tuple[tuple[int, float], ...] = ()
-    held_out_loss: tuple[tuple[int, float], ...] = ()
+    held_out: HeldOutLoss | None = None
     weights_sha256: str = ""
     tokenizer_sha256: str = ""
     template_sha256: str = ""
     load_check: LoadCheck | None = None
+    weights_changed: bool | None = None
     guard: str = "ok"
     warnings: tuple[str, ...] = ()
     exact: bool = True

@@ -184,7 +184,7 @@ class JudgeInfo(Open):
     """A judge that was asked over a network. ``accounting``: how many answers were put to it and how that ended.
 
     ``requested = ok + refused + truncated + malformed + failed``; ``calls`` (repeated ones included) and ``spent_usd``
-    (``None`` without a price) are those of all runs of the study.
+    (``None`` without a price) are those of all runs of the study at this endpoint's model, whichever judge asked.
     """
 
     id: str

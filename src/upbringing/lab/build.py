@@ -8,7 +8,7 @@ from pathlib import Path
 
 from upbringing.base.errors import DataError
 from upbringing.base.fingerprint import fingerprint
-from upbringing.data.stream import StreamInfo
+from upbringing.data.stream import STREAM_VERSION, StreamInfo
 from upbringing.data.tokenizer import chat_template, template_sha256, tokenizer_sha256
 from upbringing.formats.record import BuildProfile
 from upbringing.lab.checkpoints import Checkpoints
@@ -102,7 +102,7 @@ def require_templates(tree: StudyTree, tokenizers: Mapping[str, Path]) -> None:
 
 def stream_key(recipe: StreamRecipe, tokenizer: Path) -> str:
     """Return the store key of a stream under a tokenizer."""
-    value = [recipe.key, tokenizer_sha256(tokenizer), template_sha256(tokenizer)]
+    value = [recipe.key, tokenizer_sha256(tokenizer), template_sha256(tokenizer), STREAM_VERSION]
     return f"stream-{fingerprint(value)[:KEY_CHARACTERS]}"
 
 

@@ -61,11 +61,13 @@ class Checkpoints:
         path = (self.folder / checkpoint).absolute()
         if path.is_dir():
             return path
-        reference = hub_reference(checkpoint)
-        commit = self.commit(checkpoint)
-        if reference is None or commit is None:
-            return None
-        return self.store.find("existing", hub_key(reference.repository, commit))
+        key = self._key(checkpoint)
+        return None if key is None else self.store.find("existing", key)
+
+    def _key(self, checkpoint: str) -> str | None:
+        """Return the store key of a hub id whose commit is known."""
+        reference, commit = hub_reference(checkpoint), self.commit(checkpoint)
+        return None if reference is None or commit is None else hub_key(reference.repository, commit)
 
     def commit(self, checkpoint: str) -> str | None:
         """Return the commit behind a hub id: what the study pinned, else what the last fetch resolved it to."""
@@ -75,11 +77,14 @@ class Checkpoints:
         return self.pins.get(checkpoint) or self.store.resolve(alias_of(reference))
 
     def needed(self, checkpoint: str) -> Path:
-        """Return the folder of ``checkpoint``; raises ``StudyError`` if it is not here."""
-        found = self.find(checkpoint)
+        """Return the folder of ``checkpoint``, a fetched one re-hashed; raises ``StudyError`` if it is not here."""
+        path = (self.folder / checkpoint).absolute()
+        if path.is_dir():
+            return path
+        key = self._key(checkpoint)
+        found = None if key is None else self.store.whole("existing", key)
         if found is not None:
             return found
-        path = (self.folder / checkpoint).absolute()
         reference = hub_reference(checkpoint)
         if reference is None:
             pin = " A hub id reads org/name@revision" if re.match(r"^[\w.-]+/[\w.-]+$", checkpoint) else ""

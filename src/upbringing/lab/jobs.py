@@ -9,17 +9,21 @@ from typing import Any
 
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import remove_tree
+from upbringing.data.held_out import read_held_out
 from upbringing.data.pairs import build_pair_stream
 from upbringing.data.stream import StreamInfo, StreamPart, StreamPlan, build_stream, read_info
+from upbringing.data.tally import Tally, read_tally
 from upbringing.data.tokenizer import train_tokenizer
 from upbringing.data.worlds.causes_world import CausesWorld
-from upbringing.formats.record import BuildProfile, Record
+from upbringing.formats.record import BuildProfile, HeldOutLoss, Record
 from upbringing.lab.executor import Event
 from upbringing.lab.library import Library
 from upbringing.lab.store import Store
 from upbringing.study.lineage import StreamRecipe
 from upbringing.study.recipes import DataBook
+from upbringing.training.dpo import Dpo
 from upbringing.training.fresh import copy_tokenizer, create_fresh
+from upbringing.training.held_out import NO_WINDOWS, held_out_loss, held_out_warnings
 from upbringing.training.launch import launch_segment
 from upbringing.training.publish import finish_checkpoint, thinned
 from upbringing.training.segment import Places, Segment
@@ -175,10 +179,10 @@ class SegmentJob:
             store.discard_workspace(self.key)
 
     def is_done(self, store: Store) -> bool:
-        """Return whether the checkpoint, and the state if one is needed, are whole in the store."""
-        if store.find("checkpoints", self.key) is None:
+        """Return whether the checkpoint, and the state if one is needed, are whole in the store, every byte of them."""
+        if store.whole("checkpoints", self.key) is None:
             return False
-        return not self.needs_state or store.find("states", self.key) is not None
+        return not self.needs_state or store.whole("states", self.key) is not None
 
     def _train(
         self, store: Store, workspace: Path, folder: Path, final_state: Path | None, report: Callable[[Event], None]
@@ -189,7 +193,7 @@ class SegmentJob:
             if isinstance(self.parent, Path)
             else _present(store.find("checkpoints", self.parent, full=True), self.parent)
         )
-        state = None if self.state is None else _present(store.find("states", self.state), self.state)
+        state = None if self.state is None else _present(store.find("states", self.state, full=True), self.state)
         segment = self.segment
 
         def on_progress(step: int, total: int, loss: float) -> None:
@@ -200,7 +204,9 @@ class SegmentJob:
         realised = launch_segment(segment, places, self.profile, on_progress)
         copy_tokenizer(parent, folder)
         info = read_info(stream)
-        share = segment.to_step / segment.total_steps
+        tally = read_tally(stream)
+        sources = tally.sources(segment.to_step)
+        held_out = self._held_out_loss(stream, tally, parent, folder)
         record = Record(
             id=self.key,
             parent=str(self.parent) if isinstance(self.parent, str) else self.parent.name,
@@ -211,18 +217,26 @@ class SegmentJob:
             steps=segment.to_step,
             total_steps=segment.total_steps,
             data_sha256=info.prefix_sha256(segment.to_step),
-            sources=info.sources,
-            tokens=round(info.tokens * share),
+            sources=sources,
+            tokens=info.tokens * segment.to_step // info.num_steps,  # whole: only streams of equal windows are cut
             supervised_tokens=realised.supervised_tokens,
-            examples=round(info.examples * share),
+            examples=sum(source.examples for source in sources),
             updates=len(realised.losses),
             learning_rate_sum=realised.learning_rate_sum,
             loss_curve=thinned(realised.losses),
+            weights_changed=realised.weights_changed,
             guard=realised.guard,
-            warnings=realised.warnings,
+            held_out=held_out,
+            warnings=(*realised.warnings, *held_out_warnings(held_out)),
             seconds=round(realised.seconds, 3),
         )
         finish_checkpoint(folder, record, self.profile)
+
+    def _held_out_loss(self, stream: Path, tally: Tally, parent: Path, folder: Path) -> HeldOutLoss:
+        if isinstance(self.segment.stage, Dpo):
+            return HeldOutLoss(reason=NO_WINDOWS)
+        held_out = read_held_out(stream)
+        return held_out_loss(held_out, held_out.places(tally.keys(self.segment.to_step)), parent, folder, self.profile)
 
 
 def _move(source: Path, target: Path) -> None:

@@ -31,7 +31,7 @@ from upbringing.lab.executor import Event
 from upbringing.lab.measuring import ANSWERS, ROWS, UNASKED, MeasureJob, asked_items
 from upbringing.lab.session import Session
 from upbringing.models.budget import Budget
-from upbringing.models.endpoint import EndpointModel
+from upbringing.models.endpoint import Endpoint, EndpointModel
 from upbringing.study.study import Study
 
 ACCOUNTING, REASONS = "accounting.json", "reasons.json"
@@ -93,12 +93,12 @@ class JudgeJob:
     def run(self, report: Callable[[Event], None]) -> Verdicts:
         """Return the verdicts, out of the store where they are whole."""
         store, study = self.session.store, self.session.study
-        folder = store.find("rows", self.measurement)
+        folder = store.whole("rows", self.measurement)
         if folder is None:
             raise IntegrityError(f"the measurement {self.measurement} vanished or was damaged: run again")
         items = asked_items(study, self.session.workshop.book, self.measured.root)
         key = self._store_key(folder, fingerprint([item.model_dump(mode="json") for item in items]))
-        known = store.find("rows", key)
+        known = store.whole("rows", key)
         if known is not None:
             return self._read(known, key)
         given = _given(folder, self.measured.checkpoint)
@@ -190,25 +190,31 @@ RunJobs = Callable[[str, Sequence[JudgeJob]], list[Verdicts]]
 
 
 def judge_measurements(session: Session, measured: Sequence[tuple[str, MeasureJob]], run_jobs: RunJobs) -> Judging:
-    """Return what every judge behind an endpoint says of every measurement (key, job), within one cap per judge.
+    """Return what every judge behind an endpoint says of every measurement (key, job), within each judge's cap.
 
-    The cap holds over all checkpoints and all runs of the study in this store. ``EndpointError``: the endpoint refuses
+    What was spent is counted per endpoint and model, over all checkpoints, judges and runs of the study in this store:
+    another wording or length of the questions spends from the same cap. ``EndpointError``: the endpoint refuses
     the account or the request; what was answered before is kept.
     """
-    verdicts: list[Verdicts] = []
-    infos = []
+    asked: list[tuple[EndpointJudge, list[Verdicts]]] = []
     for description in endpoint_judges(session.study):
-        book = session.folder / f"spent-{fingerprint(EndpointJudge(description).id)[:KEY_CHARACTERS]}.jsonl"
         endpoint = description.endpoint
-        model = EndpointModel(endpoint, session.study.seed, budget=Budget(endpoint.cap, endpoint.price, book=book))
+        model = EndpointModel(endpoint, session.study.seed, budget=_budget(session, endpoint))
         with session.store.claim(f"judge-{fingerprint(dict(model.identity))[:KEY_CHARACTERS]}"):
             kept = AnswerCache.open(session.store.root / "answers" / REPLIES_FOLDER, model, is_final)
             judge = EndpointJudge(description, model, kept)
             jobs = [JudgeJob(session, judge, job, key) for key, job in measured]
-            found = run_jobs(f"judging: {endpoint.model}", jobs)
-        verdicts += found
-        infos.append(_info(judge, found, model.budget))
-    return Judging(tuple(verdicts), tuple(infos))
+            asked.append((judge, run_jobs(f"judging: {endpoint.model}", jobs)))
+    return Judging(
+        tuple(each for _, found in asked for each in found),
+        tuple(_info(judge, found, _budget(session, judge.description.endpoint)) for judge, found in asked),
+    )
+
+
+def _budget(session: Session, endpoint: Endpoint) -> Budget:
+    """Return what the study spent at an endpoint's model so far, whatever it asked there."""
+    name = fingerprint([endpoint.base_url.rstrip("/"), endpoint.model])[:KEY_CHARACTERS]
+    return Budget(endpoint.cap, endpoint.price, book=session.folder / f"spent-{name}.jsonl")
 
 
 def _info(judge: EndpointJudge, found: Sequence[Verdicts], budget: Budget) -> JudgeInfo:

@@ -28,12 +28,15 @@ from upbringing.lab.build import KEY_CHARACTERS, Prepared
 from upbringing.lab.executor import Event
 from upbringing.lab.library import Library
 from upbringing.lab.session import Session
-from upbringing.lab.store import Store
+from upbringing.lab.store import Room, Store
 from upbringing.models.loading import load_model
 from upbringing.models.openvino import CONVERSION_VERSION, require_openvino
 from upbringing.models.weights import weights_sha256
 from upbringing.study.recipes import DataBook
 from upbringing.study.study import Study
+from upbringing.study.tree import Node
+from upbringing.training.existing import Existing
+from upbringing.training.guards import record_guard
 from upbringing.training.publish import library_versions
 
 ROWS, ANSWERS, CONDITIONS = "rows.parquet", "answers.parquet", "conditions.json"
@@ -90,6 +93,7 @@ class MeasureJob:
         key = self.measurement_key(folder, items, judges)
 
         def fill(target: Path) -> None:
+            self._require_whole(store)
             self._measure(folder, items, judges, target, report)
 
         store.publish("rows", key, fill)
@@ -129,6 +133,15 @@ class MeasureJob:
         conditions = [condition.model_dump(mode="json") for condition in measured.conditions]
         (target / CONDITIONS).write_text(json.dumps(conditions, sort_keys=True), encoding="utf-8")
 
+    def _require_whole(self, store: Store) -> None:
+        """Raise ``IntegrityError`` unless every byte that is about to be loaded is the one that was published."""
+        room: Room = "checkpoints" if self.folder is None else "existing"
+        key = self.checkpoint if self.folder is None else self.folder.name
+        if self.folder is not None and self.folder.parent != store.root / room:
+            return  # a folder of the user's, which has no manifest
+        if store.whole(room, key) is None:
+            raise IntegrityError(f"the checkpoint {key} was damaged: run the same command again to rebuild it")
+
     @property
     def _batches(self) -> Path:
         """Answers of finished batches, until the rows are published."""
@@ -144,9 +157,7 @@ class MeasureJob:
     def measurement_key(self, folder: Path, items: Sequence[Item], judges: Sequence[Judge]) -> str:
         """Return the key: what is measured, how, and the weights' hash, never a name or a path."""
         value = {
-            "weights": weights_sha256(folder),
-            "tokenizer": tokenizer_sha256(folder),
-            "template": template_sha256(folder),
+            **_identity(folder, recorded=self.folder is None),
             "checkpoint": self.checkpoint,
             "battery": [measure.model_dump(mode="json") for measure in self.study.battery],
             "items": fingerprint([item.model_dump(mode="json") for item in items]),
@@ -160,6 +171,24 @@ class MeasureJob:
         if self.study.engine == "openvino":
             value["engine"] = {"conversion": CONVERSION_VERSION, "threads": self.profile.threads, **require_openvino()}
         return fingerprint(value)[:KEY_CHARACTERS]
+
+
+def _identity(folder: Path, *, recorded: bool) -> dict[str, str]:
+    """Return the hashes of weights, tokenizer and template; those of a ``recorded`` checkpoint must be its record's."""
+    found = {
+        "weights": weights_sha256(folder),
+        "tokenizer": tokenizer_sha256(folder),
+        "template": template_sha256(folder),
+    }
+    record = read_record(folder) if recorded else None
+    for name, digest in found.items() if record is not None else ():
+        expected = getattr(record, f"{name}_sha256")
+        if digest != expected:
+            raise IntegrityError(
+                f"the {name} of {folder.name} is {digest[:12]}, its record says {expected[:12]}: "
+                "run the same command again to rebuild it"
+            )
+    return found
 
 
 def measure_jobs(session: Session, prepared: Prepared) -> list[MeasureJob]:
@@ -194,7 +223,7 @@ def gathered(
     """
     tables, answers, conditions = list(judged), [], {}
     for key in keys:
-        folder = store.find("rows", key)
+        folder = store.whole("rows", key)
         if folder is None:
             raise IntegrityError(f"the measurement {key} vanished or was damaged: run the same command again")
         tables.append(pq.read_table(folder / ROWS))
@@ -207,13 +236,16 @@ def gathered(
 
 
 def checkpoint_record(session: Session, prepared: Prepared, node: str) -> Record:
-    """Return the record of a node's checkpoint; an existing one gets what can be read off its files."""
+    """Return the record of a node's checkpoint, guarded as the study declares its stage now.
+
+    An existing checkpoint gets what can be read off its files.
+    """
     folder = prepared.folders.get(node)
     if folder is None:
-        found = session.store.find("checkpoints", prepared.keys[node])
+        found = session.store.whole("checkpoints", prepared.keys[node])
         if found is None:
             raise IntegrityError(f"the checkpoint {prepared.keys[node]} is not in the store: build it first")
-        return read_record(found)
+        return _as_declared(read_record(found), session.tree.nodes[node])
     return Record(
         id=prepared.keys[node],
         parent=None,
@@ -224,3 +256,9 @@ def checkpoint_record(session: Session, prepared: Prepared, node: str) -> Record
         tokenizer_sha256=tokenizer_sha256(folder),
         template_sha256=template_sha256(folder),
     )
+
+
+def _as_declared(record: Record, node: Node) -> Record:
+    if node.run is None or isinstance(node.run.stage, Existing):
+        return record
+    return record.model_copy(update={"guard": record_guard(record, identity=node.run.stage.identity)})

@@ -64,7 +64,7 @@ class OwnAnswersJob:
     def run(self, report: Callable[[Event], None]) -> None:
         """Publish ``answers.json``: request to answer."""
         store = Store(self.store)
-        if store.find("data", self.key) is not None:
+        if store.whole("data", self.key) is not None:
             return
 
         def fill(folder: Path) -> None:

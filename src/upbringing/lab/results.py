@@ -22,18 +22,12 @@ from upbringing.formats.tree import (
     Teacher,
     Tree,
 )
-from upbringing.study.contrasts import contrasts as study_contrasts
 from upbringing.study.lineage import Lineage
 from upbringing.study.study import Study
 from upbringing.study.tree import START, CellPlan, StudyTree
 from upbringing.training.existing import Existing
+from upbringing.training.held_out import held_out_warnings
 from upbringing.training.start import FreshStart
-
-
-def registration(study: Study, tree: StudyTree) -> str:
-    """Return the fingerprint of everything that must be fixed before the first row is seen."""
-    declared = [spec.model_dump(mode="json") for spec in study_contrasts(study, tree)]
-    return fingerprint({"primary": study.primary, "margins": study.margins, "contrasts": declared})
 
 
 def results_tree(
@@ -76,6 +70,21 @@ def results_tree(
     )
 
 
+def held_out_notes(records: Mapping[str, Record], labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a sentence that names the stages whose loss on unread texts did not fall, if there are any."""
+    flat = [
+        labels.get(node, record.stage)
+        for node, record in records.items()
+        if record.held_out is not None and held_out_warnings(record.held_out)
+    ]
+    if not flat:
+        return ()
+    return (
+        "The loss on unread texts of its own data did not fall by more than its standard error in "
+        f"{'; '.join(flat)}: what such a stage taught may be nothing.",
+    )
+
+
 def _checkpoints(tree: StudyTree, records: Mapping[str, Record], measured: set[str]) -> Iterable[Checkpoint]:
     stages: dict[str, tuple[StageInfo, ...]] = {}
     for key, node in tree.nodes.items():
@@ -102,7 +111,12 @@ def _checkpoint(record: Record, parent: str | None, stages: tuple[StageInfo, ...
         weights_sha256=record.weights_sha256 or None,
         tokenizer_sha256=record.tokenizer_sha256 or None,
         template_sha256=record.template_sha256 or None,
-        health={"last_loss": losses[-1] if losses else None, "updates": float(record.updates)},
+        health={
+            "last_loss": losses[-1] if losses else None,
+            "updates": float(record.updates),
+            "held_out_loss_before": record.held_out.before if record.held_out is not None else None,
+            "held_out_loss_after": record.held_out.after if record.held_out is not None else None,
+        },
         stages=stages,
     )
 

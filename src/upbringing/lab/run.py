@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from upbringing.base.errors import IntegrityError
 from upbringing.base.files import write_bytes_atomic, write_json_atomic
 from upbringing.base.fingerprint import fingerprint
 from upbringing.formats.answers import copy_answers
 from upbringing.formats.findings import Findings
 from upbringing.formats.items import Item
 from upbringing.formats.rows import write_rows
-from upbringing.formats.tree import Registered
 from upbringing.lab.build import PROFILE_CHARACTERS, Prepared, node_jobs, prepare
 from upbringing.lab.calibration import battery_key
 from upbringing.lab.contents import write_references
@@ -28,7 +26,8 @@ from upbringing.lab.gating import world_gates
 from upbringing.lab.judging import JudgeJob, Judging, RunJobs, Verdicts, check_judges, judge_measurements
 from upbringing.lab.measuring import asked_items, checkpoint_record, gathered, measure_jobs
 from upbringing.lab.own_answers import answers_jobs
-from upbringing.lab.results import registration, results_tree
+from upbringing.lab.registering import register
+from upbringing.lab.results import held_out_notes, results_tree
 from upbringing.lab.session import Session, pin_checkpoints
 from upbringing.lab.space import require_space
 from upbringing.lab.store import Room
@@ -37,7 +36,6 @@ from upbringing.study.checks import design_warnings
 from upbringing.study.contrasts import contrasts
 
 PLAN_NAME = "built.json"
-REGISTRATION_NAME = "registered.json"
 MEASURED_NAME = "measured.json"
 
 
@@ -57,6 +55,9 @@ class Watch:
         """The batch ended."""
 
 
+QUIET = Watch()
+
+
 @dataclass(frozen=True)
 class Built:
     """A tree whose checkpoints are made."""
@@ -65,7 +66,7 @@ class Built:
     num_built: int
 
 
-def build(session: Session, watch: Watch) -> Built:
+def build(session: Session, watch: Watch = QUIET) -> Built:
     """Make every missing node of the study's tree; raises the first failure after all else was tried."""
     check_engine(session.study)
     pin_checkpoints(session)
@@ -102,7 +103,7 @@ def _prepare(session: Session, watch: Watch) -> Prepared:
 
 def _done(session: Session, job: Job) -> bool:
     done = getattr(job, "is_done", None)
-    return bool(done(session.store)) if done is not None else session.store.find("checkpoints", job.key) is not None
+    return bool(done(session.store)) if done is not None else session.store.whole("checkpoints", job.key) is not None
 
 
 def _run(session: Session, title: str, jobs: Sequence[Job], watch: Watch) -> dict[str, Outcome]:
@@ -157,14 +158,14 @@ def built_before(session: Session) -> dict[str, Any]:
     return found
 
 
-def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
+def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) -> Path:
     """Measure every cell and write ``rows.parquet``, ``tree.json``, answers and records; return the folder.
 
-    What was fixed beforehand (margins, primary measures, contrasts) is hashed before the first row.
+    What must be fixed beforehand is hashed before the first row (``lab.registering``).
     """
     check_judges(session.study)
     prepared = (built or build(session, watch)).prepared
-    registered = _registered(session)
+    registered = register(session, _known_checkpoints(session, prepared))
     jobs = measure_jobs(session, prepared)
     compared = compare_computation(
         session.study, jobs, session.folder, lambda found: _run(session, "comparing", found, watch)
@@ -195,6 +196,7 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
         gates=world_gates(session, prepared, rows, asked.items),
         warnings=(
             *design_warnings(session.study, session.tree, run_steps),
+            *held_out_notes(records, labels(session)),
             *judging.warnings,
             *asked.warnings,
             *control_warnings(session),
@@ -211,30 +213,16 @@ def measure(session: Session, watch: Watch, built: Built | None = None) -> Path:
     return results
 
 
+def _known_checkpoints(session: Session, prepared: Prepared) -> set[str]:
+    """Return the keys of the study's checkpoints: those prepared now, and those of left-out arms built before."""
+    before = (session.store.resolve(alias_key(session, node)) for node in session.whole.nodes)
+    return {*prepared.keys.values(), *(key for key in before if key is not None)}
+
+
 def _all_items(session: Session) -> list[Item]:
     roots = sorted({lineage.replicate.root for lineage in session.tree.lineages})
     found = {item.id: item for root in roots for item in asked_items(session.study, session.workshop.book, root)}
     return list(found.values())
-
-
-def _registered(session: Session) -> Registered:
-    """Return what was registered: written before the first row, compared ever after."""
-    path = session.folder / REGISTRATION_NAME
-    current = registration(session.study, session.whole)
-    if not path.exists():
-        write_json_atomic(path, {"sha256": current, "amendments": []})
-        return Registered(sha256=current, before_first_row=True)
-    try:
-        content = json.loads(path.read_bytes())
-        first, amendments = content["sha256"], list(content["amendments"])
-    except (ValueError, KeyError) as error:
-        raise IntegrityError(
-            f"{path} is torn: the registration cannot be trusted; start the study in a new store"
-        ) from error
-    if current not in (first, *amendments):
-        amendments.append(current)
-        write_json_atomic(path, {"sha256": first, "amendments": amendments})
-    return Registered(sha256=first, before_first_row=True, amendments=tuple(amendments))
 
 
 def _replace_answers(folder: Path, files: Sequence[Path], judging: Judging) -> None:
@@ -278,7 +266,7 @@ def report(results: Path, output: Path | None = None, *, shareable: bool = False
 
 
 def run(
-    session: Session, watch: Watch, after_build: Callable[[Built], None] = lambda built: None
+    session: Session, watch: Watch = QUIET, after_build: Callable[[Built], None] = lambda built: None
 ) -> tuple[Findings, Path]:
     """Build, measure, attribute and report; return the findings and the path of the report."""
     check_judges(session.study)

@@ -26,6 +26,7 @@ from upbringing.base.files import (
     disk_error,
     make_read_only,
     publish_folder,
+    regular_files,
     remove_tree,
     write_json_atomic,
 )
@@ -35,6 +36,9 @@ Room = Literal["checkpoints", "states", "data", "rows", "existing"]
 ROOMS: tuple[Room, ...] = ("checkpoints", "states", "data", "rows", "existing")
 OTHER_FOLDERS = ("studies", "workspaces", "recipes", "locks", "quarantine", "answers")
 KEY_PATTERN = re.compile(r"^[a-z0-9][a-z0-9._-]{0,127}$")
+Statuses = tuple[tuple[str, int, int, int, int], ...]  # name, size, inode, and when content and status changed
+
+_hashed: dict[Path, Statuses] = {}  # folders whose every byte this process has hashed, as they were then
 
 
 class Store:
@@ -70,19 +74,32 @@ class Store:
             return None
         return folder
 
+    def whole(self, room: Room, key: str) -> Path | None:
+        """Return the folder of ``key`` if every byte is the one that was published, else ``None``, as ``find`` does.
+
+        A folder is hashed once per process, and again when the status of one of its files has changed since.
+        """
+        folder = self.path(room, key)
+        if folder in _hashed and folder.is_dir() and _hashed[folder] == _statuses(folder):
+            return self.find(room, key)
+        found = self.find(room, key, full=True)
+        if found is not None:
+            _hashed[folder] = _statuses(folder)
+        return found
+
     def publish(self, room: Room, key: str, fill: Callable[[Path], None]) -> Path:
-        """Return the folder of ``key``, made by ``fill`` if it was not there.
+        """Return the folder of ``key``, made by ``fill`` if it was not there or was damaged.
 
         ``fill`` writes into an empty folder of the same file system. Only one process fills a key at a time;
         what a killed process left behind is removed first.
         """
-        found = self.find(room, key)
+        found = self.whole(room, key)
         if found is not None:
             return found
         if self.reads_only:
             raise IntegrityError(f"{self.root} was opened only to be read: {room}/{key} cannot be written")
         with self.claim(f"{room}-{key}"):
-            found = self.find(room, key)
+            found = self.whole(room, key)
             if found is not None:
                 return found
             final = self.path(room, key)
@@ -169,6 +186,14 @@ class Store:
         warnings.warn(
             f"{error}. It was moved to quarantine/{target.name} and will be rebuilt", UpbringingWarning, stacklevel=3
         )
+
+
+def _statuses(folder: Path) -> Statuses:
+    found = []
+    for path in regular_files(folder):
+        status = path.stat()
+        found.append((str(path), status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns))
+    return tuple(found)
 
 
 def _owner_text(path: Path) -> str:

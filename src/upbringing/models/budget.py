@@ -6,8 +6,9 @@ import json
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.errors import EndpointError, StudyError
@@ -28,10 +29,22 @@ class Price(Description):
 
 
 class Cap(Description):
-    """The most that may be spent; ``None`` = no cap of that kind."""
+    """The most that may be spent; ``None`` = no cap of that kind. ``unlimited``: that there is none is meant."""
 
     usd: float | None = Field(default=None, ge=0)
     calls: int | None = Field(default=None, ge=0)
+    unlimited: bool = False
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether somebody said how much may be spent, or that it does not matter."""
+        return self.unlimited or self.usd is not None or self.calls is not None
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if self.unlimited and (self.usd is not None or self.calls is not None):
+            raise ValueError("a cap of dollars or calls is not unlimited: remove one of them")
+        return self
 
 
 class CapReachedError(EndpointError):

@@ -63,6 +63,11 @@ def _override(value: dict[str, Any], override: str) -> None:
     place[last] = parse_yaml(text, name=f"override {path}").value
 
 
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of study files, for editors."""
+    return Study.model_json_schema()
+
+
 def _message(model: type[BaseModel], located: Located, problem: Any) -> str:
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, ArmProblem):

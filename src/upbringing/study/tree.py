@@ -74,6 +74,7 @@ def study_tree(study: Study, book: DataBook) -> StudyTree:
     lineages = [lineage(study, book, arm, replicate) for replicate in replicates(study.seeds) for arm in arms.values()]
     tree = _tree(lineages, _cuts(lineages))
     _refuse_silent_twins(tree)
+    _refuse_two_declarations(tree)
     return replace(tree, nodes=_with_state_flags(tree.nodes))
 
 
@@ -188,3 +189,18 @@ def _refuse_silent_twins(tree: StudyTree) -> None:
                 f"arms {other!r} and {each.arm.name!r} are one and the same recipe: what differs between them "
                 f"changes nothing. Declare it with same_as: {other}, or remove one"
             )
+
+
+def _refuse_two_declarations(tree: StudyTree) -> None:
+    """One checkpoint cannot be required to have changed by one arm and to be unchanged by another."""
+    declared: dict[str, tuple[bool, str]] = {}
+    for each in tree.lineages:
+        for run in each.runs:
+            if isinstance(run.stage, Existing):
+                continue
+            identity, arm = declared.setdefault(run.key(), (run.stage.identity, each.arm.name))
+            if identity != run.stage.identity:
+                raise StudyError(
+                    f"arms {arm!r} and {each.arm.name!r} share the stage {run.stage_name!r}, but only one of them "
+                    "declares it an identity: declare it in both, or in neither"
+                )

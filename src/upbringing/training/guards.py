@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.base.errors import TrainingError
+from upbringing.formats.record import Record
 
 OK = "ok"
 
@@ -40,6 +41,17 @@ def guard_text(*, updates: int, losses: Sequence[float], weights_changed: bool, 
     if not weights_changed:
         return "the stage changed no weight"
     return OK
+
+
+def record_guard(record: Record, *, identity: bool) -> str:
+    """Return the guard of a trained checkpoint under a declaration that may not be the one it was made under.
+
+    Whether a stage is declared an identity is no part of what is trained, so one checkpoint may serve both.
+    """
+    if record.weights_changed is None:
+        return record.guard
+    losses = [loss for _, loss in record.loss_curve]
+    return guard_text(updates=record.updates, losses=losses, weights_changed=record.weights_changed, identity=identity)
 
 
 def loss_warnings(losses: Sequence[float]) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ Made by `upbringing` as one checkpoint of a study; everything else about it is i
 - steps {record.steps} of {record.total_steps}, {record.tokens} tokens, {record.supervised_tokens} of them supervised
 - data `{(record.data_sha256 or "none")[:CHARACTERS_OF_A_HASH]}`
 - weights `{record.weights_sha256[:CHARACTERS_OF_A_HASH]}`
-- guard: {record.guard}
+- guard: {record.guard} (as its stage was declared when it was made)
 - exact: {str(record.exact).lower()} ({record.profile.precision}, {record.profile.attention} attention)
 
 | source | tokens | supervised | examples | repetition | teacher |

@@ -80,6 +80,7 @@ class Realised:
     guard: str
     warnings: tuple[str, ...]
     seconds: float
+    weights_changed: bool
     supervised_tokens: int = 0
     learning_rate_sum: float = 0.0
 
@@ -110,6 +111,7 @@ def run_segment(
         guard=guard,
         warnings=loss_warnings(final.losses),
         seconds=time.monotonic() - began,
+        weights_changed=changed,
         supervised_tokens=int(learned.sum()),
         learning_rate_sum=float(_rates(segment)[: segment.to_step].sum()),
     )

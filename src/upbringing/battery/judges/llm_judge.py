@@ -11,14 +11,15 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.fingerprint import fingerprint
 from upbringing.battery.cache import AnswerCache, batch_key
 from upbringing.formats.items import Item, Judge, JudgeKind, Judgement, Message, Outcome
+from upbringing.models.addresses import is_this_machine
 from upbringing.models.asking import THOUGHT_END, Prompt, Reply
 from upbringing.models.decoding import Greedy
 from upbringing.models.endpoint import Endpoint, EndpointModel
@@ -45,7 +46,8 @@ VERDICT = re.compile(r"^\s*\**verdict\s*:\**\s*\**([a-z-]+)\**\s*\.?\s*$", re.IG
 
 
 class LlmJudge(Description):
-    """A judge behind an OpenAI-compatible endpoint. Its spend cap is the endpoint's ``cap``.
+    """A judge behind an OpenAI-compatible endpoint. Its spend cap is the endpoint's ``cap``; only a judge on this
+    machine needs none.
 
     It needs the key, so it is asked by the process that the user started, never by the workers that measure.
     """
@@ -54,6 +56,15 @@ class LlmJudge(Description):
     version: Literal[1] = 1
     endpoint: Endpoint
     max_tokens: int = Field(default=256, ge=8)
+
+    @model_validator(mode="after")
+    def _is_capped(self) -> Self:
+        if not self.endpoint.cap.is_declared and not is_this_machine(self.endpoint.base_url):
+            raise ValueError(
+                "a judge behind a network needs a spend cap in its endpoint: write cap: {usd: 5} (with price), "
+                "cap: {calls: 1000}, or cap: {unlimited: true}"
+            )
+        return self
 
     def build(self) -> Judge:
         """Return the judge; raises ``StudyError`` for a cap without a price or a missing key, and ``UntrustedError``

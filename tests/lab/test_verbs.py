@@ -1,0 +1,128 @@
+"""Every verb is a command and a function of one name; machine-readable output is JSON and nothing else."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import upbringing
+from upbringing.base.errors import StudyError, UpbringingWarning
+from upbringing.cli import app
+from upbringing.lab.session import Session
+
+# Verbs in groups say with two words what the function says as verb and object.
+GROUPED = {
+    "data check": "check_data",
+    "data fetch": "fetch_packages",
+    "label draw": "draw_labels",
+    "label rate": "rate_labels",
+    "label read": "read_labelled",
+}
+# The package of this name is bound in the function's place as soon as it is imported.
+SHADOWED = {"report"}
+
+STUDY = """\
+name: verbs
+seeds: 1
+start: {{kind: existing, checkpoint: {folder}/base}}
+data: {{prompts: {{kind: items, path: {folder}/prompts.jsonl}}}}
+stages: {{tuned: {{kind: existing, checkpoint: {folder}/tuned}}}}
+battery: [{{kind: non_refusal, decoding: {{kind: greedy, max_tokens: 4}}}}]
+judges: [refusal_rules]
+primary: [non_refusal]
+"""
+
+
+def commands(command: Any, name: str = "") -> Iterator[str]:
+    """Every command below ``command`` by its words."""
+    if not hasattr(command, "commands"):
+        yield name
+        return
+    for word, each in command.commands.items():
+        yield from commands(each, f"{name} {word}".strip())
+
+
+VERBS = sorted(commands(typer.main.get_command(app)))
+
+
+def test_the_walk_finds_the_verbs() -> None:
+    assert {"plan", "build", "measure", "attribute", "report", "run", "trace", "demo", "schema", "label draw"} <= set(
+        VERBS
+    )
+    assert set(GROUPED) <= set(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_is_a_public_function_of_its_name(verb: str) -> None:
+    name = GROUPED.get(verb, verb)
+    assert name in upbringing.__all__
+    code = f"import upbringing, upbringing.cli\nimport upbringing.lab.run\nassert callable(upbringing.{name})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode == 0) == (name not in SHADOWED), result.stderr or f"{name} is an exception no more"
+
+
+@pytest.mark.parametrize("verb", ["plan", "build", "measure", "run", "trace", "demo"])
+def test_a_verb_needs_nothing_but_its_subject(verb: str) -> None:
+    parameters = inspect.signature(getattr(upbringing, verb)).parameters.values()
+    needed = [each.name for each in parameters if each.default is inspect.Parameter.empty]
+    assert needed == {"trace": ["checkpoints", "prompts"], "demo": []}.get(verb, ["study"])
+
+
+@pytest.fixture
+def study(tmp_path: Path, tiny_folder: Path) -> Path:
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY.format(folder=tiny_folder), encoding="utf-8")
+    return path
+
+
+@pytest.mark.model
+def test_functions_take_a_path_a_value_or_an_open_session(
+    study: Path, tiny_folder: Path, tmp_path: Path, one_process: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "store"
+    assert upbringing.plan(str(study), store=store).num_to_build == 0
+    assert not store.exists()
+    assert upbringing.build(study, store=store).num_built == 0
+    results = upbringing.measure(upbringing.load_study(study), store=store)
+    session: Session = upbringing.open_session(study, store=store)
+    findings, page = upbringing.run(session)
+    assert page.parent == results == session.results
+    assert upbringing.run(study, store=store) == (findings, page)
+    with pytest.raises(StudyError, match="open already"):
+        upbringing.run(session, seeds=2)
+    named = {"base": f"{tiny_folder}/base", "tuned": f"{tiny_folder}/tuned"}
+    with pytest.warns(UpbringingWarning, match="asks nothing"):  # of these prompts, a likelihood has nothing to score
+        traced, page = upbringing.trace(named, tiny_folder / "prompts.jsonl", store=store)
+    assert traced.claims
+    assert page.is_file()
+    assert upbringing.schema()["title"] == "Study"
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.model
+def test_json_is_all_that_stands_on_standard_output(study: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+
+    def printed(*words: str) -> dict[str, object]:
+        code = "from upbringing.cli import main; main()"
+        result = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+        found: dict[str, object] = json.loads(result.stdout)
+        return found
+
+    built = printed("build", str(study), "--store", str(store), "--json")
+    assert (built["built"], built["present"]) == (0, 2)
+    assert isinstance(built["checkpoints"], dict)
+    assert set(built["checkpoints"]) == {"start", "main: tuned, seed 0"}
+    results = Path(str(printed("measure", str(study), "--store", str(store), "--json")["results"]))
+    assert (results / "rows.parquet").is_file()
+    assert "claims" in printed("attribute", str(results), "--json")
+    page = printed("report", str(results), "--json", "--shareable", "--output", str(tmp_path / "page.html"))
+    assert page == {"report": str(tmp_path / "page.html")}
