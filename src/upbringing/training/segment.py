@@ -95,20 +95,17 @@ def run_segment(
     such as torchrun every process calls it with the same arguments, and the first one writes. Adapters draw their
     initial values from the stream ``adapters`` under the seed, dropout from ``dropout``.
     """
-    began = time.monotonic()
+    began, stage = time.monotonic(), segment.stage
     _check_split(segment, profile)
     processes = current_processes(profile)
-    stream = open_pair_stream(places.stream) if isinstance(segment.stage, Dpo) else open_stream(places.stream)
+    stream = open_pair_stream(places.stream) if isinstance(stage, Dpo) else open_stream(places.stream)
     learned = _learned_tokens(stream)[: segment.to_step]
     check_supervision(learned, segment.name, first=segment.from_step)
     with isolated(profile):
         final, changed = _train(segment, places, profile, stream, processes, on_progress)
-    guard = guard_text(
-        updates=final.step, losses=final.losses, weights_changed=changed, identity=segment.stage.identity
-    )
     return Realised(
         losses=tuple(final.losses),
-        guard=guard,
+        guard=guard_text(updates=final.step, losses=final.losses, weights_changed=changed, identity=stage.identity),
         warnings=loss_warnings(final.losses),
         seconds=time.monotonic() - began,
         weights_changed=changed,
