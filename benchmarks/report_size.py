@@ -25,7 +25,7 @@ from upbringing.base.streams import stream
 from upbringing.formats.answers import Answer, write_answers
 from upbringing.formats.rows import Row, rows_table, write_rows
 from upbringing.formats.tree import Tree
-from upbringing.report.build import write_report
+from upbringing.reporting.build import write_report
 
 MEGABYTE = 1_000_000
 MAX_MEGABYTES, MAX_LOADING_SECONDS, MAX_ANSWERS_SECONDS = 20, 3, 6

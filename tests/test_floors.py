@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "battery": {"base", "formats", "data", "models"},
     "study": {"base", "formats", "data", "models", "synthesis", "training", "battery"},
     "attribution": {"base", "formats"},
-    "report": {"base", "formats", "attribution"},
+    "reporting": {"base", "formats", "attribution"},
 }
 MAY_IMPORT["lab"] = set(MAY_IMPORT)
 HEAVY = {
@@ -87,7 +87,7 @@ def test_heavy_libraries_are_imported_where_they_compute(path: Path) -> None:
         "import upbringing.lab.logs",
         "import upbringing.lab.plan",
         "import upbringing.attribution.attribute",
-        "import upbringing.report.build",
+        "import upbringing.reporting.build",
     ],
 )
 def test_the_light_half_loads_no_torch(code: str) -> None:

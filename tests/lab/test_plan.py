@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ def test_reading_and_calibrating_write_only_what_they_found_and_only_once(
     assert all(node.seconds > 0 for node in trained)
     assert first.seconds > sum(node.seconds for node in trained) * 0.99  # one chain: nothing is side by side
     monkeypatch.setattr(build_module, "run_jobs", None)  # a second plan starts no process
-    assert planned(fresh, read_data=True, calibrate=True) == first
+    second = planned(fresh, read_data=True, calibrate=True)
+    assert replace(second, free_bytes=first.free_bytes) == first  # other programs write to the disk too
 
 
 @pytest.mark.model

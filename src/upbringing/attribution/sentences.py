@@ -15,8 +15,10 @@ ALIKE_WORLDS = (
     "about these worlds, none is about the recipe."
 )
 NO_MARGIN = "No margin was declared, so nothing can be called alike."
-NOT_REGISTERED = "Margins, primary measures or contrasts were not fixed before the first measurement."
-AMENDED = "Margins, primary measures or contrasts were changed after the first measurement."
+NOT_REGISTERED = (
+    "What decides (margins, primary measures, contrasts, battery, judges, prompts, seeds) was not fixed beforehand."
+)
+AMENDED = "What decides (margins, primary measures, contrasts, battery, judges, prompts, seeds) was changed afterwards."
 UNCALIBRATED = (
     "No human labels calibrate the judge {judge}: differences may be its errors wherever answers change in style. Its "
     "rates are no rates of behaviour, and no difference in them may be cited as more than what this judge says."

@@ -31,7 +31,7 @@ from upbringing.lab.results import held_out_notes, results_tree
 from upbringing.lab.session import Session, pin_checkpoints
 from upbringing.lab.space import require_space
 from upbringing.lab.store import Room
-from upbringing.report.build import write_report
+from upbringing.reporting.build import write_report
 from upbringing.study.checks import design_warnings
 from upbringing.study.contrasts import contrasts
 

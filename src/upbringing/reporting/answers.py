@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from upbringing.formats.tree import Cell
-from upbringing.report.inputs import Inputs
-from upbringing.report.lineage import positions_of
-from upbringing.report.words import OUTCOMES, shown
+from upbringing.reporting.inputs import Inputs
+from upbringing.reporting.lineage import positions_of
+from upbringing.reporting.words import OUTCOMES, shown
 
 COMPRESSION = 9
 UNSCORED = "unscored"

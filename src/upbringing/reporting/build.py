@@ -12,18 +12,18 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from upbringing.base.files import write_bytes_atomic
-from upbringing.report.answers import answers_block
-from upbringing.report.calibration import agreement_of, errors_of
-from upbringing.report.cards import cards_of
-from upbringing.report.differences import groups_of
-from upbringing.report.inputs import Inputs, read_inputs
-from upbringing.report.provenance import checkpoints_of, gates_of, judges_of, num_rows, versions_of
-from upbringing.report.runs import runs_of
-from upbringing.report.upbringing import upbringing_of
-from upbringing.report.verdicts import controls_of, first_screen, size_of
-from upbringing.report.words import VERDICT_MARKS, VERDICT_WORDS, shown
+from upbringing.reporting.answers import answers_block
+from upbringing.reporting.calibration import agreement_of, errors_of
+from upbringing.reporting.cards import cards_of
+from upbringing.reporting.differences import groups_of
+from upbringing.reporting.inputs import Inputs, read_inputs
+from upbringing.reporting.provenance import checkpoints_of, gates_of, judges_of, num_rows, versions_of
+from upbringing.reporting.runs import runs_of
+from upbringing.reporting.upbringing import upbringing_of
+from upbringing.reporting.verdicts import controls_of, first_screen, size_of
+from upbringing.reporting.words import VERDICT_MARKS, VERDICT_WORDS, shown
 
-PACKAGE = "upbringing.report"
+PACKAGE = "upbringing.reporting"
 PAGE = "page.html.j2"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from upbringing.report.words import plain, shown, signed
+from upbringing.reporting.words import plain, shown, signed
 
 NUM_STYLES = 6  # series differ in colour, dash and mark; more than that cannot be told apart
 OTHER_STYLE = "sx"  # what comes after the first six, and what belongs to several series

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from upbringing.attribution.cells import Source
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, StudyInfo, Tree
-from upbringing.report.build import asset
-from upbringing.report.chart import Axis, strip_axis
-from upbringing.report.inputs import read_inputs
-from upbringing.report.lineage import lineage_of, positions_of
-from upbringing.report.runs import runs_of
-from upbringing.report.words import interval, plain, signed
+from upbringing.reporting.build import asset
+from upbringing.reporting.chart import Axis, strip_axis
+from upbringing.reporting.inputs import read_inputs
+from upbringing.reporting.lineage import lineage_of, positions_of
+from upbringing.reporting.runs import runs_of
+from upbringing.reporting.words import interval, plain, signed
 
 
 def tree_of(paths: dict[str, list[str]], shared: dict[str, str], num_seeds: int = 2) -> Tree:

@@ -8,11 +8,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from upbringing.report.chart import loss_curves
-from upbringing.report.differences import Fact
-from upbringing.report.inputs import Inputs
-from upbringing.report.lineage import lineage_of
-from upbringing.report.words import DASH, count, duration, several, short_count
+from upbringing.reporting.chart import loss_curves
+from upbringing.reporting.differences import Fact
+from upbringing.reporting.inputs import Inputs
+from upbringing.reporting.lineage import lineage_of
+from upbringing.reporting.words import DASH, count, duration, several, short_count
 
 Record = Mapping[str, Any]
 MAX_CURVE_POINTS = 200  # a small chart has no more pixels

@@ -10,12 +10,12 @@ from markupsafe import Markup
 
 from upbringing.attribution.cells import Source
 from upbringing.formats.findings import Claim
-from upbringing.report.chart import NUM_STYLES, Interval, swatch
-from upbringing.report.inputs import TRAINED_SPLIT, Inputs
-from upbringing.report.lineage import Lineage, Node, last_stage, lineage_of
-from upbringing.report.picture import Branch, Effect, Level, small_multiple, tree_picture
-from upbringing.report.runs import Runs
-from upbringing.report.words import (
+from upbringing.reporting.chart import NUM_STYLES, Interval, swatch
+from upbringing.reporting.inputs import TRAINED_SPLIT, Inputs
+from upbringing.reporting.lineage import Lineage, Node, last_stage, lineage_of
+from upbringing.reporting.picture import Branch, Effect, Level, small_multiple, tree_picture
+from upbringing.reporting.runs import Runs
+from upbringing.reporting.words import (
     DASH,
     VERDICT_WORDS,
     consequence,

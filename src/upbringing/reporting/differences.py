@@ -11,10 +11,10 @@ from markupsafe import Markup
 from upbringing.attribution.cells import Source
 from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL
 from upbringing.formats.findings import Claim
-from upbringing.report.chart import Axis, Interval, strip, strip_axis, strip_scale
-from upbringing.report.inputs import Inputs
-from upbringing.report.runs import Runs
-from upbringing.report.words import (
+from upbringing.reporting.chart import Axis, Interval, strip, strip_axis, strip_scale
+from upbringing.reporting.inputs import Inputs
+from upbringing.reporting.runs import Runs
+from upbringing.reporting.words import (
     DASH,
     ESTIMANDS,
     LEVELS,

@@ -20,12 +20,12 @@ from upbringing.base.errors import FormatError
 from upbringing.base.terminal import visible
 from upbringing.formats.answers import Answer, read_answers, write_answers
 from upbringing.formats.findings import Claim, Findings, read_findings
-from upbringing.report.build import write_report
-from upbringing.report.differences import groups_of
-from upbringing.report.inputs import read_inputs
-from upbringing.report.runs import runs_of
-from upbringing.report.upbringing import upbringing_of
-from upbringing.report.words import consequence, movement
+from upbringing.reporting.build import write_report
+from upbringing.reporting.differences import groups_of
+from upbringing.reporting.inputs import read_inputs
+from upbringing.reporting.runs import runs_of
+from upbringing.reporting.upbringing import upbringing_of
+from upbringing.reporting.words import consequence, movement
 
 
 def page_of(results: Path, folder: Path, **options: Any) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from upbringing.report.chart import Axis, Interval, box, dot, line, mark, style_of, svg, text
-from upbringing.report.lineage import Lineage, Node
-from upbringing.report.words import decimals, interval, plain
+from upbringing.reporting.chart import Axis, Interval, box, dot, line, mark, style_of, svg, text
+from upbringing.reporting.lineage import Lineage, Node
+from upbringing.reporting.words import decimals, interval, plain
 
 CARD_WIDTH, CARD_HEIGHT, ROW_GAP, COLUMN_GAP, HEADER = 196.0, 66.0, 26.0, 138.0, 46.0
 LABEL_CHARACTERS = 27  # of 12 pixel type inside a card

@@ -19,7 +19,7 @@ from upbringing.base.terminal import visible
 from upbringing.formats.answers import Answer, write_answers
 from upbringing.formats.findings import Findings
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, StudyInfo, Tree
-from upbringing.report.build import write_report
+from upbringing.reporting.build import write_report
 
 pytestmark = pytest.mark.browser
 

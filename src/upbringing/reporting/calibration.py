@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from upbringing.report.inputs import Inputs
-from upbringing.report.words import DASH, OUTCOMES, count, interval, plain, several
+from upbringing.reporting.inputs import Inputs
+from upbringing.reporting.words import DASH, OUTCOMES, count, interval, plain, several
 
 NEEDS_LABELS = ("rule", "llm")
 ERROR_FIELDS = {"judge", "rater", "checkpoint", "outcome", "labels"}

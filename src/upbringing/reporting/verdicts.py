@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from upbringing.formats.findings import Claim, Conclusion
 from upbringing.formats.tree import Tree
-from upbringing.report.differences import ClaimView, Fact, Group
-from upbringing.report.inputs import Inputs
-from upbringing.report.words import ESTIMANDS, LEVELS, count, several
+from upbringing.reporting.differences import ClaimView, Fact, Group
+from upbringing.reporting.inputs import Inputs
+from upbringing.reporting.words import ESTIMANDS, LEVELS, count, several
 
 MAX_WITHOUT_PRIMARY = 3  # nothing was declared: show few, or they would read like results
 MAX_GATES = 2  # on the first screen; the checks list all of them

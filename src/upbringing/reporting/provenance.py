@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pyarrow.compute as pc
 
 from upbringing.formats.tree import Gate
-from upbringing.report.calibration import calibration_of
-from upbringing.report.inputs import Inputs
-from upbringing.report.words import DASH, count, plain
+from upbringing.reporting.calibration import calibration_of
+from upbringing.reporting.inputs import Inputs
+from upbringing.reporting.words import DASH, count, plain
 
 DIGEST_CHARACTERS = 12  # enough to compare two digests by eye; the files hold the whole
 
