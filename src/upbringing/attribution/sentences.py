@@ -16,7 +16,7 @@ ALIKE_WORLDS = (
 )
 NO_MARGIN = "No margin was declared, so nothing can be called alike."
 NOT_REGISTERED = (
-    "What decides (margins, primary measures, contrasts, battery, judges, prompts, seeds) was not fixed beforehand."
+    "What decides (margins, primary measures, contrasts, battery, judges, prompts, seeds) was not fixed before."
 )
 AMENDED = "What decides (margins, primary measures, contrasts, battery, judges, prompts, seeds) was changed afterwards."
 UNCALIBRATED = (
