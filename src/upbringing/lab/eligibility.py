@@ -63,7 +63,8 @@ def eligible_items(session: Session, prepared: Prepared, rows: pa.Table, items: 
     left_out = {item.id for item in chosen if not all(_knows(known, item) for known in references.values())}
     names = ", ".join(dict.fromkeys(cell.name for cell in _reference_cells(session)))
     marked = tuple(item.model_copy(update={"eligible": item.id not in left_out}) for item in items)
-    return Eligibility(marked, (FOUND.format(num=len(left_out), total=len(chosen), cells=names),))
+    said = FOUND.format(num=len(left_out), total=len(chosen), cells=names)
+    return Eligibility(marked, (said,) if left_out else ())
 
 
 def _reference_cells(session: Session) -> Iterator[CellPlan]:

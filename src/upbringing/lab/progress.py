@@ -56,11 +56,11 @@ class ProgressBoard:
         if event.job not in self._tasks:
             self._tasks[event.job] = self._progress.add_task(escape(label), total=event.total, note="")
         self._progress.update(self._tasks[event.job], completed=event.done, total=event.total, note=escape(event.note))
-        self._line(f"{label}: {event.done}/{event.total} {event.note}")
+        self._line(f"{self._counted()}; {label}: {event.done}/{event.total} {event.note}")
 
     def done(self, outcome: Outcome) -> None:
         """Take note that a job ended."""
-        self._num_done += 1
+        self._num_done += outcome.key in self._labels
         if outcome.key in self._tasks:
             self._progress.remove_task(self._tasks.pop(outcome.key))
         assert self._whole is not None
@@ -68,7 +68,10 @@ class ProgressBoard:
         if outcome.error is not None:
             label = self._labels.get(outcome.key, outcome.key)
             self._console.print(f"{label} failed: {outcome.error}", style="red", markup=False, highlight=False)
-        self._line(f"{self._num_done} of {len(self._labels)} done")
+        self._line(self._counted())
+
+    def _counted(self) -> str:
+        return f"{self._num_done} of {len(self._labels)} done"
 
     def _line(self, text: str) -> None:
         if self._bars or self._quiet or time.monotonic() - self._last_line < SECONDS_BETWEEN_LINES:

@@ -94,9 +94,10 @@ def needed_by(session: Session, prepared: Prepared) -> dict[Room, list[str]]:
 
 
 def _prepare(session: Session, watch: Watch) -> Prepared:
-    watch.start("data", ())
+    workshop = session.workshop
+    watch.start("data", answers_jobs(workshop.store.root, workshop.book, workshop.profile))  # only these take long
     try:
-        return prepare(session.workshop, session.tree, watch.event, watch.done)
+        return prepare(workshop, session.tree, watch.event, watch.done)
     finally:
         watch.stop()
 
