@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from upbringing.base.errors import UpbringingError
 from upbringing.lab.calibration import Calibration, shape_of
 from upbringing.lab.reading import BYTES_PER_POSITION, DataFacts
-from upbringing.lab.session import Session
+from upbringing.lab.session import FLOPS_PER_TOKEN_AND_WEIGHT, Session
 from upbringing.models.weights import num_weights
 from upbringing.study.lineage import Run
 from upbringing.study.tree import Node
@@ -20,7 +20,6 @@ from upbringing.training.start import FreshStart
 
 BYTES_PER_WEIGHT = 4  # published in fp32
 STATE_COPIES = 3  # weights and AdamW's two moments
-FLOPS_PER_TOKEN_AND_WEIGHT = 6  # forward 2, backward 4: Kaplan et al. 2020, section 2.1; attention is left out
 FLOPS_WITH_ADAPTERS = 4  # the frozen weights' own gradients are not computed
 BYTES_PER_STEP = 68  # of a stream's chain of hashes
 BYTES_PER_TOKENIZER_ENTRY = 50  # of tokenizer.json, copied into every checkpoint

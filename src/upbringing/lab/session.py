@@ -22,10 +22,16 @@ from upbringing.study.selection import chosen_arms
 from upbringing.study.study import Study
 from upbringing.study.tree import StudyTree, part_of_tree, study_tree
 from upbringing.training.existing import Existing
+from upbringing.training.fresh import num_parameters
+from upbringing.training.midtrain import Midtrain
+from upbringing.training.pretrain import Pretrain
 from upbringing.training.publish import library_versions
+from upbringing.training.start import FreshStart
 
 LOCK_NAME = "study.lock"
 PACKAGES_NAME = "packages"  # below the store: wheels that `data fetch` downloads
+FLOPS_PER_TOKEN_AND_WEIGHT = 6  # forward 2, backward 4: Kaplan et al. 2020, section 2.1; attention is left out
+FLOPS_WORTH_COMPILING = 2e13  # some two minutes of a core at 150 GFLOP/s; compiling takes up to one, once per shape
 FAST_BF16_FLAGS = ("amx_bf16", "avx512_bf16")  # without them bf16 is emulated and slower than fp32
 DEFAULT_STORE = Path("store")
 
@@ -165,14 +171,33 @@ def locked_profile(study: Study, folder: Path, *, writes: bool = True) -> BuildP
 
 
 def chosen_profile(study: Study) -> BuildProfile:
-    """Return the profile for this machine: bf16 where the processor computes it, explicit attention, one thread."""
+    """Return the profile for this machine: bf16 where the processor computes it, explicit attention, one thread.
+
+    ``compile: auto`` compiles where a stage is long enough to pay for it, a rule that knows no machine.
+    """
     precision = ("bf16" if _fast_bf16() else "fp32") if study.precision == "auto" else study.precision
     return BuildProfile(
         precision=precision,
         attention="eager" if study.attention == "auto" else study.attention,
-        compile=study.compile == "on",
+        compile=study.compile == "on" or (study.compile == "auto" and pays_to_compile(study)),
         world_size=study.processes,
         versions=library_versions(),
+    )
+
+
+def pays_to_compile(study: Study) -> bool:
+    """Whether a stage of declared length of any arm, trained from random weights, needs enough operations.
+
+    Existing starts are never compiled unasked: their size is not known before their files are read, and large graphs
+    take minutes to compile.
+    """
+    return any(
+        stage.tokens * FLOPS_PER_TOKEN_AND_WEIGHT * num_parameters(arm.start, arm.start.tokenizer.vocabulary)
+        >= FLOPS_WORTH_COMPILING
+        for arm in study.resolved_arms().values()
+        if isinstance(arm.start, FreshStart)
+        for stage in arm.stages.values()
+        if isinstance(stage, Pretrain | Midtrain)
     )
 
 
