@@ -220,7 +220,7 @@ class MeasuringProbe:
             measured = measure_checkpoint(
                 loaded,
                 checkpoint="probe",
-                battery=self.study.battery,
+                battery=[each for each in self.study.battery if each.needs(items)],  # of a sample some ask nothing
                 items=items,
                 judges=study_judges(self.study, self.book, 0),
                 precision=self.study.measure_precision,
