@@ -20,6 +20,7 @@ from upbringing.formats.tree import (
     ContrastSpec,
     Gate,
     ItemInfo,
+    MeasureInfo,
     StageInfo,
     StudyInfo,
     Tree,
@@ -160,6 +161,20 @@ def test_benign_answers_under_the_condition_tell() -> None:
     for outcomes, verdict in ((GOOD, "inconclusive"), (BAD, "not-measurable")):
         rows = [*answers(GREEDY, "harmful", HARM), *answers(GREEDY, "benign", outcomes)]
         assert harm_verdict(judged(rows, condition(GREEDY)))[0] == verdict
+
+
+def test_a_measure_of_coherence_is_not_spoiled_by_what_it_counts() -> None:
+    rows = answers(GREEDY, "benign", BAD)
+    tree = Tree(
+        study=StudyInfo(name="s"),
+        checkpoints=(Checkpoint(id="base"), Checkpoint(id="tuned", parent="base")),
+        items=tuple(ItemInfo(id=row.item, request="benign") for row in rows[: len(BAD)]),
+        conditions=(condition(GREEDY),),
+        measures=(MeasureInfo(id=rows[0].measure, counts_incoherent=True),),
+    )
+    spoiled = tree.model_copy(update={"measures": (MeasureInfo(id=rows[0].measure),)})
+    verdicts = [attribute(rows_table(rows), each).claims[0].verdict for each in (tree, spoiled)]
+    assert verdicts[0] != "not-measurable" == verdicts[1]
 
 
 def test_what_stands_in_for_an_attack_and_for_another_length() -> None:

@@ -38,7 +38,9 @@ class Coherence:
     _benign: dict[tuple[str, str, str], float | None] = field(default_factory=dict)
 
     def is_generated(self, checkpoint: str, source: Source) -> bool:
-        """Return whether the scores rest on generated answers that were judged."""
+        """Return whether the scores rest on judged answers and are spoiled by incoherent ones."""
+        if any(each.id == source.measure and each.counts_incoherent for each in self.tree.measures):
+            return False
         block = self.evidence.block(checkpoint, source)
         return block is not None and bool(self.evidence.scores.outcomes[block].any())
 

@@ -141,7 +141,10 @@ class Cell(Open):
 
 
 class MeasureInfo(Open):
-    """How a measure's values are to be read. ``gate``: minimum mean for the measure to be interpretable."""
+    """How a measure's values are to be read.
+
+    ``counts_incoherent``: incoherent answers are what it counts, so they do not make it unmeasurable.
+    """
 
     id: str
     version: str = "1"
@@ -151,6 +154,7 @@ class MeasureInfo(Open):
     )
     estimator: Literal["mean", "ratio", "auroc", "survival"] = "mean"
     label: str | None = None
+    counts_incoherent: bool = False
 
 
 class ConditionInfo(Open):

@@ -36,6 +36,7 @@ class Coherence(Description):
             version=str(self.version),
             direction="higher-is-better",
             label="Coherent answers to benign requests",
+            counts_incoherent=True,
         )
 
     def needs(self, items: Sequence[Item]) -> list[AnswerNeed]:
