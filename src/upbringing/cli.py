@@ -204,6 +204,7 @@ def trace(
 ) -> None:
     """Compare existing checkpoints stage by stage; trains nothing."""
     from upbringing.lab.boards import BoardWatch
+    from upbringing.lab.verbs import first_look
     from upbringing.lab.verbs import trace as trace_checkpoints
 
     pairs = [each.partition("=") for each in checkpoints]
@@ -211,7 +212,19 @@ def trace(
         if not separator or not stage or not folder:
             raise StudyError(f"a checkpoint reads stage=folder, found {stage + separator + folder!r}")
     named = {stage: folder for stage, _, folder in pairs}
-    _show(*trace_checkpoints(named, prompts, store=store, watch=BoardWatch(quiet=quiet)), as_json=as_json)
+    watch = BoardWatch(quiet=quiet)
+    if not as_json and (first := first_look(named, prompts, store=store, watch=watch)) is not None:
+        _show_first(first)
+    _show(*trace_checkpoints(named, prompts, store=store, watch=watch), as_json=as_json)
+
+
+def _show_first(findings: Findings) -> None:
+    from rich.console import Console
+
+    from upbringing.lab.tables import print_findings
+
+    print("first look, at a few prompts; all of them follow:")
+    print_findings(findings, Console())
 
 
 @app.command()

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from upbringing.base.description import Description
 from upbringing.base.errors import DataError
@@ -14,12 +14,16 @@ from upbringing.formats.items import Item
 
 
 class ItemFile(Description):
-    """A JSON Lines file of items to ask. ``licence`` and ``origin`` of the prompts are the writer's to state."""
+    """A JSON Lines file of items to ask. ``licence`` and ``origin`` of the prompts are the writer's to state.
+
+    ``clusters``: ask only the items of so many clusters, the first in the file; ``None`` = all.
+    """
 
     kind: Literal["items"] = "items"
     path: str
     licence: str = "unknown"
     origin: str = "unknown"
+    clusters: int | None = Field(default=None, ge=1)
 
 
 def read_items(source: ItemFile, folder: Path) -> tuple[Item, ...]:
@@ -46,4 +50,5 @@ def read_items(source: ItemFile, folder: Path) -> tuple[Item, ...]:
         items[item.id] = item
     if not items:
         raise DataError(f"{path.name} holds no items")
-    return tuple(items.values())
+    kept = set(list(dict.fromkeys(item.cluster for item in items.values()))[: source.clusters])
+    return tuple(item for item in items.values() if item.cluster in kept)

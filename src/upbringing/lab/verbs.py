@@ -17,7 +17,7 @@ from upbringing.lab.planned import Plan
 from upbringing.lab.run import QUIET, Built, Watch
 from upbringing.lab.session import DEFAULT_STORE, Session, open_session
 from upbringing.lab.totals import SUSTAINED_FLOPS
-from upbringing.lab.trace import trace_study
+from upbringing.lab.trace import first_look_study, trace_study
 from upbringing.study.study import Study
 
 AnyStudy = Session | Study | Path | str  # opened, as a value, or as the path of its file
@@ -86,6 +86,14 @@ def trace(
     Returns the findings and the path of the report.
     """
     return running.run(open_session(trace_study(checkpoints, prompts), store=store), watch)
+
+
+def first_look(
+    checkpoints: Mapping[str, str], prompts: Path, *, store: Path = DEFAULT_STORE, watch: Watch = QUIET
+) -> Findings | None:
+    """Return what a trace finds on its first few prompts; ``None`` where there are few anyway."""
+    study = first_look_study(checkpoints, prompts)
+    return None if study is None else running.run(open_session(study, store=store), watch)[0]
 
 
 def demo(*, store: Path = DEFAULT_STORE, seeds: int | None = None, watch: Watch = QUIET) -> tuple[Findings, Path]:
