@@ -38,7 +38,8 @@ def trace_study(
 ) -> Study:
     """Return the study that compares ``checkpoints`` (stage to folder or hub id, in training order) on ``prompts``.
 
-    ``clusters``: ask only so many clusters of the prompts. Claims are about these checkpoints only: one seed, evidence L1. Raises ``StudyError`` for fewer than two.
+    ``clusters``: ask only so many clusters of the prompts. Claims are about these checkpoints only: one seed, evidence
+    L1. Raises ``StudyError`` for fewer than two checkpoints.
     """
     if len(checkpoints) < 2:
         raise StudyError(f"a trace compares at least two checkpoints (base=... sft=...), found {len(checkpoints)}")
