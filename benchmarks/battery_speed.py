@@ -8,8 +8,6 @@ at its best batch. The peer comes from the dependency group ``bench``; the model
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import sys
 import time
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from alternating import at_least, machine, spread
 
 from upbringing.battery.engine import measure
 from upbringing.battery.judges.refusal_rules import RefusalRules
@@ -106,16 +105,6 @@ def timed(function: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def spread(values: Sequence[float]) -> str:
-    """Return the median with the least and the most."""
-    return f"{statistics.median(values):.2f} [{min(values):.2f}..{max(values):.2f}]"
-
-
-def verdict(ratio: float, target: float) -> str:
-    """Say whether a target is met."""
-    return f"target {target:g}: {'met' if ratio >= target else 'missed'}"
-
-
 def rendered(model: LocalModel, items: Sequence[Item]) -> list[str]:
     """Return the prompts as text, special tokens included, as both sides read them."""
     prompts = [AnswerNeed(item.id).prompt(item) for item in items]
@@ -139,16 +128,18 @@ def compare_answers(ours: LocalModel, peer: Any, items: Sequence[Item], tokens: 
     for _ in range(rounds):
         for batch in PEER_BATCHES:
             own.append(timed(answer))
-            seconds[batch].append(
-                timed(lambda b=batch: said.__setitem__(slice(None), peer_answers(peer, contexts, tokens, b)))
-            )
+            began = time.perf_counter()
+            said = peer_answers(peer, contexts, tokens, batch)
+            seconds[batch].append(time.perf_counter() - began)
     best = min(PEER_BATCHES, key=lambda batch: statistics.median(seconds[batch]))
     ratio = statistics.median(seconds[best]) / statistics.median(own)
     same = sum(texts[index].strip() == text.strip() for index, text in enumerate(said))
     print(f"answers: {len(items)} prompts, {tokens} tokens, greedy, bf16; equal texts with the harness: {same}")
     for batch in PEER_BATCHES:
-        print(f"  harness, batch {batch}: {spread(seconds[batch])} s")
-    print(f"  ours: {spread(own)} s; ratio to its best ({best}): {ratio:.2f} ({verdict(ratio, ANSWERS_TARGET)})")
+        print(f"  harness, batch {batch}: {spread(seconds[batch], '.2f')} s")
+    print(
+        f"  ours: {spread(own, '.2f')} s; ratio to its best ({best}): {ratio:.2f} ({at_least(ratio, ANSWERS_TARGET)})"
+    )
     return best
 
 
@@ -189,8 +180,9 @@ def compare_battery(ours: LocalModel, peer: Any, items: Sequence[Item], tokens: 
         own.append(timed(together))
         others.append(timed(one_by_one))
     ratio = statistics.median(others) / statistics.median(own)
-    print(f"battery: {len(measures)} measures of {len(items)} prompts: ours {spread(own)} s in one pass")
-    print(f"  harness, each measure alone: {spread(others)} s; ratio {ratio:.2f} ({verdict(ratio, BATTERY_TARGET)})")
+    print(f"battery: {len(measures)} measures of {len(items)} prompts: ours {spread(own, '.2f')} s in one pass")
+    alone = spread(others, ".2f")
+    print(f"  harness, each measure alone: {alone} s; ratio {ratio:.2f} ({at_least(ratio, BATTERY_TARGET)})")
 
 
 def main() -> None:
@@ -204,7 +196,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.model.is_dir():
         sys.exit(f"no model in {options.model}: upbringing data fetch smollm2 --model-folder {options.model.parent}")
-    print(f"{os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(machine(precision="bf16", threads=torch.get_num_threads()))
     ours, peer, items = load_ours(options.model), load_peer(options.model), items_to_ask(options.prompts)
     best = compare_answers(ours, peer, items, options.tokens, options.rounds)
     compare_battery(ours, peer, items, options.tokens, best, options.battery_rounds)
