@@ -17,10 +17,10 @@ _HOMES = {
     "demo": "upbringing.lab.verbs",
     "doctor": "upbringing.lab.doctor",
     "draw_labels": "upbringing.lab.labelling",
-    "export": "upbringing.lab.contents",
-    "fetch_checkpoint": "upbringing.lab.hub",
+    "export": "upbringing.lab.storage.contents",
+    "fetch_checkpoint": "upbringing.lab.storage.hub",
     "fetch_packages": "upbringing.lab.packages",
-    "gc": "upbringing.lab.contents",
+    "gc": "upbringing.lab.storage.contents",
     "import_logs": "upbringing.lab.logs",
     "load_study": "upbringing.study.loading",
     "measure": "upbringing.lab.verbs",
@@ -31,11 +31,11 @@ _HOMES = {
     "report": "upbringing.lab.run",
     "run": "upbringing.lab.verbs",
     "schema": "upbringing.study.loading",
-    "show": "upbringing.lab.contents",
-    "status": "upbringing.lab.contents",
+    "show": "upbringing.lab.storage.contents",
+    "status": "upbringing.lab.storage.contents",
     "trace": "upbringing.lab.verbs",
     "trace_study": "upbringing.lab.trace",
-    "verify": "upbringing.lab.verify",
+    "verify": "upbringing.lab.storage.verify",
 }
 
 __all__ = [

@@ -13,7 +13,7 @@ from typing import Any
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import remove_tree, write_json_atomic
 from upbringing.formats.record import Record, read_record
-from upbringing.lab.store import ROOMS, Room, Store
+from upbringing.lab.storage.store import ROOMS, Room, Store
 
 REFERENCES_NAME = "references.json"
 SHORTEST_PREFIX = 6  # of a key; shorter ones are typing errors rather than names

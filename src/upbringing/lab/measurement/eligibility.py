@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from upbringing.data.worlds.items import wording_of
 from upbringing.formats.items import Item
-from upbringing.lab.build import Prepared
-from upbringing.lab.item_scores import ItemScores
+from upbringing.lab.building.build import Prepared
+from upbringing.lab.measurement.item_scores import ItemScores
 from upbringing.lab.session import Session
 from upbringing.study.tree import CellPlan
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from upbringing.base.errors import UpbringingError
 from upbringing.battery.needs import AnswerNeed
 from upbringing.formats.items import Item
-from upbringing.lab.library import Library
-from upbringing.lab.measuring import item_sets
+from upbringing.lab.building.library import Library
+from upbringing.lab.measurement.measuring import item_sets
 from upbringing.lab.session import Session
 
 CHARACTERS_PER_TOKEN = 4  # of English text under common tokenizers; only for what no probe timed

@@ -19,8 +19,8 @@ from upbringing.formats.answers import write_answers
 from upbringing.formats.items import Item
 from upbringing.formats.record import BuildProfile, Record
 from upbringing.formats.rows import rows_table, write_rows
-from upbringing.lab.executor import Event
-from upbringing.lab.measuring import asked_items, study_judges
+from upbringing.lab.building.executor import Event
+from upbringing.lab.measurement.measuring import asked_items, study_judges
 from upbringing.models.loading import CHECK_TEXT, load_model
 from upbringing.study.recipes import DataBook
 from upbringing.study.study import Study

@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 from upbringing.data.prompt_sets.shipped import benign_requests
-from upbringing.lab.calibration import Calibration, battery_key
-from upbringing.lab.cost import BYTES_PER_WEIGHT, Costs, makespan
-from upbringing.lab.own_answers import OWN_ANSWERS, answered_parts, answers_key
-from upbringing.lab.planned import TO_BUILD, MeasuringPlan, NodePlan
-from upbringing.lab.questions import questions
-from upbringing.lab.reading import DataFacts
+from upbringing.lab.building.own_answers import OWN_ANSWERS, answered_parts, answers_key
+from upbringing.lab.planning.calibration import Calibration, battery_key
+from upbringing.lab.planning.cost import BYTES_PER_WEIGHT, Costs, makespan
+from upbringing.lab.planning.planned import TO_BUILD, MeasuringPlan, NodePlan
+from upbringing.lab.planning.questions import questions
+from upbringing.lab.planning.reading import DataFacts
 from upbringing.lab.run import MEASURED_NAME
 from upbringing.lab.session import Session
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from upbringing.lab.executor import Event, Outcome
+from upbringing.lab.building.executor import Event, Outcome
 
 SECONDS_BETWEEN_LINES = 30.0  # off a terminal, a log should not fill up
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from rich.tree import Tree as Drawing
 
 from upbringing.base.terminal import visible
-from upbringing.lab.planned import TO_BUILD, NodePlan, Plan
+from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan
 
 STATUS_STYLES = {"done": "green", "missing": "yellow", "stale": "red", "existing": "cyan", "absent": "magenta"}
 SECONDS_PER_MINUTE, SECONDS_PER_HOUR = 60, 3600

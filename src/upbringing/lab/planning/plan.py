@@ -9,13 +9,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from upbringing.formats.record import read_record
-from upbringing.lab import calibration, reading
-from upbringing.lab.confounds import leak_warnings, teacher_warnings, template_warnings
-from upbringing.lab.cost import Cost, Costs
-from upbringing.lab.planned import TO_BUILD, NodePlan, Plan, Status
-from upbringing.lab.run import alias_key, built_before, labels
-from upbringing.lab.session import Session
-from upbringing.lab.totals import (
+from upbringing.lab.planning import calibration, reading
+from upbringing.lab.planning.confounds import leak_warnings, teacher_warnings, template_warnings
+from upbringing.lab.planning.cost import Cost, Costs
+from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan, Status
+from upbringing.lab.planning.totals import (
     SUSTAINED_FLOPS,
     free_bytes,
     planned_disk_bytes,
@@ -23,6 +21,8 @@ from upbringing.lab.totals import (
     planned_not_known,
     planned_seconds,
 )
+from upbringing.lab.run import alias_key, built_before, labels
+from upbringing.lab.session import Session
 from upbringing.study.checks import design_warnings
 from upbringing.study.tree import Node
 from upbringing.training.existing import Existing

@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from upbringing.lab.store import ROOMS, Store
+from upbringing.lab.storage.store import ROOMS, Store
 
 
 @dataclass(frozen=True)

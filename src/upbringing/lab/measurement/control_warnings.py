@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from upbringing.data.worlds.causes_world import CausesWorld
-from upbringing.lab.measuring import item_sets
+from upbringing.lab.measurement.measuring import item_sets
 from upbringing.lab.session import Session
 from upbringing.study.contrasts import contrasts
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from upbringing.base.errors import UpbringingError
-from upbringing.lab.calibration import Calibration, shape_of
-from upbringing.lab.reading import BYTES_PER_POSITION, DataFacts
+from upbringing.lab.planning.calibration import Calibration, shape_of
+from upbringing.lab.planning.reading import BYTES_PER_POSITION, DataFacts
 from upbringing.lab.session import FLOPS_PER_TOKEN_AND_WEIGHT, Session
 from upbringing.models.weights import num_weights
 from upbringing.study.lineage import Run

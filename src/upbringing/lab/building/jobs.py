@@ -16,9 +16,9 @@ from upbringing.data.tally import Tally, read_tally
 from upbringing.data.tokenizer import train_tokenizer
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.formats.record import BuildProfile, HeldOutLoss, Record
-from upbringing.lab.executor import Event
-from upbringing.lab.library import Library
-from upbringing.lab.store import Store
+from upbringing.lab.building.executor import Event
+from upbringing.lab.building.library import Library
+from upbringing.lab.storage.store import Store
 from upbringing.study.lineage import StreamRecipe
 from upbringing.study.recipes import DataBook
 from upbringing.training.dpo import Dpo

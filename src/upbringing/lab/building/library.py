@@ -18,7 +18,7 @@ from upbringing.data.transforms import apply_transforms
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.world import World
 from upbringing.formats.items import Item, Judge
-from upbringing.lab.own_answers import parts_of, read_own_answers
+from upbringing.lab.building.own_answers import parts_of, read_own_answers
 from upbringing.study.data import Derived
 from upbringing.study.recipes import DataBook
 

@@ -26,9 +26,9 @@ from upbringing.battery.rejudging import Given, judge_given
 from upbringing.formats.answers import answers_of
 from upbringing.formats.rows import rows_table, write_rows
 from upbringing.formats.tree import JudgeInfo
-from upbringing.lab.build import KEY_CHARACTERS
-from upbringing.lab.executor import Event
-from upbringing.lab.measuring import ANSWERS, ROWS, UNASKED, MeasureJob, asked_items
+from upbringing.lab.building.build import KEY_CHARACTERS
+from upbringing.lab.building.executor import Event
+from upbringing.lab.measurement.measuring import ANSWERS, ROWS, UNASKED, MeasureJob, asked_items
 from upbringing.lab.session import Session
 from upbringing.models.budget import Budget
 from upbringing.models.endpoint import Endpoint, EndpointModel

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Collection
 
 from upbringing.base.errors import IntegrityError
-from upbringing.lab.build import Prepared
-from upbringing.lab.calibration import Calibration
-from upbringing.lab.cost import Costs
-from upbringing.lab.reading import DataFacts
+from upbringing.lab.building.build import Prepared
+from upbringing.lab.planning.calibration import Calibration
+from upbringing.lab.planning.cost import Costs
+from upbringing.lab.planning.reading import DataFacts
 from upbringing.lab.session import Session
 
 

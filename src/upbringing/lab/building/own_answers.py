@@ -17,8 +17,8 @@ from upbringing.data.prompt_sets.shipped import BenignPart, benign_requests
 from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.formats.items import Message
 from upbringing.formats.record import BuildProfile
-from upbringing.lab.executor import Event
-from upbringing.lab.store import Store
+from upbringing.lab.building.executor import Event
+from upbringing.lab.storage.store import Store
 from upbringing.models.asking import Model, Prompt
 from upbringing.models.decoding import Decoding, Greedy
 from upbringing.models.loading import load_model

@@ -23,11 +23,11 @@ from upbringing.data.worlds.gates import (
 from upbringing.data.worlds.guessing import frequency_guess
 from upbringing.formats.items import Item
 from upbringing.formats.tree import Gate
-from upbringing.lab.benign_pairs import benign_pairs, fewest_outcomes, paired_difference
-from upbringing.lab.build import Prepared
-from upbringing.lab.item_scores import ItemScore, ItemScores
-from upbringing.lab.library import built_world
-from upbringing.lab.measuring import item_sets
+from upbringing.lab.building.build import Prepared
+from upbringing.lab.building.library import built_world
+from upbringing.lab.measurement.benign_pairs import benign_pairs, fewest_outcomes, paired_difference
+from upbringing.lab.measurement.item_scores import ItemScore, ItemScores
+from upbringing.lab.measurement.measuring import item_sets
 from upbringing.lab.session import Session
 from upbringing.study.tree import CellPlan
 

@@ -16,11 +16,11 @@ from pydantic import ValidationError
 from upbringing.base.errors import UpbringingError
 from upbringing.base.fingerprint import file_sha256
 from upbringing.battery.engine import BATTERY_VERSION
-from upbringing.lab.executor import Job
-from upbringing.lab.measuring import item_sets
-from upbringing.lab.probe import MeasuringProbe, MeasuringSpeed, Subject, TrainingProbe, TrainingSpeed
-from upbringing.lab.remembered import keep, recall, remembered_key
+from upbringing.lab.building.executor import Job
+from upbringing.lab.measurement.measuring import item_sets
+from upbringing.lab.planning.probe import MeasuringProbe, MeasuringSpeed, Subject, TrainingProbe, TrainingSpeed
 from upbringing.lab.session import Session
+from upbringing.lab.storage.remembered import keep, recall, remembered_key
 from upbringing.models.weights import num_weights
 from upbringing.study.lineage import Lineage
 from upbringing.training.fresh import num_parameters

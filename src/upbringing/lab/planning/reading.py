@@ -15,14 +15,14 @@ from upbringing.base.errors import UpbringingError
 from upbringing.data.documents import Document
 from upbringing.data.stream import StreamInfo, read_info
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
-from upbringing.lab.build import require_templates, stream_key, tokenizer_jobs, tokenizer_key
-from upbringing.lab.executor import Event, Outcome
-from upbringing.lab.jobs import fill_stream
-from upbringing.lab.library import Library
-from upbringing.lab.own_answers import answers_key, parts_of
-from upbringing.lab.remembered import keep, recall, remembered_key
+from upbringing.lab.building.build import require_templates, stream_key, tokenizer_jobs, tokenizer_key
+from upbringing.lab.building.executor import Event, Outcome
+from upbringing.lab.building.jobs import fill_stream
+from upbringing.lab.building.library import Library
+from upbringing.lab.building.own_answers import answers_key, parts_of
 from upbringing.lab.session import Session
-from upbringing.lab.store import Store
+from upbringing.lab.storage.remembered import keep, recall, remembered_key
+from upbringing.lab.storage.store import Store
 from upbringing.study.data import Derived
 from upbringing.study.lineage import Lineage, StreamRecipe
 from upbringing.study.recipes import DataBook

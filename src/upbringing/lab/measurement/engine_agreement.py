@@ -23,9 +23,9 @@ from upbringing.battery.judges.refusal_rules import RefusalRuleJudge
 from upbringing.battery.needs import AnswerNeed
 from upbringing.formats.items import Item, Judge
 from upbringing.formats.tree import FlipRate
-from upbringing.lab.agreement import Agreement, compare, greedy_answers, outcomes_of
-from upbringing.lab.executor import Event, Outcome
-from upbringing.lab.measuring import MeasureJob, asked_items, study_judges
+from upbringing.lab.building.executor import Event, Outcome
+from upbringing.lab.measurement.agreement import Agreement, compare, greedy_answers, outcomes_of
+from upbringing.lab.measurement.measuring import MeasureJob, asked_items, study_judges
 from upbringing.models.asking import Model
 from upbringing.models.decoding import Greedy
 from upbringing.models.loading import load_model

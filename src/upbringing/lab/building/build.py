@@ -11,11 +11,11 @@ from upbringing.base.fingerprint import fingerprint
 from upbringing.data.stream import STREAM_VERSION, StreamInfo
 from upbringing.data.tokenizer import chat_template, template_sha256, tokenizer_sha256
 from upbringing.formats.record import BuildProfile
-from upbringing.lab.checkpoints import Checkpoints
-from upbringing.lab.executor import Event, Job, Outcome, failures, run_jobs
-from upbringing.lab.jobs import SegmentJob, StartJob, StreamJob, TokenizerJob
-from upbringing.lab.own_answers import answers_jobs
-from upbringing.lab.store import Store
+from upbringing.lab.building.executor import Event, Job, Outcome, failures, run_jobs
+from upbringing.lab.building.jobs import SegmentJob, StartJob, StreamJob, TokenizerJob
+from upbringing.lab.building.own_answers import answers_jobs
+from upbringing.lab.storage.checkpoints import Checkpoints
+from upbringing.lab.storage.store import Store
 from upbringing.models.weights import weights_sha256
 from upbringing.study.lineage import Lineage, StreamRecipe
 from upbringing.study.recipes import DataBook

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from upbringing.lab.executor import Event, Job, Outcome
-from upbringing.lab.progress import ProgressBoard
+from upbringing.lab.building.executor import Event, Job, Outcome
+from upbringing.lab.building.progress import ProgressBoard
 from upbringing.lab.run import Watch
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from upbringing.base.files import write_json_atomic
 from upbringing.base.fingerprint import fingerprint
-from upbringing.lab.store import Store
+from upbringing.lab.storage.store import Store
 
 FOLDER = "plans"  # the only folder that planning ever writes
 KEY_CHARACTERS = 40  # of a sha256; collisions are out of reach

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import fingerprint
-from upbringing.lab.store import Store
+from upbringing.lab.storage.store import Store
 
 HUB_PATTERN = re.compile(
     r"^(?P<repository>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})@(?P<revision>[\w][\w./-]{0,127})$"

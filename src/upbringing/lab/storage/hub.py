@@ -10,8 +10,8 @@ from typing import Any
 
 from upbringing.base.errors import DataError, IntegrityError, MissingExtraError, StudyError, UntrustedError
 from upbringing.base.files import remove_tree, require_free_bytes, write_json_atomic
-from upbringing.lab.checkpoints import COMMIT_PATTERN, HubReference, alias_of, hub_key, hub_reference
-from upbringing.lab.store import Store
+from upbringing.lab.storage.checkpoints import COMMIT_PATTERN, HubReference, alias_of, hub_key, hub_reference
+from upbringing.lab.storage.store import Store
 from upbringing.models.loading import check_folder
 
 # What a checkpoint needs and nothing else: weights without pickles, configuration, a fast tokenizer, its licence.

@@ -24,11 +24,11 @@ from upbringing.formats.items import Item, Judge
 from upbringing.formats.record import BuildProfile, Record, read_record
 from upbringing.formats.rows import rows_table, write_rows
 from upbringing.formats.tree import ConditionInfo
-from upbringing.lab.build import KEY_CHARACTERS, Prepared
-from upbringing.lab.executor import Event
-from upbringing.lab.library import Library
+from upbringing.lab.building.build import KEY_CHARACTERS, Prepared
+from upbringing.lab.building.executor import Event
+from upbringing.lab.building.library import Library
 from upbringing.lab.session import Session
-from upbringing.lab.store import Room, Store
+from upbringing.lab.storage.store import Room, Store
 from upbringing.models.loading import load_model
 from upbringing.models.openvino import CONVERSION_VERSION, require_openvino
 from upbringing.models.weights import weights_sha256

@@ -13,13 +13,13 @@ from upbringing.base.fingerprint import text_sha256
 from upbringing.data.documents import Chat, Document, TrainingText
 from upbringing.data.tokenizer import chat_template
 from upbringing.formats.items import Item
-from upbringing.lab.executor import Event
-from upbringing.lab.library import Library
-from upbringing.lab.measuring import item_sets
+from upbringing.lab.building.executor import Event
+from upbringing.lab.building.library import Library
+from upbringing.lab.measurement.measuring import item_sets
 from upbringing.lab.packages import check_data
-from upbringing.lab.reading import UNKNOWN_TEACHER, DataFacts
-from upbringing.lab.remembered import keep, recall, remembered_key
+from upbringing.lab.planning.reading import UNKNOWN_TEACHER, DataFacts
 from upbringing.lab.session import Session
+from upbringing.lab.storage.remembered import keep, recall, remembered_key
 from upbringing.study.lineage import Lineage
 from upbringing.study.recipes import DataBook
 from upbringing.training.existing import Existing
