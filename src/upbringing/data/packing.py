@@ -1,9 +1,17 @@
-"""Packing: several short texts in one window, each keeping its own positions and boundaries."""
+"""Packing: several short texts in one window, each keeping its own positions and boundaries.
+
+Texts are packed best fit, longest first, some at a time: windows filled in plain order leave a fifth of the places to
+padding where chats are a third of a window long, and padding costs as much as text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +21,7 @@ from upbringing.data.rendering import Rendered
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
 PADDING = -1  # document id of padding
+LOOK_AHEAD = 1024  # texts packed at a time: more fill windows no better, and would be read long before they are used
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,8 @@ class Window:
     ``labels`` are the tokens themselves where they are learned (the model shifts them), else -100; the first
     token of a document is never a target, because nothing before it belongs to it. ``positions`` restart at 0
     in each document; ``documents`` numbers them within the window, -1 for padding. ``tally`` counts per
-    (source, teacher): tokens, learned tokens, examples.
+    (source, teacher): tokens, learned tokens, examples. ``texts``: which texts are in it, counted from 0 over all
+    that were packed; ``finished``: those of them of which nothing follows in a later window.
     """
 
     tokens: NDArray[np.int32]
@@ -30,25 +40,72 @@ class Window:
     positions: NDArray[np.int32]
     documents: NDArray[np.int32]
     tally: dict[tuple[str, str | None], tuple[int, int, int]]
+    texts: tuple[int, ...] = ()
+    finished: tuple[int, ...] = ()
 
 
-def pack(texts: Iterable[Rendered], context: int, *, padding_token: int) -> Iterator[Window]:
-    """Yield windows filled in the order of ``texts``; a text that does not fit opens the next window.
+class _Piece(NamedTuple):
+    """A text, or a part of one that is longer than a window, and the number of the text."""
 
-    A document longer than a window is cut into pieces; a chat that long raises ``DataError``. Each window depends
-    only on the texts up to it, so a longer run begins with the windows of a shorter one.
+    text: Rendered
+    number: int
+
+
+def pack(groups: Iterable[Iterable[Rendered]], context: int, *, padding_token: int) -> Iterator[Window]:
+    """Yield windows filled with the texts of ``groups``, in the order of the first text in each.
+
+    Texts of one group (an epoch) are packed together, at most ``LOOK_AHEAD`` at a time; what fills its last window
+    only partly is packed with what follows. A document longer than a window is cut into pieces; a chat that long
+    raises ``DataError``. A window depends only on the texts up to the end of its own group, so a longer run begins
+    with the windows of a shorter one.
     """
-    waiting: list[Rendered] = []
-    used = 0
-    for text in texts:
-        for piece in _pieces(text, context):
-            if used + len(piece.ids) > context:
-                yield _window(waiting, context, padding_token)
-                waiting, used = [], 0
-            waiting.append(piece)
-            used += len(piece.ids)
+    waiting: list[_Piece] = []
+    left: Counter[int] = Counter()  # pieces of a text that no window holds yet
+    number = 0
+    for group in groups:
+        texts = iter(group)
+        while chunk := list(islice(texts, LOOK_AHEAD)):
+            new = [_Piece(each, number + place) for place, text in enumerate(chunk) for each in _pieces(text, context)]
+            left.update(piece.number for piece in new)
+            number += len(chunk)
+            bins = _best_fit([*waiting, *new], context)
+            waiting = bins.pop(_withheld(bins, waiting))
+            for each in sorted(bins, key=_first):
+                yield _window(each, context, padding_token, left)
     if waiting:
-        yield _window(waiting, context, padding_token)
+        yield _window(waiting, context, padding_token, left)
+
+
+def _best_fit(pieces: Sequence[_Piece], context: int) -> list[list[_Piece]]:
+    """Return the pieces in bins of at most ``context`` tokens: longest first, each where least room is left."""
+    bins: list[list[_Piece]] = []
+    rooms: list[tuple[int, int]] = []  # (tokens free, place of the bin), sorted
+    for piece in sorted(pieces, key=lambda piece: -len(piece.text.ids)):  # stable: equal lengths keep their order
+        size = len(piece.text.ids)
+        found = bisect_left(rooms, (size, 0))
+        room, place = rooms.pop(found) if found < len(rooms) else (context, len(bins))
+        if place == len(bins):
+            bins.append([])
+        bins[place].append(piece)
+        insort(rooms, (room - size, place))
+    return [sorted(each, key=lambda piece: piece.number) for each in bins]
+
+
+def _withheld(bins: Sequence[Sequence[_Piece]], waited: Sequence[_Piece]) -> int:
+    """Return the place of the bin to keep for what follows: the emptiest, but nothing waits twice if it can go."""
+    old = {piece.number for piece in waited}
+    new = [place for place, each in enumerate(bins) if old.isdisjoint(piece.number for piece in each)]
+    if new:
+        return min(new, key=lambda place: _size(bins[place]))
+    return max(range(len(bins)), key=lambda place: _first(bins[place]))
+
+
+def _size(pieces: Sequence[_Piece]) -> int:
+    return sum(len(piece.text.ids) for piece in pieces)
+
+
+def _first(pieces: Sequence[_Piece]) -> int:
+    return pieces[0].number
 
 
 def _pieces(text: Rendered, context: int) -> Iterator[Rendered]:
@@ -64,14 +121,15 @@ def _pieces(text: Rendered, context: int) -> Iterator[Rendered]:
         yield Rendered(text.ids[begin:end], text.learned[begin:end], text.source, text.teacher, divisible=True)
 
 
-def _window(texts: list[Rendered], context: int, padding_token: int) -> Window:
+def _window(pieces: Sequence[_Piece], context: int, padding_token: int, left: Counter[int]) -> Window:
+    """Return the window of ``pieces`` and take them off what is ``left``."""
     tokens = np.full(context, padding_token, dtype=np.int32)
     labels = np.full(context, IGNORED, dtype=np.int32)
     positions = np.zeros(context, dtype=np.int32)
     documents = np.full(context, PADDING, dtype=np.int32)
     tally: dict[tuple[str, str | None], tuple[int, int, int]] = {}
     begin = 0
-    for number, text in enumerate(texts):
+    for number, (text, _) in enumerate(pieces):
         end = begin + len(text.ids)
         ids = np.asarray(text.ids, dtype=np.int32)
         learned = np.asarray(text.learned, dtype=bool)
@@ -83,4 +141,9 @@ def _window(texts: list[Rendered], context: int, padding_token: int) -> Window:
         count, supervised, examples = tally.get((text.source, text.teacher), (0, 0, 0))
         tally[text.source, text.teacher] = (count + len(ids), supervised + int(learned.sum()), examples + 1)
         begin = end
-    return Window(tokens, labels, positions, documents, tally)
+    texts = tuple(dict.fromkeys(piece.number for piece in pieces))
+    left.subtract(piece.number for piece in pieces)
+    finished = tuple(text for text in texts if not left[text])
+    for text in finished:
+        del left[text]
+    return Window(tokens, labels, positions, documents, tally, texts, finished)
