@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from upbringing.data.collation import collate
 from upbringing.data.stream import Stream
 from upbringing.formats.record import BuildProfile
+from upbringing.training.head import LearnedPositions
 from upbringing.training.settings import TrainedStage
 
 
@@ -67,17 +68,31 @@ class MicroBatches:
 
 
 def train_windows(run: Run, stream: Stream) -> None:
-    """Train on the packed windows of ``stream``: next-token loss over what is learned."""
+    """Train on the packed windows of ``stream``: next-token loss over what is learned.
+
+    Compiled graphs have one shape, so they compute every logit; otherwise only those that a loss is taken of.
+    """
     from transformers import Trainer, TrainingArguments
 
-    trainer = watched(Trainer)(
+    positions = None if run.profile.compile else LearnedPositions(run.model)
+
+    class WindowsTrainer(watched(Trainer)):  # type: ignore[misc]
+        def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **more: Any) -> Any:
+            if positions is not None:
+                positions.choose(inputs["labels"].to(self.args.device))
+            return super().training_step(model, inputs, *rest, **more)
+
+    trainer = WindowsTrainer(
         model=run.model,
         args=TrainingArguments(**common_arguments(run), per_device_train_batch_size=1),
         train_dataset=MicroBatches(stream, run),
         data_collator=_only_item,
+        compute_loss_func=None if positions is None else positions.loss,
         optimizers=(run.optimizer, exact_rates(run)),
     )
     start(trainer, run)
+    if positions is not None:
+        positions.remove()
 
 
 def _only_item(items: list[dict[str, Any]]) -> dict[str, Any]:
