@@ -9,6 +9,8 @@ from pathlib import Path
 
 from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import fingerprint
+from upbringing.data.boxed_template import require_harmless
+from upbringing.data.tokenizer import chat_template
 from upbringing.lab.storage.store import Store
 
 HUB_PATTERN = re.compile(
@@ -77,7 +79,15 @@ class Checkpoints:
         return self.pins.get(checkpoint) or self.store.resolve(alias_of(reference))
 
     def needed(self, checkpoint: str) -> Path:
-        """Return the folder of ``checkpoint``, a fetched one re-hashed; raises ``StudyError`` if it is not here."""
+        """Return the folder of ``checkpoint``, a fetched one re-hashed, its chat template tried in a box.
+
+        Raises ``StudyError`` if it is not here and ``DataError`` for a template that cannot be used.
+        """
+        folder = self._present(checkpoint)
+        require_harmless(chat_template(folder), folder)
+        return folder
+
+    def _present(self, checkpoint: str) -> Path:
         path = (self.folder / checkpoint).absolute()
         if path.is_dir():
             return path
