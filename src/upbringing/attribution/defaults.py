@@ -12,7 +12,6 @@ from upbringing.formats.effects.places import Place, factorials
 from upbringing.formats.tree import ContrastSpec, StudyInfo
 
 CONTROLS = ("reference", "placebo")
-MAY_BE_PRIMARY = ("path", "branch", "replace-effect", "data-effect")
 
 
 def default_contrasts(design: Design, study: StudyInfo, measures: Iterable[str]) -> tuple[ContrastSpec, ...]:
@@ -22,17 +21,18 @@ def default_contrasts(design: Design, study: StudyInfo, measures: Iterable[str])
     """
     places = places_of(design)
     crossed = [each for table in factorials(places) for each in factorial_effects(table)]
-    branches = without_repeats((*three_arms(places), *crossed, *_branches(design), *_lasting(places)))
-    derived = (*_paths(design), *branches, *_copies(design))
+    paths, branches = tuple(_paths(design)), tuple(_branches(design))
+    asked = without_repeats((*three_arms(places), *crossed, *branches, *_lasting(places)))
+    named = {frozenset(each.weights.items()) for each in (*paths, *branches)}
     return tuple(
         each.spec(
             measure,
             study.margins.get(measure),
-            "primary" if measure in study.primary and each.kind in MAY_BE_PRIMARY else "exploratory",
+            "primary" if measure in study.primary and frozenset(each.weights.items()) in named else "exploratory",
             "null" if each.kind == "copy" else "exploratory",
         )
         for measure in measures
-        for each in derived
+        for each in (*paths, *asked, *_copies(design))
     )
 
 
@@ -48,13 +48,14 @@ def _place(cell: DesignCell) -> Place:
 def _paths(design: Design) -> Iterable[Derived]:
     """Yield each cell against the nearest cell of its arm that its checkpoints came from; shared edges once."""
     seen: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
+    wholes = {arm: _whole_path(design, arm) for arm in dict.fromkeys(cell.arm for cell in design.cells.values())}
     for cell in design.cells.values():
         before = _nearest(design, cell)
         if before is not None and (before.checkpoints, cell.checkpoints) not in seen and cell.control != "copy":
             seen.add((before.checkpoints, cell.checkpoints))
             name = f"{cell.arm}: {before.position} -> {cell.position}"
             weights = {cell.name: 1.0, before.name: -1.0}
-            yield Derived(name, "path", "L1", weights, share_of=_whole_path(design, cell.arm))
+            yield Derived(name, "path", "L1", weights, share_of=wholes[cell.arm])
 
 
 def _whole_path(design: Design, arm: str) -> dict[str, float]:
@@ -86,7 +87,9 @@ def _branches(design: Design) -> Iterable[Derived]:
                 same_place = cell.position == control.position and cell.arm != control.arm
                 if same_place and cell.control not in (*CONTROLS, "copy") and cell.checkpoints != control.checkpoints:
                     name = f"{cell.arm} - {control.arm} @ {cell.position}"
-                    yield Derived(name, branch_kind(_place(cell), _place(control)), "L2", {cell.name: 1.0, control.name: -1.0})
+                    yield Derived(
+                        name, branch_kind(_place(cell), _place(control)), "L2", {cell.name: 1.0, control.name: -1.0}
+                    )
 
 
 def _lasting(places: Sequence[Place]) -> Iterable[Derived]:

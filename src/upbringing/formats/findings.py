@@ -58,8 +58,9 @@ class Claim(Open):
     ``None`` when the claim is not measurable or blocked, with ``blocked_by`` saying why. ``confidence`` is
     the two-sided coverage of ``[low, high]``.
 
-    ``share_of``: weights of the total of which ``share`` is a part; ``share`` is ``None`` where it is undefined, and
-    ``share_reason`` says why. It is never clipped: below 0 is erosion, above 1 is undone by something else.
+    ``share_of``: weights of the total (estimate ``share_total``) of which ``share`` is a part; ``share`` is ``None``
+    where it is undefined, and ``share_reason`` says why. It is never clipped: below 0 is erosion, and what exceeds 1 is
+    undone by something else.
     ``scale_sensitive``: whether stages rank differently by their effects in log-odds; ``None`` where nothing is ranked
     or there are no log-odds. ``pattern``: ``overdetermined`` (enough alone, hardly missed) or ``needs-others``.
     """
@@ -103,6 +104,7 @@ class Claim(Open):
     share_low: float | None = None
     share_high: float | None = None
     share_of: dict[str, float] = Field(default_factory=dict)
+    share_total: float | None = None
     share_reason: str | None = None
     scale_sensitive: bool | None = None
     order_range: OrderRange | None = None

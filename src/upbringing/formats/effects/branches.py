@@ -19,7 +19,7 @@ def by_arm(places: Sequence[Place]) -> dict[str, dict[str, Place]]:
 
 
 def branch_kind(one: Place, other: Place) -> str:
-    """Return ``replace-effect`` where one stage was replaced and all else is the same by its states, else ``branch``."""
+    """Return ``replace-effect`` where one stage was replaced and all else is stated to be the same, else ``branch``."""
     differing = _differing_states(one, other)
     is_replaced = len(differing) == 1 and "replaced" in differing[0] and set(differing[0]) <= {STAGE_ON, "replaced"}
     return "replace-effect" if is_replaced and one.factors == other.factors else "branch"
@@ -33,12 +33,14 @@ def _differing_states(one: Place, other: Place) -> list[tuple[str, str]]:
 
 
 def three_arms(places: Sequence[Place]) -> Iterator[Derived]:
-    """Yield, for each stage with an arm that has it, one with a placebo and one without, what its data did and the rest.
+    """Yield what the data of a stage did, and what training it did, where arms have it, have a placebo and skip it.
 
     Data effect: on - placebo (same tokens, format and steps). Generic effect of training: placebo - skipped; at the
     stage's own position the skipped arm stands where it stood before.
     """
-    arms = {name: found for name, found in by_arm(places).items() if next(iter(found.values())).control not in NO_LEVELS}
+    arms = {
+        name: found for name, found in by_arm(places).items() if next(iter(found.values())).control not in NO_LEVELS
+    }
     for skipped in arms.values():
         stage = _only_stage(skipped, "off")
         if stage is None:

@@ -90,7 +90,9 @@ def feasible_orders(players: Sequence[str], before: Precedence = ()) -> tuple[tu
     """Return the orders that respect ``before``; raises ``ValueError`` when there is none."""
     _check(players, *(name for pair in before for name in pair))
     orders = tuple(
-        order for order in permutations(players) if all(order.index(first) < order.index(last) for first, last in before)
+        order
+        for order in permutations(players)
+        if all(order.index(first) < order.index(last) for first, last in before)
     )
     if not orders:
         raise ValueError(f"no order of {', '.join(players)} is feasible: the precedences {sorted(before)} are circular")

@@ -165,4 +165,3 @@ def _of_fraction(table: Factorial) -> Iterable[Derived]:
             base = f" - {table.factors[group[0]][-1]}" if size == 1 else ""
             name = f"{group[0]} {levels}{base}" if size == 1 else f"{' x '.join(group)} ({levels})"
             yield Derived(f"{name} @ {table.position}", kind, "L3", weights)
-
