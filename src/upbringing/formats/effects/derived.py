@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,6 +19,7 @@ ALWAYS_EXPLORATORY = frozenset(
         "quadratic-trend",
         "generic-effect",
         "difference-in-differences",
+        "order-effect",
     }
 )
 """Kinds of derived contrasts that decide nothing unless a study declares them itself."""
@@ -70,14 +71,19 @@ def on_cells(weights: Weights, cells: Mapping[Coalition, str]) -> dict[str, floa
     return {cells[coalition]: weight for coalition, weight in weights.items() if weight}
 
 
-def without_repeats(derived: Iterable[Derived], known: Collection[Derived] = ()) -> tuple[Derived, ...]:
-    """Return ``derived`` without contrasts that ask the same as an earlier one, or its opposite."""
-    seen = {frozenset(each.weights.items()) for each in known}
+def without_repeats(derived: Iterable[Derived]) -> tuple[Derived, ...]:
+    """Return ``derived`` without contrasts that ask the same as an earlier one, or its opposite.
+
+    A trend over three equally spaced levels is the difference of the outer two as well, and stays.
+    """
+    seen: set[frozenset[tuple[str, float]]] = set()
     kept = []
     for each in derived:
         own = frozenset(each.weights.items())
         opposite = frozenset((cell, -weight) for cell, weight in each.weights.items())
-        if own not in seen and opposite not in seen:
+        if TESTS.get(each.kind) == "trend":
+            kept.append(each)
+        elif own not in seen and opposite not in seen:
             seen.add(own)
             kept.append(each)
     return tuple(kept)
