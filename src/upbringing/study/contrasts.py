@@ -22,11 +22,16 @@ COPY = "copy"
 
 
 def contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
-    """Return the declared contrasts, then the derived ones, for every measure of the battery."""
-    declared = [_with_margin(spec, study) for spec in study.contrasts]
+    """Return the declared contrasts, then the derived ones, for every measure of the battery.
+
+    A declared contrast that the design supports as well is a share of the same total and has the same orders.
+    """
+    everything = list(_derived(study, _places(tree)))
+    beside = {frozenset(each.weights.items()): each for each in everything}
+    declared = [_completed(spec, study, beside.get(frozenset(spec.weights.items()))) for spec in study.contrasts]
     known = {(frozenset(spec.weights.items()), spec.measure) for spec in declared}
     found: list[ContrastSpec] = []
-    for derived in _derived(study, _places(tree)):
+    for derived in everything:
         for measure in study.battery:
             if (frozenset(derived.weights.items()), measure.id) in known:
                 continue
@@ -42,8 +47,14 @@ def deciding_contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...
     return tuple(spec for spec in derived if spec.kind not in ALWAYS_EXPLORATORY)
 
 
-def _with_margin(spec: ContrastSpec, study: Study) -> ContrastSpec:
-    return spec if spec.margin is not None else spec.model_copy(update={"margin": study.margins.get(spec.measure)})
+def _completed(spec: ContrastSpec, study: Study, derived: Derived | None) -> ContrastSpec:
+    """Return a declared contrast with the margin of its measure and what stands beside the same contrast derived."""
+    update: dict[str, object] = {}
+    if spec.margin is None:
+        update["margin"] = study.margins.get(spec.measure)
+    if derived is not None and not spec.share_of:
+        update |= {"share_of": derived.share_of, "orders": derived.orders}
+    return spec.model_copy(update=update)
 
 
 def _places(tree: StudyTree) -> tuple[Place, ...]:

@@ -9,6 +9,8 @@ from typing import Literal
 from upbringing.formats.effects.coalitions import Coalition, Weights
 from upbringing.formats.tree import ContrastSpec
 
+Evidence = Literal["L1", "L2", "L3"]
+
 ALWAYS_EXPLORATORY = frozenset(
     {
         "total-effect",
@@ -23,6 +25,8 @@ ALWAYS_EXPLORATORY = frozenset(
     }
 )
 """Kinds of derived contrasts that decide nothing unless a study declares them itself."""
+
+ALWAYS_KEPT = ("linear-trend", "quadratic-trend", "asymmetric-shapley")
 
 TESTS: Mapping[str, Literal["interaction", "trend"]] = {
     "interaction": "interaction",
@@ -39,7 +43,7 @@ class Derived:
 
     name: str
     kind: str
-    level: Literal["L1", "L2", "L3"]
+    level: Evidence
     weights: dict[str, float]
     share_of: dict[str, float] = field(default_factory=dict)
     counterpart: dict[str, float] = field(default_factory=dict)
@@ -74,14 +78,15 @@ def on_cells(weights: Weights, cells: Mapping[Coalition, str]) -> dict[str, floa
 def without_repeats(derived: Iterable[Derived]) -> tuple[Derived, ...]:
     """Return ``derived`` without contrasts that ask the same as an earlier one, or its opposite.
 
-    A trend over three equally spaced levels is the difference of the outer two as well, and stays.
+    Two kinds stay whatever else asks the same: a trend over three equally spaced levels is the difference of the outer
+    two as well, and an asymmetric Shapley value may be a single step, but belongs to values that sum to the total.
     """
     seen: set[frozenset[tuple[str, float]]] = set()
     kept = []
     for each in derived:
         own = frozenset(each.weights.items())
         opposite = frozenset((cell, -weight) for cell, weight in each.weights.items())
-        if TESTS.get(each.kind) == "trend":
+        if each.kind in ALWAYS_KEPT:
             kept.append(each)
         elif own not in seen and opposite not in seen:
             seen.add(own)
