@@ -28,7 +28,7 @@ ADDITIVE = {on(): 0.2, on("a"): 0.5, on("b"): 0.4, on("a", "b"): 0.7}
 
 def study(seed: int, names: tuple[str, ...], rate_of: dict[frozenset[str], float], **more: float) -> Findings:
     rates, factors = crossed(names, rate_of)
-    return attribute(*planted(seed, rates, factors=factors, **more))  # type: ignore[arg-type]
+    return attribute(*planted(seed, rates, factors=factors, **more))
 
 
 def of_kind(findings: Findings, kind: str) -> list[Claim]:
@@ -38,7 +38,7 @@ def of_kind(findings: Findings, kind: str) -> list[Claim]:
 def test_synergy_is_an_interaction_that_is_found() -> None:
     found = [study(seed, ("a", "b"), SYNERGY) for seed in range(40)]
     interactions = [of_kind(each, "interaction")[0] for each in found]
-    assert sum(claim.low > 0 for claim in interactions) >= 32  # type: ignore[operator]
+    assert sum(claim.low > 0 for claim in interactions) >= 32
     needing = [claim for each in found for claim in of_kind(each, "necessity") if claim.pattern == "needs-others"]
     assert len(needing) >= 0.8 * 2 * len(found)
     assert all(NEEDS_OTHERS in claim.sentence for claim in needing)
@@ -78,10 +78,10 @@ def test_a_null_player_is_rarely_found_and_shapley_values_cover() -> None:
     covered, found_null = 0, 0
     for seed in range(40):
         claims = of_kind(study(seed, ("a", "b", "c"), rate_of, num_items=100), "shapley")
-        assert sum(claim.estimate for claim in claims) == pytest.approx(claims[0].share_total, abs=1e-12)  # type: ignore[misc]
+        assert sum(claim.estimate for claim in claims) == pytest.approx(claims[0].share_total, abs=1e-12)
         for claim, (name, value) in zip(claims, truth.items(), strict=True):
             assert claim.contrast.startswith(f"{name}, Shapley value")
-            covered += claim.low <= value <= claim.high  # type: ignore[operator]
+            covered += claim.low <= value <= claim.high
         found_null += claims[2].verdict == "changed"
     assert covered >= 106  # 95 % of 120 is 114; three Monte Carlo errors are 7
     assert found_null <= 6
@@ -92,7 +92,7 @@ def test_the_order_range_holds_both_paths() -> None:
     claim = of_kind(findings, "main-effect")[0]
     paths = [each.estimate for each in (*of_kind(findings, "necessity"), *of_kind(findings, "sufficiency"))[::2]]
     assert claim.order_range is not None
-    assert (claim.order_range.low, claim.order_range.high) == pytest.approx((min(paths), max(paths)))  # type: ignore[type-var]
+    assert (claim.order_range.low, claim.order_range.high) == pytest.approx((min(paths), max(paths)))
     assert claim.order_range.is_wide is True
     assert "order-sensitive" in claim.statement
     additive = of_kind(study(0, ("a", "b"), ADDITIVE, num_items=400, num_seeds=8), "main-effect")[0]
@@ -124,7 +124,7 @@ def test_an_order_that_was_trained_both_ways() -> None:
     for claim in claims:
         assert claim.order_range is not None
         assert claim.order_range.is_wide
-    assert (claims[0].order_range.low, claims[0].order_range.high) == pytest.approx(  # type: ignore[union-attr]
+    assert (claims[0].order_range.low, claims[0].order_range.high) == pytest.approx(
         (claims[1].estimate, claims[0].estimate), abs=0.02
     )
 
@@ -171,7 +171,7 @@ def test_trends_are_estimated_in_the_measures_unit() -> None:
         (claim,) = of_kind(findings, kind)
         truth = float(np.dot(trend([float(level) for level in levels], degree), list(levels.values())))
         assert claim.level == "L2"
-        assert claim.low <= truth <= claim.high  # type: ignore[operator]
+        assert claim.low <= truth <= claim.high
     assert "rises with the level" in of_kind(findings, "linear-trend")[0].sentence
     assert "bends downwards" in of_kind(findings, "quadratic-trend")[0].sentence
 
@@ -206,7 +206,7 @@ def test_weights_beside_a_contrast_are_checked() -> None:
         ({"counterpart": {"main@sft": 1.0}}, "must sum to 0"),
         ({"orders": ({"main@sft": 2.0, "main@base": -1.0},)}, "weights in orders"),
     ):
-        spec = ContrastSpec(name="x", measure=MEASURE, weights=weights, **beside)  # type: ignore[arg-type]
+        spec = ContrastSpec(name="x", measure=MEASURE, weights=weights, **beside)
         with pytest.raises(FormatError, match=message):
             attribute(*planted(0, rates, contrasts=(spec,), num_items=10, num_seeds=1))
 

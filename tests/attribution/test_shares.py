@@ -23,7 +23,7 @@ SPLIT = {"main@base": 0.2, "main@sft": 0.62, "main@rl": 0.8}
 
 
 def tables(values: np.ndarray, estimand: str = "recipe") -> CellTables:
-    units = Units(units=(), estimand=estimand, conditional_on=(), num_seeds=values.shape[1], num_roots=values.shape[1])  # type: ignore[arg-type]
+    units = Units(units=(), estimand=estimand, conditional_on=(), num_seeds=values.shape[1], num_roots=values.shape[1])
     seen = ~np.isnan(values).any(axis=0)
     cells = tuple("xyz"[: len(values)])
     return CellTables(cells, units, np.where(seen, values, np.nan), values[:, seen].mean(axis=1), None, None)
@@ -95,7 +95,7 @@ def test_without_spread_there_is_no_interval() -> None:
 
 
 def claims(seed: int, rates: dict[str, float], **more: object) -> dict[str, Claim]:
-    findings = attribute(*planted(seed, rates, **more))  # type: ignore[arg-type]
+    findings = attribute(*planted(seed, rates, **more))
     return {claim.contrast.partition(": ")[2]: claim for claim in findings.claims}
 
 
@@ -103,7 +103,7 @@ def claims(seed: int, rates: dict[str, float], **more: object) -> dict[str, Clai
 def test_a_planted_split_is_covered(deviation: float, error: float) -> None:
     found = [claims(seed, SPLIT, deviation=deviation)["base -> sft"] for seed in range(100)]
     shares = np.array([claim.share for claim in found], dtype=float)
-    covered = sum(claim.share_low <= 0.7 <= claim.share_high for claim in found)  # type: ignore[operator]
+    covered = sum(claim.share_low <= 0.7 <= claim.share_high for claim in found)
     assert covered >= 89  # 95 % of 100 is 95; two and a half Monte Carlo errors are 6
     assert abs(shares.mean() - 0.7) <= 0.02
     assert np.sqrt(((shares - 0.7) ** 2).mean()) <= error * 1.15  # the error of an RMSE of 100 studies is 7 %
@@ -145,7 +145,7 @@ def test_shares_are_never_clipped() -> None:
     assert lost.share is not None
     assert gained.share > 1
     assert lost.share < 0
-    assert lost.share_high < 0  # type: ignore[operator]
+    assert lost.share_high < 0
     assert gained.share + lost.share == pytest.approx(1, abs=1e-12)
     assert f"share {lost.share:.2f} [" in lost.statement
 
@@ -179,13 +179,13 @@ def test_unscored_answers_widen_a_share() -> None:
     claim = attribute(rows.from_pydict(lost), tree).claims[0]
     assert claim.share is not None
     assert plain.share is not None
-    assert claim.share_high - claim.share_low > plain.share_high - plain.share_low  # type: ignore[operator]
+    assert claim.share_high - claim.share_low > plain.share_high - plain.share_low
 
 
 def test_one_seed_has_a_share_of_these_checkpoints() -> None:
     found = claims(0, SPLIT, num_seeds=1)["base -> sft"]
     assert found.estimand == "artefact"
-    assert found.share_low < found.share < found.share_high  # type: ignore[operator]
+    assert found.share_low < found.share < found.share_high
 
 
 def test_a_declared_share_in_log_odds() -> None:

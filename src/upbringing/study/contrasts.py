@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Literal
 
 from upbringing.formats.effects.branches import branch_kind, by_arm, lasting_difference, three_arms
 from upbringing.formats.effects.derived import ALWAYS_EXPLORATORY, Derived, without_repeats
@@ -36,7 +37,7 @@ def contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
             if (frozenset(derived.weights.items()), measure.id) in known:
                 continue
             primary = not study.contrasts and measure.id in study.primary and derived.level != "L1"
-            role = "primary" if primary else "exploratory"
+            role: Literal["primary", "exploratory"] = "primary" if primary else "exploratory"
             found.append(derived.spec(measure.id, study.margins.get(measure.id), role, role))
     return (*declared, *found)
 
