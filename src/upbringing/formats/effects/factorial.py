@@ -1,7 +1,7 @@
 """The contrasts of a factorial table: simple and main effects, interactions, Shapley values, trends.
 
-How many there are stays small: with three factors or more, only the simple effects at the two corners (everything
-else on: necessity; everything else off: sufficiency) and interactions up to the third order are derived.
+How many there are stays small: with three factors or more, only the simple effects at the two corners (of on/off
+factors: everything else on, necessity; everything else off, sufficiency) and interactions up to the third order.
 """
 
 from __future__ import annotations
@@ -27,12 +27,11 @@ def factorial_effects(table: Factorial) -> tuple[Derived, ...]:
         return tuple(_of_fraction(table))
     cells = table.on_off
     is_pair = cells is not None and len(table.factors) > 1
-    is_small = len(table.factors) < CORNERS_FROM or cells is None
     found: list[Derived] = []
     for index, factor in enumerate(table.factors):
-        if is_pair and cells is not None:
+        if is_pair and cells is not None and table.is_distinct:
             found += _corners(table, factor, cells)
-        elif is_small:
+        else:
             found += _simple_effects(table, index)
         if len(table.factors) > 1:
             found += _main_effects(table, index)
@@ -40,7 +39,7 @@ def factorial_effects(table: Factorial) -> tuple[Derived, ...]:
     if is_pair and cells is not None and table.is_distinct:
         found += _coalition_effects(table, cells)
     found += [each for index in range(len(table.factors)) for each in _trends(table, index)]
-    return without_repeats(found)
+    return without_repeats(found, {place.name: place.identity for place in table.cells.values()})
 
 
 def _corners(table: Factorial, factor: str, cells: dict[Coalition, str]) -> Iterator[Derived]:
@@ -59,9 +58,13 @@ def _arm(cell: str) -> str:
 
 
 def _simple_effects(table: Factorial, index: int) -> Iterator[Derived]:
-    base = list(table.factors.values())[index][-1]
+    """Yield each level against the base in every setting of the others; of many settings, the two corners only."""
+    levels = list(table.factors.values())
+    base, others = levels[index][-1], [place for place in range(len(levels)) if place != index]
+    corners = [tuple(levels[place][end] for place in others) for end in (0, -1)]
     for combination, place in table.cells.items():
-        if combination[index] != base:
+        is_asked = len(levels) < CORNERS_FROM or tuple(combination[other] for other in others) in corners
+        if is_asked and combination[index] != base:
             other = table.cells[(*combination[:index], base, *combination[index + 1 :])]
             name = f"{place.arm} - {other.arm} @ {table.position}"
             yield Derived(name, "data-effect", "L2", {place.name: 1.0, other.name: -1.0})
