@@ -25,18 +25,14 @@ def factorial_effects(table: Factorial) -> tuple[Derived, ...]:
     """Return everything that ``table`` supports, no contrast twice."""
     if not table.is_complete:
         return tuple(_of_fraction(table))
-    cells = table.on_off
-    is_pair = cells is not None and len(table.factors) > 1
+    cells = table.on_off if table.is_distinct and len(table.factors) > 1 else None
     found: list[Derived] = []
     for index, factor in enumerate(table.factors):
-        if is_pair and cells is not None and table.is_distinct:
-            found += _corners(table, factor, cells)
-        else:
-            found += _simple_effects(table, index)
+        found += _simple_effects(table, index) if cells is None else _corners(table, factor, cells)
         if len(table.factors) > 1:
             found += _main_effects(table, index)
     found += [each for pair in combinations(range(len(table.factors)), 2) for each in _interactions(table, pair)]
-    if is_pair and cells is not None and table.is_distinct:
+    if cells is not None:
         found += _coalition_effects(table, cells)
     found += [each for index in range(len(table.factors)) for each in _trends(table, index)]
     return without_repeats(found, {place.name: place.identity for place in table.cells.values()})
