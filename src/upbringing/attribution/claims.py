@@ -89,7 +89,7 @@ def answer(question: Question, evidence: Evidence, design: Design, validity: Val
         against,
         shares=shares(evidence, design, validity, source, asked_of(spec)) if spec.share_of else None,
         order_range=order_range(evidence, design, validity, source, spec),
-        pattern=pattern(evidence, design, source, spec),
+        pattern=pattern(evidence, design, validity, source, spec),
     )
 
 
