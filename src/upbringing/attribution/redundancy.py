@@ -50,7 +50,7 @@ def pattern(
 
 
 def _is_dwarfed(small: Inference, large: Inference, difference: Inference, sign: float) -> bool:
-    """Return whether ``small`` is shown to be less than ``large`` (by ``sign`` x ``difference``), and less than half."""
+    """Return whether ``small`` is shown to be less than ``large``: by ``sign`` x ``difference``, and less than half."""
     same_side = sign * difference.estimate * large.estimate > 0
     is_shown = excludes_zero(large) and excludes_zero(difference) and same_side
     return is_shown and abs(small.estimate) < SMALL * abs(large.estimate)
