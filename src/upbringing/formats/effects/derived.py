@@ -1,0 +1,109 @@
+"""A contrast that a design supports without being asked, before it is put to a measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from upbringing.formats.effects.coalitions import Coalition, Weights
+from upbringing.formats.tree import ContrastSpec
+
+Evidence = Literal["L1", "L2", "L3"]
+
+ALWAYS_EXPLORATORY = frozenset(
+    {
+        "total-effect",
+        "shapley",
+        "asymmetric-shapley",
+        "higher-interaction",
+        "linear-trend",
+        "quadratic-trend",
+        "generic-effect",
+        "difference-in-differences",
+        "order-effect",
+    }
+)
+"""Kinds of derived contrasts that decide nothing unless a study declares them itself."""
+
+WEIGHT_DIGITS = 12  # weights such as 1/3 are rounded
+ALWAYS_KEPT = ("linear-trend", "quadratic-trend", "asymmetric-shapley")
+
+TESTS: Mapping[str, Literal["interaction", "trend"]] = {
+    "interaction": "interaction",
+    "higher-interaction": "interaction",
+    "difference-in-differences": "interaction",
+    "linear-trend": "trend",
+    "quadratic-trend": "trend",
+}
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A contrast of cells with its kind and level of evidence; see ``ContrastSpec`` for the other fields."""
+
+    name: str
+    kind: str
+    level: Evidence
+    weights: dict[str, float]
+    share_of: dict[str, float] = field(default_factory=dict)
+    counterpart: dict[str, float] = field(default_factory=dict)
+    orders: tuple[dict[str, float], ...] = ()
+
+    def spec(
+        self, measure: str, margin: float | None, role: Literal["primary", "exploratory"], family: str
+    ) -> ContrastSpec:
+        """Return the contrast put to ``measure``; a kind that is always exploratory never gets another role."""
+        is_exploratory = self.kind in ALWAYS_EXPLORATORY
+        return ContrastSpec(
+            name=self.name,
+            kind=self.kind,
+            level=self.level,
+            weights=self.weights,
+            measure=measure,
+            role="exploratory" if is_exploratory else role,
+            family="exploratory" if is_exploratory else family,
+            test=TESTS.get(self.kind, "difference"),
+            margin=margin,
+            share_of=self.share_of,
+            counterpart=self.counterpart,
+            orders=self.orders,
+        )
+
+
+def on_cells(weights: Weights, cells: Mapping[Coalition, str]) -> dict[str, float]:
+    """Return weights of coalitions as weights of the cells that they are."""
+    return {cells[coalition]: weight for coalition, weight in weights.items() if weight}
+
+
+def without_repeats(
+    derived: Iterable[Derived], identities: Mapping[str, tuple[str, ...]] | None = None
+) -> tuple[Derived, ...]:
+    """Return ``derived`` without contrasts that ask the same as an earlier one, or its opposite.
+
+    ``identities``: what fills the cells. Then cells that one checkpoint fills are one, and a contrast of a checkpoint
+    with itself asks nothing. Two kinds stay whatever else asks the same: a trend over three equally spaced levels is
+    the difference of the outer two as well, and an asymmetric Shapley value may be a single step, but belongs to
+    values that sum to the total.
+    """
+    seen: set[frozenset[tuple[tuple[str, ...], float]]] = set()
+    kept = []
+    for each in derived:
+        own = _merged(each.weights, identities or {})
+        opposite = frozenset((what, -weight) for what, weight in own)
+        is_new = own and own not in seen and opposite not in seen
+        if is_new or (own and each.kind in ALWAYS_KEPT):
+            seen.add(own)
+            kept.append(each)
+    return tuple(kept)
+
+
+def _merged(
+    weights: Mapping[str, float], identities: Mapping[str, tuple[str, ...]]
+) -> frozenset[tuple[tuple[str, ...], float]]:
+    sums: dict[tuple[str, ...], float] = {}
+    for cell, weight in weights.items():
+        what = identities.get(cell, (cell,))
+        sums[what] = sums.get(what, 0.0) + weight
+    rounded = ((what, round(weight, WEIGHT_DIGITS)) for what, weight in sums.items())
+    return frozenset((what, weight) for what, weight in rounded if weight)
