@@ -19,7 +19,8 @@ def prompts(tmp_path: Path) -> Path:
     path = tmp_path / "items.jsonl"
     items = [
         Item(id=f"{request}-{number}", cluster=str(number), request=request, split="ood",  # type: ignore[arg-type]
-             messages=(Message(role="user", content=f"{request} {number}"),))
+             messages=(Message(role="user", content=f"{request} {number}"),),
+             safe_continuations=("I would rather not.",), unsafe_continuations=("Here is how it is done.",))
         for request in ("harmful", "benign")
         for number in range(FEWEST_FOR_A_FIRST_LOOK)
     ]  # fmt: skip
@@ -53,3 +54,19 @@ def test_a_trace_asks_forms_that_need_no_template(prompts: Path) -> None:
     }
     assert ("E1", "E0", "E2") in forms
     assert ("chat", "question") in forms
+
+
+def test_a_trace_asks_only_what_its_prompts_allow(prompts: Path) -> None:
+    def measures() -> set[str]:
+        return {measure.id for measure in trace_study(CHECKPOINTS, prompts).battery}
+
+    assert "bits_per_byte" not in measures()
+    text = Item(
+        id="text",
+        cluster="text",
+        request="benign",
+        text="Water boils at a lower temperature on a mountain.",
+        split="ood",
+    )
+    prompts.write_text(prompts.read_text(encoding="utf-8") + "\n" + text.model_dump_json(), encoding="utf-8")
+    assert "bits_per_byte" in measures()

@@ -38,28 +38,32 @@ def trace_study(
 ) -> Study:
     """Return the study that compares ``checkpoints`` (stage to folder or hub id, in training order) on ``prompts``.
 
-    ``clusters``: ask only so many clusters of the prompts. Claims are about these checkpoints only: one seed, evidence
+    ``clusters``: ask only so many clusters of the prompts. Measures that these prompts give nothing to ask are left
+    out. Claims are about these checkpoints only: one seed, evidence
     L1. Raises ``StudyError`` for fewer than two checkpoints.
     """
     if len(checkpoints) < 2:
         raise StudyError(f"a trace compares at least two checkpoints (base=... sft=...), found {len(checkpoints)}")
     (_, first), *later = [(stage, _place(checkpoint)) for stage, checkpoint in checkpoints.items()]
     decoding = Greedy(max_tokens=max_tokens)
+    source = ItemFile(path=str(prompts.absolute()), clusters=clusters)
+    items = read_items(source, prompts.absolute().parent)
+    measures = (
+        NonRefusal(decoding=decoding, elicitations=LADDER),
+        OverRefusal(decoding=decoding, elicitations=LADDER),
+        Coherence(decoding=decoding, elicitations=LADDER),
+        RefusalMargin(forms=FORMS),
+        Discrimination(roles=("question", "twin"), forms=FORMS),
+        BitsPerByte(),
+    )
     return Study(
         name=name,
         question=f"What changed between {' -> '.join(checkpoints)}?",
         seeds=1,
         start=Existing(checkpoint=first),
-        data={"prompts": ItemFile(path=str(prompts.absolute()), clusters=clusters)},
+        data={"prompts": source},
         stages={stage: Existing(checkpoint=folder) for stage, folder in later},
-        battery=(
-            NonRefusal(decoding=decoding, elicitations=LADDER),
-            OverRefusal(decoding=decoding, elicitations=LADDER),
-            Coherence(decoding=decoding, elicitations=LADDER),
-            RefusalMargin(forms=FORMS),
-            Discrimination(roles=("question", "twin"), forms=FORMS),
-            BitsPerByte(),
-        ),
+        battery=tuple(measure for measure in measures if measure.needs(items)),
         judges=(RefusalRules(),),
         primary=("non_refusal",),
         measure_precision="bf16",
