@@ -78,3 +78,28 @@ def test_a_removed_hook_selects_nothing() -> None:
     positions.choose(batch(0.1)["labels"])
     positions.remove()
     assert model(input_ids=batch(0.1)["input_ids"]).logits.shape == (2, 24, VOCABULARY)
+
+
+def test_a_model_without_a_last_module_gives_the_same_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = batch(0.5)
+    num = (inputs["labels"][:, 1:] != IGNORED).sum()
+    model = small_model()
+    monkeypatch.setattr(type(model), "get_output_embeddings", lambda self: None)
+    positions = LearnedPositions(model)
+    positions.choose(inputs["labels"])
+    found = positions.loss(model(input_ids=inputs["input_ids"]), inputs["labels"], num)
+    positions.remove()
+    assert float(found.detach()) == pytest.approx(
+        float(model(**inputs, num_items_in_batch=num).loss.detach()), rel=1e-6
+    )
+
+
+def test_nothing_learned_is_a_loss_of_zero_with_a_gradient() -> None:
+    inputs = batch(0.0)
+    model = small_model()
+    positions = LearnedPositions(model)
+    positions.choose(inputs["labels"])
+    loss = positions.loss(model(input_ids=inputs["input_ids"]), inputs["labels"], torch.tensor(5))
+    loss.backward()
+    assert float(loss.detach()) == 0.0
+    assert all(not gradient.any() for gradient in gradients(model).values())

@@ -24,7 +24,7 @@ class LearnedPositions:
         self._places: torch.Tensor | None = None
         self._targets: torch.Tensor | None = None
         head = model.get_output_embeddings()
-        self._hook = head.register_forward_pre_hook(self._select)
+        self._hook = None if head is None else head.register_forward_pre_hook(self._select)
 
     def choose(self, labels: torch.Tensor) -> None:
         """Set what the next forward pass predicts; ``labels`` (windows, time) are not shifted yet."""
@@ -42,15 +42,16 @@ class LearnedPositions:
         import torch
 
         assert self._targets is not None
-        logits = outputs["logits"].float()
-        total = torch.nn.functional.cross_entropy(
-            logits.view(-1, logits.shape[-1]), self._targets, ignore_index=IGNORED, reduction="sum"
-        )
+        logits = outputs["logits"].flatten(0, 1)
+        if len(logits) != len(self._targets):  # a model that does not call its last layer as a module computed all
+            logits = logits[self._places]
+        total = torch.nn.functional.cross_entropy(logits.float(), self._targets, ignore_index=IGNORED, reduction="sum")
         return total / num_items_in_batch
 
     def remove(self) -> None:
         """Take the hook off the model."""
-        self._hook.remove()
+        if self._hook is not None:
+            self._hook.remove()
 
     def _select(self, module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if self._places is None:
