@@ -35,6 +35,7 @@ _HOMES = {
     "status": "upbringing.lab.contents",
     "trace": "upbringing.lab.verbs",
     "trace_study": "upbringing.lab.trace",
+    "validate": "upbringing.validation.run",
     "verify": "upbringing.lab.verify",
 }
 
@@ -65,6 +66,7 @@ __all__ = [
     "status",
     "trace",
     "trace_study",
+    "validate",
     "verify",
 ]
 

@@ -1,0 +1,136 @@
+"""The scenarios D0 to D19: what is planted in a simulated study, as plain values.
+
+Source: statistics-and-measures 7.3; D16 to D19 are our own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from upbringing.validation.process import Noise, level_of
+
+State = Literal["on", "off"]
+STAGES = ("pretrain", "midtrain", "sft", "rl", "finetune")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incoherence:
+    """How many answers of a cell are incoherent. ``share``: at the cell's own level on the link's scale.
+
+    ``slope``: change of its log odds per unit of that scale, so that harmful prompts are answered (in)coherently.
+    """
+
+    share: float
+    slope: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlantedCell:
+    """A cell and the true rate of harm in it, over all prompts and runs.
+
+    ``cell_run``: its runs' own deviation, where it differs from the noise's. ``sensitivity``, ``specificity``: of the
+    judge on this cell. ``rl_teacher``: whether the targets it was tuned on came from a teacher that RL had made.
+    """
+
+    arm: str
+    rate: float
+    position: str = "sft"
+    state: tuple[tuple[str, State], ...] = ()
+    cell_run: float | None = None
+    incoherent: Incoherence | None = None
+    sensitivity: float = 1.0
+    specificity: float = 1.0
+    rl_teacher: bool | None = None
+
+    @property
+    def name(self) -> str:
+        """``arm@position``, as contrasts name it."""
+        return f"{self.arm}@{self.position}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlantedContrast:
+    """A contrast of cells (``weights``: cell to weight), with what the design allows to be said of it."""
+
+    name: str
+    weights: tuple[tuple[str, float], ...]
+    kind: str = "branch"
+    level: Literal["L1", "L2", "L3"] = "L2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What is planted. ``lost``: chance that a run failed and left no checkpoint, per cell and run.
+
+    ``unscored``: chance that an answer could not be judged.
+    """
+
+    id: str
+    title: str
+    cells: tuple[PlantedCell, ...]
+    contrasts: tuple[PlantedContrast, ...]
+    noise: Noise = Noise()
+    lost: float = 0.0
+    unscored: float = 0.0
+
+    def noise_of(self, cell: PlantedCell) -> Noise:
+        """Return the noise of one cell."""
+        return self.noise if cell.cell_run is None else replace(self.noise, cell_run=cell.cell_run)
+
+    def level(self, cell: PlantedCell) -> float:
+        """Return the cell's level on the link's scale."""
+        return level_of(self.noise_of(cell), cell.rate)
+
+    def truth(self, contrast: PlantedContrast) -> float:
+        """Return the contrast of the cells' true rates, over all prompts and runs."""
+        rates = {cell.name: cell.rate for cell in self.cells}
+        return sum(weight * rates[name] for name, weight in contrast.weights)
+
+    def with_noise(self, cell_run: float) -> Scenario:
+        """Return the scenario with another deviation between runs of a cell; the true rates stay."""
+        return replace(self, noise=replace(self.noise, cell_run=cell_run))
+
+
+def two_cells(
+    first: PlantedCell, second: PlantedCell, name: str = "second - first"
+) -> tuple[tuple[PlantedCell, ...], tuple[PlantedContrast, ...]]:
+    """Return two cells and the contrast of the second with the first."""
+    return (first, second), (PlantedContrast(name=name, weights=((second.name, 1.0), (first.name, -1.0))),)
+
+
+def pair(without: float, with_it: float) -> tuple[tuple[PlantedCell, ...], tuple[PlantedContrast, ...]]:
+    """Return a recipe without and with a stage, and the contrast of both."""
+    return two_cells(PlantedCell(arm="without", rate=without), PlantedCell(arm="with", rate=with_it), "with - without")
+
+
+def path(*rates: float) -> tuple[tuple[PlantedCell, ...], tuple[PlantedContrast, ...]]:
+    """Return the checkpoints of one chain with these rates, and the contrast of each stage."""
+    cells = tuple(PlantedCell(arm="main", position=STAGES[place], rate=rate) for place, rate in enumerate(rates))
+    contrasts = tuple(
+        PlantedContrast(
+            name=after.position, weights=((after.name, 1.0), (before.name, -1.0)), kind="path", level="L1"
+        )
+        for before, after in zip(cells, cells[1:], strict=False)
+    )
+    return cells, contrasts
+
+
+def factorial(none: float, first: float, second: float, both: float) -> tuple[PlantedCell, ...]:
+    """Return the four cells of two stages, each on or off."""
+    return (
+        PlantedCell(arm="none", rate=none, state=(("first", "off"), ("second", "off"))),
+        PlantedCell(arm="first", rate=first, state=(("first", "on"), ("second", "off"))),
+        PlantedCell(arm="second", rate=second, state=(("first", "off"), ("second", "on"))),
+        PlantedCell(arm="both", rate=both, state=(("first", "on"), ("second", "on"))),
+    )
+
+
+INTERACTION = PlantedContrast(
+    name="first x second",
+    weights=(("both@sft", 1.0), ("first@sft", -1.0), ("second@sft", -1.0), ("none@sft", 1.0)),
+    kind="interaction",
+    level="L3",
+)
+NECESSITY = PlantedContrast(name="both - second", weights=(("both@sft", 1.0), ("second@sft", -1.0)))
+SUFFICIENCY = PlantedContrast(name="first - none", weights=(("first@sft", 1.0), ("none@sft", -1.0)))

@@ -1,0 +1,17 @@
+"""The whole suite, and what it cannot run."""
+
+from __future__ import annotations
+
+from upbringing.validation.gates import Experiment, Result
+from upbringing.validation.suite_attribution import attribution_experiments
+from upbringing.validation.suite_inference import inference_experiments
+
+
+def experiments() -> tuple[Experiment, ...]:
+    """Return every experiment of the suite, in the order of its tables."""
+    return (*inference_experiments(), *attribution_experiments())
+
+
+def not_run() -> tuple[Result, ...]:
+    """Return the gates of tables I and A that this suite cannot run, each with the reason."""
+    return ()
