@@ -18,9 +18,10 @@ Flags = NDArray[np.bool_]
 class Drawn:
     """A study. Arrays are (cells, runs, prompts) unless said otherwise.
 
-    ``harmful``: what the answers are; ``value``: what the rows say, NaN where an answer was not judged or the run
-    failed, 0 where it is ``incoherent``; ``lost`` (cells, runs); ``cluster`` (prompts): the base request of each prompt; ``here``
-    (cells): the rates that these very runs have over all prompts. Runs are sorted by their root.
+    ``harmful``: what the answers are; ``value``: what the rows say, NaN where an answer was not judged, 0 where it is
+    ``incoherent``; ``lost`` (cells, runs): the run failed; ``absent``: never asked; ``cluster`` (prompts): the base
+    request of each prompt; ``here`` (cells): the rates that these very runs have over all prompts. Runs are sorted by
+    their root.
     """
 
     scenario: Scenario
@@ -29,6 +30,7 @@ class Drawn:
     value: Array
     incoherent: Flags
     lost: Flags
+    absent: Flags
     cluster: NDArray[np.int64]
     here: Array
 
@@ -42,7 +44,7 @@ class Drawn:
     def contrast(self, weights: tuple[tuple[str, float], ...]) -> Array:
         """Return the contrast per run and prompt."""
         places = {cell.name: place for place, cell in enumerate(self.scenario.cells)}
-        total: Array = sum(weight * self.value[places[name]] for name, weight in weights)  # type: ignore[assignment]
+        total: Array = sum(weight * self.value[places[name]] for name, weight in weights)
         return total
 
     def per_unit(self, values: Array) -> Array:
@@ -68,6 +70,8 @@ def draw(scenario: Scenario, design: Design, random: np.random.Generator) -> Dra
         value[random.random(value.shape) < scenario.unscored] = np.nan
     lost = random.random(runs.shape) < scenario.lost if scenario.lost else np.zeros(runs.shape, dtype=np.bool_)
     value[lost] = np.nan
+    absent = random.random(value.shape) < scenario.absent if scenario.absent else np.zeros(value.shape, dtype=np.bool_)
+    value[absent] = np.nan
     return Drawn(
         scenario=scenario,
         design=design,
@@ -75,7 +79,8 @@ def draw(scenario: Scenario, design: Design, random: np.random.Generator) -> Dra
         value=value,
         incoherent=incoherent,
         lost=lost,
-        cluster=np.arange(design.num_items) // design.num_variants,
+        absent=absent,
+        cluster=design.clusters,
         here=rates_given(links, runs, scenario.noise.prompts).mean(axis=1),
     )
 
@@ -96,10 +101,11 @@ def _runs(scenario: Scenario, design: Design, random: np.random.Generator) -> Ar
 def _prompts(scenario: Scenario, design: Design, random: np.random.Generator) -> Array:
     """Return how far prompts deviate in each cell: (cells, prompts). Variants share their request's deviation."""
     noise, num_cells = scenario.noise, len(scenario.cells)
-    num_requests = design.num_items // design.num_variants
+    cluster = design.clusters
+    num_requests = int(cluster[-1]) + 1
     requests = noise.item * random.normal(size=num_requests)
     requests = requests + noise.cell_item * random.normal(size=(num_cells, num_requests))
-    found: Array = np.repeat(requests, design.num_variants, axis=1)
+    found: Array = requests[:, cluster]
     if noise.variant:
         found = found + noise.variant * random.normal(size=design.num_items)
     return found

@@ -153,9 +153,7 @@ def one_root_is_no_recipe() -> tuple[int, int]:
     found = [findings_of(SHARED_ROOT, Design(num_items=100, num_seeds=1, num_branches=num)) for num in (3, 5, 10)]
     return _count(
         ONE_ROOT in each.warnings
-        and all(
-            claim.estimand == "artefact" and "one pretraining run" in claim.conditional_on for claim in each.claims
-        )
+        and all(claim.estimand == "artefact" and "one pretraining run" in claim.conditional_on for claim in each.claims)
         for each in found
     )
 
@@ -207,9 +205,7 @@ CHECKS = (
     Check(id="I5", claim="with one pretraining run nothing is claimed of the recipe", run=one_root_is_no_recipe),
     Check(id="I9", claim="verdict and equivalence radius are those computed by hand", run=verdicts_by_hand),
     Check(id="I9", claim="50 prompts are inconclusive at a margin of 0.05", run=small_study_is_undecided),
-    Check(
-        id="I10", claim="'alike' is said exactly where equivalence was shown", run=alike_is_never_said_lightly
-    ),
+    Check(id="I10", claim="'alike' is said exactly where equivalence was shown", run=alike_is_never_said_lightly),
     Check(
         id="I11",
         claim="mid-p, Wilson, Holm, BH and t quantiles agree with scipy or their definition to 1e-9",

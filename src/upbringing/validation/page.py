@@ -23,16 +23,16 @@ written by `make validate` (`upbringing validate`); the tests run a reduced suit
 {size}
 
 How to read it: *found* is a share of simulated studies unless the row says otherwise, with its Monte Carlo standard
-error. *route*: `estimator` calls the estimators of `attribution` on arrays, which allows many studies; `attribute` writes
-rows and tree in the public format and reads the claims that come back; `exact` leaves nothing to chance. *R*: studies
-(or cases). *S* counts independent runs (seeds), *N* prompts; low and high noise are standard deviations of 0.15 and 0.40
-logits between runs of one recipe.
+error. *route*: `estimator` calls the estimators of `attribution` on arrays, which allows many studies; `attribute`
+writes rows and tree in the public format and reads the claims that come back; `exact` leaves nothing to chance. *R*:
+studies (or cases). *S* counts independent runs (seeds), *N* prompts; low and high noise are standard deviations of 0.15
+and 0.40 logits between runs of one recipe.
 """
 EXPECTED = """\
 ## Naive analyses, which must fail
 
-The same studies, analysed as is often done. Each is asked for what the real analysis is asked for and must not reach it:
-one that did would show that the suite cannot tell them apart, and would make it fail.
+The same studies, analysed as is often done. Each is asked for what the real analysis is asked for and must not reach
+it: one that did would show that the suite cannot tell them apart, and would make it fail.
 """
 FEW = """\
 ## What three seeds can and cannot show
@@ -119,7 +119,16 @@ def _table(results: Iterable[Result]) -> str:
 
 
 def _performances(performances: Sequence[Performance]) -> str:
-    names = ("bias", "empirical SE", "model / empirical SE", "covered", "changed", "alike", "wrong_sign", "exaggeration")
+    names = (
+        "bias",
+        "empirical SE",
+        "model / empirical SE",
+        "covered",
+        "changed",
+        "alike",
+        "wrong_sign",
+        "exaggeration",
+    )
     titles = tuple(name.replace("_", " ") for name in names)
     rows = [
         (each.scenario, each.setting, each.route, f"{each.replicates:,}", *(_of(each, name) for name in names))

@@ -63,9 +63,7 @@ BASE_CELLS, BASE_CONTRASTS = two_cells(
     PlantedCell(arm="main", position="sft", rate=0.50, incoherent=Incoherence(share=0.02)),
     "sft",
 )
-INCOHERENT_BASE = Scenario(
-    id="D10", title="the base answers incoherently", cells=BASE_CELLS, contrasts=BASE_CONTRASTS
-)
+INCOHERENT_BASE = Scenario(id="D10", title="the base answers incoherently", cells=BASE_CELLS, contrasts=BASE_CONTRASTS)
 RARE = _pair("D11", "rare harm", (0.005, 0.005))
 OUTLIER = _pair("D12", "one run in ten is an outlier", (NULL_RATE,) * 2, noise=Noise(cell_run=HIGH, runs="outliers"))
 CLUSTERED = _pair(
@@ -73,7 +71,8 @@ CLUSTERED = _pair(
 )
 
 TEACHER_CELLS, _ = two_cells(
-    PlantedCell(arm="plain_teacher", rate=0.35, rl_teacher=False), PlantedCell(arm="rl_teacher", rate=0.60, rl_teacher=True)
+    PlantedCell(arm="plain_teacher", rate=0.35, rl_teacher=False),
+    PlantedCell(arm="rl_teacher", rate=0.60, rl_teacher=True),
 )
 TEACHERS = Scenario(
     id="D14",
@@ -81,9 +80,7 @@ TEACHERS = Scenario(
     cells=(*TEACHER_CELLS, PlantedCell(arm="rl_teacher", position="rl", rate=0.60, rl_teacher=True)),
     contrasts=(
         PlantedContrast(name="provenance", weights=(("rl_teacher@sft", 1.0), ("plain_teacher@sft", -1.0))),
-        PlantedContrast(
-            name="rl", weights=(("rl_teacher@rl", 1.0), ("rl_teacher@sft", -1.0)), kind="path", level="L1"
-        ),
+        PlantedContrast(name="rl", weights=(("rl_teacher@rl", 1.0), ("rl_teacher@sft", -1.0)), kind="path", level="L1"),
     ),
 )
 SAME_RUNS = Noise(run=0.0, cell_run=0.0)  # two checkpoints whose rates are the same over all prompts
@@ -92,9 +89,7 @@ PEEKING = replace(NULL, id="D15", title="looking at the results after every few 
 UNEVEN_CELLS, UNEVEN_CONTRASTS = two_cells(
     PlantedCell(arm="steady", rate=NULL_RATE, cell_run=0.10), PlantedCell(arm="unsteady", rate=NULL_RATE, cell_run=0.60)
 )
-UNEVEN_RUNS = Scenario(
-    id="D16", title="runs vary more in one cell", cells=UNEVEN_CELLS, contrasts=UNEVEN_CONTRASTS
-)
+UNEVEN_RUNS = Scenario(id="D16", title="runs vary more in one cell", cells=UNEVEN_CELLS, contrasts=UNEVEN_CONTRASTS)
 
 HIDING_CELLS, HIDING_CONTRASTS = two_cells(
     PlantedCell(arm="before", rate=NULL_RATE, incoherent=Incoherence(share=0.02)),

@@ -20,7 +20,7 @@ Link = Literal["logit", "probit", "cloglog"]
 RunShape = Literal["normal", "heavy", "skewed", "bimodal", "outliers"]
 
 NODES = 80  # Gauss-Hermite nodes: means of probabilities are exact to 1e-9 for deviations up to 2
-QUANTILES = 4000  # midpoints that stand for a distribution without a quadrature rule of its own
+QUANTILES = 1000  # midpoints that stand for a distribution without a quadrature rule of its own
 OUTLIERS = 0.1  # share of runs that are outliers, and how many standard deviations away they lie
 OUTLIER_SHIFT = 5.0
 HEAVY_DF = 3.0
@@ -55,17 +55,29 @@ class Noise:
         return float(np.sqrt(self.prompts**2 + self.run**2 + self.root**2))
 
 
+STANDARD_NOISE = Noise()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Design:
     """How much is measured. ``num_branches``: runs that branch off each of the ``num_seeds`` pretraining runs.
 
-    ``num_variants``: prompts that share one base request; ``num_items`` counts prompts.
+    ``num_variants``: prompts that share one base request; ``num_items`` counts prompts. ``cluster_sizes``: how many
+    share it where that differs, in an order that repeats.
     """
 
     num_items: int
     num_seeds: int
     num_branches: int = 1
     num_variants: int = 1
+    cluster_sizes: tuple[int, ...] = ()
+
+    @property
+    def clusters(self) -> NDArray[np.int64]:
+        """The base request of each prompt."""
+        sizes = self.cluster_sizes or (self.num_variants,)
+        repeats = -(-self.num_items // sum(sizes))
+        return np.repeat(np.arange(repeats * len(sizes)), np.tile(sizes, repeats))[: self.num_items]
 
     @property
     def num_runs(self) -> int:
@@ -99,12 +111,13 @@ def probability(link: Link, scale: Array) -> Array:
 def draw_runs(random: np.random.Generator, shape: RunShape, size: tuple[int, ...]) -> Array:
     """Return deviations of runs in units of their standard deviation (before outliers are added)."""
     if shape == "heavy":
-        return random.standard_t(HEAVY_DF, size) / np.sqrt(HEAVY_DF / (HEAVY_DF - 2))
+        heavy: Array = random.standard_t(HEAVY_DF, size) / np.sqrt(HEAVY_DF / (HEAVY_DF - 2))
+        return heavy
     if shape == "skewed":
         return random.standard_exponential(size) - 1.0
     if shape == "bimodal":
-        sign = np.where(random.random(size) < 0.5, -PEAK, PEAK)
-        return sign + random.normal(0.0, np.sqrt(1 - PEAK**2), size)
+        peaks: Array = np.where(random.random(size) < 0.5, -PEAK, PEAK)
+        return peaks + random.normal(0.0, np.sqrt(1 - PEAK**2), size)
     shift = OUTLIER_SHIFT * (random.random(size) < OUTLIERS) if shape == "outliers" else 0.0
     return random.normal(0.0, 1.0, size) + shift
 

@@ -47,7 +47,9 @@ def validate(
     suite = experiments()
     num = processes if processes is not None else os.cpu_count() or 1
     found = simulate(suite, seed=seed, share=share, processes=num, watch=watch)
-    judged = [read_gate(gate, each, outcomes) for each, outcomes in zip(suite, found, strict=True) for gate in each.gates]
+    judged = [
+        read_gate(gate, each, outcomes) for each, outcomes in zip(suite, found, strict=True) for gate in each.gates
+    ]
     performances = [performance(each, outcomes) for each, outcomes in zip(suite, found, strict=True)]
     return Validation(
         seed=seed,

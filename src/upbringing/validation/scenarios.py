@@ -5,10 +5,11 @@ Source: statistics-and-measures 7.3; D16 to D19 are our own.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from upbringing.validation.process import Noise, level_of
+from upbringing.validation.process import STANDARD_NOISE, Noise, level_of
 
 State = Literal["on", "off"]
 STAGES = ("pretrain", "midtrain", "sft", "rl", "finetune")
@@ -63,16 +64,17 @@ class PlantedContrast:
 class Scenario:
     """What is planted. ``lost``: chance that a run failed and left no checkpoint, per cell and run.
 
-    ``unscored``: chance that an answer could not be judged.
+    ``unscored``: chance that an answer could not be judged; ``absent``: that a prompt was not asked at all.
     """
 
     id: str
     title: str
     cells: tuple[PlantedCell, ...]
     contrasts: tuple[PlantedContrast, ...]
-    noise: Noise = Noise()
+    noise: Noise = STANDARD_NOISE
     lost: float = 0.0
     unscored: float = 0.0
+    absent: float = 0.0
 
     def noise_of(self, cell: PlantedCell) -> Noise:
         """Return the noise of one cell."""
@@ -108,10 +110,8 @@ def path(*rates: float) -> tuple[tuple[PlantedCell, ...], tuple[PlantedContrast,
     """Return the checkpoints of one chain with these rates, and the contrast of each stage."""
     cells = tuple(PlantedCell(arm="main", position=STAGES[place], rate=rate) for place, rate in enumerate(rates))
     contrasts = tuple(
-        PlantedContrast(
-            name=after.position, weights=((after.name, 1.0), (before.name, -1.0)), kind="path", level="L1"
-        )
-        for before, after in zip(cells, cells[1:], strict=False)
+        PlantedContrast(name=after.position, weights=((after.name, 1.0), (before.name, -1.0)), kind="path", level="L1")
+        for before, after in itertools.pairwise(cells)
     )
     return cells, contrasts
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from upbringing.validation.gates import Experiment, Result
 from upbringing.validation.suite_attribution import attribution_experiments
+from upbringing.validation.suite_equivalence import equivalence_experiments
 from upbringing.validation.suite_inference import inference_experiments
+from upbringing.validation.suite_units import unit_experiments
 
 
 def experiments() -> tuple[Experiment, ...]:
     """Return every experiment of the suite, in the order of its tables."""
-    return (*inference_experiments(), *attribution_experiments())
+    return (
+        *inference_experiments(),
+        *unit_experiments(),
+        *equivalence_experiments(),
+        *attribution_experiments(),
+    )
 
 
 def not_run() -> tuple[Result, ...]:

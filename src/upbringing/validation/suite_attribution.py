@@ -19,7 +19,7 @@ from upbringing.validation.planted import (
     TEACHERS,
 )
 from upbringing.validation.process import HIGH, LARGE, MEDIUM, Design
-from upbringing.validation.suite_inference import (
+from upbringing.validation.thresholds import (
     COVERAGE,
     FALSE,
     FALSE_ATTRIBUTION,
@@ -108,7 +108,9 @@ def _measurement() -> Iterable[Experiment]:
         trial=ContrastTrial(scenario=JUDGE_DRIFT, design=MEDIUM),
         route="estimator",
         gates=(
-            Gate(id="M3", claim="the harness shows the fault of an uncorrected judge", outcome="changed", at_least=0.30),
+            Gate(
+                id="M3", claim="the harness shows the fault of an uncorrected judge", outcome="changed", at_least=0.30
+            ),
             replace(FALSE_ATTRIBUTION, id="M3", claim="naive: the judge is believed", must="fail"),
         ),
         scenario=JUDGE_DRIFT.id,
@@ -152,7 +154,8 @@ def _controls() -> Iterable[Experiment]:
         gates=(
             Gate(id="W2", claim="one checkpoint, sampled twice, is called changed", outcome="changed",
                  at_most=AA_FALSE),
-            Gate(id="W2", claim="greedy answers: the difference is exactly 0", outcome="greedy_difference", at_most=0.0),
+            Gate(id="W2", claim="greedy answers: the difference is exactly 0", outcome="greedy_difference",
+                 at_most=0.0),
         ),
         scenario=SAME_CHECKPOINT.id,
         setting="N=200, S=1",

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from upbringing.formats.labels import LABEL_OUTCOMES
 from upbringing.formats.rows import DEFAULT_CONDITION, OUTCOMES, ROWS_SCHEMA, STATUSES
 from upbringing.formats.tree import (
     Cell,
@@ -85,7 +86,31 @@ def measure_names(num: int) -> tuple[str, ...]:
 
 def has_outcomes(scenario: Scenario) -> bool:
     """Return whether answers carry their outcome, and benign ones stand beside them to show coherence."""
-    return any(cell.incoherent is not None for cell in scenario.cells)
+    return is_judged(scenario) or any(cell.incoherent is not None for cell in scenario.cells)
+
+
+def is_judged(scenario: Scenario) -> bool:
+    """Return whether a judge that errs, rather than an exact one, says what answers are."""
+    return any(cell.sensitivity < 1 or cell.specificity < 1 for cell in scenario.cells)
+
+
+def labels_of(drawn: Drawn, per_checkpoint: int, random: np.random.Generator) -> pa.Table:
+    """Return what people say of a random sample of each checkpoint's answers: the truth."""
+    num_cells, num_runs, num_items = drawn.value.shape
+    chosen = random.random((num_cells * num_runs, num_items)).argsort(axis=1)[:, :per_checkpoint]
+    answers = (np.arange(num_cells * num_runs)[:, None] * num_items + chosen).ravel()
+    names = [checkpoint_name(cell, run) for cell in drawn.scenario.cells for run in range(num_runs)]
+    num = len(answers)
+    said = np.where(drawn.harmful.ravel()[answers], LABEL_OUTCOMES.index("harmful"), LABEL_OUTCOMES.index("refuse"))
+    return pa.table(
+        {
+            "checkpoint": pa.array([names[place] for place in (answers // num_items).tolist()]),
+            "response": pa.array([f"harmful-{answer}" for answer in answers.tolist()]),
+            "outcome": pa.array([LABEL_OUTCOMES[code] for code in said.tolist()]),
+            "rater": pa.array(["human"] * num),
+            "sampling_probability": pa.array(np.full(num, per_checkpoint / num_items)),
+        }
+    )
 
 
 def checkpoint_name(cell: PlantedCell, run: int) -> str:
@@ -151,8 +176,7 @@ def _cells(scenario: Scenario, design: Design) -> Iterable[Cell]:
 
 
 def _items(scenario: Scenario, design: Design) -> Iterable[ItemInfo]:
-    for number in range(design.num_items):
-        cluster = str(number // design.num_variants)
+    for number, cluster in enumerate(map(str, design.clusters.tolist())):
         yield ItemInfo(id=f"harmful-{number}", cluster=cluster, request="harmful")
         if has_outcomes(scenario):
             yield ItemInfo(id=f"benign-{number}", cluster=cluster, request="benign")
@@ -180,9 +204,9 @@ def _table(
     incoherent: NDArray[np.bool_],
     outcome: NDArray[np.int64],
 ) -> pa.Table:
-    """Return the rows of all runs that did not fail, in the published schema."""
-    num_cells, num_runs, num_items = value.shape
-    kept = ~np.repeat(drawn.lost.ravel(), num_items)
+    """Return the rows of what was asked of runs that did not fail, in the published schema."""
+    _, num_runs, num_items = value.shape
+    kept = ~(np.repeat(drawn.lost.ravel(), num_items) | drawn.absent.ravel())
     place = np.flatnonzero(kept)
     checkpoint, item = np.divmod(place, num_items)
     found, spoiled = value.ravel()[place], incoherent.ravel()[place]
@@ -190,7 +214,6 @@ def _table(
     reason = np.where(unscored, 0, np.where(spoiled, 1, -1))
     num = len(place)
     names = [checkpoint_name(cell, run) for cell in drawn.scenario.cells for run in range(num_runs)]
-    is_judged = has_outcomes(drawn.scenario)
     columns: dict[str, pa.Array] = {
         "checkpoint": _text(checkpoint, names),
         "measure": _text(np.zeros(num), [measure]),
@@ -199,12 +222,13 @@ def _table(
         "turn": pa.array(np.zeros(num, dtype=np.int32)),
         "sample": pa.array(np.zeros(num, dtype=np.int32)),
         "judge": _text(np.zeros(num), [JUDGE]),
-        "judge_kind": _text(np.zeros(num), ["oracle"]),
+        "judge_kind": _text(np.zeros(num), ["llm" if is_judged(drawn.scenario) else "oracle"]),
         "value": pa.array(found, mask=unscored),
         "status": _text(np.where(unscored, STATUSES.index("unscored"), 0), STATUSES),
         "reason_code": _text(np.maximum(reason, 0), REASONS, mask=reason < 0),
     }
-    if is_judged:
+    if has_outcomes(drawn.scenario):
+        columns["response"] = _text(np.arange(num), [f"{request}-{number}" for number in place.tolist()])
         columns["outcome"] = _text(np.where(unscored, 0, outcome.ravel()[place]), OUTCOMES, mask=unscored)
         columns["value_low"] = pa.array(np.zeros(num), mask=~spoiled)
         columns["value_high"] = pa.array(np.ones(num), mask=~spoiled)
