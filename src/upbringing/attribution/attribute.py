@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from upbringing.attribution.aliasing import alias_tables
 from upbringing.attribution.calibration import DIGEST, JOINED_COLUMNS, Calibration, calibrate
 from upbringing.attribution.cells import Evidence, evidence_of
 from upbringing.attribution.claims import answer, claims_of
@@ -15,6 +16,7 @@ from upbringing.attribution.controls import with_assay, with_batch_noise, with_c
 from upbringing.attribution.defaults import default_contrasts
 from upbringing.attribution.design import design_of
 from upbringing.attribution.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_of_flat_table, with_cells
+from upbringing.attribution.indices import index_tables
 from upbringing.attribution.questions import contrast_questions, sensitivity_questions
 from upbringing.attribution.tables import level_table
 from upbringing.attribution.validity import validity_of
@@ -50,7 +52,12 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
         study=completed.study.name,
         question=completed.study.question,
         claims=claims,
-        tables={"levels": levels, **calibration.tables},
+        tables={
+            "levels": levels,
+            **calibration.tables,
+            **index_tables(completed, evidence, design, validity),
+            **alias_tables(design),
+        },
         warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),
     )
 

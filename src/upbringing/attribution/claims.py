@@ -16,7 +16,9 @@ from upbringing.attribution.estimates import Estimate, estimate
 from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL, benjamini_hochberg, holm
 from upbringing.attribution.pivot import Term, terms_of
 from upbringing.attribution.questions import Question
+from upbringing.attribution.redundancy import Pattern, pattern
 from upbringing.attribution.sentences import LEFT_OUT, NO_ROWS, NOT_MEASURED, statement, verdict_sentence
+from upbringing.attribution.shares import Shares, asked_of, is_scale_sensitive, other_share, share_fields, shares
 from upbringing.attribution.validity import Reason, Validity
 from upbringing.attribution.verdicts import numbers
 from upbringing.formats.findings import Claim, Units, Verdict
@@ -30,7 +32,8 @@ PRIMARY = "primary"
 class Answered:
     """A question, its estimate and what forbids reading it. ``by_judge``: the same from other judges.
 
-    ``against_reasons``: what forbids reading the contrast that it is to be dominated by.
+    ``against_reasons``: what forbids reading the contrast that it is to be dominated by. ``shares``: of the total that
+    the contrast names; ``pattern``: redundancy or synergy.
     """
 
     question: Question
@@ -38,6 +41,8 @@ class Answered:
     reasons: tuple[Reason, ...]
     by_judge: Mapping[str, Estimate]
     against_reasons: tuple[Reason, ...] = ()
+    shares: Shares | None = None
+    pattern: Pattern | None = None
 
     @property
     def p(self) -> float | None:
@@ -61,7 +66,8 @@ def answer(question: Question, evidence: Evidence, design: Design, validity: Val
     if not question.terms:
         text = NO_ROWS.format(measure=source.measure, condition=source.condition)
         return Answered(question, None, (Reason("rows", text),), {})
-    reasons = validity.reasons((term.cell, term.source) for term in question.terms)
+    reasons = validity.of_design(question.spec)
+    reasons += validity.reasons((term.cell, term.source) for term in question.terms)
     found = estimate(evidence, design, question.terms)
     if found.inference is None and not reasons:
         reasons = (Reason("rows", NOT_MEASURED),)
@@ -70,7 +76,12 @@ def answer(question: Question, evidence: Evidence, design: Design, validity: Val
         for judge in (() if reasons else question.judges)
     }
     against = validity.reasons((cell, source) for cell in _against(question))
-    return Answered(question, found, reasons, by_judge, against)
+    if reasons:
+        return Answered(question, found, reasons, by_judge, against)
+    parts = shares(evidence, design, validity, source, asked_of(question.spec)) if question.spec.share_of else None
+    return Answered(
+        question, found, reasons, by_judge, against, parts, pattern(evidence, design, source, question.spec)
+    )
 
 
 def _against(question: Question) -> dict[str, float]:
@@ -87,10 +98,32 @@ def claims_of(answers: Sequence[Answered], tree: Tree, evidence: Evidence, desig
     """Return the claims in the order of ``answers``: Holm within primary families, Benjamini-Hochberg in others."""
     adjusted = _adjusted(answers)
     labels = {measure.id: measure.label or measure.id for measure in tree.measures}
-    return tuple(
-        _claim(number, each, adjusted[number], evidence, labels, _dominance(each, evidence, design))
-        for number, each in enumerate(answers)
-    )
+    beside = [
+        {"p_adjusted": p, "dominance": _dominance(each, evidence, design), "scale_sensitive": flag}
+        for each, p, flag in zip(answers, adjusted, _scale_flags(answers), strict=True)
+    ]
+    return tuple(_claim(number, each, beside[number], evidence, labels) for number, each in enumerate(answers))
+
+
+def _scale_flags(answers: Sequence[Answered]) -> list[bool | None]:
+    """Return for each answer whether contributions to its total rank differently in log-odds; ``None`` = unranked."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for number, each in enumerate(answers):
+        spec = each.question.spec
+        if each.shares is not None:
+            groups.setdefault((each.question.source, spec.kind, frozenset(spec.share_of.items())), []).append(number)
+    flags: list[bool | None] = [None] * len(answers)
+    for members in groups.values():
+        estimates = [
+            (found.inference.estimate, found.logit.estimate)
+            for number in members
+            if (found := answers[number].found) is not None and found.inference is not None and found.logit is not None
+        ]
+        if len(estimates) == len(members) > 1:
+            flag = is_scale_sensitive(estimates)
+            for number in members:
+                flags[number] = flag
+    return flags
 
 
 def _adjusted(answers: Sequence[Answered]) -> list[float | None]:
@@ -112,11 +145,11 @@ def _adjusted(answers: Sequence[Answered]) -> list[float | None]:
 def _claim(
     number: int,
     each: Answered,
-    p_adjusted: float | None,
+    beside: Mapping[str, Any],
     evidence: Evidence,
     labels: Mapping[str, str],
-    dominates: str | None,
 ) -> Claim:
+    """Return the claim of an answer. ``beside``: the fields that other answers or contrasts decide."""
     spec, source = each.question.spec, each.question.source
     claim = Claim(
         id=f"claim-{number}",
@@ -142,10 +175,11 @@ def _claim(
         update: dict[str, Any] = {"verdict": blocked}
     else:
         level = PRIMARY_LEVEL if spec.role == "primary" else EXPLORATORY_LEVEL
-        significant = p_adjusted is not None and p_adjusted <= level
+        significant = beside["p_adjusted"] is not None and beside["p_adjusted"] <= level
         direction = evidence.info(spec.measure).direction
         update = numbers(spec, each.found, each.by_judge, direction, significant=significant)
-        update |= {"p_adjusted": p_adjusted, "dominance": dominates}
+        update |= {**beside, "pattern": each.pattern, **share_fields(each.shares, asked_of(spec))}
+        update["other_scale"] |= other_share(each.shares, spec.scale)
     claim = claim.model_copy(update=update)
     label = labels.get(spec.measure, spec.measure)
     return claim.model_copy(update={"sentence": verdict_sentence(claim, label), "statement": statement(claim, label)})

@@ -7,7 +7,7 @@ were not observed are left out of every sum; the complete table gives the formul
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,9 +87,49 @@ def _residual_square(deviation: Matrix, seen: NDArray[np.bool_]) -> float:
 
 def crossed_inference(table: Matrix) -> Inference:
     """Return the recipe-level inference for the mean of ``table`` (seeds, prompts); needs 2 x 2 or more."""
-    found = components(table)
+    return inference_of(components(table))
+
+
+def inference_of(found: Components) -> Inference:
+    """Return the recipe-level inference from mean squares."""
     standard_error = float(np.sqrt(found.variance)) if found.variance > NEGLIGIBLE_VARIANCE else 0.0
     return t_inference(found.mean, standard_error, found.df, "crossed prompts x seeds")
+
+
+@dataclass(frozen=True)
+class CombinedComponents:
+    """The mean squares of all weighted sums of two tables that miss the same cells: quadratic forms of the weights.
+
+    ``both``: of their sum; ``apart``: of first - second.
+    """
+
+    first: Components
+    second: Components
+    both: Components
+    apart: Components
+
+    def at(self, one: float, other: float) -> Components:
+        """Return the components of ``one x first + other x second``."""
+
+        def square(name: str) -> float:
+            cross = (getattr(self.both, name) - getattr(self.apart, name)) / 4
+            own = one**2 * getattr(self.first, name) + other**2 * getattr(self.second, name)
+            return float(max(own + 2 * one * other * cross, 0.0))
+
+        return replace(
+            self.first,
+            mean=one * self.first.mean + other * self.second.mean,
+            items=square("items"),
+            seeds=square("seeds"),
+            residual=square("residual"),
+        )
+
+
+def combined_components(first: Matrix, second: Matrix) -> CombinedComponents:
+    """Return the mean squares of every weighted sum of two tables (seeds, prompts) that miss the same cells."""
+    return CombinedComponents(
+        components(first), components(second), components(first + second), components(first - second)
+    )
 
 
 def are_nested(table: Matrix) -> bool:

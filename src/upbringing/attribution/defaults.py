@@ -1,46 +1,72 @@
-"""The contrasts of a tree that declares none: every path, every arm against its control, every copy."""
+"""The contrasts of a tree that declares none: paths, branches, three arms, factorial tables, copies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from upbringing.attribution.design import Design, DesignCell
+from upbringing.formats.effects.branches import branch_kind, by_arm, lasting_difference, three_arms
+from upbringing.formats.effects.derived import Derived, without_repeats
+from upbringing.formats.effects.factorial import factorial_effects
+from upbringing.formats.effects.places import Place, factorials
 from upbringing.formats.tree import ContrastSpec, StudyInfo
 
-Derived = tuple[str, str, str, dict[str, float]]
 CONTROLS = ("reference", "placebo")
 
 
 def default_contrasts(design: Design, study: StudyInfo, measures: Iterable[str]) -> tuple[ContrastSpec, ...]:
-    """Return parent -> child in each arm (L1), arms against reference and placebo arms (L2), copies (nulls)."""
-    derived = [*_paths(design), *_branches(design), *_copies(design)]
+    """Return what the design supports: L1 along each arm, L2 between branches, L3 in factorial tables, copies as nulls.
+
+    Only paths and branches on primary measures are primary: whatever else is asked was not named in advance.
+    """
+    places = places_of(design)
+    crossed = [each for table in factorials(places) for each in factorial_effects(table)]
+    paths, branches = tuple(_paths(design)), tuple(_branches(design))
+    asked = without_repeats((*three_arms(places), *crossed, *branches, *_lasting(places)))
+    named = {frozenset(each.weights.items()) for each in (*paths, *branches)}
     return tuple(
-        ContrastSpec.model_validate(
-            {
-                "name": name,
-                "kind": kind,
-                "level": level,
-                "weights": weights,
-                "measure": measure,
-                "margin": study.margins.get(measure),
-                "role": "primary" if measure in study.primary and kind != "copy" else "exploratory",
-                "family": "null" if kind == "copy" else "exploratory",
-            }
+        each.spec(
+            measure,
+            study.margins.get(measure),
+            "primary" if measure in study.primary and frozenset(each.weights.items()) in named else "exploratory",
+            "null" if each.kind == "copy" else "exploratory",
         )
         for measure in measures
-        for name, kind, level, weights in derived
+        for each in (*paths, *asked, *_copies(design))
     )
+
+
+def places_of(design: Design) -> tuple[Place, ...]:
+    """Return the design's cells as places, in order."""
+    return tuple(_place(cell) for cell in design.cells.values())
+
+
+def _place(cell: DesignCell) -> Place:
+    return Place(cell.arm, cell.position, cell.factors, cell.state, cell.control, cell.checkpoints)
 
 
 def _paths(design: Design) -> Iterable[Derived]:
     """Yield each cell against the nearest cell of its arm that its checkpoints came from; shared edges once."""
     seen: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
+    wholes = {arm: _whole_path(design, arm) for arm in dict.fromkeys(cell.arm for cell in design.cells.values())}
     for cell in design.cells.values():
         before = _nearest(design, cell)
         if before is not None and (before.checkpoints, cell.checkpoints) not in seen and cell.control != "copy":
             seen.add((before.checkpoints, cell.checkpoints))
             name = f"{cell.arm}: {before.position} -> {cell.position}"
-            yield name, "path", "L1", {cell.name: 1.0, before.name: -1.0}
+            weights = {cell.name: 1.0, before.name: -1.0}
+            yield Derived(name, "path", "L1", weights, share_of=wholes[cell.arm])
+
+
+def _whole_path(design: Design, arm: str) -> dict[str, float]:
+    """Return the weights of last - first of an arm that is one chain of three cells or more; else nothing."""
+    cells = [cell for cell in design.cells.values() if cell.arm == arm]
+    before = {cell.name: _nearest(design, cell) for cell in cells}
+    used = [cell.name for cell in before.values() if cell is not None]
+    first = [name for name, cell in before.items() if cell is None]
+    last = [cell.name for cell in cells if cell.name not in used]
+    is_chain = len(cells) > 2 and len(first) == len(last) == 1 and len(set(used)) == len(used)
+    return {last[0]: 1.0, first[0]: -1.0} if is_chain else {}
 
 
 def _nearest(design: Design, cell: DesignCell) -> DesignCell | None:
@@ -61,7 +87,19 @@ def _branches(design: Design) -> Iterable[Derived]:
                 same_place = cell.position == control.position and cell.arm != control.arm
                 if same_place and cell.control not in (*CONTROLS, "copy") and cell.checkpoints != control.checkpoints:
                     name = f"{cell.arm} - {control.arm} @ {cell.position}"
-                    yield name, "branch", "L2", {cell.name: 1.0, control.name: -1.0}
+                    yield Derived(
+                        name, branch_kind(_place(cell), _place(control)), "L2", {cell.name: 1.0, control.name: -1.0}
+                    )
+
+
+def _lasting(places: Sequence[Place]) -> Iterable[Derived]:
+    """Yield what the last stage left of the difference between each arm and its controls."""
+    arms = by_arm(places)
+    for control, against in arms.items():
+        if next(iter(against.values())).control in CONTROLS:
+            for name, found in arms.items():
+                if name != control and next(iter(found.values())).control not in (*CONTROLS, "copy"):
+                    yield from lasting_difference(found, against)
 
 
 def _copies(design: Design) -> Iterable[Derived]:
@@ -76,4 +114,4 @@ def _copies(design: Design) -> Iterable[Derived]:
             )
             if original is not None:
                 name = f"{copy.arm} - {original.arm} @ {copy.position}"
-                yield name, "copy", "L2", {copy.name: 1.0, original.name: -1.0}
+                yield Derived(name, "copy", "L2", {copy.name: 1.0, original.name: -1.0})

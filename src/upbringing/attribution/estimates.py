@@ -128,17 +128,22 @@ def _inference(found: Pivot, table: Matrix, *, is_share: bool, is_binary: bool) 
 
 
 def _over_units(found: Pivot, table: Matrix, *, is_binary: bool) -> Inference:
-    """Return the inference that the independent units allow: over seeds from three on, else over prompts."""
-    if found.units.estimand != "artefact":
-        seen_units = ~np.isnan(table).all(axis=1)
-        table = table[seen_units]
+    """Return the inference that the independent units allow; two single 0/1 checkpoints have tests of their own."""
+    is_single = is_binary and found.units.estimand == "artefact" and len(found.units.units) == 1
+    if is_single and (pair := _binary_pair(found)) is not None:
+        return paired_binary_inference(*pair)
+    return over_units(found.units, table)
+
+
+def over_units(units: Units, table: Matrix) -> Inference:
+    """Return the inference for the mean of ``table`` (units, clusters): over seeds from three on, else over prompts."""
+    if units.estimand != "artefact":
+        table = table[~np.isnan(table).all(axis=1)]
         if are_nested(table):
             return seed_means_inference(table)
         if (~np.isnan(table)).any(axis=0).sum() > 1:
             return crossed_inference(table)
         return seed_means_inference(table)
-    if is_binary and len(found.units.units) == 1 and (pair := _binary_pair(found)) is not None:
-        return paired_binary_inference(*pair)
     seen = ~np.isnan(table)
     counts = seen.sum(axis=0)
     return prompts_inference(np.where(seen, table, 0.0).sum(axis=0)[counts > 0] / counts[counts > 0])

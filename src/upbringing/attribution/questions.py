@@ -46,6 +46,7 @@ def contrast_questions(tree: Tree, evidence: Evidence, design: Design, spec: Con
         yield Question(spec, Source(spec.measure, spec.condition, "none", spec.split), (), left_out=left_out)
         return
     _check(spec, design)
+    _check_beside(spec, tree, design)
     if not evidence.has_measure(spec.measure):
         if spec.role == "primary":
             yield Question(spec, Source(spec.measure, spec.condition, "none", spec.split), ())
@@ -90,6 +91,27 @@ def _check(spec: ContrastSpec, design: Design) -> None:
         raise FormatError(
             f"the weights of the contrast {spec.name!r} sum to {sum(spec.weights.values()):g}: they must sum to 0"
         )
+
+
+def _check_beside(spec: ContrastSpec, tree: Tree, design: Design) -> None:
+    """Check the weights that stand beside a contrast's own: its total, its counterpart and its orders."""
+    for word, weights in (
+        ("share_of", spec.share_of),
+        ("counterpart", spec.counterpart),
+        *(("orders", each) for each in spec.orders),
+    ):
+        unknown = [
+            cell for cell in weights if cell not in design.cells and cell.partition("@")[0] not in tree.study.left_out
+        ]
+        if unknown:
+            raise FormatError(
+                f"{word} of the contrast {spec.name!r} names the cell {unknown[0]!r}: tree.json lists none"
+            )
+        if abs(sum(weights.values())) > 1e-9:
+            raise FormatError(
+                f"the weights in {word} of the contrast {spec.name!r} sum to {sum(weights.values()):g}: "
+                "they must sum to 0"
+            )
 
 
 def sensitivity_questions(tree: Tree, evidence: Evidence, design: Design) -> Iterable[Question]:

@@ -59,6 +59,46 @@ DEAD_ASSAY = "The positive control {contrast} did not move {measure}: no change 
 CORRECTED = "it leaves out zero alone, but not corrected for everything that was asked"
 SIGN_UNCERTAIN = "its sign depends on the answers that could not be scored"
 
+ALIASED = "these cells cannot tell {effects} apart: run the cells that do"
+NO_EFFECTS = "all effects are estimated as exactly 0"
+TOTAL_NOT_FOUND = "the total effect is not distinguishable from 0"
+TOTAL_WITHIN_MARGIN = "the total effect does not exceed the margin of {margin}"
+NEAR_LIMIT = "a rate lies below {floor:g} or above {ceiling:g}, where differences of rates say more about the limit"
+NO_SPREAD = "nothing varied between runs or prompts, so there is no interval"
+NO_LOG_ODDS = "a rate is, or may be, 0 or 1, which has no log-odds"
+SHARE_UNDEFINED = "share undefined: {reason}"
+SCALE_SENSITIVE = "scale-sensitive yes: in log-odds the stages rank differently"
+SCALE_ROBUST = "scale-sensitive no"
+ORDER_DEPENDENT = (
+    "what it contributes depends on the order: {low:+.2f} to {high:+.2f} over all orders, more than a fifth of the "
+    "total apart"
+)
+ORDER_RANGE = "{low:+.2f} to {high:+.2f} over all orders"
+SMALL_TOTAL = (
+    "{num} shares are of a total effect below {limit:g}: with any affordable number of seeds and prompts such shares "
+    "are imprecise."
+)
+OVERDETERMINED = (
+    "Overdetermined: alone it is enough, and the others do the same without it, so leaving it out shows little of what "
+    "it does."
+)
+NEEDS_OTHERS = "It works only together with the others: alone it does little, and without it little is left."
+
+CHANGED_WORDS = {
+    "sufficiency": ("this alone raises it", "this alone lowers it"),
+    "shapley": ("this contributes upwards", "this contributes downwards"),
+    "asymmetric-shapley": ("this contributes upwards", "this contributes downwards"),
+    "total-effect": ("together they raise it", "together they lower it"),
+    "generic-effect": (
+        "training itself, whatever its data, raises it",
+        "training itself, whatever its data, lowers it",
+    ),
+    "difference-in-differences": ("the first gained more or lost less", "the first lost more or gained less"),
+    "linear-trend": ("rises with the level", "falls with the level"),
+    "quadratic-trend": ("bends upwards", "bends downwards"),
+}
+"""Words for a rise and a fall, by kind, from L2 on; other kinds say what depends on what."""
+
 ESTIMAND_WORDS = {
     "artefact": "about these checkpoints",
     "recipe-given-start": "about the recipe given its start",
@@ -68,6 +108,11 @@ ESTIMAND_WORDS = {
 
 def verdict_sentence(claim: Claim, label: str) -> str:
     """Return the sentence of a claim. Below L2 nothing is said to depend on, or be caused by, anything."""
+    patterns = {None: "", "overdetermined": f" {OVERDETERMINED}", "needs-others": f" {NEEDS_OTHERS}"}
+    return f"{_verdict(claim, label)}{patterns[claim.pattern]}"
+
+
+def _verdict(claim: Claim, label: str) -> str:
     where = f"{label}: {claim.contrast}"
     if claim.verdict == "blocked":
         return f"{where}: blocked. {_first_reason(claim)}"
@@ -98,9 +143,26 @@ def statement(claim: Claim, label: str) -> str:
         parts.append(f"equivalence radius {_radius(claim)}")
     if claim.estimate is not None and claim.minimum_detectable is not None:
         parts.append(f"smallest change found with 80% power {claim.minimum_detectable:.2f}")
+    parts += _share(claim)
     if claim.unscored:
         parts.append(f"{claim.unscored} unscored")
     return "; ".join(parts) + "."
+
+
+def _share(claim: Claim) -> list[str]:
+    """Return what is to be said of the claim's share of a total, of its scale and of the order of its stages."""
+    parts = []
+    if claim.share is not None and claim.share_total is not None:
+        interval = "" if claim.share_low is None else f" [{claim.share_low:.2f}, {claim.share_high:.2f}]"
+        parts.append(f"share {claim.share:.2f}{interval} of {claim.share_total:+.2f}")
+    elif claim.share_reason is not None:
+        parts.append(SHARE_UNDEFINED.format(reason=claim.share_reason.rstrip(".")))
+    if claim.scale_sensitive is not None:
+        parts.append(SCALE_SENSITIVE if claim.scale_sensitive else SCALE_ROBUST)
+    if claim.order_range is not None:
+        words = ORDER_DEPENDENT if claim.order_range.is_wide else ORDER_RANGE
+        parts.append(words.format(low=claim.order_range.low, high=claim.order_range.high))
+    return parts
 
 
 def _first_reason(claim: Claim) -> str:
@@ -129,11 +191,12 @@ def _changed_word(claim: Claim) -> str:
         return "the judges differ: the first is higher" if rose else "the judges differ: the first is lower"
     if claim.kind == "format-sensitivity":
         return "the prompt's format moves it up" if rose else "the prompt's format moves it down"
-    if claim.kind == "interaction":
+    if claim.kind in ("interaction", "higher-interaction"):
         return "the effects depend on each other"
     if claim.level == "L1":
         return "rose during this stage" if rose else "fell during this stage"
-    return "depends on this: it is higher" if rose else "depends on this: it is lower"
+    words = CHANGED_WORDS.get(claim.kind, ("depends on this: it is higher", "depends on this: it is lower"))
+    return words[0 if rose else 1]
 
 
 def _radius(claim: Claim) -> str:

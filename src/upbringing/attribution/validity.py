@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from upbringing.attribution.aliasing import AliasedEffects, aliased_effects
 from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.coherence import Coherence
 from upbringing.attribution.design import Design
 from upbringing.attribution.gates import FailedGate, failed_gates
-from upbringing.attribution.sentences import COHERENCE_UNKNOWN
-from upbringing.formats.tree import Tree
+from upbringing.attribution.sentences import ALIASED, COHERENCE_UNKNOWN
+from upbringing.formats.tree import ContrastSpec, Tree
 
 MIN_COHERENT = 0.80  # statistics-and-measures 5.1, procedure P3: coherent rate on benign twins
 
@@ -20,7 +21,7 @@ MIN_COHERENT = 0.80  # statistics-and-measures 5.1, procedure P3: coherent rate 
 class Reason:
     """Why a number may not be read. A ``guard`` blocks the verdict, anything else makes it not measurable."""
 
-    kind: Literal["gate", "guard", "coherence", "rows"]
+    kind: Literal["gate", "guard", "coherence", "rows", "design"]
     text: str
 
 
@@ -31,6 +32,12 @@ class Validity:
     design: Design
     coherence: Coherence
     gates: tuple[FailedGate, ...]
+    aliased: tuple[AliasedEffects, ...] = ()
+
+    def of_design(self, spec: ContrastSpec) -> tuple[Reason, ...]:
+        """Return the reason why the design cannot tell a factorial effect from others; empty if it can."""
+        found = next((each for each in self.aliased if each.are_asked_by(spec)), None)
+        return () if found is None else (Reason("design", ALIASED.format(effects=" and ".join(found.effects))),)
 
     def reasons(self, terms: Iterable[tuple[str, Source]]) -> tuple[Reason, ...]:
         """Return the reasons why cells, each read from a source, may not be compared; empty if there is none."""
@@ -70,4 +77,4 @@ class Validity:
 
 def validity_of(tree: Tree, evidence: Evidence, design: Design) -> Validity:
     """Return what forbids verdicts in a study; raises ``FormatError`` for gates on cells that the tree lacks."""
-    return Validity(design, Coherence(tree, evidence), failed_gates(tree, design))
+    return Validity(design, Coherence(tree, evidence), failed_gates(tree, design), aliased_effects(design))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from upbringing.attribution.calibration import Calibration
-from upbringing.attribution.cells import Evidence
+from upbringing.attribution.cells import SHARE_UNITS, Evidence
 from upbringing.attribution.claims import Answered
 from upbringing.attribution.design import ENOUGH_UNITS
 from upbringing.attribution.estimates import THESE_WORLDS
@@ -29,11 +29,13 @@ from upbringing.attribution.sentences import (
     ONE_WORLD,
     PARTLY_CALIBRATED,
     RATERS_DISAGREE,
+    SMALL_TOTAL,
     UNCALIBRATED,
     UNDERPOWERED,
     UNEVEN_JUDGE,
     UNPAIRED,
 )
+from upbringing.attribution.shares import SMALL_TOTAL_EFFECT
 from upbringing.attribution.validity import Validity
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import Tree
@@ -144,6 +146,16 @@ def _of_scores(answers: Sequence[Answered], claims: Sequence[Claim], validity: V
     )
     if weak:
         yield UNDERPOWERED.format(num=weak)
+    small = sum(
+        claim.share is not None
+        and claim.unit in SHARE_UNITS
+        and claim.scale == "natural"
+        and claim.share_total is not None
+        and abs(claim.share_total) < SMALL_TOTAL_EFFECT
+        for claim in claims
+    )
+    if small:
+        yield SMALL_TOTAL.format(num=small, limit=SMALL_TOTAL_EFFECT)
     yield from _of_coherence(answers, validity)
     ineligible = max((each.found.num_ineligible for each in answers if each.found is not None), default=0)
     if ineligible:

@@ -40,12 +40,29 @@ class Flips(Open):
     kept: int
 
 
+class OrderRange(Open):
+    """The least and the most that a stage or factor contributes over all orders of switching them on (estimates).
+
+    ``is_wide``: wider than 0.2 of the total effect; ``None`` where the total is not distinguishable from 0.
+    """
+
+    low: float
+    high: float
+    is_wide: bool | None = None
+
+
 class Claim(Open):
     """One number with everything that qualifies it.
 
     ``estimate``, ``low``, ``high`` are in ``unit`` (difference of means unless ``kind`` is ``level``) and
     ``None`` when the claim is not measurable or blocked, with ``blocked_by`` saying why. ``confidence`` is
     the two-sided coverage of ``[low, high]``.
+
+    ``share_of``: weights of the total (estimate ``share_total``) of which ``share`` is a part; ``share`` is ``None``
+    where it is undefined, and ``share_reason`` says why. It is never clipped: below 0 is erosion, and what exceeds 1 is
+    undone by something else.
+    ``scale_sensitive``: whether stages rank differently by their effects in log-odds; ``None`` where nothing is ranked
+    or there are no log-odds. ``pattern``: ``overdetermined`` (enough alone, hardly missed) or ``needs-others``.
     """
 
     id: str
@@ -86,6 +103,12 @@ class Claim(Open):
     share: float | None = None
     share_low: float | None = None
     share_high: float | None = None
+    share_of: dict[str, float] = Field(default_factory=dict)
+    share_total: float | None = None
+    share_reason: str | None = None
+    scale_sensitive: bool | None = None
+    order_range: OrderRange | None = None
+    pattern: Literal["overdetermined", "needs-others"] | None = None
     per_judge: tuple[dict[str, Any], ...] = ()
     judge_robust: bool | None = None
     judge: str | None = None

@@ -22,11 +22,20 @@ class Open(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
+def _is_empty(value: object) -> bool:
+    """Return whether a field was not asked for: left out of the file, so that what older writers hashed stays equal."""
+    return not value
+
+
 class ContrastSpec(Open):
     """A pre-declared linear contrast: ``sum over cells of weight x cell mean``; weights sum to 0.
 
     ``weights`` keys are cell names, ``arm@position``. ``margin`` in the measure's unit, ``None`` = none declared.
     ``level`` is the evidence level the design supports for it (L1 path, L2 branch, L3 factorial).
+
+    ``share_of``: weights of the total effect of which this contrast is a share. ``counterpart``: of a necessity the
+    weights of the sufficiency, and the other way round. ``orders``: the contributions that this contrast averages, one
+    for each place that its stage or factor can have in an order. Empty = not asked.
     """
 
     name: str
@@ -43,6 +52,9 @@ class ContrastSpec(Open):
     level: Literal["L1", "L2", "L3", "L4"] = "L1"
     margin: float | None = None
     scale: Literal["natural", "logit"] = "natural"
+    share_of: dict[str, float] = Field(default_factory=dict, exclude_if=_is_empty)
+    counterpart: dict[str, float] = Field(default_factory=dict, exclude_if=_is_empty)
+    orders: tuple[dict[str, float], ...] = Field(default=(), exclude_if=_is_empty)
 
 
 class Registered(Open):

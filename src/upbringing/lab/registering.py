@@ -18,7 +18,7 @@ from upbringing.lab.library import Library
 from upbringing.lab.measuring import ANSWERS, ROWS, item_sets
 from upbringing.lab.session import Session
 from upbringing.lab.store import Store
-from upbringing.study.contrasts import contrasts
+from upbringing.study.contrasts import deciding_contrasts
 from upbringing.study.seeds import replicates
 from upbringing.study.study import Study
 
@@ -33,7 +33,7 @@ def registration(session: Session) -> dict[str, str]:
     the first root run is asked, judges without what only concerns how they are reached or paid.
     """
     study = session.study
-    derived = contrasts(study, session.whole)[len(study.contrasts) :]
+    derived = deciding_contrasts(study, session.whole)
     tested = {spec.name: [spec.name, spec.kind, spec.level, spec.weights, spec.test, spec.scale] for spec in derived}
     library = Library(session.workshop.book, replicates(study.seeds)[0].root)
     items = [[item.model_dump(mode="json") for item in library.items(name)] for name in item_sets(study)]

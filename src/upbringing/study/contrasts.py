@@ -7,74 +7,100 @@ its level of evidence follows from how it was made: L1 along one arm, L2 between
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise, product
+from itertools import pairwise
 
+from upbringing.formats.effects.branches import branch_kind, by_arm, lasting_difference, three_arms
+from upbringing.formats.effects.derived import ALWAYS_EXPLORATORY, Derived, without_repeats
+from upbringing.formats.effects.factorial import factorial_effects
+from upbringing.formats.effects.places import Factorial, Place, factorials
 from upbringing.formats.tree import ContrastSpec
+from upbringing.study.arms import Arm
 from upbringing.study.study import ResolvedArm, Study
 from upbringing.study.tree import StudyTree
+
+COPY = "copy"
 
 
 def contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
     """Return the declared contrasts, then the derived ones, for every measure of the battery."""
-    positions = _positions(tree)
     declared = [_with_margin(spec, study) for spec in study.contrasts]
     known = {(frozenset(spec.weights.items()), spec.measure) for spec in declared}
-    derived: list[ContrastSpec] = []
-    for name, kind, level, weights in _derived(study, positions):
+    found: list[ContrastSpec] = []
+    for derived in _derived(study, _places(tree)):
         for measure in study.battery:
-            if (frozenset(weights.items()), measure.id) in known:
+            if (frozenset(derived.weights.items()), measure.id) in known:
                 continue
-            primary = not study.contrasts and measure.id in study.primary and level != "L1"
-            derived.append(
-                ContrastSpec.model_validate(
-                    {
-                        "name": name,
-                        "kind": kind,
-                        "level": level,
-                        "weights": weights,
-                        "measure": measure.id,
-                        "role": "primary" if primary else "exploratory",
-                        "family": "primary" if primary else "exploratory",
-                        "test": "interaction" if kind == "interaction" else "difference",
-                        "margin": study.margins.get(measure.id),
-                    }
-                )
-            )
-    return (*declared, *derived)
+            primary = not study.contrasts and measure.id in study.primary and derived.level != "L1"
+            role = "primary" if primary else "exploratory"
+            found.append(derived.spec(measure.id, study.margins.get(measure.id), role, role))
+    return (*declared, *found)
+
+
+def deciding_contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
+    """Return the derived contrasts that may decide something: what must be fixed before anything is measured."""
+    derived = contrasts(study, tree)[len(study.contrasts) :]
+    return tuple(spec for spec in derived if spec.kind not in ALWAYS_EXPLORATORY)
 
 
 def _with_margin(spec: ContrastSpec, study: Study) -> ContrastSpec:
     return spec if spec.margin is not None else spec.model_copy(update={"margin": study.margins.get(spec.measure)})
 
 
-def _positions(tree: StudyTree) -> dict[str, list[str]]:
-    """Return each arm's measured positions in order."""
-    positions: dict[str, list[str]] = {}
+def _places(tree: StudyTree) -> tuple[Place, ...]:
+    """Return each arm's measured positions in order, with the nodes that fill them."""
+    nodes: dict[tuple[str, str], list[str]] = {}
+    arms: dict[str, ResolvedArm] = {}
     for cell in tree.cells:
-        arm = positions.setdefault(cell.arm, [])
-        if cell.position not in arm:
-            arm.append(cell.position)
-    return positions
+        nodes.setdefault((cell.arm, cell.position), []).append(cell.node)
+        arms[cell.arm] = cell.lineage.arm
+    return tuple(
+        Place(
+            arm=name,
+            position=position,
+            factors=tuple(arms[name].arm.factors.items()),
+            state=tuple(arms[name].states.items()),
+            control=COPY if arms[name].arm.same_as is not None else arms[name].arm.control,
+            identity=tuple(dict.fromkeys(found)),
+        )
+        for (name, position), found in nodes.items()
+    )
 
 
-Derived = tuple[str, str, str, dict[str, float]]
-
-
-def _derived(study: Study, positions: dict[str, list[str]]) -> Iterable[Derived]:
-    arms = study.resolved_arms()
+def _derived(study: Study, places: Sequence[Place]) -> Iterable[Derived]:
+    arms, found = study.resolved_arms(), by_arm(places)
     for name, arm in arms.items():
         if arm.arm.same_as is None:
-            yield from _path(name, positions[name])
-    for name, arm in arms.items():
-        other = arm.arm.base if arm.arm.same_as or arm.arm.base else _reference(arms, name)
-        if other is not None and other != name:
-            yield from _branch(arm, other, positions)
-    yield from _factorial(study, arms, positions)
+            yield from _path(name, list(found[name]))
+    crossed = [each for table in _tables(study, arms, places) for each in factorial_effects(table)]
+    yield from without_repeats((*three_arms(places), *crossed, *_branches(arms, found)))
 
 
 def _path(arm: str, positions: Sequence[str]) -> Iterable[Derived]:
+    whole = {f"{arm}@{positions[-1]}": 1.0, f"{arm}@{positions[0]}": -1.0} if len(positions) > 2 else {}
     for before, after in pairwise(positions):
-        yield f"{arm}: {before} -> {after}", "path", "L1", {f"{arm}@{after}": 1.0, f"{arm}@{before}": -1.0}
+        weights = {f"{arm}@{after}": 1.0, f"{arm}@{before}": -1.0}
+        yield Derived(f"{arm}: {before} -> {after}", "path", "L1", weights, share_of=whole)
+
+
+def _branches(arms: dict[str, ResolvedArm], found: dict[str, dict[str, Place]]) -> Iterable[Derived]:
+    """Yield every arm against the one it starts from, else the reference, and what the last stage left of that."""
+    pairs = [(name, other) for name in arms if (other := _other(arms, name)) is not None and other != name]
+    for name, other in pairs:
+        is_copy = arms[name].arm.same_as is not None
+        for position, place in found[name].items():
+            if position in found[other]:
+                against = found[other][position]
+                kind = COPY if is_copy else branch_kind(place, against)
+                weights = {place.name: 1.0, against.name: -1.0}
+                yield Derived(f"{name} - {other} @ {position}", kind, "L2", weights)
+    for name, other in pairs:
+        if arms[name].arm.same_as is None:
+            yield from lasting_difference(found[name], found[other])
+
+
+def _other(arms: dict[str, ResolvedArm], name: str) -> str | None:
+    base = arms[name].arm.base
+    return base if base is not None else _reference(arms, name)
 
 
 def _reference(arms: dict[str, ResolvedArm], name: str) -> str | None:
@@ -86,77 +112,23 @@ def _reference(arms: dict[str, ResolvedArm], name: str) -> str | None:
     return next(iter(references or plain), None)
 
 
-def _branch(arm: ResolvedArm, other: str, positions: dict[str, list[str]]) -> Iterable[Derived]:
-    kind = "copy" if arm.arm.same_as else "branch"
-    for position in positions[arm.name]:
-        if position in positions.get(other, ()):
-            weights = {f"{arm.name}@{position}": 1.0, f"{other}@{position}": -1.0}
-            yield f"{arm.name} - {other} @ {position}", kind, "L2", weights
+def _tables(study: Study, arms: dict[str, ResolvedArm], places: Sequence[Place]) -> tuple[Factorial, ...]:
+    """Return the factorial tables of the matrix; without one, those of arms that state their factors or placebos."""
+    if not study.matrix:
+        return factorials(places)
+    crossed = {name for name, arm in arms.items() if set(arm.arm.factors) == set(study.matrix)} - set(study.arms)
+    stages = list(study.stages)
+    changed = {
+        factor: [stages.index(stage) for words in levels.values() for stage in _stages(words) if stage in stages]
+        for factor, levels in study.matrix.items()
+    }
+    acts_at = {factor: min(found) for factor, found in changed.items() if found}
+    return factorials([place for place in places if place.arm in crossed], acts_at)
 
 
-def _factorial(study: Study, arms: dict[str, ResolvedArm], positions: dict[str, list[str]]) -> Iterable[Derived]:
-    """Yield simple effects, main effects and two-way interactions of the matrix at every position."""
-    factors = {factor: list(levels) for factor, levels in study.matrix.items()}
-    if len(factors) < 1 or any(len(levels) < 2 for levels in factors.values()):
-        return
-    shared = list(positions["+".join(levels[0] for levels in factors.values())])
-    for position in shared:
-        cells = {
-            combination: "+".join(combination)
-            for combination in product(*factors.values())
-            if position in positions.get("+".join(combination), ())
-        }
-        if len(cells) != len(list(product(*factors.values()))):
-            continue
-        names = list(factors)
-        for index, factor in enumerate(names):
-            yield from _simple_effects(cells, index, factors[factor], position)
-            if len(names) > 1:
-                yield from _main_effects(cells, index, factor, factors[factor], position)
-        for first in range(len(names)):
-            for second in range(first + 1, len(names)):
-                yield from _interactions(cells, (first, second), names, factors, position)
-
-
-Cells = dict[tuple[str, ...], str]
-
-
-def _simple_effects(cells: Cells, index: int, levels: list[str], position: str) -> Iterable[Derived]:
-    base = levels[-1]
-    for combination, arm in cells.items():
-        if combination[index] != base:
-            other = cells[(*combination[:index], base, *combination[index + 1 :])]
-            yield (
-                f"{arm} - {other} @ {position}",
-                "data-effect",
-                "L2",
-                {f"{arm}@{position}": 1.0, f"{other}@{position}": -1.0},
-            )
-
-
-def _main_effects(cells: Cells, index: int, factor: str, levels: list[str], position: str) -> Iterable[Derived]:
-    base, each = levels[-1], len(cells) / len(levels)
-    for level in levels[:-1]:
-        weights = {
-            f"{arm}@{position}": (1.0 if combination[index] == level else -1.0) / each
-            for combination, arm in cells.items()
-            if combination[index] in (level, base)
-        }
-        yield f"{factor} {level} - {base} @ {position}", "main-effect", "L3", weights
-
-
-def _interactions(
-    cells: Cells, pair: tuple[int, int], names: list[str], factors: dict[str, list[str]], position: str
-) -> Iterable[Derived]:
-    first, second = pair
-    left, right = factors[names[first]], factors[names[second]]
-    others = len(cells) / (len(left) * len(right))
-    for one in left[:-1]:
-        for two in right[:-1]:
-            weights = {}
-            for combination, arm in cells.items():
-                if combination[first] in (one, left[-1]) and combination[second] in (two, right[-1]):
-                    sign = (1.0 if combination[first] == one else -1.0) * (1.0 if combination[second] == two else -1.0)
-                    weights[f"{arm}@{position}"] = sign / others
-            name = f"{names[first]} x {names[second]} ({one}, {two}) @ {position}"
-            yield name, "interaction", "L3", weights
+def _stages(words: Arm) -> tuple[str, ...]:
+    """Return the stages that the words of an arm change."""
+    single = (words.placebo, words.delay, words.dose)
+    drop = (words.drop,) if isinstance(words.drop, str) else words.drop
+    named = tuple(word.stage for word in single if word is not None)
+    return (*words.stages, *words.replace, *named, *drop, *(words.swap or ()))

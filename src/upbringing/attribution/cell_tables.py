@@ -1,0 +1,84 @@
+"""The scores of several cells side by side, so that many contrasts of them can be asked of the same prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upbringing.attribution.cells import Evidence, Source
+from upbringing.attribution.design import Design, Units
+from upbringing.attribution.pivot import Matrix, Term, pivot
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CellTables:
+    """Cells x units x clusters, NaN wherever any cell lacks the cluster in that unit.
+
+    ``means``: of each cell; ``lows``, ``highs``: the same wherever incoherent and unscored answers may lie, ``None``
+    where there are no bounds.
+    """
+
+    cells: tuple[str, ...]
+    units: Units
+    values: Matrix
+    means: Vector
+    lows: Vector | None
+    highs: Vector | None
+
+    def vector(self, weights: Mapping[str, float]) -> Vector:
+        """Return ``weights`` in the order of the cells."""
+        return np.array([weights.get(cell, 0.0) for cell in self.cells])
+
+    def contrast(self, vector: Vector) -> Matrix:
+        """Return the contrast per unit and cluster."""
+        table: Matrix = np.tensordot(vector, self.values, axes=1)
+        return table
+
+    def bounds(self, vector: Vector) -> tuple[float | None, float | None]:
+        """Return the lowest and highest mean of a contrast over whatever unscored answers may have been."""
+        if self.lows is None or self.highs is None:
+            return None, None
+        up, down = np.maximum(vector, 0.0), np.minimum(vector, 0.0)
+        return float(up @ self.lows + down @ self.highs), float(up @ self.highs + down @ self.lows)
+
+
+def cell_tables(evidence: Evidence, design: Design, cells: Sequence[str], source: Source) -> CellTables | None:
+    """Return the tables of ``cells`` read from ``source``; ``None`` where one has no rows or they share no prompt."""
+    found = pivot(evidence, design, [Term(1.0, cell, source) for cell in cells])
+    seen = ~np.isnan(found.value).any(axis=0)
+    if not found.is_complete or not seen.any():
+        return None
+    values = np.where(seen, found.value, np.nan)
+    lows, highs = (side[:, seen].mean(axis=1) for side in (found.low, found.high))
+    has_bounds = not (np.isnan(lows).any() or np.isnan(highs).any())
+    return CellTables(
+        cells=tuple(cells),
+        units=found.units,
+        values=values,
+        means=values[:, seen].mean(axis=1),
+        lows=lows if has_bounds else None,
+        highs=highs if has_bounds else None,
+    )
+
+
+def in_log_odds(tables: CellTables) -> CellTables | None:
+    """Return tables of rates in log-odds, linear around each cell's rate; ``None`` where one is, or may be, 0 or 1."""
+    rates = tables.means
+    ends = [side for side in (rates, tables.lows, tables.highs) if side is not None]
+    if not all(((side > 0) & (side < 1)).all() for side in ends):
+        return None
+    slopes = 1 / (rates * (1 - rates))
+    centres = _log_odds(rates)
+    values = centres[:, None, None] + slopes[:, None, None] * (tables.values - rates[:, None, None])
+    lows, highs = (None if side is None else _log_odds(side) for side in (tables.lows, tables.highs))
+    return replace(tables, values=values, means=centres, lows=lows, highs=highs)
+
+
+def _log_odds(rates: Vector) -> Vector:
+    odds: Vector = np.log(rates / (1 - rates))
+    return odds
