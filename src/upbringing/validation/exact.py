@@ -18,6 +18,7 @@ from upbringing.attribution.sentences import ONE_ROOT, ONE_SEED
 from upbringing.base.streams import stream
 from upbringing.formats.findings import Findings
 from upbringing.validation.drawing import draw
+from upbringing.validation.exact_effects import aliases_are_refused, effects_are_exact
 from upbringing.validation.gates import Result
 from upbringing.validation.planted import EFFECTIVE, FAILED_RUNS, HIDING, NULL, ONE_CAUSE, SCENARIOS, SHARED_ROOT
 from upbringing.validation.process import MEDIUM, SMALL, Array, Design
@@ -214,6 +215,12 @@ CHECKS = (
     ),
     Check(id="I16", claim="one seed works and is about these checkpoints only", run=one_seed_is_about_checkpoints),
     Check(id="A1", claim="every claim states level, estimand, seeds, prompts and judge", run=claims_are_qualified),
+    Check(
+        id="A2",
+        claim="effects of 2^3 tables: Shapley values sum to the total, null player 0, symmetry, to 1e-12",
+        run=effects_are_exact,
+    ),
+    Check(id="A8", claim="half fraction: aliases are listed, aliased effects refused", run=aliases_are_refused),
     Check(id="W5", claim="equal rows in any order give equal bytes", run=bytes_are_equal),
     Check(id="W5", claim="what was not judged is counted, what was lost is not measurable", run=nothing_is_dropped),
 )

@@ -41,16 +41,9 @@ class BootstrapShareTrial:
         """Return the outcomes of one study. ``printed``: a share with finite bounds is given whatever the total is."""
         drawn = draw(self.scenario, self.design, random)
         first = self.scenario.contrasts[0]
-        total = total_weights(self.scenario)
-        truth_total = sum(self.scenario.truth(each) for each in self.scenario.contrasts)
-        low, high = bootstrap_share(drawn.table(first.weights), drawn.table(total), random)
-        share = self.scenario.truth(first) / truth_total if truth_total else float("nan")
+        share = self.scenario.share(first)
+        low, high = bootstrap_share(drawn.table(first.weights), drawn.table(first.share_of), random)
         return {
-            "covered": float(low <= share <= high) if truth_total else float("nan"),
+            "covered": float("nan") if share is None else float(low <= share <= high),
             "printed": float(np.isfinite(low) and np.isfinite(high)),
         }
-
-
-def total_weights(scenario: Scenario) -> tuple[tuple[str, float], ...]:
-    """Return the contrast of a chain's last cell with its first."""
-    return (scenario.cells[-1].name, 1.0), (scenario.cells[0].name, -1.0)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from upbringing.validation.process import HIGH, Noise
 from upbringing.validation.scenarios import (
     INTERACTION,
+    MAIN_EFFECT,
     NECESSITY,
     SUFFICIENCY,
     Incoherence,
@@ -33,7 +34,7 @@ def _path(name: str, title: str, *rates: float) -> Scenario:
 
 
 def _factorial(name: str, title: str, *rates: float) -> Scenario:
-    contrasts = (INTERACTION, NECESSITY, SUFFICIENCY)
+    contrasts = (INTERACTION, NECESSITY, SUFFICIENCY, MAIN_EFFECT)
     return Scenario(id=name, title=title, cells=factorial(*rates), contrasts=contrasts)
 
 
@@ -45,7 +46,7 @@ SPLIT = _path("D2", "70/30 split of a total of 0.60", 0.15, 0.57, 0.75)
 SYNERGY = _factorial("D3", "synergy: neither stage alone", 0.40, 0.40, 0.40, 0.70)
 REDUNDANCY = _factorial("D4", "redundancy: either stage suffices", 0.30, 0.65, 0.65, 0.65)
 EROSION = _path("D5", "erosion: the last stage takes back half", 0.20, 0.70, 0.45)
-CEILING = _path("D6", "ceiling: the ranking of stages depends on the scale", 0.30, 0.70, 0.97)
+CEILING = _path("D6", "ceiling: the ranking of stages depends on the scale", 0.30, 0.70, 0.95)
 ORDER = _factorial("D7", "order effect: a stage does more when it comes first", 0.25, 0.60, 0.50, 0.70)
 SHARED_ROOT = _pair(
     "D8", "runs branch off shared pretraining runs", (NULL_RATE,) * 2, noise=Noise(root=HIGH, cell_run=HIGH)

@@ -50,14 +50,23 @@ class PlantedCell:
         return f"{self.arm}@{self.position}"
 
 
+Weights = tuple[tuple[str, float], ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlantedContrast:
-    """A contrast of cells (``weights``: cell to weight), with what the design allows to be said of it."""
+    """A contrast of cells (``weights``: cell to weight), with what the design allows to be said of it.
+
+    ``share_of``, ``counterpart`` and ``orders`` as in ``ContrastSpec``.
+    """
 
     name: str
-    weights: tuple[tuple[str, float], ...]
+    weights: Weights
     kind: str = "branch"
     level: Literal["L1", "L2", "L3"] = "L2"
+    share_of: Weights = ()
+    counterpart: Weights = ()
+    orders: tuple[Weights, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +85,10 @@ class Scenario:
     unscored: float = 0.0
     absent: float = 0.0
 
+    def without_shares(self) -> Scenario:
+        """Return the scenario with contrasts that ask for no share."""
+        return replace(self, contrasts=tuple(replace(each, share_of=()) for each in self.contrasts))
+
     def noise_of(self, cell: PlantedCell) -> Noise:
         """Return the noise of one cell."""
         return self.noise if cell.cell_run is None else replace(self.noise, cell_run=cell.cell_run)
@@ -86,19 +99,33 @@ class Scenario:
 
     def truth(self, contrast: PlantedContrast) -> float:
         """Return the contrast of the cells' true rates, over all prompts and runs."""
+        return self.value(contrast.weights)
+
+    def value(self, weights: Weights) -> float:
+        """Return a weighted sum of the cells' true rates."""
         rates = {cell.name: cell.rate for cell in self.cells}
-        return sum(weight * rates[name] for name, weight in contrast.weights)
+        return sum(weight * rates[name] for name, weight in weights)
+
+    def share(self, contrast: PlantedContrast) -> float | None:
+        """Return the contrast's true share in its total; ``None`` where that is 0."""
+        whole = self.value(contrast.share_of)
+        return self.truth(contrast) / whole if whole else None
 
     def with_noise(self, cell_run: float) -> Scenario:
         """Return the scenario with another deviation between runs of a cell; the true rates stay."""
         return replace(self, noise=replace(self.noise, cell_run=cell_run))
 
 
+def difference(above: str, below: str) -> Weights:
+    """Return the weights of one cell less another."""
+    return (above, 1.0), (below, -1.0)
+
+
 def two_cells(
     first: PlantedCell, second: PlantedCell, name: str = "second - first"
 ) -> tuple[tuple[PlantedCell, ...], tuple[PlantedContrast, ...]]:
     """Return two cells and the contrast of the second with the first."""
-    return (first, second), (PlantedContrast(name=name, weights=((second.name, 1.0), (first.name, -1.0))),)
+    return (first, second), (PlantedContrast(name=name, weights=difference(second.name, first.name)),)
 
 
 def pair(without: float, with_it: float) -> tuple[tuple[PlantedCell, ...], tuple[PlantedContrast, ...]]:
@@ -109,8 +136,15 @@ def pair(without: float, with_it: float) -> tuple[tuple[PlantedCell, ...], tuple
 def path(*rates: float) -> tuple[tuple[PlantedCell, ...], tuple[PlantedContrast, ...]]:
     """Return the checkpoints of one chain with these rates, and the contrast of each stage."""
     cells = tuple(PlantedCell(arm="main", position=STAGES[place], rate=rate) for place, rate in enumerate(rates))
+    whole = difference(cells[-1].name, cells[0].name)
     contrasts = tuple(
-        PlantedContrast(name=after.position, weights=((after.name, 1.0), (before.name, -1.0)), kind="path", level="L1")
+        PlantedContrast(
+            name=after.position,
+            weights=difference(after.name, before.name),
+            kind="path",
+            level="L1",
+            share_of=whole if len(cells) > 2 else (),
+        )
         for before, after in itertools.pairwise(cells)
     )
     return cells, contrasts
@@ -132,5 +166,14 @@ INTERACTION = PlantedContrast(
     kind="interaction",
     level="L3",
 )
-NECESSITY = PlantedContrast(name="both - second", weights=(("both@sft", 1.0), ("second@sft", -1.0)))
-SUFFICIENCY = PlantedContrast(name="first - none", weights=(("first@sft", 1.0), ("none@sft", -1.0)))
+NEEDED, ENOUGH = difference("both@sft", "second@sft"), difference("first@sft", "none@sft")
+NECESSITY = PlantedContrast(name="both - second", weights=NEEDED, kind="necessity", counterpart=ENOUGH)
+SUFFICIENCY = PlantedContrast(name="first - none", weights=ENOUGH, kind="sufficiency", counterpart=NEEDED)
+MAIN_EFFECT = PlantedContrast(
+    name="first",
+    weights=(("both@sft", 0.5), ("second@sft", -0.5), ("first@sft", 0.5), ("none@sft", -0.5)),
+    kind="main-effect",
+    level="L3",
+    share_of=difference("both@sft", "none@sft"),
+    orders=(ENOUGH, NEEDED),
+)

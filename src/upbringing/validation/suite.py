@@ -6,6 +6,7 @@ from upbringing.validation.gates import Experiment, Result
 from upbringing.validation.suite_attribution import attribution_experiments
 from upbringing.validation.suite_equivalence import equivalence_experiments
 from upbringing.validation.suite_inference import inference_experiments
+from upbringing.validation.suite_shares import share_experiments
 from upbringing.validation.suite_units import unit_experiments
 
 
@@ -15,6 +16,7 @@ def experiments() -> tuple[Experiment, ...]:
         *inference_experiments(),
         *unit_experiments(),
         *equivalence_experiments(),
+        *share_experiments(),
         *attribution_experiments(),
     )
 

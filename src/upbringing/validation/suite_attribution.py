@@ -6,26 +6,22 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from upbringing.validation.gates import Experiment, Gate
-from upbringing.validation.naive import BootstrapShareTrial
 from upbringing.validation.planted import (
     EROSION,
     INCOHERENT_BASE,
     JUDGE_DRIFT,
-    NULL_PATH,
     ONE_CAUSE,
     SAME_CHECKPOINT,
-    SPLIT,
     SYNERGY,
     TEACHERS,
 )
-from upbringing.validation.process import HIGH, LARGE, MEDIUM, Design
+from upbringing.validation.process import LARGE, MEDIUM, Design
 from upbringing.validation.thresholds import (
     COVERAGE,
     FALSE,
     FALSE_ATTRIBUTION,
     MANY,
     NOISES,
-    NOMINAL_LOW,
 )
 from upbringing.validation.trials_attribute import AttributeTrial, SameCheckpointTrial, ShuffleTrial
 from upbringing.validation.trials_contrast import ContrastTrial
@@ -37,7 +33,7 @@ THREE_SEEDS = Design(num_items=200, num_seeds=3)
 
 def attribution_experiments() -> tuple[Experiment, ...]:
     """Return the experiments of tables A, M and W that need nothing but the estimators and ``attribute``."""
-    return (*_stages(), *_interactions(), *_teachers(), *_measurement(), *_shares(), *_controls())
+    return (*_stages(), *_interactions(), *_teachers(), *_measurement(), *_controls())
 
 
 def _stages() -> Iterable[Experiment]:
@@ -46,7 +42,7 @@ def _stages() -> Iterable[Experiment]:
         for design in (MEDIUM, THREE_SEEDS):
             yield Experiment(
                 name=f"one cause {name} {design.label}",
-                trial=AttributeTrial(scenario=ONE_CAUSE.with_noise(noise), design=design, contrast=1),
+                trial=AttributeTrial(scenario=ONE_CAUSE.without_shares().with_noise(noise), design=design, contrast=1),
                 route="attribute",
                 gates=(right if design is MEDIUM else replace(right, must="inform"),),
                 scenario=ONE_CAUSE.id,
@@ -54,7 +50,7 @@ def _stages() -> Iterable[Experiment]:
             )
         yield Experiment(
             name=f"erosion {name}",
-            trial=AttributeTrial(scenario=EROSION.with_noise(noise), design=MEDIUM, contrast=1),
+            trial=AttributeTrial(scenario=EROSION.without_shares().with_noise(noise), design=MEDIUM, contrast=1),
             route="attribute",
             gates=(
                 Gate(id="A5", claim="the eroding stage is called a fall", outcome="changed_down", at_least=0.95),
@@ -119,33 +115,6 @@ def _measurement() -> Iterable[Experiment]:
     )
 
 
-def _shares() -> Iterable[Experiment]:
-    naive = Gate(
-        id="I12", claim="naive: percentile bootstrap of the share", outcome="covered", at_least=NOMINAL_LOW, must="fail"
-    )
-    for num_seeds in (2, 3):
-        design = replace(MEDIUM, num_seeds=num_seeds)
-        yield Experiment(
-            name=f"bootstrap share {num_seeds}",
-            trial=BootstrapShareTrial(scenario=SPLIT.with_noise(HIGH), design=design),
-            route="estimator",
-            gates=(naive,),
-            scenario=SPLIT.id,
-            setting=f"{design.label}, high noise",
-            replicates=2000,
-        )
-    printed = Gate(id="I13", claim="naive: a share is always printed", outcome="printed", at_most=0.05, must="fail")
-    yield Experiment(
-        name="bootstrap share of nothing",
-        trial=BootstrapShareTrial(scenario=replace(NULL_PATH, contrasts=NULL_PATH.contrasts[:2]), design=MEDIUM),
-        route="estimator",
-        gates=(printed,),
-        scenario=NULL_PATH.id,
-        setting=f"{MEDIUM.label}, low noise",
-        replicates=AA_REPEATS,
-    )
-
-
 def _controls() -> Iterable[Experiment]:
     yield Experiment(
         name="same checkpoint",
@@ -163,7 +132,7 @@ def _controls() -> Iterable[Experiment]:
     )  # fmt: skip
     yield Experiment(
         name="shuffle",
-        trial=ShuffleTrial(scenario=ONE_CAUSE, design=LARGE),
+        trial=ShuffleTrial(scenario=ONE_CAUSE.without_shares(), design=LARGE),
         route="attribute",
         gates=(Gate(id="W3", claim="labels exchanged within runs: a stage is called changed", outcome="changed",
                     at_most=FALSE),),

@@ -138,7 +138,7 @@ def _families() -> Iterable[Experiment]:
     familywise = Gate(id="I4", claim="any of 4 stages x 6 measures is called changed", outcome="any_changed",
                       at_most=FALSE)  # fmt: skip
     for name, noise in NOISES.items():
-        scenario = NULL_PATH.with_noise(noise)
+        scenario = NULL_PATH.without_shares().with_noise(noise)
         uncorrected = naive("I4", "no correction for 24 tests", "any_uncorrected")
         yield Experiment(
             name=f"family {name}",
@@ -151,7 +151,7 @@ def _families() -> Iterable[Experiment]:
         )
     yield Experiment(
         name="family attribute",
-        trial=FamilyAttributeTrial(scenario=NULL_PATH, design=SMALL, num_measures=FAMILY_MEASURES),
+        trial=FamilyAttributeTrial(scenario=NULL_PATH.without_shares(), design=SMALL, num_measures=FAMILY_MEASURES),
         route="attribute",
         gates=(familywise,),
         scenario=NULL_PATH.id,

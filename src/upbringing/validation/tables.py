@@ -129,6 +129,9 @@ def _specs(scenario: Scenario, margin: float | None, measures: Sequence[str]) ->
                 kind=contrast.kind,
                 level=contrast.level,
                 margin=margin,
+                share_of=dict(contrast.share_of),
+                counterpart=dict(contrast.counterpart),
+                orders=tuple(dict(each) for each in contrast.orders),
             )
 
 
