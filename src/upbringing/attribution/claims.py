@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.attribution.cells import Evidence, Source
+from upbringing.attribution.corrected import Corrected
+from upbringing.attribution.corrected_numbers import corrected_numbers, uncorrected_numbers
+from upbringing.attribution.corrections import Corrections, Uncorrected
 from upbringing.attribution.design import Design
 from upbringing.attribution.equivalence import DOMINANCE_RATIO, dominance
 from upbringing.attribution.estimates import Estimate, estimate
@@ -30,7 +33,8 @@ PRIMARY = "primary"
 class Answered:
     """A question, its estimate and what forbids reading it. ``by_judge``: the same from other judges.
 
-    ``against_reasons``: what forbids reading the contrast that it is to be dominated by.
+    ``against_reasons``: what forbids reading the contrast that it is to be dominated by. ``correction``: what human
+    labels make of it, which then decides.
     """
 
     question: Question
@@ -38,11 +42,13 @@ class Answered:
     reasons: tuple[Reason, ...]
     by_judge: Mapping[str, Estimate]
     against_reasons: tuple[Reason, ...] = ()
+    correction: Corrected | Uncorrected | None = None
 
     @property
     def p(self) -> float | None:
-        """The unadjusted p-value, where there is one."""
-        inference = None if self.found is None or self.reasons else self.found.inference
+        """The unadjusted p-value of what decides, where there is one."""
+        decides = self.correction.found if isinstance(self.correction, Corrected) else self.found
+        inference = None if decides is None or self.reasons else decides.inference
         return None if inference is None else inference.p
 
     @property
@@ -52,8 +58,10 @@ class Answered:
         return PRIMARY if spec.role == "primary" and spec.family == EXPLORATORY else spec.family
 
 
-def answer(question: Question, evidence: Evidence, design: Design, validity: Validity) -> Answered:
-    """Return the question estimated, unless something forbids it."""
+def answer(
+    question: Question, evidence: Evidence, design: Design, validity: Validity, corrections: Corrections
+) -> Answered:
+    """Return the question estimated, unless something forbids it, and corrected as far as people's labels allow."""
     source = question.source
     if question.left_out:
         text = LEFT_OUT.format(arms=", ".join(question.left_out))
@@ -61,7 +69,10 @@ def answer(question: Question, evidence: Evidence, design: Design, validity: Val
     if not question.terms:
         text = NO_ROWS.format(measure=source.measure, condition=source.condition)
         return Answered(question, None, (Reason("rows", text),), {})
-    reasons = validity.reasons((term.cell, term.source) for term in question.terms)
+    reasons = (
+        *validity.of_measure(source.measure),
+        *validity.reasons((term.cell, term.source) for term in question.terms),
+    )
     found = estimate(evidence, design, question.terms)
     if found.inference is None and not reasons:
         reasons = (Reason("rows", NOT_MEASURED),)
@@ -70,7 +81,8 @@ def answer(question: Question, evidence: Evidence, design: Design, validity: Val
         for judge in (() if reasons else question.judges)
     }
     against = validity.reasons((cell, source) for cell in _against(question))
-    return Answered(question, found, reasons, by_judge, against)
+    correction = None if reasons else corrections.contrast(question.terms)
+    return Answered(question, found, reasons, by_judge, against, correction)
 
 
 def _against(question: Question) -> dict[str, float]:
@@ -83,12 +95,14 @@ def _for_judge(terms: Sequence[Term], judge: str) -> tuple[Term, ...]:
     return tuple(replace(term, source=replace(term.source, judge=judge)) for term in terms)
 
 
-def claims_of(answers: Sequence[Answered], tree: Tree, evidence: Evidence, design: Design) -> tuple[Claim, ...]:
+def claims_of(
+    answers: Sequence[Answered], tree: Tree, evidence: Evidence, corrections: Corrections
+) -> tuple[Claim, ...]:
     """Return the claims in the order of ``answers``: Holm within primary families, Benjamini-Hochberg in others."""
     adjusted = _adjusted(answers)
     labels = {measure.id: measure.label or measure.id for measure in tree.measures}
     return tuple(
-        _claim(number, each, adjusted[number], evidence, labels, _dominance(each, evidence, design))
+        _claim(number, each, adjusted[number], evidence, labels, _dominance(each, evidence, corrections))
         for number, each in enumerate(answers)
     )
 
@@ -145,6 +159,10 @@ def _claim(
         significant = p_adjusted is not None and p_adjusted <= level
         direction = evidence.info(spec.measure).direction
         update = numbers(spec, each.found, each.by_judge, direction, significant=significant)
+        if isinstance(each.correction, Corrected):
+            update |= corrected_numbers(spec, each.correction, direction, significant=significant)
+        elif each.correction is not None:
+            update |= uncorrected_numbers(update, spec, each.correction)
         update |= {"p_adjusted": p_adjusted, "dominance": dominates}
     claim = claim.model_copy(update=update)
     label = labels.get(spec.measure, spec.measure)
@@ -169,7 +187,7 @@ def _provenance(found: Estimate) -> dict[str, Any]:
     }
 
 
-def _dominance(each: Answered, evidence: Evidence, design: Design) -> str | None:
+def _dominance(each: Answered, evidence: Evidence, corrections: Corrections) -> str | None:
     """Return whether another contrast (``against``: its weights) drives more than four times this one's effect."""
     spec = each.question.spec
     against = _against(each.question)
@@ -183,10 +201,12 @@ def _dominance(each: Answered, evidence: Evidence, design: Design) -> str | None
         cells = dict.fromkeys((*spec.weights, *against))
         return {cell: spec.weights.get(cell, 0.0) + ratio * float(against.get(cell, 0.0)) for cell in cells}
 
-    found = [
-        estimate(evidence, design, terms_of(weights, source)).inference
-        for weights in (against, combined(-DOMINANCE_RATIO), combined(DOMINANCE_RATIO))
-    ]
+    asked = [terms_of(weights, source) for weights in (against, combined(-DOMINANCE_RATIO), combined(DOMINANCE_RATIO))]
+    if isinstance(each.correction, Corrected):
+        corrected = [corrections.contrast(terms) for terms in asked]
+        found = [part.found.inference if isinstance(part, Corrected) else None for part in corrected]
+    else:
+        found = [estimate(evidence, corrections.design, terms).inference for terms in asked]
     larger, difference, total = found
     if larger is None or difference is None or total is None:
         return "undecided"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.coherence import Coherence
 from upbringing.attribution.design import Design
 from upbringing.attribution.gates import FailedGate, failed_gates
+from upbringing.attribution.passport import Passports
 from upbringing.attribution.sentences import COHERENCE_UNKNOWN
 from upbringing.formats.tree import Tree
 
@@ -20,7 +21,7 @@ MIN_COHERENT = 0.80  # statistics-and-measures 5.1, procedure P3: coherent rate 
 class Reason:
     """Why a number may not be read. A ``guard`` blocks the verdict, anything else makes it not measurable."""
 
-    kind: Literal["gate", "guard", "coherence", "rows"]
+    kind: Literal["gate", "guard", "coherence", "rows", "passport"]
     text: str
 
 
@@ -31,6 +32,11 @@ class Validity:
     design: Design
     coherence: Coherence
     gates: tuple[FailedGate, ...]
+    passports: Passports = field(default_factory=Passports)
+
+    def of_measure(self, measure: str) -> tuple[Reason, ...]:
+        """Return the reasons why a measure may carry no claim at all; its levels may still be read."""
+        return tuple(Reason("passport", text) for text in self.passports.barring(measure))
 
     def reasons(self, terms: Iterable[tuple[str, Source]]) -> tuple[Reason, ...]:
         """Return the reasons why cells, each read from a source, may not be compared; empty if there is none."""
