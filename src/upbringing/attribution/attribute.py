@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,10 +14,13 @@ from upbringing.attribution.cells import Evidence, evidence_of
 from upbringing.attribution.claims import answer, claims_of
 from upbringing.attribution.columns import READ_COLUMNS
 from upbringing.attribution.controls import with_assay, with_batch_noise, with_copy_noise
+from upbringing.attribution.corrections import corrections_of
 from upbringing.attribution.defaults import default_contrasts
 from upbringing.attribution.design import design_of
 from upbringing.attribution.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_of_flat_table, with_cells
 from upbringing.attribution.indices import index_tables
+from upbringing.attribution.judge_agreement import judge_agreement
+from upbringing.attribution.passports import passports_of
 from upbringing.attribution.questions import contrast_questions, sensitivity_questions
 from upbringing.attribution.tables import level_table
 from upbringing.attribution.validity import validity_of
@@ -42,12 +46,15 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
     specs = completed.study.contrasts or default_contrasts(design, completed.study, measures)
     questions = [question for spec in specs for question in contrast_questions(completed, evidence, design, spec)]
     questions += sensitivity_questions(completed, evidence, design)
-    validity = validity_of(completed, evidence, design)
-    answers = [answer(question, evidence, design, validity) for question in questions]
-    claims = with_copy_noise(claims_of(answers, completed, evidence, design))
-    claims = with_assay(with_batch_noise(claims, completed), design)
-    levels = level_table(evidence, design, validity)
     calibration = Calibration() if labels is None else calibrate(rows, labels)
+    corrections = corrections_of(rows, evidence, design, calibration)
+    validity = validity_of(completed, evidence, design)
+    validity = replace(validity, passports=passports_of(completed, evidence, validity, specs, corrections))
+    answers = [answer(question, evidence, design, validity, corrections) for question in questions]
+    claims = with_copy_noise(claims_of(answers, completed, evidence, corrections))
+    claims = with_assay(with_batch_noise(claims, completed), design)
+    levels = level_table(evidence, design, validity, corrections)
+    agreement = judge_agreement(evidence.scores.columns)
     return Findings(
         study=completed.study.name,
         question=completed.study.question,
@@ -57,6 +64,8 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
             **calibration.tables,
             **index_tables(completed, evidence, design, validity),
             **alias_tables(design),
+            **({"judge_agreement": agreement} if agreement else {}),
+            "passports": validity.passports.table,
         },
         warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),
     )
