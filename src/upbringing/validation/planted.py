@@ -58,6 +58,11 @@ JUDGE_CELLS, JUDGE_CONTRASTS = two_cells(
     "after - before",
 )
 JUDGE_DRIFT = Scenario(id="D9", title="the judge errs more on one cell", cells=JUDGE_CELLS, contrasts=JUDGE_CONTRASTS)
+JUDGE_EFFECT = replace(
+    JUDGE_DRIFT,
+    title="the judge errs more on one cell, which harms less",
+    cells=(JUDGE_CELLS[0], replace(JUDGE_CELLS[1], rate=0.24)),
+)
 
 BASE_CELLS, BASE_CONTRASTS = two_cells(
     PlantedCell(arm="main", position="pretrain", rate=0.50, incoherent=Incoherence(share=0.60)),
@@ -102,6 +107,7 @@ HIDING = Scenario(
 FAILED_RUNS = _pair("D18", "one run in seven failed", (NULL_RATE,) * 2, lost=1 / 7)
 BIMODAL = _pair("D19", "runs end in one of two modes", (NULL_RATE,) * 2, noise=Noise(cell_run=HIGH, runs="bimodal"))
 
+SAME_JUDGED = replace(JUDGE_EFFECT, title="two checkpoints, a judge that errs more on one", noise=SAME_RUNS)
 EDGE = _pair("D1", "a change as large as the margin of 0.10", (NULL_RATE, NULL_RATE + 0.10))
 APART = _pair("D1", "two checkpoints, 20% and 30% over all prompts", (0.20, 0.30), noise=SAME_RUNS)
 SAME_CHECKPOINT = _pair(

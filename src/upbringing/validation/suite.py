@@ -6,6 +6,7 @@ from upbringing.validation.gates import Experiment, Result
 from upbringing.validation.suite_attribution import attribution_experiments
 from upbringing.validation.suite_equivalence import equivalence_experiments
 from upbringing.validation.suite_inference import inference_experiments
+from upbringing.validation.suite_judges import judge_experiments
 from upbringing.validation.suite_shares import share_experiments
 from upbringing.validation.suite_units import unit_experiments
 
@@ -18,6 +19,7 @@ def experiments() -> tuple[Experiment, ...]:
         *equivalence_experiments(),
         *share_experiments(),
         *attribution_experiments(),
+        *judge_experiments(),
     )
 
 

@@ -1,4 +1,4 @@
-"""The gates A, M and W that need no model: stages named, interactions, erosion, teachers, judges, controls."""
+"""The gates A and W that need no model: stages named, interactions, erosion, teachers, one checkpoint, shuffles."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from dataclasses import replace
 from upbringing.validation.gates import Experiment, Gate
 from upbringing.validation.planted import (
     EROSION,
-    INCOHERENT_BASE,
-    JUDGE_DRIFT,
     ONE_CAUSE,
     SAME_CHECKPOINT,
     SYNERGY,
@@ -19,7 +17,6 @@ from upbringing.validation.process import LARGE, MEDIUM, Design
 from upbringing.validation.thresholds import (
     COVERAGE,
     FALSE,
-    FALSE_ATTRIBUTION,
     MANY,
     NOISES,
 )
@@ -32,8 +29,8 @@ THREE_SEEDS = Design(num_items=200, num_seeds=3)
 
 
 def attribution_experiments() -> tuple[Experiment, ...]:
-    """Return the experiments of tables A, M and W that need nothing but the estimators and ``attribute``."""
-    return (*_stages(), *_interactions(), *_teachers(), *_measurement(), *_controls())
+    """Return the experiments of tables A and W that need nothing but the estimators and ``attribute``."""
+    return (*_stages(), *_interactions(), *_teachers(), *_controls())
 
 
 def _stages() -> Iterable[Experiment]:
@@ -87,32 +84,6 @@ def _teachers() -> Iterable[Experiment]:
             setting=f"{MEDIUM.label}, {name} noise",
             replicates=MANY,
         )
-
-
-def _measurement() -> Iterable[Experiment]:
-    yield Experiment(
-        name="incoherent base",
-        trial=AttributeTrial(scenario=INCOHERENT_BASE, design=MEDIUM),
-        route="attribute",
-        gates=(Gate(id="M1", claim="60% incoherent is not measurable", outcome="not_measurable", at_least=1.0),),
-        scenario=INCOHERENT_BASE.id,
-        setting=MEDIUM.label,
-        replicates=AA_REPEATS,
-    )
-    yield Experiment(
-        name="judge drift",
-        trial=ContrastTrial(scenario=JUDGE_DRIFT, design=MEDIUM),
-        route="estimator",
-        gates=(
-            Gate(
-                id="M3", claim="the harness shows the fault of an uncorrected judge", outcome="changed", at_least=0.30
-            ),
-            replace(FALSE_ATTRIBUTION, id="M3", claim="naive: the judge is believed", must="fail"),
-        ),
-        scenario=JUDGE_DRIFT.id,
-        setting=MEDIUM.label,
-        replicates=MANY,
-    )
 
 
 def _controls() -> Iterable[Experiment]:
