@@ -48,12 +48,16 @@ class Drawn:
         return total
 
     def per_unit(self, values: Array) -> Array:
-        """Return values per run and prompt as means per pretraining run and base request."""
+        """Return values per run and prompt as means per pretraining run and base request; NaN where there is none."""
         design = self.design
         if design.num_branches > 1:
             values = values.reshape(design.num_seeds, design.num_branches, -1).mean(axis=1)
-        if design.num_variants > 1:
-            values = values.reshape(len(values), -1, design.num_variants).mean(axis=2)
+        if self.cluster[-1] + 1 < len(self.cluster):
+            starts = np.flatnonzero(np.diff(self.cluster, prepend=-1))
+            seen = ~np.isnan(values)
+            counts = np.add.reduceat(seen, starts, axis=1, dtype=np.int64)
+            sums = np.add.reduceat(np.where(seen, values, 0.0), starts, axis=1)
+            values = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
         return values
 
 

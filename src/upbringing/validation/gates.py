@@ -10,7 +10,7 @@ import numpy as np
 
 from upbringing.validation.process import Array
 
-Statistic = Literal["mean", "bias", "rmse"]
+Statistic = Literal["mean", "bias", "rmse", "ratio"]
 Route = Literal["estimator", "attribute", "exact"]
 Status = Literal[
     "pass", "FAIL", "fails, as it must", "PASSES, BUT MUST FAIL", "enough seeds", "not enough seeds", "not run"
@@ -37,14 +37,15 @@ class Trial(Protocol):
 class Gate:
     """A number that an experiment's outcomes must come to.
 
-    ``outcome`` names what ``statistic`` is taken of: the mean, the absolute mean (of errors: the bias) or the root mean
-    square. ``must``: naive analyses must ``fail``; what a design of few seeds can do is for ``inform``ation.
+    ``outcome`` names what ``statistic`` is taken of: the mean, the absolute mean (of errors: the bias), the root mean
+    square, or the ratio of that to the root mean square of ``against``. ``must``: naive analyses must ``fail``; what a design of few seeds can do is for ``inform``ation.
     """
 
     id: str
     claim: str
     outcome: str
     statistic: Statistic = "mean"
+    against: str | None = None
     at_least: float | None = None
     at_most: float | None = None
     must: Must = "pass"
@@ -104,6 +105,8 @@ def read_gate(gate: Gate, experiment: Experiment, outcomes: Outcomes) -> Result:
     values = outcomes[gate.outcome]
     values = values[~np.isnan(values)]
     value, error = summary(values, gate.statistic)
+    if gate.against is not None:
+        value, error = _ratio((value, error), summary(outcomes[gate.against], "ratio"))
     widened = 0.0 if gate.must != "pass" else _widening(gate, values, error, experiment.replicates)
     too_low = gate.at_least is not None and value < gate.at_least - widened
     too_high = gate.at_most is not None and value > gate.at_most + widened
@@ -131,13 +134,19 @@ def summary(values: Array, statistic: Statistic) -> tuple[float, float]:
     if not num:
         return float("nan"), float("nan")
     spread = float(values.std(ddof=1)) if num > 1 else 0.0
-    if statistic == "rmse":
+    if statistic in ("rmse", "ratio"):
         squares = values**2
         root = float(np.sqrt(squares.mean()))
         inside = float(squares.std(ddof=1)) if num > 1 else 0.0
         return root, inside / np.sqrt(num) / (2 * root) if root > 0 else 0.0
     mean = float(values.mean())
     return abs(mean) if statistic == "bias" else mean, spread / float(np.sqrt(num))
+
+
+def _ratio(above: tuple[float, float], below: tuple[float, float]) -> tuple[float, float]:
+    """Return the ratio of two numbers with errors, and its error by the delta method, as if they were independent."""
+    value = above[0] / below[0]
+    return value, value * float(np.hypot(above[1] / above[0], below[1] / below[0]))
 
 
 def _widening(gate: Gate, values: Array, error: float, full: int) -> float:
