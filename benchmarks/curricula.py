@@ -21,8 +21,8 @@ from alternating import at_most, machine
 from transformers.utils import logging
 
 from upbringing.formats.record import BuildProfile, read_record
-from upbringing.lab.build import node_jobs, prepare
-from upbringing.lab.jobs import SegmentJob
+from upbringing.lab.building.build import node_jobs, prepare
+from upbringing.lab.building.jobs import SegmentJob
 from upbringing.lab.session import open_session
 
 STARTS = (0, 20, 60, 100)  # percent of the pretraining at which the intervention begins

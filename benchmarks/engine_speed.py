@@ -27,7 +27,7 @@ from upbringing.data.packages.items import harmful_items
 from upbringing.data.packages.source import TRAINING_SIZE
 from upbringing.formats.items import Item
 from upbringing.formats.record import BuildProfile
-from upbringing.lab.agreement import Agreement, compare, greedy_answers, outcomes_of
+from upbringing.lab.measurement.agreement import Agreement, compare, greedy_answers, outcomes_of
 from upbringing.models.asking import Model, Prompt
 from upbringing.models.decoding import Greedy
 from upbringing.models.loading import load_model

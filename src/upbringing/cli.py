@@ -69,8 +69,8 @@ def plan(
 
     from rich.console import Console
 
-    from upbringing.lab.plan import plan as make_plan
-    from upbringing.lab.plan_drawing import print_plan
+    from upbringing.lab.planning.plan import plan as make_plan
+    from upbringing.lab.planning.plan_drawing import print_plan
     from upbringing.lab.session import open_session
 
     session = open_session(
@@ -94,7 +94,7 @@ def build(
     quiet: QuietOption = False,
 ) -> None:
     """Train every checkpoint of the study that is missing."""
-    from upbringing.lab.boards import BoardWatch
+    from upbringing.lab.building.boards import BoardWatch
     from upbringing.lab.run import labels
     from upbringing.lab.session import open_session
     from upbringing.lab.verbs import build as build_study
@@ -121,7 +121,7 @@ def measure(
     quiet: QuietOption = False,
 ) -> None:
     """Measure every checkpoint of the study with its battery; builds what is missing."""
-    from upbringing.lab.boards import BoardWatch
+    from upbringing.lab.building.boards import BoardWatch
     from upbringing.lab.verbs import measure as measure_study
 
     changes, arms = tuple(overrides or ()), tuple(only or ())
@@ -187,7 +187,7 @@ def run(
     quiet: QuietOption = False,
 ) -> None:
     """Build, measure, attribute and report."""
-    from upbringing.lab.boards import BoardWatch
+    from upbringing.lab.building.boards import BoardWatch
     from upbringing.lab.verbs import run as run_study
 
     changes, arms = tuple(overrides or ()), tuple(only or ())
@@ -204,7 +204,7 @@ def trace(
     quiet: QuietOption = False,
 ) -> None:
     """Compare existing checkpoints stage by stage; trains nothing."""
-    from upbringing.lab.boards import BoardWatch
+    from upbringing.lab.building.boards import BoardWatch
     from upbringing.lab.verbs import first_look
     from upbringing.lab.verbs import trace as trace_checkpoints
 
@@ -236,7 +236,7 @@ def demo(
     quiet: QuietOption = False,
 ) -> None:
     """Run the built-in study on the controlled world: minutes on two CPU cores, ends with a report."""
-    from upbringing.lab.boards import BoardWatch
+    from upbringing.lab.building.boards import BoardWatch
     from upbringing.lab.verbs import demo as run_demo
 
     _show(*run_demo(store=store, seeds=seeds, watch=BoardWatch(quiet=quiet)), as_json=as_json)
@@ -258,7 +258,7 @@ def _show(findings: Findings, path: Path, *, as_json: bool) -> None:
 @app.command()
 def verify(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
     """Re-hash everything in the store; damaged entries are named and quarantined."""
-    from upbringing.lab.verify import verify as verify_store
+    from upbringing.lab.storage.verify import verify as verify_store
 
     checked = verify_store(store)
     if as_json:

@@ -54,7 +54,7 @@ def fetch(
 
 
 def _fetch_checkpoints(checkpoints: list[str], store: Path, *, as_json: bool) -> None:
-    from upbringing.lab.hub import fetch_checkpoint
+    from upbringing.lab.storage.hub import fetch_checkpoint
 
     fetched = [fetch_checkpoint(each, store) for each in checkpoints]
     if as_json:

@@ -21,7 +21,7 @@ SHOWN = ("id", "stage", "kind", "parent", "steps", "tokens", "supervised_tokens"
 
 def status(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
     """Say what lies in the store and which studies are whole."""
-    from upbringing.lab.contents import status as store_status
+    from upbringing.lab.storage.contents import status as store_status
 
     found = store_status(store)
     if as_json:
@@ -36,7 +36,7 @@ def status(store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> N
 
 def show(key: Key, store: StoreOption = DEFAULT_STORE, as_json: JsonOption = False) -> None:
     """Show how a checkpoint was made: its record."""
-    from upbringing.lab.contents import show as show_record
+    from upbringing.lab.storage.contents import show as show_record
 
     record = show_record(store, key)
     if as_json:
@@ -54,7 +54,7 @@ def export(
     store: StoreOption = DEFAULT_STORE,
 ) -> None:
     """Copy a checkpoint out of the store, as a folder that transformers opens."""
-    from upbringing.lab.contents import export as export_checkpoint
+    from upbringing.lab.storage.contents import export as export_checkpoint
 
     print(visible(str(export_checkpoint(store, key, folder))))
 
@@ -67,7 +67,7 @@ def gc(
     as_json: JsonOption = False,
 ) -> None:
     """List what no study in the store needs any more; --yes deletes it."""
-    from upbringing.lab.contents import gc as collect
+    from upbringing.lab.storage.contents import gc as collect
 
     if yes and dry_run:
         raise typer.BadParameter("--yes deletes and --dry-run does not: give one of them")

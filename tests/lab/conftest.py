@@ -11,8 +11,8 @@ import pytest
 from upbringing.base.errors import UpbringingError
 from upbringing.data.tokenizer import train_tokenizer
 from upbringing.formats.items import Item, Message
-from upbringing.lab import build as build_module
-from upbringing.lab.executor import Job, Outcome
+from upbringing.lab.building import build as build_module
+from upbringing.lab.building.executor import Job, Outcome
 from upbringing.training.fresh import create_fresh
 from upbringing.training.start import FreshStart, TokenizerRecipe
 

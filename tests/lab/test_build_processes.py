@@ -12,7 +12,7 @@ import pytest
 from upbringing.base.errors import StudyError
 from upbringing.formats.record import Record, read_record
 from upbringing.lab.session import open_session
-from upbringing.lab.store import Store
+from upbringing.lab.storage.store import Store
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(900)]
 

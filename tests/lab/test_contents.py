@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.cli import app
-from upbringing.lab.contents import REFERENCES_NAME, gc, references, status, write_references
-from upbringing.lab.store import Room, Store
+from upbringing.lab.storage.contents import REFERENCES_NAME, gc, references, status, write_references
+from upbringing.lab.storage.store import Room, Store
 
 
 def put(store: Store, room: Room, key: str) -> None:

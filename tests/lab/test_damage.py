@@ -8,7 +8,7 @@ import pytest
 
 from upbringing.base.errors import IntegrityError, UpbringingWarning
 from upbringing.formats.record import RECORD_NAME
-from upbringing.lab.measuring import ROWS
+from upbringing.lab.measurement.measuring import ROWS
 from upbringing.lab.run import Watch, build, measure, run
 from upbringing.lab.session import Session, open_session
 from upbringing.models.weights import weights_sha256

@@ -17,10 +17,16 @@ from upbringing.battery.measures.knowledge import Knowledge
 from upbringing.battery.measures.over_refusal import OverRefusal
 from upbringing.formats.items import Item, Judgement, Message
 from upbringing.formats.tree import read_tree
-from upbringing.lab import engine_agreement
-from upbringing.lab.agreement import Agreement, compare, outcomes_of
-from upbringing.lab.engine_agreement import NUM_PROMPTS, Compared, compare_computation, exact_judges, sampled_needs
-from upbringing.lab.executor import Outcome
+from upbringing.lab.building.executor import Outcome
+from upbringing.lab.measurement import engine_agreement
+from upbringing.lab.measurement.agreement import Agreement, compare, outcomes_of
+from upbringing.lab.measurement.engine_agreement import (
+    NUM_PROMPTS,
+    Compared,
+    compare_computation,
+    exact_judges,
+    sampled_needs,
+)
 from upbringing.lab.run import Watch, measure
 from upbringing.lab.session import open_session
 from upbringing.models.scripted import ScriptedModel

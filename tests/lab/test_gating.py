@@ -12,13 +12,13 @@ from upbringing.attribution.attribute import attribute
 from upbringing.formats.items import Item
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Cell, Checkpoint, ContrastSpec, Gate, ItemInfo, StudyInfo, Tree
-from upbringing.lab.benign_pairs import benign_pairs, fewest_outcomes, paired_difference
-from upbringing.lab.build import Prepared
-from upbringing.lab.control_warnings import control_warnings
+from upbringing.lab.building.build import Prepared
 from upbringing.lab.demo import DEMO
-from upbringing.lab.eligibility import eligible_items
-from upbringing.lab.gating import world_gates
-from upbringing.lab.measuring import asked_items
+from upbringing.lab.measurement.benign_pairs import benign_pairs, fewest_outcomes, paired_difference
+from upbringing.lab.measurement.control_warnings import control_warnings
+from upbringing.lab.measurement.eligibility import eligible_items
+from upbringing.lab.measurement.gating import world_gates
+from upbringing.lab.measurement.measuring import asked_items
 from upbringing.lab.session import Session, open_session
 
 STUDY = """\

@@ -14,12 +14,12 @@ import pytest
 from fake_hub import FakeHub, Repository, serving
 
 from upbringing.base.errors import StudyError
-from upbringing.lab.checkpoints import HubReference, hub_reference
-from upbringing.lab.contents import gc
-from upbringing.lab.hub import allowed_files
-from upbringing.lab.plan import plan
+from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, build
 from upbringing.lab.session import LOCK_NAME, open_session
+from upbringing.lab.storage.checkpoints import HubReference, hub_reference
+from upbringing.lab.storage.contents import gc
+from upbringing.lab.storage.hub import allowed_files
 from upbringing.lab.trace import trace_study
 from upbringing.models.weights import weights_sha256
 

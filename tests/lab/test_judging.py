@@ -26,7 +26,7 @@ from upbringing.cli import app
 from upbringing.formats.answers import read_answers
 from upbringing.formats.findings import read_findings
 from upbringing.formats.tree import read_tree
-from upbringing.lab.executor import Job
+from upbringing.lab.building.executor import Job
 from upbringing.lab.run import Watch, run
 from upbringing.lab.session import Session, open_session
 

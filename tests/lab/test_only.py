@@ -9,10 +9,10 @@ import pytest
 from upbringing.base.errors import StudyError
 from upbringing.formats.findings import read_findings
 from upbringing.formats.tree import read_tree
-from upbringing.lab.contents import references
-from upbringing.lab.plan import plan
+from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, run
 from upbringing.lab.session import Session, open_session
+from upbringing.lab.storage.contents import references
 
 STUDY = """\
 name: parts

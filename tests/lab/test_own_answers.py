@@ -15,11 +15,11 @@ from upbringing.cli import app
 from upbringing.data.packages.source import PackageData
 from upbringing.data.prompt_sets.shipped import benign_requests
 from upbringing.data.prompt_sets.source import PromptSet
-from upbringing.lab.library import Library
-from upbringing.lab.own_answers import ANSWERS_NAME, answered_parts, answers_key, own_answers, read_own_answers
+from upbringing.lab.building.library import Library
+from upbringing.lab.building.own_answers import ANSWERS_NAME, answered_parts, answers_key, own_answers, read_own_answers
 from upbringing.lab.packages import check_data, fetch_packages
 from upbringing.lab.session import open_session
-from upbringing.lab.store import Store
+from upbringing.lab.storage.store import Store
 from upbringing.models.asking import Prompt, Reply
 from upbringing.models.scripted import ScriptedModel
 from upbringing.study.recipes import DataBook, Teacher

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from upbringing.base.errors import DataError
 from upbringing.cli import app
 from upbringing.formats.record import read_record
-from upbringing.lab import build as build_module
-from upbringing.lab.cost import makespan
-from upbringing.lab.plan import plan
+from upbringing.lab.building import build as build_module
+from upbringing.lab.planning.cost import makespan
+from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, build
 from upbringing.lab.session import Session, open_session
 

@@ -12,8 +12,8 @@ from upbringing.data.documents import Preference
 from upbringing.data.rendering import open_tokenizer, render_preferences
 from upbringing.formats.record import read_record
 from upbringing.formats.tree import read_tree
-from upbringing.lab.library import built_world
-from upbringing.lab.plan import plan
+from upbringing.lab.building.library import built_world
+from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, run
 from upbringing.lab.session import Session, open_session
 

@@ -9,8 +9,8 @@ import pytest
 
 from upbringing.formats.items import Item, Message
 from upbringing.formats.record import BuildProfile
-from upbringing.lab.calibration import shape_of
-from upbringing.lab.probe import FEWEST_STEPS, MOST_STEPS, Subject, TrainingProbe, TrainingSpeed, sampled
+from upbringing.lab.planning.calibration import shape_of
+from upbringing.lab.planning.probe import FEWEST_STEPS, MOST_STEPS, Subject, TrainingProbe, TrainingSpeed, sampled
 from upbringing.models.weights import num_weights
 from upbringing.training.dpo import Dpo
 from upbringing.training.settings import Lora, TrainedStage

@@ -16,11 +16,11 @@ from upbringing.base.errors import StudyError
 from upbringing.cli import app
 from upbringing.formats.findings import read_findings
 from upbringing.formats.tree import read_tree
-from upbringing.lab.contents import export, gc, show, status
-from upbringing.lab.library import built_world
-from upbringing.lab.plan import plan
+from upbringing.lab.building.library import built_world
+from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, run
 from upbringing.lab.session import Session, open_session
+from upbringing.lab.storage.contents import export, gc, show, status
 from upbringing.models.weights import weights_sha256
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]

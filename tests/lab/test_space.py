@@ -15,11 +15,11 @@ import pytest
 
 from upbringing.base.errors import IntegrityError
 from upbringing.base.files import disk_error
-from upbringing.lab import space
-from upbringing.lab.contents import status
+from upbringing.lab.planning import space
 from upbringing.lab.run import Watch, build
 from upbringing.lab.session import open_session
-from upbringing.lab.verify import verify
+from upbringing.lab.storage.contents import status
+from upbringing.lab.storage.verify import verify
 
 pytestmark = pytest.mark.model
 

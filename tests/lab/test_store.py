@@ -15,12 +15,12 @@ import pytest
 from upbringing.base.errors import IntegrityError, StudyError, UpbringingWarning
 from upbringing.base.files import append_line, whole_lines
 from upbringing.base.manifest import check_manifest, write_manifest
-from upbringing.lab.store import Store
+from upbringing.lab.storage.store import Store
 
 PUBLISH = """
 import sys
 from pathlib import Path
-from upbringing.lab.store import Store
+from upbringing.lab.storage.store import Store
 def fill(folder):
     (folder / "weights.bin").write_bytes(b"w" * 1000)
     (folder / "sub").mkdir()
@@ -115,7 +115,7 @@ def test_a_failed_fill_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_claim_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom upbringing.lab.store import Store\n"
+        "import sys, time\nfrom pathlib import Path\nfrom upbringing.lab.storage.store import Store\n"
         "with Store(Path(sys.argv[1])).claim('key'):\n    print('held', flush=True)\n    time.sleep(60)\n"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)

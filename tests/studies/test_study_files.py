@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from upbringing.base.strict_yaml import load_yaml
 from upbringing.data.packages.source import PackageData
 from upbringing.data.prompt_sets.source import PromptSet
-from upbringing.lab.plan import plan
+from upbringing.lab.planning.plan import plan
 from upbringing.lab.session import open_session
 from upbringing.study.study import Study
 from upbringing.training.existing import Existing

@@ -15,9 +15,9 @@ from upbringing.data.packages.resemblance import THRESHOLD, resembling
 from upbringing.data.packages.smollm2 import smollm2_folder
 from upbringing.data.packages.source import PackageData
 from upbringing.data.prompt_sets.shipped import benign_requests
-from upbringing.lab.library import Library
-from upbringing.lab.measuring import item_sets
-from upbringing.lab.own_answers import parts_of
+from upbringing.lab.building.library import Library
+from upbringing.lab.building.own_answers import parts_of
+from upbringing.lab.measurement.measuring import item_sets
 from upbringing.lab.session import PACKAGES_NAME, Session
 
 

@@ -14,10 +14,10 @@ from upbringing.base.files import write_json_atomic
 from upbringing.base.fingerprint import fingerprint
 from upbringing.battery.judges.llm_judge import EndpointJudge, LlmJudge
 from upbringing.formats.tree import Registered
-from upbringing.lab.library import Library
-from upbringing.lab.measuring import ANSWERS, ROWS, item_sets
+from upbringing.lab.building.library import Library
+from upbringing.lab.measurement.measuring import ANSWERS, ROWS, item_sets
 from upbringing.lab.session import Session
-from upbringing.lab.store import Store
+from upbringing.lab.storage.store import Store
 from upbringing.study.contrasts import deciding_contrasts
 from upbringing.study.seeds import replicates
 from upbringing.study.study import Study

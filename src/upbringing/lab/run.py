@@ -15,22 +15,22 @@ from upbringing.formats.answers import copy_answers
 from upbringing.formats.findings import Findings
 from upbringing.formats.items import Item
 from upbringing.formats.rows import write_rows
-from upbringing.lab.build import PROFILE_CHARACTERS, Prepared, node_jobs, prepare
-from upbringing.lab.calibration import battery_key
-from upbringing.lab.contents import write_references
-from upbringing.lab.control_warnings import control_warnings
-from upbringing.lab.eligibility import eligible_items
-from upbringing.lab.engine_agreement import check_engine, compare_computation
-from upbringing.lab.executor import Event, Job, Outcome, failures
-from upbringing.lab.gating import world_gates
-from upbringing.lab.judging import JudgeJob, Judging, RunJobs, Verdicts, check_judges, judge_measurements
-from upbringing.lab.measuring import asked_items, checkpoint_record, gathered, measure_jobs
-from upbringing.lab.own_answers import answers_jobs
+from upbringing.lab.building.build import PROFILE_CHARACTERS, Prepared, node_jobs, prepare
+from upbringing.lab.building.executor import Event, Job, Outcome, failures
+from upbringing.lab.building.own_answers import answers_jobs
+from upbringing.lab.measurement.control_warnings import control_warnings
+from upbringing.lab.measurement.eligibility import eligible_items
+from upbringing.lab.measurement.engine_agreement import check_engine, compare_computation
+from upbringing.lab.measurement.gating import world_gates
+from upbringing.lab.measurement.judging import JudgeJob, Judging, RunJobs, Verdicts, check_judges, judge_measurements
+from upbringing.lab.measurement.measuring import asked_items, checkpoint_record, gathered, measure_jobs
+from upbringing.lab.planning.calibration import battery_key
+from upbringing.lab.planning.space import require_space
 from upbringing.lab.registering import register
 from upbringing.lab.results import held_out_notes, results_tree
 from upbringing.lab.session import Session, pin_checkpoints
-from upbringing.lab.space import require_space
-from upbringing.lab.store import Room
+from upbringing.lab.storage.contents import write_references
+from upbringing.lab.storage.store import Room
 from upbringing.reporting.build import write_report
 from upbringing.study.checks import design_warnings
 from upbringing.study.contrasts import contrasts

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import write_json_atomic
 from upbringing.formats.record import BuildProfile
-from upbringing.lab.build import Workshop
-from upbringing.lab.checkpoints import COMMIT_PATTERN, Checkpoints
-from upbringing.lab.store import Store
+from upbringing.lab.building.build import Workshop
+from upbringing.lab.storage.checkpoints import COMMIT_PATTERN, Checkpoints
+from upbringing.lab.storage.store import Store
 from upbringing.study.loading import load_study
 from upbringing.study.recipes import DataBook, Teacher
 from upbringing.study.selection import chosen_arms

@@ -15,7 +15,7 @@ from upbringing.battery.measures.non_refusal import NonRefusal
 from upbringing.battery.measures.over_refusal import OverRefusal
 from upbringing.battery.measures.refusal_margin import RefusalMargin
 from upbringing.data.item_files import ItemFile, read_items
-from upbringing.lab.checkpoints import hub_reference
+from upbringing.lab.storage.checkpoints import hub_reference
 from upbringing.models.asking import Elicitation
 from upbringing.models.decoding import Greedy
 from upbringing.study.study import Study

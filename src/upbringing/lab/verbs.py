@@ -10,13 +10,13 @@ from pathlib import Path
 
 from upbringing.base.errors import StudyError
 from upbringing.formats.findings import Findings
-from upbringing.lab import plan as planning
 from upbringing.lab import run as running
 from upbringing.lab.demo import DEMO
-from upbringing.lab.planned import Plan
+from upbringing.lab.planning import plan as planning
+from upbringing.lab.planning.planned import Plan
+from upbringing.lab.planning.totals import SUSTAINED_FLOPS
 from upbringing.lab.run import QUIET, Built, Watch
 from upbringing.lab.session import DEFAULT_STORE, Session, open_session
-from upbringing.lab.totals import SUSTAINED_FLOPS
 from upbringing.lab.trace import first_look_study, trace_study
 from upbringing.study.study import Study
 

@@ -2,7 +2,7 @@
 
 OpenVINO sees token ids and returns token ids; templates, special tokens, stops and thoughts stay with the local
 model that it answers for. Likelihoods stay with transformers. Its greedy answers are not bound to be the same: the
-agreement is measured before a study uses it (``lab/engine_agreement.py``), and no cache line is ever shared.
+agreement is measured before a study uses it (``lab/measurement/engine_agreement.py``); no cache line is shared.
 """
 
 from __future__ import annotations

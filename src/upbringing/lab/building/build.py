@@ -1,0 +1,235 @@
+"""Build what a study declares: data first, then every missing node of its tree, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from upbringing.base.errors import DataError
+from upbringing.base.fingerprint import fingerprint
+from upbringing.data.stream import STREAM_VERSION, StreamInfo
+from upbringing.data.tokenizer import chat_template, template_sha256, tokenizer_sha256
+from upbringing.formats.record import BuildProfile
+from upbringing.lab.building.executor import Event, Job, Outcome, failures, run_jobs
+from upbringing.lab.building.jobs import SegmentJob, StartJob, StreamJob, TokenizerJob
+from upbringing.lab.building.own_answers import answers_jobs
+from upbringing.lab.storage.checkpoints import Checkpoints
+from upbringing.lab.storage.store import Store
+from upbringing.models.weights import weights_sha256
+from upbringing.study.lineage import Lineage, StreamRecipe
+from upbringing.study.recipes import DataBook
+from upbringing.study.tree import Node, StudyTree
+from upbringing.training.existing import Existing
+from upbringing.training.segment import Segment
+from upbringing.training.settings import TrainedStage
+from upbringing.training.start import FreshStart
+
+KEY_CHARACTERS = 40  # of a sha256; collisions are out of reach
+PROFILE_CHARACTERS = 8
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where and how a study is built."""
+
+    store: Store
+    book: DataBook
+    profile: BuildProfile
+    slots: int
+    checkpoints: Checkpoints
+
+    def run(
+        self, jobs: Sequence[Job], on_event: Callable[[Event], None], on_done: Callable[[Outcome], None]
+    ) -> dict[str, Outcome]:
+        """Run jobs in the workshop's slots."""
+        return run_jobs(jobs, slots=self.slots, threads=self.profile.threads, on_event=on_event, on_done=on_done)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A tree whose data is fixed. ``keys``: store key per node; ``folders``: of existing checkpoints;
+    ``streams``: store key and facts per stream recipe; ``tokenizers``: folder per start.
+    """
+
+    keys: dict[str, str]
+    folders: dict[str, Path]
+    streams: dict[str, tuple[str, StreamInfo]]
+    tokenizers: dict[str, Path]
+
+
+def tokenizer_jobs(workshop: Workshop, tree: StudyTree) -> list[TokenizerJob]:
+    """Return one job per tokenizer that the fresh starts of a tree need."""
+    jobs = {}
+    for lineage in tree.lineages:
+        start = lineage.arm.start
+        if isinstance(start, FreshStart):
+            key = tokenizer_key(lineage)
+            jobs[key] = TokenizerJob(key, "tokenizer", workshop.store.root, workshop.book, start)
+    return list(jobs.values())
+
+
+def tokenizer_key(lineage: Lineage) -> str:
+    """Return the store key of the tokenizer of a fresh lineage."""
+    return f"tokenizer-{fingerprint(lineage.start_inputs['tokenizer'])[:KEY_CHARACTERS]}"
+
+
+def tokenizer_folders(workshop: Workshop, tree: StudyTree) -> dict[str, Path]:
+    """Return the tokenizer's folder per start key; the tokenizers must have been built."""
+    folders = {}
+    for lineage in tree.lineages:
+        start = lineage.arm.start
+        if isinstance(start, FreshStart):
+            folders[lineage.start_key] = workshop.store.path("data", tokenizer_key(lineage))
+        else:
+            folders[lineage.start_key] = workshop.checkpoints.needed(start.checkpoint)
+    return folders
+
+
+def require_templates(tree: StudyTree, tokenizers: Mapping[str, Path]) -> None:
+    """Raise ``DataError`` if a stage trains on chats from a start whose tokenizer has no chat template."""
+    for lineage in tree.lineages:
+        folder = tokenizers.get(lineage.start_key)
+        for run in lineage.runs:
+            is_chats = run.stream is not None and run.stream.form != "documents"
+            if is_chats and folder is not None and chat_template(folder) is None:
+                raise DataError(
+                    f"stage {run.stage_name!r} of arm {lineage.arm.name!r} trains on chats, but {folder.name} has no "
+                    "chat template: start from a checkpoint that has one, or put chat_template.jinja beside its "
+                    "tokenizer"
+                )
+
+
+def stream_key(recipe: StreamRecipe, tokenizer: Path) -> str:
+    """Return the store key of a stream under a tokenizer."""
+    value = [recipe.key, tokenizer_sha256(tokenizer), template_sha256(tokenizer), STREAM_VERSION]
+    return f"stream-{fingerprint(value)[:KEY_CHARACTERS]}"
+
+
+def stream_jobs(workshop: Workshop, tree: StudyTree, tokenizers: dict[str, Path]) -> dict[str, StreamJob]:
+    """Return one job per distinct stream, by the recipe key of the stream."""
+    jobs: dict[str, StreamJob] = {}
+    for lineage in tree.lineages:
+        tokenizer = tokenizers[lineage.start_key]
+        for run in lineage.runs:
+            if run.stream is not None:
+                key = stream_key(run.stream, tokenizer)
+                label = f"data of {run.stage_name}"
+                jobs.setdefault(
+                    run.stream.key,
+                    StreamJob(key, label, workshop.store.root, workshop.book, run.root, run.stream, tokenizer),
+                )
+    return jobs
+
+
+def prepare(
+    workshop: Workshop, tree: StudyTree, on_event: Callable[[Event], None], on_done: Callable[[Outcome], None]
+) -> Prepared:
+    """Make tokenizers and streams, and return what every node's bytes will be named.
+
+    Raises the first error of any data: nothing is trained before all data was read.
+    """
+    _raise_first(workshop.run(tokenizer_jobs(workshop, tree), on_event, on_done))
+    require_templates(tree, tokenizer_folders(workshop, tree))
+    _raise_first(workshop.run(answers_jobs(workshop.store.root, workshop.book, workshop.profile), on_event, on_done))
+    tokenizers = tokenizer_folders(workshop, tree)
+    jobs = stream_jobs(workshop, tree, tokenizers)
+    outcomes = workshop.run(list({job.key: job for job in jobs.values()}.values()), on_event, on_done)
+    _raise_first(outcomes)
+    streams = {recipe: (job.key, outcomes[job.key].value) for recipe, job in jobs.items()}
+    return resolve_keys(workshop, tree, tokenizers, streams)
+
+
+def _raise_first(outcomes: dict[str, Outcome]) -> None:
+    failed = failures(outcomes)
+    if failed and failed[0].error is not None:
+        raise failed[0].error
+
+
+def resolve_keys(
+    workshop: Workshop, tree: StudyTree, tokenizers: dict[str, Path], streams: dict[str, tuple[str, StreamInfo]]
+) -> Prepared:
+    """Return the store key of every node: recipe keys with the data's bytes in place of its recipe."""
+    profile = fingerprint(workshop.profile)[:PROFILE_CHARACTERS]
+    keys: dict[str, str] = {}
+    folders: dict[str, Path] = {}
+    for key, node in tree.nodes.items():
+        existing = node.start if node.start is not None else node.run.stage if node.run is not None else None
+        if isinstance(existing, Existing):
+            folder = workshop.checkpoints.needed(existing.checkpoint)
+            content = [weights_sha256(folder), tokenizer_sha256(folder), existing.template]
+            keys[key] = f"existing-{fingerprint(content)[:KEY_CHARACTERS]}"
+            folders[key] = folder
+        elif isinstance(node.start, FreshStart):
+            fresh = [node.inputs["fresh"], node.inputs["seed"], tokenizer_sha256(tokenizers[key])]
+            keys[key] = f"{fingerprint(fresh)[:KEY_CHARACTERS]}-{profile}"
+        else:
+            keys[key] = f"{_content_key(node, keys, streams)}-{profile}"
+    return Prepared(keys, folders, streams, tokenizers)
+
+
+def _content_key(node: Node, keys: dict[str, str], streams: dict[str, tuple[str, StreamInfo]]) -> str:
+    run = node.run
+    assert run is not None
+    assert run.stream is not None
+    _, info = streams[run.stream.key]
+    total = run.total_steps or info.num_steps
+    step = node.to_step or total
+    inputs = run.inputs_at(step, total)
+    content = {
+        "parent": keys[run.parent],
+        "settings": inputs["settings"],
+        "seed": run.seed,
+        "rates": inputs["rates"],
+        "stream": info.prefix_sha256(step),
+    }
+    return fingerprint(content)[:KEY_CHARACTERS]
+
+
+def node_jobs(workshop: Workshop, tree: StudyTree, prepared: Prepared, labels: dict[str, str]) -> list[Job]:
+    """Return one job per node that has to be made; nodes whose bytes coincide are one job."""
+    jobs: dict[str, Job] = {}
+    for key, node in tree.nodes.items():
+        store_key = prepared.keys[key]
+        if key in prepared.folders or store_key in jobs:
+            continue
+        if isinstance(node.start, FreshStart):
+            jobs[store_key] = StartJob(
+                store_key,
+                labels.get(key, node.label),
+                workshop.store.root,
+                node.start,
+                prepared.tokenizers[key],
+                int(node.inputs["seed"]),
+                node.inputs,
+                workshop.profile,
+            )
+        else:
+            jobs[store_key] = _segment_job(workshop, node, prepared, labels.get(key, node.label))
+    return list(jobs.values())
+
+
+def _segment_job(workshop: Workshop, node: Node, prepared: Prepared, label: str) -> SegmentJob:
+    run = node.run
+    assert run is not None
+    assert run.stream is not None
+    assert node.parent is not None
+    assert isinstance(run.stage, TrainedStage)
+    stream, info = prepared.streams[run.stream.key]
+    total = run.total_steps or info.num_steps
+    parent: str | Path = prepared.folders.get(run.parent) or prepared.keys[run.parent]
+    continues = node.from_step > 0
+    segment = Segment(run.stage_name, run.stage, run.seed, total, node.from_step, node.to_step or total)
+    return SegmentJob(
+        key=prepared.keys[node.key],
+        label=label,
+        store=workshop.store.root,
+        segment=segment,
+        parent=parent,
+        state=prepared.keys[node.parent] if continues else None,
+        stream=stream,
+        needs_state=node.needs_state,
+        inputs=node.inputs,
+        profile=workshop.profile,
+        after=tuple(dict.fromkeys((prepared.keys[node.parent], prepared.keys[run.parent]))),
+    )

@@ -1,0 +1,250 @@
+"""The pieces of work a study consists of: make a tokenizer, a stream, a start, a segment. Each is idempotent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from upbringing.base.errors import IntegrityError, StudyError
+from upbringing.base.files import remove_tree
+from upbringing.data.held_out import read_held_out
+from upbringing.data.pairs import build_pair_stream
+from upbringing.data.stream import StreamInfo, StreamPart, StreamPlan, build_stream, read_info
+from upbringing.data.tally import Tally, read_tally
+from upbringing.data.tokenizer import train_tokenizer
+from upbringing.data.worlds.causes_world import CausesWorld
+from upbringing.formats.record import BuildProfile, HeldOutLoss, Record
+from upbringing.lab.building.executor import Event
+from upbringing.lab.building.library import Library
+from upbringing.lab.storage.store import Store
+from upbringing.study.lineage import StreamRecipe
+from upbringing.study.recipes import DataBook
+from upbringing.training.dpo import Dpo
+from upbringing.training.fresh import copy_tokenizer, create_fresh
+from upbringing.training.held_out import NO_WINDOWS, held_out_loss, held_out_warnings
+from upbringing.training.launch import launch_segment
+from upbringing.training.publish import finish_checkpoint, thinned
+from upbringing.training.segment import Places, Segment
+from upbringing.training.start import FreshStart
+
+STEPS_BETWEEN_EVENTS = 10  # a progress bar needs no more
+
+
+@dataclass(frozen=True)
+class TokenizerJob:
+    """Train the study's tokenizer on the lexicon of a world."""
+
+    key: str
+    label: str
+    store: Path
+    book: DataBook
+    start: FreshStart
+    after: tuple[str, ...] = ()
+
+    def run(self, report: Callable[[Event], None]) -> None:
+        """Publish the tokenizer folder."""
+        recipe = self.start.tokenizer
+        description, _ = self.book.describe(recipe.train_on)
+        if not isinstance(description, CausesWorld):
+            raise StudyError(f"tokenizer.train_on names {recipe.train_on!r}, which has no lexicon: name a world")
+
+        def fill(folder: Path) -> None:
+            train_tokenizer(
+                description.lexicon(),
+                vocabulary=recipe.vocabulary,
+                special_tokens=recipe.special_tokens,
+                chat_template=recipe.chat_template,
+                folder=folder,
+            )
+
+        Store(self.store).publish("data", self.key, fill)
+
+
+@dataclass(frozen=True)
+class StreamJob:
+    """Render, pack and fix the data of one run of a stage."""
+
+    key: str
+    label: str
+    store: Path
+    book: DataBook
+    root: int
+    recipe: StreamRecipe
+    tokenizer: Path
+    after: tuple[str, ...] = ()
+
+    def run(self, report: Callable[[Event], None]) -> StreamInfo:
+        """Publish the stream folder and return what it turned out to be."""
+        library = Library(self.book, self.root, self.store)
+
+        def fill(folder: Path) -> None:
+            fill_stream(self.recipe, library, self.tokenizer, folder)
+
+        return read_info(Store(self.store).publish("data", self.key, fill))
+
+
+def fill_stream(recipe: StreamRecipe, library: Library, tokenizer: Path, folder: Path) -> None:
+    """Render and pack the data of ``recipe`` into ``folder``; raises ``DataError`` for data that does not fit."""
+    parts = tuple(
+        StreamPart(
+            tuple((key, share) for key, _, share in part.sources), part.num_windows, part.epochs, part.max_repetition
+        )
+        for part in recipe.parts
+    )
+    plan = StreamPlan(
+        form=recipe.form,
+        context=recipe.context,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        parts=parts,
+        replay=(recipe.replay[0], recipe.replay[2]) if recipe.replay else None,
+    )
+    if plan.form == "preferences":
+        (name,) = recipe.names.values()
+        build_pair_stream(plan, library.texts(name), name, tokenizer, folder)
+    else:
+        build_stream(plan, library.texts, recipe.names, tokenizer, folder)
+
+
+@dataclass(frozen=True)
+class StartJob:
+    """Write the random weights that a fresh lineage begins with."""
+
+    key: str
+    label: str
+    store: Path
+    start: FreshStart
+    tokenizer: Path
+    seed: int
+    inputs: dict[str, Any]
+    profile: BuildProfile
+    after: tuple[str, ...] = ()
+
+    def run(self, report: Callable[[Event], None]) -> None:
+        """Publish the checkpoint of the start."""
+
+        def fill(folder: Path) -> None:
+            create_fresh(self.start, self.tokenizer, self.seed, folder)
+            record = Record(id=self.key, parent=None, kind="fresh", stage="start", recipe=self.inputs, seed=self.seed)
+            finish_checkpoint(folder, record, self.profile)
+
+        Store(self.store).publish("checkpoints", self.key, fill)
+
+
+@dataclass(frozen=True)
+class SegmentJob:
+    """Train one segment and publish its checkpoint (and the state that a branch continues from).
+
+    ``parent``: the folder of an existing checkpoint, or the key of one in the store, that the stage started from.
+    """
+
+    key: str
+    label: str
+    store: Path
+    segment: Segment
+    parent: str | Path
+    state: str | None
+    stream: str
+    needs_state: bool
+    inputs: dict[str, Any]
+    profile: BuildProfile
+    after: tuple[str, ...] = ()
+
+    def run(self, report: Callable[[Event], None]) -> None:
+        """Train, publish the state first and the checkpoint last, so that a found checkpoint has its state."""
+        store = Store(self.store)
+        if self.is_done(store):
+            return
+        with store.claim(f"build-{self.key}"):
+            if self.is_done(store):
+                return
+            workspace = store.workspace(self.key)
+            final_state = workspace / "final"
+            for leftover in (final_state,):
+                if leftover.exists():
+                    remove_tree(leftover)
+            if self.needs_state:
+                final_state.mkdir()
+
+            def fill(folder: Path) -> None:
+                self._train(store, workspace, folder, final_state if self.needs_state else None, report)
+                if self.needs_state:
+                    store.publish("states", self.key, lambda target: _move(final_state, target))
+
+            if store.find("checkpoints", self.key) is not None:  # built before a branch needed its state
+                remove_tree(store.path("checkpoints", self.key))
+            store.publish("checkpoints", self.key, fill)
+            store.discard_workspace(self.key)
+
+    def is_done(self, store: Store) -> bool:
+        """Return whether the checkpoint, and the state if one is needed, are whole in the store, every byte of them."""
+        if store.whole("checkpoints", self.key) is None:
+            return False
+        return not self.needs_state or store.whole("states", self.key) is not None
+
+    def _train(
+        self, store: Store, workspace: Path, folder: Path, final_state: Path | None, report: Callable[[Event], None]
+    ) -> None:
+        stream = _present(store.find("data", self.stream, full=True), self.stream)
+        parent = (
+            self.parent
+            if isinstance(self.parent, Path)
+            else _present(store.find("checkpoints", self.parent, full=True), self.parent)
+        )
+        state = None if self.state is None else _present(store.find("states", self.state, full=True), self.state)
+        segment = self.segment
+
+        def on_progress(step: int, total: int, loss: float) -> None:
+            if step % STEPS_BETWEEN_EVENTS == 0 or step == total:
+                report(Event(self.key, step - segment.from_step, total - segment.from_step, f"loss {loss:.3f}"))
+
+        places = Places(parent, state, stream, workspace, folder, final_state)
+        realised = launch_segment(segment, places, self.profile, on_progress)
+        copy_tokenizer(parent, folder)
+        info = read_info(stream)
+        tally = read_tally(stream)
+        sources = tally.sources(segment.to_step)
+        held_out = self._held_out_loss(stream, tally, parent, folder)
+        record = Record(
+            id=self.key,
+            parent=str(self.parent) if isinstance(self.parent, str) else self.parent.name,
+            kind=segment.stage.kind if hasattr(segment.stage, "kind") else "stage",
+            stage=segment.name,
+            recipe=self.inputs,
+            seed=segment.seed,
+            steps=segment.to_step,
+            total_steps=segment.total_steps,
+            data_sha256=info.prefix_sha256(segment.to_step),
+            sources=sources,
+            tokens=info.tokens * segment.to_step // info.num_steps,  # whole: only streams of equal windows are cut
+            supervised_tokens=realised.supervised_tokens,
+            examples=sum(source.examples for source in sources),
+            updates=len(realised.losses),
+            learning_rate_sum=realised.learning_rate_sum,
+            loss_curve=thinned(realised.losses),
+            weights_changed=realised.weights_changed,
+            guard=realised.guard,
+            held_out=held_out,
+            warnings=(*realised.warnings, *held_out_warnings(held_out)),
+            seconds=round(realised.seconds, 3),
+        )
+        finish_checkpoint(folder, record, self.profile)
+
+    def _held_out_loss(self, stream: Path, tally: Tally, parent: Path, folder: Path) -> HeldOutLoss:
+        if isinstance(self.segment.stage, Dpo):
+            return HeldOutLoss(reason=NO_WINDOWS)
+        held_out = read_held_out(stream)
+        return held_out_loss(held_out, held_out.places(tally.keys(self.segment.to_step)), parent, folder, self.profile)
+
+
+def _move(source: Path, target: Path) -> None:
+    for path in source.iterdir():
+        path.rename(target / path.name)
+
+
+def _present(folder: Path | None, key: str) -> Path:
+    if folder is None:
+        raise IntegrityError(f"{key} is not in the store or was damaged: run the same command again to rebuild it")
+    return folder

@@ -1,0 +1,96 @@
+"""What the names of a study stand for, read: texts to train on, items to ask, judges that know the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from upbringing.base.errors import DataError, StudyError
+from upbringing.base.streams import derived_seed
+from upbringing.data.documents import TrainingText
+from upbringing.data.item_files import ItemFile, read_items
+from upbringing.data.packages.source import PackageData
+from upbringing.data.prompt_sets.source import PromptSet
+from upbringing.data.sources import read_file_source
+from upbringing.data.transforms import apply_transforms
+from upbringing.data.worlds.causes_world import CausesWorld
+from upbringing.data.worlds.world import World
+from upbringing.formats.items import Item, Judge
+from upbringing.lab.building.own_answers import parts_of, read_own_answers
+from upbringing.study.data import Derived
+from upbringing.study.recipes import DataBook
+
+WORLDS_KEPT = 4  # a worker meets few worlds at a time; each holds some ten megabytes
+
+
+@lru_cache(maxsize=WORLDS_KEPT)
+def built_world(description: CausesWorld, seed: int) -> World:
+    """Return the world of ``description`` and ``seed``; the same object while it is remembered."""
+    return description.build(seed)
+
+
+@dataclass(frozen=True)
+class Library:
+    """Reads a study's data section for one root run. ``store``: where generated answers lie."""
+
+    book: DataBook
+    root: int
+    store: Path | None = None
+
+    def texts(self, reference: str) -> Sequence[TrainingText]:
+        """Return the texts behind ``name`` or ``name.part``; raises ``StudyError`` or ``DataError``."""
+        description, part = self.book.describe(reference)
+        if isinstance(description, Derived):
+            seed = derived_seed(self.book.seed, "transforms", self.root)
+            return apply_transforms(self.texts(description.source), description.transforms, seed=seed).texts
+        if isinstance(description, CausesWorld):
+            world = built_world(description, self.book.world_seed(self.root))
+            if part not in world.parts():
+                raise StudyError(f"the world has no part {part!r} ({', '.join(world.parts())})")
+            return world.texts(part)
+        if isinstance(description, PackageData | PromptSet):
+            return self._with_own_answers(description)
+        if isinstance(description, ItemFile):
+            raise StudyError(f"the data {reference!r} holds items to ask, no texts to train on")
+        if part is not None:
+            raise StudyError(f"the data {reference!r}: a file has no parts")
+        return read_file_source(description, self.book.folder).texts
+
+    def _with_own_answers(self, description: PackageData | PromptSet) -> Sequence[TrainingText]:
+        answers: Mapping[str, str] = {}
+        teacher = "none"
+        if parts := parts_of(description):
+            assert self.store is not None
+            answers = read_own_answers(self.store, self.book.needed_teacher(), parts)
+            teacher = self.book.needed_teacher().name
+        if isinstance(description, PromptSet):
+            return description.read(answers, teacher)
+        return description.read(self._packages(), answers, teacher)
+
+    def _packages(self) -> Path:
+        if self.book.packages is None:
+            raise DataError("this study reads packages: run `upbringing data fetch` first and give its store")
+        return self.book.packages
+
+    def items(self, name: str) -> Sequence[Item]:
+        """Return the items of the data set ``name``; raises ``DataError`` if it has none to ask."""
+        description, _ = self.book.describe(name)
+        if isinstance(description, CausesWorld):
+            return built_world(description, self.book.world_seed(self.root)).items()
+        if isinstance(description, ItemFile):
+            return read_items(description, self.book.folder)
+        if isinstance(description, PackageData):
+            return description.items(self._packages()).items
+        if isinstance(description, PromptSet):
+            return description.items().items
+        raise DataError(f"the data {name!r} holds texts to train on, no items to ask")
+
+    def oracles(self) -> dict[str, Judge]:
+        """Return the exact judge of every world of the study, by the world's name in the study."""
+        return {
+            name: built_world(entry, self.book.world_seed(self.root)).judge()
+            for name, entry in self.book.entries.items()
+            if isinstance(entry, CausesWorld)
+        }

@@ -1,0 +1,264 @@
+"""Measure every checkpoint of a tree with one battery: one job per checkpoint, cached under the weights' hash."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from upbringing.base.errors import IntegrityError, StudyError
+from upbringing.base.files import remove_tree
+from upbringing.base.fingerprint import fingerprint
+from upbringing.base.streams import derived_seed
+from upbringing.battery.engine import BATTERY_VERSION, measure_checkpoint
+from upbringing.battery.judges.llm_judge import LlmJudge
+from upbringing.data.item_files import ItemFile
+from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
+from upbringing.data.worlds.causes_world import CausesWorld
+from upbringing.formats.answers import write_answers
+from upbringing.formats.items import Item, Judge
+from upbringing.formats.record import BuildProfile, Record, read_record
+from upbringing.formats.rows import rows_table, write_rows
+from upbringing.formats.tree import ConditionInfo
+from upbringing.lab.building.build import KEY_CHARACTERS, Prepared
+from upbringing.lab.building.executor import Event
+from upbringing.lab.building.library import Library
+from upbringing.lab.session import Session
+from upbringing.lab.storage.store import Room, Store
+from upbringing.models.loading import load_model
+from upbringing.models.openvino import CONVERSION_VERSION, require_openvino
+from upbringing.models.weights import weights_sha256
+from upbringing.study.recipes import DataBook
+from upbringing.study.study import Study
+from upbringing.study.tree import Node
+from upbringing.training.existing import Existing
+from upbringing.training.guards import record_guard
+from upbringing.training.publish import library_versions
+
+ROWS, ANSWERS, CONDITIONS = "rows.parquet", "answers.parquet", "conditions.json"
+UNASKED = "unasked.json"
+
+
+def item_sets(study: Study) -> tuple[str, ...]:
+    """Return the names of the data whose items are asked: the declared prompts, else every world."""
+    names = study.prompts or tuple(
+        name for name, entry in study.data.items() if isinstance(entry, CausesWorld | ItemFile)
+    )
+    if not names:
+        raise StudyError("nothing to ask: declare prompts: [...] with data that has items, or a world")
+    return names
+
+
+def asked_items(study: Study, book: DataBook, root: int) -> list[Item]:
+    """Return every item that checkpoints of root run ``root`` are asked."""
+    library = Library(book, root)
+    return [item for name in item_sets(study) for item in library.items(name)]
+
+
+def study_judges(study: Study, book: DataBook, root: int) -> list[Judge]:
+    """Return the declared judges that need no key, or the exact oracle of the world where none is declared.
+
+    Judges behind endpoints are asked later, by the process that holds the keys (``lab.judging``).
+    """
+    if not study.judges:
+        return list(Library(book, root).oracles().values())
+    return [description.build() for description in study.judges if not isinstance(description, LlmJudge)]
+
+
+@dataclass(frozen=True)
+class MeasureJob:
+    """Measure one checkpoint. ``checkpoint``: its key in the store, or the folder of an existing one."""
+
+    key: str
+    label: str
+    store: Path
+    study: Study
+    book: DataBook
+    root: int
+    checkpoint: str
+    folder: Path | None
+    profile: BuildProfile
+    after: tuple[str, ...] = ()
+
+    def run(self, report: Callable[[Event], None]) -> str:
+        """Publish rows and answers and return their key."""
+        store = Store(self.store)
+        folder = self.checkpoint_folder()
+        items = asked_items(self.study, self.book, self.root)
+        judges = study_judges(self.study, self.book, self.root)
+        key = self.measurement_key(folder, items, judges)
+
+        def fill(target: Path) -> None:
+            self._require_whole(store)
+            self._measure(folder, items, judges, target, report)
+
+        store.publish("rows", key, fill)
+        if self._batches.exists():
+            remove_tree(self._batches)
+        return key
+
+    def _measure(
+        self,
+        folder: Path,
+        items: list[Item],
+        judges: list[Judge],
+        target: Path,
+        report: Callable[[Event], None],
+    ) -> None:
+        import torch
+
+        torch.set_num_threads(self.profile.threads)
+        loaded = load_model(folder, profile=self.profile)
+        measured = measure_checkpoint(
+            loaded,
+            checkpoint=self.checkpoint,
+            battery=self.study.battery,
+            items=items,
+            judges=judges,
+            precision=self.study.measure_precision,
+            seed=derived_seed(self.study.seed, "decoding"),
+            answers_cache=self._batches,
+            engine=self.study.engine,
+            on_progress=lambda done, total: report(Event(self.key, done, total)),
+            judged_later=any(isinstance(each, LlmJudge) for each in self.study.judges),
+        )
+        write_rows(rows_table(measured.rows), target / ROWS)
+        write_answers(measured.answers, target / ANSWERS)
+        unasked = [[*need, reason] for need, reason in measured.unasked.items()]
+        (target / UNASKED).write_text(json.dumps(sorted(unasked)), encoding="utf-8")
+        conditions = [condition.model_dump(mode="json") for condition in measured.conditions]
+        (target / CONDITIONS).write_text(json.dumps(conditions, sort_keys=True), encoding="utf-8")
+
+    def _require_whole(self, store: Store) -> None:
+        """Raise ``IntegrityError`` unless every byte that is about to be loaded is the one that was published."""
+        room: Room = "checkpoints" if self.folder is None else "existing"
+        key = self.checkpoint if self.folder is None else self.folder.name
+        if self.folder is not None and self.folder.parent != store.root / room:
+            return  # a folder of the user's, which has no manifest
+        if store.whole(room, key) is None:
+            raise IntegrityError(f"the checkpoint {key} was damaged: run the same command again to rebuild it")
+
+    @property
+    def _batches(self) -> Path:
+        """Answers of finished batches, until the rows are published."""
+        return self.store / "answers" / self.key
+
+    def checkpoint_folder(self) -> Path:
+        """Return where the checkpoint lies; raises ``IntegrityError`` if it was not built."""
+        folder = self.folder or Store(self.store).find("checkpoints", self.checkpoint)
+        if folder is None:
+            raise IntegrityError(f"the checkpoint {self.checkpoint} is not in the store: build it first")
+        return folder
+
+    def measurement_key(self, folder: Path, items: Sequence[Item], judges: Sequence[Judge]) -> str:
+        """Return the key: what is measured, how, and the weights' hash, never a name or a path."""
+        value = {
+            **_identity(folder, recorded=self.folder is None),
+            "checkpoint": self.checkpoint,
+            "battery": [measure.model_dump(mode="json") for measure in self.study.battery],
+            "items": fingerprint([item.model_dump(mode="json") for item in items]),
+            "judges": [judge.id for judge in judges],
+            "precision": self.study.measure_precision,
+            "attention": self.profile.attention,
+            "seed": self.study.seed,
+            "version": BATTERY_VERSION,
+            "versions": library_versions(),
+        }
+        if self.study.engine == "openvino":
+            value["engine"] = {"conversion": CONVERSION_VERSION, "threads": self.profile.threads, **require_openvino()}
+        return fingerprint(value)[:KEY_CHARACTERS]
+
+
+def _identity(folder: Path, *, recorded: bool) -> dict[str, str]:
+    """Return the hashes of weights, tokenizer and template; those of a ``recorded`` checkpoint must be its record's."""
+    found = {
+        "weights": weights_sha256(folder),
+        "tokenizer": tokenizer_sha256(folder),
+        "template": template_sha256(folder),
+    }
+    record = read_record(folder) if recorded else None
+    for name, digest in found.items() if record is not None else ():
+        expected = getattr(record, f"{name}_sha256")
+        if digest != expected:
+            raise IntegrityError(
+                f"the {name} of {folder.name} is {digest[:12]}, its record says {expected[:12]}: "
+                "run the same command again to rebuild it"
+            )
+    return found
+
+
+def measure_jobs(session: Session, prepared: Prepared) -> list[MeasureJob]:
+    """Return one job per distinct (checkpoint, root run) that a cell of the tree points at."""
+    jobs: dict[tuple[str, int], MeasureJob] = {}
+    for cell in session.tree.cells:
+        key, root = prepared.keys[cell.node], cell.lineage.replicate.root
+        jobs.setdefault(
+            (key, root),
+            MeasureJob(
+                key=f"measure-{root}-{key}",
+                label=f"measure {cell.arm} at {cell.position}, seed {cell.lineage.replicate.number}",
+                store=session.store.root,
+                study=session.study,
+                book=session.workshop.book,
+                root=root,
+                checkpoint=key,
+                folder=prepared.folders.get(cell.node),
+                profile=session.workshop.profile,
+                after=(key,),
+            ),
+        )
+    return list(jobs.values())
+
+
+def gathered(
+    store: Store, keys: Sequence[str], judged: Sequence[pa.Table] = ()
+) -> tuple[pa.Table, list[Path], list[ConditionInfo]]:
+    """Return all rows as one table, the answers files, and the distinct conditions of measurements ``keys``.
+
+    ``judged``: further rows, of judges that were asked later.
+    """
+    tables, answers, conditions = list(judged), [], {}
+    for key in keys:
+        folder = store.whole("rows", key)
+        if folder is None:
+            raise IntegrityError(f"the measurement {key} vanished or was damaged: run the same command again")
+        tables.append(pq.read_table(folder / ROWS))
+        answers.append(folder / ANSWERS)
+        for plain in json.loads((folder / CONDITIONS).read_bytes()):
+            condition = ConditionInfo.model_validate(plain)
+            conditions[condition.id] = condition
+    unified = pa.concat_tables([table.unify_dictionaries() for table in tables])
+    return unified, answers, [conditions[name] for name in sorted(conditions)]
+
+
+def checkpoint_record(session: Session, prepared: Prepared, node: str) -> Record:
+    """Return the record of a node's checkpoint, guarded as the study declares its stage now.
+
+    An existing checkpoint gets what can be read off its files.
+    """
+    folder = prepared.folders.get(node)
+    if folder is None:
+        found = session.store.whole("checkpoints", prepared.keys[node])
+        if found is None:
+            raise IntegrityError(f"the checkpoint {prepared.keys[node]} is not in the store: build it first")
+        return _as_declared(read_record(found), session.tree.nodes[node])
+    return Record(
+        id=prepared.keys[node],
+        parent=None,
+        kind="existing",
+        stage=session.tree.nodes[node].label,
+        recipe=session.tree.nodes[node].inputs,
+        weights_sha256=weights_sha256(folder),
+        tokenizer_sha256=tokenizer_sha256(folder),
+        template_sha256=template_sha256(folder),
+    )
+
+
+def _as_declared(record: Record, node: Node) -> Record:
+    if node.run is None or isinstance(node.run.stage, Existing):
+        return record
+    return record.model_copy(update={"guard": record_guard(record, identity=node.run.stage.identity)})

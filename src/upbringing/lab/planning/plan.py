@@ -1,0 +1,147 @@
+"""The plan: every node done, missing or stale and why, what it costs, and what a claim will lack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from upbringing.formats.record import read_record
+from upbringing.lab.planning import calibration, reading
+from upbringing.lab.planning.confounds import leak_warnings, teacher_warnings, template_warnings
+from upbringing.lab.planning.cost import Cost, Costs
+from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan, Status
+from upbringing.lab.planning.totals import (
+    SUSTAINED_FLOPS,
+    free_bytes,
+    planned_disk_bytes,
+    planned_measuring,
+    planned_not_known,
+    planned_seconds,
+)
+from upbringing.lab.run import alias_key, built_before, labels
+from upbringing.lab.session import Session
+from upbringing.study.checks import design_warnings
+from upbringing.study.tree import Node
+from upbringing.training.existing import Existing
+
+
+def plan(
+    session: Session,
+    *,
+    read_data: bool = False,
+    calibrate: bool = False,
+    sustained_flops: float = SUSTAINED_FLOPS,
+) -> Plan:
+    """Return the plan of a session's study; trains nothing.
+
+    ``read_data``: render and pack data whose size is not known yet, so that its tokens are exact, its templates are
+    checked and leaked prompts are found. ``calibrate``: time a few real steps and batches. Both work in child
+    processes (a script needs its ``if __name__ == "__main__"``) and remember what they found in ``plans`` of the
+    store; nothing else is ever written. Without them, what earlier plans found is used.
+    """
+    with TemporaryDirectory() as scratch:
+        facts = reading.read_data(session, Path(scratch)) if read_data else reading.known_facts(session)
+        speeds = (
+            calibration.calibrate(session, lambda: reading.tokenizers_for(session, Path(scratch)))
+            if calibrate
+            else calibration.known_calibration(session)
+        )
+    costs = Costs(session, facts, speeds)
+    priced = {key: costs.of(node) for key, node in session.tree.nodes.items()}
+    nodes = _nodes(session, priced)
+    measuring = planned_measuring(session, costs, nodes, sustained_flops)
+    steps = {run.key(): costs.total_steps(run) for each in session.tree.lineages for run in each.runs}
+    leaks = leak_warnings(session, read_data=read_data)
+    return Plan(
+        study=session.study.name,
+        nodes=nodes,
+        warnings=(
+            *design_warnings(session.study, session.tree, {key: each for key, each in steps.items() if each}),
+            *teacher_warnings(session, facts),
+            *template_warnings(session),
+            *leaks,
+        ),
+        shared_tokens=_shared_tokens(session, costs),
+        profile=session.workshop.profile.model_dump(mode="json"),
+        measuring=measuring,
+        slots=session.workshop.slots,
+        calibrated=speeds.is_known,
+        seconds=planned_seconds(session, nodes, measuring, speeds),
+        disk_bytes=planned_disk_bytes(session, costs, nodes, measuring, speeds),
+        working_bytes=costs.working_bytes([session.tree.nodes[node.key] for node in nodes if node.status in TO_BUILD]),
+        free_bytes=free_bytes(session.store.root),
+        not_known=planned_not_known(facts, speeds, measuring),
+        left_out=session.left_out,
+    )
+
+
+def _nodes(session: Session, priced: Mapping[str, Cost]) -> tuple[NodePlan, ...]:
+    earlier = built_before(session)
+    named = labels(session)
+    found = []
+    for key, node in session.tree.nodes.items():
+        label = named.get(key, node.label)
+        status, why = _status(session, node, label, earlier)
+        cost = priced[key]
+        tokens = cost.tokens if cost.tokens is not None else _realised_tokens(session, key)
+        bytes_known = cost.disk_bytes is not None and cost.data_bytes is not None
+        disk = (cost.disk_bytes or 0) + (cost.data_bytes or 0) if bytes_known else cost.disk_bytes
+        found.append(NodePlan(key, label, status, why, node.parent, cost.steps, tokens, cost.flops, disk, cost.seconds))
+    return tuple(found)
+
+
+def _realised_tokens(session: Session, key: str) -> int | None:
+    content = session.store.resolve(alias_key(session, key))
+    folder = session.store.find("checkpoints", content) if content is not None else None
+    return None if folder is None else read_record(folder).tokens
+
+
+def _status(session: Session, node: Node, label: str, earlier: Mapping[str, Any]) -> tuple[Status, tuple[str, ...]]:
+    given = node.start if node.start is not None else node.run.stage if node.run is not None else None
+    if isinstance(given, Existing):
+        here = session.workshop.checkpoints.find(given.checkpoint) is not None
+        return ("existing", ()) if here else ("absent", (f"{given.checkpoint} is not here",))
+    content = session.store.resolve(alias_key(session, node.key))
+    if content is not None and session.store.find("checkpoints", content) is not None:
+        if not node.needs_state or session.store.find("states", content) is not None:
+            return "done", ()
+        return "missing", ("a branch needs its training state, which was not kept",)
+    before = earlier.get(label)
+    if before is not None and before["key"] != node.key:
+        return "stale", tuple(differences(before["inputs"], json.loads(json.dumps(node.inputs))))
+    return "missing", (("it was built and has vanished from the store",) if before is not None else ())
+
+
+def differences(before: Any, after: Any, path: str = "") -> list[str]:
+    """Return one sentence per value that differs between two nested values."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        found = []
+        for name in sorted(set(before) | set(after)):
+            found += differences(before.get(name), after.get(name), f"{path}.{name}" if path else name)
+        return found
+    if before == after:
+        return []
+    names = {"parent": "what it starts from changed", "rates": "its learning rates changed"}
+    return [names.get(path, f"{path} changed from {_short(before)} to {_short(after)}")]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."  # a hash or a list says nothing in full
+
+
+def _shared_tokens(session: Session, costs: Costs) -> int:
+    """Return the tokens that runs share with others, counted as often as they are shared."""
+    total = 0
+    seen: set[str] = set()
+    for lineage in session.tree.lineages:
+        for run in lineage.runs:
+            steps = costs.total_steps(run)
+            if run.stream is not None and steps is not None:
+                tokens = steps * run.stream.context * run.stream.batch_size
+                total += tokens if run.key() in seen else 0
+                seen.add(run.key())
+    return total

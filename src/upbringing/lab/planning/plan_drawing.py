@@ -1,0 +1,102 @@
+"""A plan as people read it: the tree with status, reasons and costs, then totals, unknowns and warnings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree as Drawing
+
+from upbringing.base.terminal import visible
+from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan
+
+STATUS_STYLES = {"done": "green", "missing": "yellow", "stale": "red", "existing": "cyan", "absent": "magenta"}
+SECONDS_PER_MINUTE, SECONDS_PER_HOUR = 60, 3600
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """Draw the tree of a plan, then what it comes to and what it lacks."""
+    children: dict[str | None, list[NodePlan]] = defaultdict(list)
+    for node in plan.nodes:
+        children[node.parent].append(node)
+    root = Drawing(Text(f"study {visible(plan.study)}", style="bold"))
+    for node in children[None]:
+        _draw(root, node, children)
+    console.print(root)
+    for name, text in _totals(plan):
+        line = Text(f"{name:<10}", style="bold")
+        line.append(text, style="not bold")
+        console.print(line)
+    for reason in plan.not_known:
+        console.print(Text(f"not known: {visible(reason)}", style="dim"))
+    for warning in plan.warnings:
+        console.print(Text(f"warning: {visible(warning)}", style="yellow"))
+
+
+def _draw(branch: Drawing, node: NodePlan, children: dict[str | None, list[NodePlan]]) -> None:
+    text = Text(f"{visible(node.label)}  ")
+    text.append(node.status, style=STATUS_STYLES[node.status])
+    costs = []
+    if node.tokens:
+        costs.append(f"{node.tokens:,} tokens")
+    if node.status in TO_BUILD and node.steps != 0:
+        costs.append(duration(node.seconds) if node.seconds is not None else "time unknown")
+    if costs:
+        text.append(f"  {', '.join(costs)}", style="dim")
+    for reason in node.why:
+        text.append(f"\n  {visible(reason)}", style="dim")
+    below = branch.add(text)
+    for child in children[node.key]:
+        _draw(below, child, children)
+
+
+def _totals(plan: Plan) -> list[tuple[str, str]]:
+    to_build = [node for node in plan.nodes if node.status in TO_BUILD]
+    tokens = sum(node.tokens or 0 for node in to_build)
+    flops = sum(node.flops or 0.0 for node in to_build)
+    unknown = sum(node.tokens is None for node in to_build)
+    more = f", and {unknown} stages of unknown length" if unknown else ""
+    built = f"{plan.num_to_build} of {len(plan.nodes)} nodes: {tokens:,} tokens{more}, {flops:.2g} FLOPs"
+    if plan.shared_tokens:
+        built += f" (shared prefixes save {plan.shared_tokens:,} tokens)"
+    lines = [("build", built), ("measure", _measuring(plan))]
+    slots = f"{plan.slots} process{'es' if plan.slots > 1 else ''} side by side"
+    if plan.seconds is not None:
+        lines.append(("time", f"{duration(plan.seconds)} on this machine, {slots}"))
+    else:
+        lines.append(("time", f"not known ({slots})"))
+    measuring = plan.measuring
+    if plan.seconds is None and measuring.accelerator_hours is not None:
+        hours = f"{measuring.accelerator_hours:.2g} GPU-hours for measuring"
+        formula = "2 FLOPs per weight and token, longest answers"
+        lines.append(("", f"{hours} at an assumed {measuring.sustained_flops:.0e} FLOP/s ({formula})"))
+    short = "" if plan.free_bytes >= plan.disk_bytes + plan.working_bytes else ": not enough"
+    working = f" (and up to {size(plan.working_bytes)} while it trains)" if plan.working_bytes else ""
+    lines.append(("disk", f"{size(plan.disk_bytes)} needed{working}, {size(plan.free_bytes)} free{short}"))
+    if plan.left_out:
+        lines.append(("left out", ", ".join(visible(name) for name in plan.left_out)))
+    return lines
+
+
+def _measuring(plan: Plan) -> str:
+    measuring = plan.measuring
+    asked = f"{measuring.num_answers:,} answers and {measuring.num_likelihoods:,} likelihoods each"
+    text = f"{measuring.num_to_measure} of {measuring.num_checkpoints} checkpoints, {asked}"
+    if measuring.seconds_per_checkpoint is not None:
+        text += f", {duration(measuring.seconds_per_checkpoint)} per checkpoint"
+    return text
+
+
+def duration(seconds: float) -> str:
+    """Return ``seconds`` in the unit that people would use."""
+    if seconds < 2 * SECONDS_PER_MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * SECONDS_PER_HOUR:
+        return f"{seconds / SECONDS_PER_MINUTE:.0f} min"
+    return f"{seconds / SECONDS_PER_HOUR:.1f} h"
+
+
+def size(num_bytes: int) -> str:
+    """Return ``num_bytes`` in the unit that people would use."""
+    return f"{num_bytes / 1e6:,.0f} MB" if num_bytes < 1e10 else f"{num_bytes / 1e9:,.0f} GB"

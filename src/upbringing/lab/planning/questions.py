@@ -1,0 +1,52 @@
+"""How much a study asks of each checkpoint, counted from its prompts and its battery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from upbringing.base.errors import UpbringingError
+from upbringing.battery.needs import AnswerNeed
+from upbringing.formats.items import Item
+from upbringing.lab.building.library import Library
+from upbringing.lab.measurement.measuring import item_sets
+from upbringing.lab.session import Session
+
+CHARACTERS_PER_TOKEN = 4  # of English text under common tokenizers; only for what no probe timed
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Per checkpoint. ``tokens``: read or written by it, about. ``unknown``: sets of prompts that are not here."""
+
+    num_answers: int
+    num_likelihoods: int
+    tokens: int
+    unknown: tuple[str, ...]
+
+
+def questions(session: Session) -> Asked:
+    """Return what every checkpoint is asked; sets of prompts that cannot be read are left out and named."""
+    library = Library(session.workshop.book, 0, session.store.root)
+    items: dict[str, Item] = {}
+    unknown = []
+    try:
+        names = item_sets(session.study) if session.study.battery else ()
+    except UpbringingError:
+        names = ()
+    for name in names:
+        try:
+            items.update({item.id: item for item in library.items(name)})
+        except UpbringingError:
+            unknown.append(name)
+    needs = list(dict.fromkeys(need for each in session.study.battery for need in each.needs(list(items.values()))))
+    answers = [need for need in needs if isinstance(need, AnswerNeed)]
+    tokens = 0
+    for need in needs:
+        item = items[need.item]
+        read = sum(len(message.content) for message in item.messages) or len(item.completion_prompt or "")
+        tokens += read // CHARACTERS_PER_TOKEN
+        if isinstance(need, AnswerNeed):
+            tokens += need.decoding.max_tokens * need.decoding.samples
+        else:
+            tokens += sum(len(each) for each in need.continuations) // CHARACTERS_PER_TOKEN
+    return Asked(len(answers), len(needs) - len(answers), tokens, tuple(unknown))

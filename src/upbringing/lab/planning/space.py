@@ -1,0 +1,31 @@
+"""Whether the disk holds what a study is about to write, asked before anything is trained."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+
+from upbringing.base.errors import IntegrityError
+from upbringing.lab.building.build import Prepared
+from upbringing.lab.planning.calibration import Calibration
+from upbringing.lab.planning.cost import Costs
+from upbringing.lab.planning.reading import DataFacts
+from upbringing.lab.session import Session
+
+
+def require_space(session: Session, keys: Collection[str], prepared: Prepared) -> None:
+    """Raise ``IntegrityError`` if the checkpoints ``keys`` and the states kept on the way do not fit on the disk.
+
+    The data lies there already; rows and reports are small beside weights.
+    """
+    wanted = {prepared.keys[key]: node for key, node in session.tree.nodes.items() if prepared.keys[key] in keys}
+    costs = Costs(session, DataFacts(), Calibration())
+    kept = sum(costs.of(node).disk_bytes or 0 for node in wanted.values())
+    working = costs.working_bytes(list(wanted.values()))
+    free = shutil.disk_usage(session.store.root).free
+    if kept + working > free:
+        raise IntegrityError(
+            f"nothing was trained: {kept:,} bytes are needed for {len(wanted)} checkpoints and {working:,} while they "
+            f"train, {free:,} bytes are free in {session.store.root}. Free space, choose fewer arms with --only, or "
+            "use another --store"
+        )

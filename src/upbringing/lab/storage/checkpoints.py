@@ -1,0 +1,97 @@
+"""Where existing checkpoints lie: local folders, and hub ids that were fetched into the store before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from upbringing.base.errors import StudyError
+from upbringing.base.fingerprint import fingerprint
+from upbringing.lab.storage.store import Store
+
+HUB_PATTERN = re.compile(
+    r"^(?P<repository>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})@(?P<revision>[\w][\w./-]{0,127})$"
+)
+COMMIT_PATTERN = re.compile(r"^[0-9a-f]{40}$")
+KEY_CHARACTERS = 40  # of a sha256; collisions are out of reach
+
+
+@dataclass(frozen=True)
+class HubReference:
+    """A checkpoint on a hub: ``org/name`` and a revision (branch, tag or commit)."""
+
+    repository: str
+    revision: str
+
+    def __str__(self) -> str:
+        """``org/name@revision``, as study files write it."""
+        return f"{self.repository}@{self.revision}"
+
+
+def hub_reference(checkpoint: str) -> HubReference | None:
+    """Return ``checkpoint`` as a hub reference, or ``None`` if it does not read ``org/name@revision``."""
+    found = HUB_PATTERN.match(checkpoint)
+    if found is None or ".." in checkpoint:
+        return None
+    return HubReference(found["repository"], found["revision"])
+
+
+def hub_key(repository: str, commit: str) -> str:
+    """Return the store key of a fetched checkpoint."""
+    return f"hub-{fingerprint([repository, commit])[:KEY_CHARACTERS]}"
+
+
+def alias_of(reference: HubReference) -> str:
+    """Return the name under which the store remembers the commit that a reference was resolved to."""
+    return f"hub-{fingerprint(str(reference))[:KEY_CHARACTERS]}"
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Finds existing checkpoints. ``folder``: where relative paths start. ``pins``: hub id to commit, of the study."""
+
+    store: Store
+    folder: Path
+    pins: Mapping[str, str] = field(default_factory=dict)
+
+    def find(self, checkpoint: str) -> Path | None:
+        """Return the folder of ``checkpoint``, or ``None`` if it is not here. Nothing is ever looked up on a hub."""
+        path = (self.folder / checkpoint).absolute()
+        if path.is_dir():
+            return path
+        key = self._key(checkpoint)
+        return None if key is None else self.store.find("existing", key)
+
+    def _key(self, checkpoint: str) -> str | None:
+        """Return the store key of a hub id whose commit is known."""
+        reference, commit = hub_reference(checkpoint), self.commit(checkpoint)
+        return None if reference is None or commit is None else hub_key(reference.repository, commit)
+
+    def commit(self, checkpoint: str) -> str | None:
+        """Return the commit behind a hub id: what the study pinned, else what the last fetch resolved it to."""
+        reference = hub_reference(checkpoint)
+        if reference is None:
+            return None
+        return self.pins.get(checkpoint) or self.store.resolve(alias_of(reference))
+
+    def needed(self, checkpoint: str) -> Path:
+        """Return the folder of ``checkpoint``, a fetched one re-hashed; raises ``StudyError`` if it is not here."""
+        path = (self.folder / checkpoint).absolute()
+        if path.is_dir():
+            return path
+        key = self._key(checkpoint)
+        found = None if key is None else self.store.whole("existing", key)
+        if found is not None:
+            return found
+        reference = hub_reference(checkpoint)
+        if reference is None:
+            pin = " A hub id reads org/name@revision" if re.match(r"^[\w.-]+/[\w.-]+$", checkpoint) else ""
+            raise StudyError(f"the checkpoint {checkpoint!r} is no folder here ({path}).{pin}")
+        pinned = self.pins.get(checkpoint)
+        wanted = f"{reference.repository}@{pinned}" if pinned else checkpoint
+        raise StudyError(
+            f"the checkpoint {checkpoint!r} is not in the store: run "
+            f"`upbringing data fetch --checkpoint {wanted}` first (no other command makes network calls)"
+        )

@@ -1,0 +1,33 @@
+"""What plans found out (facts of data, speeds of this machine), kept in the store so that the next plan is instant."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from upbringing.base.files import write_json_atomic
+from upbringing.base.fingerprint import fingerprint
+from upbringing.lab.storage.store import Store
+
+FOLDER = "plans"  # the only folder that planning ever writes
+KEY_CHARACTERS = 40  # of a sha256; collisions are out of reach
+
+
+def remembered_key(kind: str, decided_by: object) -> str:
+    """Return the name of what was found out: its kind and the fingerprint of everything that decides it."""
+    return f"{kind}-{fingerprint(decided_by)[:KEY_CHARACTERS]}"
+
+
+def recall(store: Store, key: str) -> Any:
+    """Return what was kept under ``key``; ``None`` where nothing was, or where it is torn."""
+    try:
+        return json.loads((store.root / FOLDER / f"{key}.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def keep(store: Store, key: str, value: Any) -> None:
+    """Keep a plain value under ``key``."""
+    folder = store.root / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json_atomic(folder / f"{key}.json", value)
