@@ -38,7 +38,8 @@ class Gate:
     """A number that an experiment's outcomes must come to.
 
     ``outcome`` names what ``statistic`` is taken of: the mean, the absolute mean (of errors: the bias), the root mean
-    square, or the ratio of that to the root mean square of ``against``. ``must``: naive analyses must ``fail``; what a design of few seeds can do is for ``inform``ation.
+    square, or the ratio of that to the root mean square of ``against``. ``must``: naive analyses must ``fail``; what a
+    design of few seeds can do is for ``inform``ation.
     """
 
     id: str

@@ -7,18 +7,21 @@ decidable has to be decided rightly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from upbringing.attribution.attribute import attribute
+from upbringing.attribution.power import Goal, is_decided
+from upbringing.attribution.sampling import SampleSize, sampling
 from upbringing.formats.findings import Claim
-from upbringing.validation.drawing import draw
+from upbringing.validation.drawing import Drawn, draw
 from upbringing.validation.process import STANDARD_NOISE, Design, Noise
 from upbringing.validation.scenarios import Incoherence, PlantedCell, Scenario, two_cells
 from upbringing.validation.tables import rows_of, tree_of
 from upbringing.validation.trials_contrast import ALIKE, NAN
+from upbringing.validation.trials_power import components_of
 
 RATES = (0.15, 0.30, 0.45)  # of the recipe without the stage
 EFFECTS = (0.05, 0.10, 0.20, 0.30, 0.40)
@@ -28,8 +31,7 @@ LINK_SCALE = {"logit": 1.0, "probit": 0.6, "cloglog": 0.8}  # about the logit's 
 UNEQUAL = (1, 1, 2, 4, 8)  # prompts per base request
 MARGIN = 0.05
 
-Planner = Callable[[Claim, float], bool]
-"""Whether a study like that of a pilot's claim would decide a change of a given size."""
+NEEDED = 0.95  # the power at which a change counts as decidable: 95% of such changes have to be found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +88,12 @@ KINDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class OutsideTrial:
-    """Studies of one kind, of a size and with an effect drawn at random; every second one is null."""
+    """Studies of one kind, of a size and with an effect drawn at random; every second one is null.
+
+    A pilot of the same kind and size is drawn first, from which the planner says whether the effect is decidable.
+    """
 
     kind: Kind
-    planner: Planner
 
     def __call__(self, random: np.random.Generator) -> Mapping[str, float]:
         """Return the outcomes of one study. ``right``: of planted effects that are decidable."""
@@ -98,8 +102,8 @@ class OutsideTrial:
         effect = 0.0 if is_null else float(random.choice(EFFECTS))
         design = replace(DESIGNS[int(random.integers(len(DESIGNS)))], cluster_sizes=self.kind.cluster_sizes)
         scenario = self.kind.scenario(rate, effect, deviation)
-        pilot, claim = (_claim(scenario, design, random) for _ in range(2))
-        decidable = not is_null and self.planner(pilot, effect)
+        claim = _claim(draw(scenario, design, random))
+        decidable = not is_null and is_decidable(draw(scenario, design, random), effect)
         right = claim.verdict == "changed" and (claim.estimate or 0.0) > 0
         covered = NAN if claim.low is None or claim.high is None else float(claim.low <= effect <= claim.high)
         return {
@@ -112,5 +116,15 @@ class OutsideTrial:
         }
 
 
-def _claim(scenario: Scenario, design: Design, random: np.random.Generator) -> Claim:
-    return attribute(rows_of(draw(scenario, design, random)), tree_of(scenario, design, MARGIN)).claims[0]
+def is_decidable(pilot: Drawn, effect: float) -> bool:
+    """Return whether the planner, from a pilot, gives a study like it the power ``NEEDED`` to find ``effect``."""
+    table = pilot.table(pilot.scenario.contrasts[0].weights)
+    size = SampleSize(prompts=table.shape[1], seeds=len(table))
+    found = sampling(components_of(table), size)
+    bounds = _claim(pilot).bounds
+    unscored = (bounds["high"] - bounds["low"]) / 2 if bounds else 0.0
+    return found is not None and is_decided(found, Goal("difference", effect, NEEDED, unscored=unscored))
+
+
+def _claim(drawn: Drawn) -> Claim:
+    return attribute(rows_of(drawn), tree_of(drawn.scenario, drawn.design, MARGIN)).claims[0]

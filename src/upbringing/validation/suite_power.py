@@ -30,7 +30,7 @@ def _planned() -> Iterable[Experiment]:
             ):
                 gate = Gate(
                     id="I8",
-                    claim=f"{what}: simulated less planned",
+                    claim=f"{what}: simulated and planned differ by",
                     outcome="surplus",
                     statistic="bias",
                     at_most=CLOSE,
@@ -49,7 +49,7 @@ def _planned() -> Iterable[Experiment]:
 def _pilots() -> Iterable[Experiment]:
     gate = Gate(
         id="I14",
-        claim="standard error predicted from a pilot (N=200, S=10), over the true one",
+        claim="standard error predicted by pilots (N=200, S=10), over the true one",
         outcome="predicted",
         statistic="ratio",
         against="study_error",
