@@ -9,23 +9,34 @@ import pytest
 
 from upbringing.attribution.attribute import attribute
 from upbringing.attribution.crossed import crossed_inference
+from upbringing.attribution.shares import share_in
 from upbringing.base.streams import stream
 from upbringing.formats.labels import check_labels
 from upbringing.formats.rows import ROWS_SCHEMA
 from upbringing.formats.tree import Tree
 from upbringing.validation.drawing import draw
-from upbringing.validation.planted import CLUSTERED, FAILED_RUNS, JUDGE_DRIFT, NULL, SHARED_ROOT, SYNERGY
+from upbringing.validation.planted import CLUSTERED, FAILED_RUNS, JUDGE_DRIFT, NULL, SHARED_ROOT, SPLIT, SYNERGY
 from upbringing.validation.process import MEDIUM, SMALL, Design
 from upbringing.validation.scenarios import Scenario
 from upbringing.validation.tables import labels_of, measure_names, rows_of, tree_of, without_lost
+from upbringing.validation.trials_shares import cell_tables_of
 
 NESTED = Design(num_items=60, num_seeds=4, num_branches=2)
 VARIANTS = replace(MEDIUM, num_variants=10)
+UNEQUAL = replace(MEDIUM, cluster_sizes=(1, 2, 4))
+LACKING = replace(NULL, absent=0.05)
 
 
 @pytest.mark.parametrize(
     ("scenario", "design"),
-    [(NULL, SMALL), (SYNERGY, MEDIUM), (SHARED_ROOT, NESTED), (CLUSTERED, VARIANTS)],
+    [
+        (NULL, SMALL),
+        (SYNERGY, MEDIUM),
+        (SHARED_ROOT, NESTED),
+        (CLUSTERED, VARIANTS),
+        (NULL, UNEQUAL),
+        (LACKING, UNEQUAL),
+    ],
     ids=lambda each: getattr(each, "id", ""),
 )
 def test_attribute_computes_what_the_estimators_compute(scenario: Scenario, design: Design) -> None:
@@ -37,6 +48,18 @@ def test_attribute_computes_what_the_estimators_compute(scenario: Scenario, desi
             (found.estimate, found.low, found.high), abs=1e-12
         )
         assert claim.estimand == "recipe"
+
+
+def test_shares_are_the_same_on_both_routes() -> None:
+    drawn = draw(SPLIT, MEDIUM, stream(0, "shares"))
+    claim = attribute(rows_of(drawn), tree_of(SPLIT, MEDIUM, 0.1)).claims[0]
+    tables = cell_tables_of(drawn)
+    first = SPLIT.contrasts[0]
+    found = share_in(tables, tables.vector(dict(first.weights)), tables.vector(dict(first.share_of)), 0.1, is_rate=True)
+    assert claim.share is not None
+    assert (claim.share, claim.share_low, claim.share_high) == pytest.approx(
+        (found.value, found.low, found.high), abs=1e-9
+    )
 
 
 def test_rows_follow_the_published_schema_and_the_tree_its_model() -> None:

@@ -37,14 +37,18 @@ class Drawn:
     def table(self, weights: tuple[tuple[str, float], ...]) -> Array:
         """Return the contrast as attribution's estimators take it: (pretraining runs, base requests).
 
-        Variants of a request, and runs that branch off one pretraining run, are averaged first.
+        Variants of a request, and runs that branch off one pretraining run, are averaged in each cell first.
         """
-        return self.per_unit(self.contrast(weights))
+        return self._contrast(weights, np.stack([self.per_unit(each) for each in self.value]))
 
     def contrast(self, weights: tuple[tuple[str, float], ...]) -> Array:
         """Return the contrast per run and prompt."""
+        return self._contrast(weights, self.value)
+
+    def _contrast(self, weights: tuple[tuple[str, float], ...], values: Array) -> Array:
         places = {cell.name: place for place, cell in enumerate(self.scenario.cells)}
-        total: Array = sum(weight * self.value[places[name]] for name, weight in weights)
+        chosen = values[[places[name] for name, _ in weights]]
+        total: Array = np.tensordot(np.array([weight for _, weight in weights]), chosen, axes=1)
         return total
 
     def per_unit(self, values: Array) -> Array:
