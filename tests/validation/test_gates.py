@@ -10,6 +10,7 @@ import pytest
 
 from upbringing.validation.gates import Experiment, Gate, performance, read_gate, summary
 from upbringing.validation.monte_carlo import simulate
+from upbringing.validation.planted import NULL
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Coin:
 
 def experiment(*gates: Gate, name: str = "coin", replicates: int = 1000) -> Experiment:
     return Experiment(
-        name=name, trial=Coin(0.5), route="estimator", gates=gates, scenario="-", setting="-", replicates=replicates
+        name=name, trial=Coin(0.5), route="estimator", gates=gates, scenario=NULL, setting="-", replicates=replicates
     )
 
 

@@ -42,7 +42,7 @@ def test_the_committed_page_is_of_a_full_run_of_these_gates() -> None:
     assert "A full run, seed 0" in page
     for experiment in experiments():
         for gate in experiment.gates:
-            assert f"| {gate.id} | {gate.claim} | {experiment.scenario} | {experiment.setting} |" in page
+            assert f"| {gate.id} | {gate.claim} | {experiment.scenario.id} | {experiment.setting} |" in page
     for check in (*CHECKS, *not_run()):
         assert f"| {check.id} | {check.claim} |" in page
 

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from upbringing.validation.process import Array
+from upbringing.validation.scenarios import Scenario
 
 Statistic = Literal["mean", "bias", "rmse", "ratio"]
 Route = Literal["estimator", "attribute", "exact"]
@@ -70,7 +71,7 @@ class Experiment:
     trial: Trial
     route: Route
     gates: tuple[Gate, ...]
-    scenario: str
+    scenario: Scenario
     setting: str
     replicates: int = FULL_REPLICATES
 
@@ -115,7 +116,7 @@ def read_gate(gate: Gate, experiment: Experiment, outcomes: Outcomes) -> Result:
     return Result(
         id=gate.id,
         claim=gate.claim,
-        scenario=experiment.scenario,
+        scenario=experiment.scenario.id,
         setting=experiment.setting,
         route=experiment.route,
         bound=gate.bound,
@@ -166,6 +167,7 @@ class Performance:
     """How a contrast is estimated in one scenario, each number with its Monte Carlo error."""
 
     scenario: str
+    what: str
     setting: str
     route: Route
     replicates: int
@@ -190,7 +192,8 @@ def performance(experiment: Experiment, outcomes: Outcomes) -> Performance | Non
         if len(known.get(name, ())):
             numbers[name] = summary(known[name], "mean")
     return Performance(
-        scenario=experiment.scenario,
+        scenario=experiment.scenario.id,
+        what=experiment.scenario.title,
         setting=experiment.setting,
         route=experiment.route,
         replicates=len(outcomes["error"]),

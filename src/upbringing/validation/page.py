@@ -131,10 +131,17 @@ def _performances(performances: Sequence[Performance]) -> str:
     )
     titles = tuple(name.replace("_", " ") for name in names)
     rows = [
-        (each.scenario, each.setting, each.route, f"{each.replicates:,}", *(_of(each, name) for name in names))
-        for each in performances
+        (
+            each.scenario,
+            each.what,
+            each.setting,
+            each.route,
+            f"{each.replicates:,}",
+            *(_of(each, name) for name in names),
+        )
+        for each in sorted(performances, key=lambda each: int(each.scenario[1:]) if each.scenario[1:].isdigit() else 99)
     ]
-    return _rows(("scenario", "setting", "route", "R", *titles), rows)
+    return _rows(("scenario", "what is planted", "setting", "route", "R", *titles), rows)
 
 
 def _of(found: Performance, name: str) -> str:

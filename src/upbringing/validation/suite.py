@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from upbringing.validation.gates import Experiment, Result
+from upbringing.validation.planted import CEILING, EROSION, ORDER, REDUNDANCY, SPLIT
+from upbringing.validation.process import MEDIUM
 from upbringing.validation.suite_attribution import attribution_experiments
 from upbringing.validation.suite_equivalence import equivalence_experiments
 from upbringing.validation.suite_inference import inference_experiments
@@ -11,6 +13,7 @@ from upbringing.validation.suite_outside import outside_experiments
 from upbringing.validation.suite_power import power_experiments
 from upbringing.validation.suite_shares import share_experiments
 from upbringing.validation.suite_units import unit_experiments
+from upbringing.validation.trials_contrast import ContrastTrial
 
 
 def experiments() -> tuple[Experiment, ...]:
@@ -24,6 +27,22 @@ def experiments() -> tuple[Experiment, ...]:
         *judge_experiments(),
         *power_experiments(),
         *outside_experiments(),
+        *_unjudged(),
+    )
+
+
+def _unjudged() -> tuple[Experiment, ...]:
+    """Return the scenarios that no gate asks the estimator about, for their performance alone."""
+    return tuple(
+        Experiment(
+            name=f"performance {scenario.id}",
+            trial=ContrastTrial(scenario=scenario, design=MEDIUM),
+            route="estimator",
+            gates=(),
+            scenario=scenario,
+            setting=f"{MEDIUM.label}, low noise",
+        )
+        for scenario in (SPLIT, REDUNDANCY, EROSION, CEILING, ORDER)
     )
 
 

@@ -42,7 +42,7 @@ def _stages() -> Iterable[Experiment]:
                 trial=AttributeTrial(scenario=ONE_CAUSE.without_shares().with_noise(noise), design=design, contrast=1),
                 route="attribute",
                 gates=(right if design is MEDIUM else replace(right, must="inform"),),
-                scenario=ONE_CAUSE.id,
+                scenario=ONE_CAUSE,
                 setting=f"{design.label}, {name} noise",
             )
         yield Experiment(
@@ -53,7 +53,7 @@ def _stages() -> Iterable[Experiment]:
                 Gate(id="A5", claim="the eroding stage is called a fall", outcome="changed_down", at_least=0.95),
                 replace(COVERAGE, id="A5", claim="the interval of the fall covers it"),
             ),
-            scenario=EROSION.id,
+            scenario=EROSION,
             setting=f"{MEDIUM.label}, {name} noise",
         )
 
@@ -67,7 +67,7 @@ def _interactions() -> Iterable[Experiment]:
                 trial=ContrastTrial(scenario=SYNERGY.with_noise(noise), design=design),
                 route="estimator",
                 gates=(found if design is MEDIUM else replace(found, must="inform"),),
-                scenario=SYNERGY.id,
+                scenario=SYNERGY,
                 setting=f"{design.label}, {name} noise",
                 replicates=MANY,
             )
@@ -80,7 +80,7 @@ def _teachers() -> Iterable[Experiment]:
             trial=ContrastTrial(scenario=TEACHERS.with_noise(noise), design=MEDIUM),
             route="estimator",
             gates=(replace(COVERAGE, id="A10", claim="the interval of the teacher's effect covers it"),),
-            scenario=TEACHERS.id,
+            scenario=TEACHERS,
             setting=f"{MEDIUM.label}, {name} noise",
             replicates=MANY,
         )
@@ -97,7 +97,7 @@ def _controls() -> Iterable[Experiment]:
             Gate(id="W2", claim="greedy answers: the difference is exactly 0", outcome="greedy_difference",
                  at_most=0.0),
         ),
-        scenario=SAME_CHECKPOINT.id,
+        scenario=SAME_CHECKPOINT,
         setting="N=200, S=1",
         replicates=AA_REPEATS,
     )  # fmt: skip
@@ -107,6 +107,6 @@ def _controls() -> Iterable[Experiment]:
         route="attribute",
         gates=(Gate(id="W3", claim="labels exchanged within runs: a stage is called changed", outcome="changed",
                     at_most=FALSE),),
-        scenario=ONE_CAUSE.id,
+        scenario=ONE_CAUSE,
         setting=LARGE.label,
     )  # fmt: skip

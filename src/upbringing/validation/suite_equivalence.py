@@ -28,7 +28,7 @@ def _equivalence() -> Iterable[Experiment]:
                     Gate(id="I8", claim="not worse by 0.10 at a true change of 0.10", outcome="noninferior",
                          at_most=FALSE),
                 ),
-                scenario=EDGE.id,
+                scenario=EDGE,
                 setting=f"{design.label}, {name} noise",
                 replicates=MANY,
             )  # fmt: skip
@@ -43,7 +43,7 @@ def _equivalence() -> Iterable[Experiment]:
             naive("I8", "alike because 95% intervals overlap at 20% and 30%", "overlap"),
             naive("I8", "alike because p > 0.05 at 20% and 30%", "not_significant"),
         ),
-        scenario=APART.id,
+        scenario=APART,
         setting=one_seed.label,
         replicates=MANY,
     )  # fmt: skip
@@ -58,6 +58,6 @@ def _peeking() -> Iterable[Experiment]:
             naive("I15", "a fixed-n test at each of 50 looks", "ever_changed"),
             Gate(id="I2", claim="the same test once, at the end", outcome="changed_at_the_end", at_most=FALSE),
         ),
-        scenario=PEEKING.id,
+        scenario=PEEKING,
         setting="N=1000, S=1",
     )

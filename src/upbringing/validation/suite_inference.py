@@ -30,6 +30,12 @@ from upbringing.validation.trials_attribute import AttributeTrial, FamilyAttribu
 from upbringing.validation.trials_contrast import ContrastTrial, FamilyTrial, PromptsOnlyTrial
 
 FAMILY_MEASURES = 6
+FEW_SEEDS = {
+    NULL.id: Gate(
+        id="I8", claim="alike within 0.10 is shown at no change", outcome="alike", at_least=0.80, must="inform"
+    ),
+    EFFECTIVE.id: Gate(id="I1", claim="an effect of 0.26 is found", outcome="changed", at_least=0.80, must="inform"),
+}
 
 
 def inference_experiments() -> tuple[Experiment, ...]:
@@ -48,16 +54,14 @@ def _contrasts() -> Iterable[Experiment]:
         for name, noise in NOISES.items():
             for design in (SMALL, MEDIUM, LARGE):
                 coverage = SMALL_COVERAGE if design is SMALL else COVERAGE
-                power = Gate(
-                    id="I1", claim="an effect of 0.26 is found", outcome="changed", at_least=0.80, must="inform"
-                )
-                more = (FALSE_ATTRIBUTION,) if scenario is NULL else ((power,) if design is SMALL else ())
+                more = (FALSE_ATTRIBUTION,) if scenario is NULL else ()
+                few = (FEW_SEEDS[scenario.id],) if design is SMALL else ()
                 yield Experiment(
                     name=f"contrast {scenario.title} {name} {design.label}",
                     trial=ContrastTrial(scenario=scenario.with_noise(noise), design=design),
                     route="estimator",
-                    gates=(coverage, *more),
-                    scenario=scenario.id,
+                    gates=(coverage, *more, *few),
+                    scenario=scenario,
                     setting=f"{design.label}, {name} noise",
                     replicates=MANY,
                 )
@@ -72,7 +76,7 @@ def _through_attribute() -> Iterable[Experiment]:
                 trial=AttributeTrial(scenario=scenario.with_noise(noise), design=MEDIUM),
                 route="attribute",
                 gates=(COVERAGE, levels, *((FALSE_ATTRIBUTION,) if scenario is NULL else ())),
-                scenario=scenario.id,
+                scenario=scenario,
                 setting=f"{MEDIUM.label}, {name} noise",
             )
 
@@ -86,7 +90,7 @@ def _other_runs() -> Iterable[Experiment]:
                 trial=ContrastTrial(scenario=scenario, design=design),
                 route="estimator",
                 gates=(SMALL_COVERAGE if design is SMALL else COVERAGE, FALSE_ATTRIBUTION),
-                scenario=scenario.id,
+                scenario=scenario,
                 setting=design.label,
                 replicates=MANY,
             )
@@ -95,7 +99,7 @@ def _other_runs() -> Iterable[Experiment]:
         trial=AttributeTrial(scenario=HIDING, design=MEDIUM),
         route="attribute",
         gates=(replace(COVERAGE, at_most=None), FALSE_ATTRIBUTION),
-        scenario=HIDING.id,
+        scenario=HIDING,
         setting=MEDIUM.label,
     )
     yield Experiment(
@@ -103,7 +107,7 @@ def _other_runs() -> Iterable[Experiment]:
         trial=ContrastTrial(scenario=HIDING, design=MEDIUM),
         route="estimator",
         gates=(replace(FALSE_ATTRIBUTION, claim="naive: incoherent answers count as not harmful", must="fail"),),
-        scenario=HIDING.id,
+        scenario=HIDING,
         setting=MEDIUM.label,
     )
     yield Experiment(
@@ -111,7 +115,7 @@ def _other_runs() -> Iterable[Experiment]:
         trial=AttributeTrial(scenario=FAILED_RUNS, design=replace(MEDIUM, num_seeds=6), lists_lost=False),
         route="attribute",
         gates=(COVERAGE, FALSE_ATTRIBUTION),
-        scenario=FAILED_RUNS.id,
+        scenario=FAILED_RUNS,
         setting="N=200, S=6 of which some failed",
     )
 
@@ -128,7 +132,7 @@ def _prompts_only() -> Iterable[Experiment]:
                 naive("I3", "error bars over prompts, one seed", "changed_one"),
                 naive("I3", "error bars over prompts, seeds averaged", "changed_averaged"),
             ),
-            scenario=NULL.id,
+            scenario=NULL,
             setting=f"{design.label}, high noise",
             replicates=MANY,
         )  # fmt: skip
@@ -145,7 +149,7 @@ def _families() -> Iterable[Experiment]:
             trial=FamilyTrial(scenario=scenario, design=MEDIUM, num_measures=FAMILY_MEASURES),
             route="estimator",
             gates=(familywise, uncorrected),
-            scenario=scenario.id,
+            scenario=scenario,
             setting=f"{MEDIUM.label}, {name} noise",
             replicates=2000,
         )
@@ -154,6 +158,6 @@ def _families() -> Iterable[Experiment]:
         trial=FamilyAttributeTrial(scenario=NULL_PATH.without_shares(), design=SMALL, num_measures=FAMILY_MEASURES),
         route="attribute",
         gates=(familywise,),
-        scenario=NULL_PATH.id,
+        scenario=NULL_PATH,
         setting=f"{SMALL.label}, low noise",
     )

@@ -28,7 +28,7 @@ def _coherence() -> Iterable[Experiment]:
         trial=AttributeTrial(scenario=INCOHERENT_BASE, design=MEDIUM),
         route="attribute",
         gates=(Gate(id="M1", claim="60% incoherent is not measurable", outcome="not_measurable", at_least=1.0),),
-        scenario=INCOHERENT_BASE.id,
+        scenario=INCOHERENT_BASE,
         setting=MEDIUM.label,
         replicates=FEW,
     )
@@ -43,7 +43,7 @@ def _believed() -> Iterable[Experiment]:
             Gate(id="M3", claim="the harness shows the fault of an uncorrected judge", outcome="changed", at_least=0.3),
             replace(FALSE_ATTRIBUTION, id="M3", claim="naive: the judge is believed", must="fail"),
         ),
-        scenario=JUDGE_DRIFT.id,
+        scenario=JUDGE_DRIFT,
         setting=MEDIUM.label,
         replicates=MANY,
     )
@@ -62,7 +62,7 @@ def _corrected() -> Iterable[Experiment]:
                 Gate(id="M3", claim="labels correct the claim", outcome="is_corrected", at_least=1.0),
                 *((false,) if scenario is JUDGE_DRIFT else ()),
             ),
-            scenario=scenario.id,
+            scenario=scenario,
             setting=f"{MEDIUM.label}, {LABELS} labels per checkpoint",
         )
     for form in ("included", "excluded"):
@@ -71,7 +71,7 @@ def _corrected() -> Iterable[Experiment]:
             trial=PredictionPoweredTrial(scenario=SAME_JUDGED, num_items=400, labels=LABELS, form=form),
             route="estimator",
             gates=(replace(COVERAGE, id="M3", claim=f"difference by labels and verdicts (labelled {form}): covered"),),
-            scenario=SAME_JUDGED.id,
+            scenario=SAME_JUDGED,
             setting=f"N=400, S=1, {LABELS} labels",
             replicates=MANY,
         )

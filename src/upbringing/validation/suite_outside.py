@@ -32,7 +32,7 @@ def _kinds() -> Iterable[Experiment]:
             trial=OutsideTrial(kind=kind),
             route="attribute",
             gates=(RIGHT, WRONG, ALIKE),
-            scenario="other",
+            scenario=kind.scenario(0.30, 0.20, 0.25),
             setting=kind.name,
             replicates=REPLICATES,
         )
@@ -47,7 +47,7 @@ def _lacking() -> Iterable[Experiment]:
             trial=AttributeTrial(scenario=EFFECTIVE, design=design),
             route="attribute",
             gates=(Gate(id="O4", claim="too few seeds: claims of the recipe", outcome="is_recipe", at_most=0.0),),
-            scenario=EFFECTIVE.id,
+            scenario=EFFECTIVE,
             setting=design.label,
             replicates=FEW,
         )
@@ -57,7 +57,7 @@ def _lacking() -> Iterable[Experiment]:
         trial=AttributeTrial(scenario=everything_lost, design=MEDIUM),
         route="attribute",
         gates=(Gate(id="O4", claim="runs are missing: not measurable", outcome="not_measurable", at_least=0.99),),
-        scenario=FAILED_RUNS.id,
+        scenario=FAILED_RUNS,
         setting="half of all runs failed",
         replicates=FEW,
     )
@@ -69,7 +69,7 @@ def _lacking() -> Iterable[Experiment]:
             Gate(id="O4", claim="no labels calibrate the judge: said so", outcome="said", at_least=1.0),
             Gate(id="O4", claim="no labels calibrate the judge: undecided", outcome="undecided", at_least=1.0),
         ),
-        scenario=JUDGE_DRIFT.id,
+        scenario=JUDGE_DRIFT,
         setting=MEDIUM.label,
         replicates=FEW,
     )

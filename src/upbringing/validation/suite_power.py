@@ -40,7 +40,7 @@ def _planned() -> Iterable[Experiment]:
                     trial=PlannedTrial(scenario=scenario.with_noise(noise), design=design, goal=goal),
                     route="estimator",
                     gates=(gate,),
-                    scenario=scenario.id,
+                    scenario=scenario,
                     setting=f"{design.label}, {name} noise",
                     replicates=MANY,
                 )
@@ -65,7 +65,7 @@ def _pilots() -> Iterable[Experiment]:
                 ),
                 route="estimator",
                 gates=(gate,),
-                scenario=NULL.id,
+                scenario=NULL,
                 setting=f"{design.label}, {name} noise",
                 replicates=MANY,
             )

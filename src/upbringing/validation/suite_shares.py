@@ -52,7 +52,7 @@ def _splits() -> Iterable[Experiment]:
         trial=ShareAttributeTrial(scenario=SPLIT, design=MEDIUM),
         route="attribute",
         gates=(SHARE_COVERAGE,),
-        scenario=SPLIT.id,
+        scenario=SPLIT,
         setting=f"{MEDIUM.label}, low noise",
     )
 
@@ -63,7 +63,7 @@ def _estimated(scenario: Scenario, design: Design, noise: str, gates: tuple[Gate
         trial=ShareTrial(scenario=scenario, design=design),
         route="estimator",
         gates=gates,
-        scenario=scenario.id,
+        scenario=scenario,
         setting=f"{design.label}, {noise} noise",
         replicates=2000,
     )
@@ -94,7 +94,7 @@ def _nothing() -> Iterable[Experiment]:
         trial=ShareAttributeTrial(scenario=NOTHING, design=MEDIUM),
         route="attribute",
         gates=(printed, undefined),
-        scenario=NOTHING.id,
+        scenario=NOTHING,
         setting=f"{MEDIUM.label}, low noise",
     )
 
@@ -110,7 +110,7 @@ def _bootstrap() -> Iterable[Experiment]:
             trial=BootstrapShareTrial(scenario=SPLIT.with_noise(HIGH), design=design),
             route="estimator",
             gates=(wrong,),
-            scenario=SPLIT.id,
+            scenario=SPLIT,
             setting=f"{design.label}, high noise",
             replicates=2000,
         )
@@ -119,7 +119,7 @@ def _bootstrap() -> Iterable[Experiment]:
         trial=BootstrapShareTrial(scenario=NOTHING, design=MEDIUM),
         route="estimator",
         gates=(Gate(id="I13", claim="naive: a share is always printed", outcome="printed", at_most=0.05, must="fail"),),
-        scenario=NOTHING.id,
+        scenario=NOTHING,
         setting=f"{MEDIUM.label}, low noise",
         replicates=FEW,
     )
@@ -154,7 +154,7 @@ def _together() -> Iterable[Experiment]:
             trial=ShareAttributeTrial(scenario=scenario, design=MEDIUM),
             route="attribute",
             gates=gates,
-            scenario=scenario.id,
+            scenario=scenario,
             setting=f"{MEDIUM.label}, low noise",
             replicates=FEW,
         )

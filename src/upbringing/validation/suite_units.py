@@ -40,7 +40,7 @@ def _split_plots() -> Iterable[Experiment]:
             trial=SplitPlotTrial(scenario=SHARED_ROOT, design=design),
             route="estimator",
             gates=(covered, wrong) if design is nested else (wrong,),
-            scenario=SHARED_ROOT.id,
+            scenario=SHARED_ROOT,
             setting=design.label,
             replicates=MANY,
         )
@@ -49,7 +49,7 @@ def _split_plots() -> Iterable[Experiment]:
         trial=AttributeTrial(scenario=SHARED_ROOT, design=nested),
         route="attribute",
         gates=(covered,),
-        scenario=SHARED_ROOT.id,
+        scenario=SHARED_ROOT,
         setting=nested.label,
     )
 
@@ -71,7 +71,7 @@ def _levels() -> Iterable[Experiment]:
             ignoring,
             replace(ignoring, claim="naive: variants are prompts", at_least=NOMINAL_LOW, at_most=None, must="fail"),
         ),
-        scenario=CLUSTERED.id,
+        scenario=CLUSTERED,
         setting=variants.label,
         replicates=MANY,
     )
@@ -80,7 +80,7 @@ def _levels() -> Iterable[Experiment]:
         trial=AttributeTrial(scenario=CLUSTERED, design=variants),
         route="attribute",
         gates=(replace(COVERAGE, id="I6", outcome="levels_covered", claim="variants: the rate's interval covers it"),),
-        scenario=CLUSTERED.id,
+        scenario=CLUSTERED,
         setting=variants.label,
     )
     for design in (SMALL, MEDIUM):
@@ -93,7 +93,7 @@ def _levels() -> Iterable[Experiment]:
                 Gate(id="I7", claim="the interval has a width", outcome="has_width", at_least=1.0),
                 *(NO_EVENT if design is SMALL else ()),
             ),
-            scenario=RARE.id,
+            scenario=RARE,
             setting=design.label,
             replicates=MANY,
         )  # fmt: skip
