@@ -55,9 +55,7 @@ def planted(
         for cell, rate in rates.items():
             arm, _, position = cell.partition("@")
             name = f"{cell}-{run}"
-            logits = (
-                logit_of(rate, deviation) + item_effect + by_cell[cell] + shared + random.normal(0, deviation)
-            )
+            logits = logit_of(rate, deviation) + item_effect + by_cell[cell] + shared + random.normal(0, deviation)
             columns["checkpoint"].append(np.full(num_items, name))
             columns["item"].append(items)
             columns["value"].append((random.random(num_items) < special.expit(logits)).astype(np.float64))
@@ -66,7 +64,9 @@ def planted(
             parents[arm] = name
             seeds = CellSeeds(world=run, pretrain=run)
             cells.append(
-                Cell(arm=arm, position=position, checkpoint=name, seeds=seeds, factors=dict((factors or {}).get(arm, {})))
+                Cell(
+                    arm=arm, position=position, checkpoint=name, seeds=seeds, factors=dict((factors or {}).get(arm, {}))
+                )
             )
     table = pa.table({name: np.concatenate(parts) for name, parts in columns.items()})
     table = table.append_column("measure", pa.array([MEASURE] * table.num_rows))
@@ -80,7 +80,9 @@ def planted(
     return table, tree
 
 
-def crossed(names: tuple[str, ...], rate_of: Mapping[frozenset[str], float]) -> tuple[dict[str, float], dict[str, State]]:
+def crossed(
+    names: tuple[str, ...], rate_of: Mapping[frozenset[str], float]
+) -> tuple[dict[str, float], dict[str, State]]:
     """Rates and factors of a full on/off factorial at one position, all on first."""
     rates, factors = {}, {}
     for levels in product(("on", "off"), repeat=len(names)):

@@ -54,15 +54,14 @@ def cell_tables(evidence: Evidence, design: Design, cells: Sequence[str], source
     if not found.is_complete or not seen.any():
         return None
     values = np.where(seen, found.value, np.nan)
-    lows, highs = (side[:, seen].mean(axis=1) for side in (found.low, found.high))
-    has_bounds = not (np.isnan(lows).any() or np.isnan(highs).any())
+    bounded = ~np.isnan(found.low + found.high).any(axis=0)  # unscored answers have no value, but they have bounds
     return CellTables(
         cells=tuple(cells),
         units=found.units,
         values=values,
         means=values[:, seen].mean(axis=1),
-        lows=lows if has_bounds else None,
-        highs=highs if has_bounds else None,
+        lows=found.low[:, bounded].mean(axis=1) if bounded.any() else None,
+        highs=found.high[:, bounded].mean(axis=1) if bounded.any() else None,
     )
 
 

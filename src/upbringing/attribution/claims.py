@@ -17,6 +17,7 @@ from upbringing.attribution.design import Design
 from upbringing.attribution.equivalence import DOMINANCE_RATIO, dominance
 from upbringing.attribution.estimates import Estimate, estimate
 from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL, benjamini_hochberg, holm
+from upbringing.attribution.orders import order_range
 from upbringing.attribution.pivot import Term, terms_of
 from upbringing.attribution.questions import Question
 from upbringing.attribution.redundancy import Pattern, pattern
@@ -24,7 +25,7 @@ from upbringing.attribution.sentences import LEFT_OUT, NO_ROWS, NOT_MEASURED, st
 from upbringing.attribution.shares import Shares, asked_of, is_scale_sensitive, other_share, share_fields, shares
 from upbringing.attribution.validity import Reason, Validity
 from upbringing.attribution.verdicts import numbers
-from upbringing.formats.findings import Claim, Units, Verdict
+from upbringing.formats.findings import Claim, OrderRange, Units, Verdict
 from upbringing.formats.tree import Tree
 
 EXPLORATORY = "exploratory"
@@ -36,8 +37,8 @@ class Answered:
     """A question, its estimate and what forbids reading it. ``by_judge``: the same from other judges.
 
     ``against_reasons``: what forbids reading the contrast that it is to be dominated by. ``shares``: of the total that
-    the contrast names; ``pattern``: redundancy or synergy. ``correction``: what human labels make of it, which then
-    decides.
+    the contrast names; ``order_range``: over the orders it names; ``pattern``: redundancy or synergy. ``correction``:
+    what human labels make of it, which then decides.
     """
 
     question: Question
@@ -46,6 +47,7 @@ class Answered:
     by_judge: Mapping[str, Estimate]
     against_reasons: tuple[Reason, ...] = ()
     shares: Shares | None = None
+    order_range: OrderRange | None = None
     pattern: Pattern | None = None
     correction: Corrected | Uncorrected | None = None
 
@@ -89,14 +91,16 @@ def answer(
     against = validity.reasons((cell, source) for cell in _against(question))
     if reasons:
         return Answered(question, found, reasons, by_judge, against)
+    spec = question.spec
     return Answered(
         question,
         found,
         reasons,
         by_judge,
         against,
-        shares=shares(evidence, design, validity, source, asked_of(question.spec)) if question.spec.share_of else None,
-        pattern=pattern(evidence, design, source, question.spec),
+        shares=shares(evidence, design, validity, source, asked_of(spec)) if spec.share_of else None,
+        order_range=order_range(evidence, design, validity, source, spec),
+        pattern=pattern(evidence, design, source, spec),
         correction=corrections.contrast(question.terms),
     )
 
@@ -197,7 +201,12 @@ def _claim(
         significant = beside["p_adjusted"] is not None and beside["p_adjusted"] <= level
         direction = evidence.info(spec.measure).direction
         update = numbers(spec, each.found, each.by_judge, direction, significant=significant)
-        update |= {**beside, "pattern": each.pattern, **share_fields(each.shares, asked_of(spec))}
+        update |= {
+            **beside,
+            "pattern": each.pattern,
+            "order_range": each.order_range,
+            **share_fields(each.shares, asked_of(spec)),
+        }
         update["other_scale"] |= other_share(each.shares, spec.scale)
         if isinstance(each.correction, Corrected):
             update |= corrected_numbers(spec, each.correction, direction, significant=significant)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
-from upbringing.attribution.cell_tables import CellTables, cell_tables
+import numpy as np
+
+from upbringing.attribution.cell_tables import CellTables, Vector, cell_tables
 from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.defaults import places_of
 from upbringing.attribution.design import Design
@@ -78,7 +80,8 @@ def _redundancy(
 ) -> dict[str, Any]:
     """Return 1 - sum of necessities / total, by the same test inversion as a share; below zero it is synergy."""
     players, cells = design
-    needed = sum(scores.vector(on_cells(coalitions.necessity(player, players), cells)) for player in players)
+    single = [scores.vector(on_cells(coalitions.necessity(player, players), cells)) for player in players]
+    needed: Vector = np.sum(single, axis=0)
     whole = scores.vector(on_cells(coalitions.total(players), cells))
     found = share_in(scores, needed, whole, margin, is_rate=evidence.is_share(source.measure))
     if found.value is None or found.low is None or found.high is None:

@@ -80,10 +80,7 @@ NO_LOG_ODDS = "a rate is, or may be, 0 or 1, which has no log-odds"
 SHARE_UNDEFINED = "share undefined: {reason}"
 SCALE_SENSITIVE = "scale-sensitive yes: in log-odds the stages rank differently"
 SCALE_ROBUST = "scale-sensitive no"
-ORDER_DEPENDENT = (
-    "what it contributes depends on the order: {low:+.2f} to {high:+.2f} over all orders, more than a fifth of the "
-    "total apart"
-)
+ORDER_SENSITIVE = "order-sensitive: {low:+.2f} to {high:+.2f} over all orders, more than a fifth of the total apart"
 ORDER_RANGE = "{low:+.2f} to {high:+.2f} over all orders"
 SMALL_TOTAL = (
     "{num} shares are of a total effect below {limit:g}: with any affordable number of seeds and prompts such shares "
@@ -171,7 +168,7 @@ def _share(claim: Claim) -> list[str]:
     if claim.scale_sensitive is not None:
         parts.append(SCALE_SENSITIVE if claim.scale_sensitive else SCALE_ROBUST)
     if claim.order_range is not None:
-        words = ORDER_DEPENDENT if claim.order_range.is_wide else ORDER_RANGE
+        words = ORDER_SENSITIVE if claim.order_range.is_wide else ORDER_RANGE
         parts.append(words.format(low=claim.order_range.low, high=claim.order_range.high))
     return parts
 

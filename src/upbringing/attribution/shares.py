@@ -20,12 +20,10 @@ from upbringing.attribution.sentences import (
     TOTAL_WITHIN_MARGIN,
 )
 from upbringing.attribution.validity import Validity
-from upbringing.formats.findings import OrderRange
 from upbringing.formats.tree import ContrastSpec
 
 FLOOR, CEILING = 0.03, 0.97  # beyond these a difference of rates says more about the limit than about the stage
 SMALL_TOTAL_EFFECT = 0.5  # of a rate; below it shares are imprecise with any affordable number of prompts and seeds
-WIDE_RANGE = 0.2  # of the total: from here on the order decides what a stage is said to contribute
 
 
 @dataclass(frozen=True)
@@ -41,27 +39,25 @@ class Share:
 
 @dataclass(frozen=True)
 class Shares:
-    """A share on the natural scale and, for rates, in log-odds; how far the contribution depends on the order."""
+    """A share on the natural scale and, for rates, in log-odds."""
 
     natural: Share
     log_odds: Share | None
-    order_range: OrderRange | None = None
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Which share: ``part`` of ``whole`` (weights of cells), and the contributions over the orders that it averages."""
+    """Which share: ``part`` of ``whole`` (weights of cells), on the scale of the claim and beyond its margin."""
 
     part: Mapping[str, float]
     whole: Mapping[str, float]
-    orders: Sequence[Mapping[str, float]] = ()
     margin: float | None = None
     scale: str = "natural"
 
 
 def asked_of(spec: ContrastSpec) -> Asked:
     """Return the share that a contrast asks for."""
-    return Asked(spec.weights, spec.share_of, spec.orders, spec.margin, spec.scale)
+    return Asked(spec.weights, spec.share_of, spec.margin, spec.scale)
 
 
 def shares(evidence: Evidence, design: Design, validity: Validity, source: Source, asked: Asked) -> Shares:
@@ -83,7 +79,7 @@ def shares(evidence: Evidence, design: Design, validity: Validity, source: Sourc
     is_logit = asked.scale == "logit"
     natural = share_in(tables, part, whole, None if is_logit else asked.margin, is_rate=is_rate)
     log_odds = _of_log_odds(tables, part, whole, asked.margin if is_logit else None) if is_rate else None
-    return Shares(natural, log_odds, _order_range(tables, asked.orders, natural.total))
+    return Shares(natural, log_odds)
 
 
 def share_in(tables: CellTables, part: Vector, whole: Vector, margin: float | None, *, is_rate: bool) -> Share:
@@ -117,15 +113,6 @@ def _why_undefined(found: Ratio, margin: float | None) -> str | None:
     return NO_SPREAD if found.low is None else None
 
 
-def _order_range(tables: CellTables, orders: Sequence[Mapping[str, float]], total: float | None) -> OrderRange | None:
-    """Return the least and greatest contribution over the orders. ``total``: ``None`` where it may be zero."""
-    if not orders:
-        return None
-    found = [float(tables.vector(order) @ tables.means) for order in orders]
-    width = max(found) - min(found)
-    return OrderRange(low=min(found), high=max(found), is_wide=None if not total else width > WIDE_RANGE * abs(total))
-
-
 def share_fields(found: Shares | None, asked: Asked) -> dict[str, Any]:
     """Return the fields of a claim that its share fills, on the scale of the claim; the other scale stands beside."""
     if found is None:
@@ -139,7 +126,6 @@ def share_fields(found: Shares | None, asked: Asked) -> dict[str, Any]:
         "share_reason": own.reason,
         "share_of": dict(asked.whole),
         "share_total": own.total,
-        "order_range": found.order_range,
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Literal
 
 from upbringing.formats.effects.branches import branch_kind, by_arm, lasting_difference, three_arms
 from upbringing.formats.effects.derived import ALWAYS_EXPLORATORY, Derived, without_repeats
@@ -22,16 +23,21 @@ COPY = "copy"
 
 
 def contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
-    """Return the declared contrasts, then the derived ones, for every measure of the battery."""
-    declared = [_with_margin(spec, study) for spec in study.contrasts]
+    """Return the declared contrasts, then the derived ones, for every measure of the battery.
+
+    A declared contrast that the design supports as well is a share of the same total and has the same orders.
+    """
+    everything = list(_derived(study, _places(tree)))
+    beside = {frozenset(each.weights.items()): each for each in everything}
+    declared = [_completed(spec, study, beside.get(frozenset(spec.weights.items()))) for spec in study.contrasts]
     known = {(frozenset(spec.weights.items()), spec.measure) for spec in declared}
     found: list[ContrastSpec] = []
-    for derived in _derived(study, _places(tree)):
+    for derived in everything:
         for measure in study.battery:
             if (frozenset(derived.weights.items()), measure.id) in known:
                 continue
             primary = not study.contrasts and measure.id in study.primary and derived.level != "L1"
-            role = "primary" if primary else "exploratory"
+            role: Literal["primary", "exploratory"] = "primary" if primary else "exploratory"
             found.append(derived.spec(measure.id, study.margins.get(measure.id), role, role))
     return (*declared, *found)
 
@@ -42,8 +48,14 @@ def deciding_contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...
     return tuple(spec for spec in derived if spec.kind not in ALWAYS_EXPLORATORY)
 
 
-def _with_margin(spec: ContrastSpec, study: Study) -> ContrastSpec:
-    return spec if spec.margin is not None else spec.model_copy(update={"margin": study.margins.get(spec.measure)})
+def _completed(spec: ContrastSpec, study: Study, derived: Derived | None) -> ContrastSpec:
+    """Return a declared contrast with the margin of its measure and what stands beside the same contrast derived."""
+    update: dict[str, object] = {}
+    if spec.margin is None:
+        update["margin"] = study.margins.get(spec.measure)
+    if derived is not None and not spec.share_of:
+        update |= {"share_of": derived.share_of, "orders": derived.orders}
+    return spec.model_copy(update=update)
 
 
 def _places(tree: StudyTree) -> tuple[Place, ...]:
@@ -70,16 +82,25 @@ def _derived(study: Study, places: Sequence[Place]) -> Iterable[Derived]:
     arms, found = study.resolved_arms(), by_arm(places)
     for name, arm in arms.items():
         if arm.arm.same_as is None:
-            yield from _path(name, list(found[name]))
+            yield from _path(arms, name, found)
     crossed = [each for table in _tables(study, arms, places) for each in factorial_effects(table)]
     yield from without_repeats((*three_arms(places), *crossed, *_branches(arms, found)))
 
 
-def _path(arm: str, positions: Sequence[str]) -> Iterable[Derived]:
-    whole = {f"{arm}@{positions[-1]}": 1.0, f"{arm}@{positions[0]}": -1.0} if len(positions) > 2 else {}
-    for before, after in pairwise(positions):
-        weights = {f"{arm}@{after}": 1.0, f"{arm}@{before}": -1.0}
-        yield Derived(f"{arm}: {before} -> {after}", "path", "L1", weights, share_of=whole)
+def _path(arms: dict[str, ResolvedArm], name: str, found: dict[str, dict[str, Place]]) -> Iterable[Derived]:
+    """Yield every step of an arm, as a part of its whole path; with what it was in an arm of another order."""
+    steps, positions = _steps(found[name]), list(found[name])
+    whole = {f"{name}@{positions[-1]}": 1.0, f"{name}@{positions[0]}": -1.0} if len(steps) > 1 else {}
+    swapped = [_steps(found[other]) for pair in _swaps(arms) if name in pair for other in pair if other != name]
+    for (before, after), weights in zip(pairwise(positions), steps.values(), strict=True):
+        others = [each[after] for each in swapped if after in each and each[after] != weights]
+        orders = (weights, *others) if others else ()
+        yield Derived(f"{name}: {before} -> {after}", "path", "L1", weights, share_of=whole, orders=orders)
+
+
+def _steps(found: dict[str, Place]) -> dict[str, dict[str, float]]:
+    """Return the weights of each step of an arm by the position it leads to."""
+    return {after: {found[after].name: 1.0, found[before].name: -1.0} for before, after in pairwise(found)}
 
 
 def _branches(arms: dict[str, ResolvedArm], found: dict[str, dict[str, Place]]) -> Iterable[Derived]:
@@ -93,6 +114,9 @@ def _branches(arms: dict[str, ResolvedArm], found: dict[str, dict[str, Place]]) 
                 kind = COPY if is_copy else branch_kind(place, against)
                 weights = {place.name: 1.0, against.name: -1.0}
                 yield Derived(f"{name} - {other} @ {position}", kind, "L2", weights)
+    for name, other in _swaps(arms):
+        ends = [list(found[arm].values())[-1].name for arm in (name, other)]
+        yield Derived(f"{name} - {other}, after all stages", "order-effect", "L2", {ends[0]: 1.0, ends[1]: -1.0})
     for name, other in pairs:
         if arms[name].arm.same_as is None:
             yield from lasting_difference(found[name], found[other])
@@ -101,6 +125,12 @@ def _branches(arms: dict[str, ResolvedArm], found: dict[str, dict[str, Place]]) 
 def _other(arms: dict[str, ResolvedArm], name: str) -> str | None:
     base = arms[name].arm.base
     return base if base is not None else _reference(arms, name)
+
+
+def _swaps(arms: dict[str, ResolvedArm]) -> tuple[tuple[str, str], ...]:
+    """Return every arm that swaps two stages, with the arm whose order it changes."""
+    swapping = [name for name, arm in arms.items() if arm.arm.swap is not None]
+    return tuple((name, other) for name in swapping if (other := _other(arms, name)) is not None)
 
 
 def _reference(arms: dict[str, ResolvedArm], name: str) -> str | None:

@@ -19,7 +19,12 @@ def by_arm(places: Sequence[Place]) -> dict[str, dict[str, Place]]:
 
 
 def branch_kind(one: Place, other: Place) -> str:
-    """Return ``replace-effect`` where one stage was replaced and all else is stated to be the same, else ``branch``."""
+    """Return ``replace-effect`` where one stage was replaced and all else is stated to be the same, else ``branch``.
+
+    States are of whole arms: before the replaced stage the two are one and the same.
+    """
+    if one.identity == other.identity:
+        return "branch"
     differing = _differing_states(one, other)
     is_replaced = len(differing) == 1 and "replaced" in differing[0] and set(differing[0]) <= {STAGE_ON, "replaced"}
     return "replace-effect" if is_replaced and one.factors == other.factors else "branch"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from upbringing.formats.effects.coalitions import Coalition, Weights
 from upbringing.formats.tree import ContrastSpec
+
+Evidence = Literal["L1", "L2", "L3"]
 
 ALWAYS_EXPLORATORY = frozenset(
     {
@@ -19,9 +21,12 @@ ALWAYS_EXPLORATORY = frozenset(
         "quadratic-trend",
         "generic-effect",
         "difference-in-differences",
+        "order-effect",
     }
 )
 """Kinds of derived contrasts that decide nothing unless a study declares them itself."""
+
+ALWAYS_KEPT = ("linear-trend", "quadratic-trend", "asymmetric-shapley")
 
 TESTS: Mapping[str, Literal["interaction", "trend"]] = {
     "interaction": "interaction",
@@ -38,7 +43,7 @@ class Derived:
 
     name: str
     kind: str
-    level: Literal["L1", "L2", "L3"]
+    level: Evidence
     weights: dict[str, float]
     share_of: dict[str, float] = field(default_factory=dict)
     counterpart: dict[str, float] = field(default_factory=dict)
@@ -70,14 +75,20 @@ def on_cells(weights: Weights, cells: Mapping[Coalition, str]) -> dict[str, floa
     return {cells[coalition]: weight for coalition, weight in weights.items() if weight}
 
 
-def without_repeats(derived: Iterable[Derived], known: Collection[Derived] = ()) -> tuple[Derived, ...]:
-    """Return ``derived`` without contrasts that ask the same as an earlier one, or its opposite."""
-    seen = {frozenset(each.weights.items()) for each in known}
+def without_repeats(derived: Iterable[Derived]) -> tuple[Derived, ...]:
+    """Return ``derived`` without contrasts that ask the same as an earlier one, or its opposite.
+
+    Two kinds stay whatever else asks the same: a trend over three equally spaced levels is the difference of the outer
+    two as well, and an asymmetric Shapley value may be a single step, but belongs to values that sum to the total.
+    """
+    seen: set[frozenset[tuple[str, float]]] = set()
     kept = []
     for each in derived:
         own = frozenset(each.weights.items())
         opposite = frozenset((cell, -weight) for cell, weight in each.weights.items())
-        if own not in seen and opposite not in seen:
+        if each.kind in ALWAYS_KEPT:
+            kept.append(each)
+        elif own not in seen and opposite not in seen:
             seen.add(own)
             kept.append(each)
     return tuple(kept)

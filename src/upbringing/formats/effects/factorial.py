@@ -11,7 +11,7 @@ from itertools import combinations
 
 from upbringing.formats.effects import coalitions
 from upbringing.formats.effects.coalitions import Coalition
-from upbringing.formats.effects.derived import Derived, on_cells, without_repeats
+from upbringing.formats.effects.derived import Derived, Evidence, on_cells, without_repeats
 from upbringing.formats.effects.fractions import aliased_with, fraction_effect
 from upbringing.formats.effects.places import Factorial
 from upbringing.formats.effects.trends import LINEAR, QUADRATIC, number_of, trend
@@ -146,7 +146,7 @@ def _trends(table: Factorial, index: int) -> Iterator[Derived]:
             for combination, place in table.cells.items()
             if of_level[combination[index]]
         }
-        level = "L2" if len(table.factors) == 1 else "L3"
+        level: Evidence = "L2" if len(table.factors) == 1 else "L3"
         yield Derived(f"{factor}, {kind.replace('-', ' ')} @ {table.position}", kind, level, weights)
 
 
