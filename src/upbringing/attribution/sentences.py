@@ -28,8 +28,8 @@ PARTLY_CALIBRATED = (
     "others may be its errors."
 )
 UNEVEN_JUDGE = (
-    "The judge {judge} errs differently on different checkpoints ({side} for {outcome}, rater {rater}): differences "
-    "between them may be its errors."
+    "The judge {judge} errs differently on different checkpoints ({side} for {outcome}, rater {rater}): uncorrected "
+    "differences between them may be its errors."
 )
 ONE_RATER = "One rater alone labelled answers: nothing shows that another would agree."
 RATERS_DISAGREE = (
