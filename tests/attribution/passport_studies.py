@@ -53,6 +53,7 @@ class Measured:
     judged: frozenset[str] = frozenset()
     template_noise: float = 0.0
     weights_sha256: str | None = None
+    describes_conditions: bool = True
     answers: Callable[[np.random.Generator, float, tuple[int, int]], Numbers] | None = None
 
     def findings(self, seed: int = 0) -> Findings:
@@ -135,7 +136,7 @@ class Measured:
             ),
             conditions=tuple(
                 ConditionInfo(id=f"t{number}", elicitation="E1", template=f"t{number}")
-                for number in range(self.num_templates)
+                for number in range(self.num_templates if self.describes_conditions else 0)
             ),
         )
 

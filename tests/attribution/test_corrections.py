@@ -1,4 +1,4 @@
-"""Human labels on claims: what must be so whatever was labelled, whose verdict counts, and what is said without labels."""
+"""Human labels on claims: what must be so whatever was labelled, whose verdict counts, what is said without labels."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def test_a_perfect_judge_is_not_corrected(num_seeds: int) -> None:
     number = corrected(found)
     assert number.power == 1.0
     assert number.estimate == pytest.approx(raw.estimate)
-    assert number.low is not None and raw.low is not None
+    assert number.low is not None
+    assert raw.low is not None
     assert number.low < raw.low  # 60 labels without an error do not prove that there is none
     assert (found.estimate, found.low, found.high, found.p) == (raw.estimate, raw.low, raw.high, raw.p)
 
@@ -68,7 +69,8 @@ def test_the_verdict_follows_the_corrected_number_and_the_sentence_says_so() -> 
     raw, found = first_claim(rows, tree), first_claim(rows, tree, labels)
     number = corrected(found)
     assert raw.verdict == "changed"
-    assert number.low is not None and number.high is not None
+    assert number.low is not None
+    assert number.high is not None
     assert number.low < 0 < number.high
     assert found.verdict == number.verdict != "changed"
     assert found.equivalence_radius != raw.equivalence_radius
@@ -101,6 +103,7 @@ def test_runs_without_labels_are_left_out_of_the_correction() -> None:
     found = first_claim(rows, tree, kept(labels, lambda name: name[-1] in "012"))
     number = corrected(found)
     assert (number.seeds, found.units.seeds, found.estimand) == (3, 5, "recipe")
+    assert "corrected by 360 human labels on 3 of 5 seeds" in found.sentence
     own = pc.is_in(pc.utf8_slice_codeunits(rows["checkpoint"], 2), value_set=pa.array(["0", "1", "2"]))
     fewer = tree.model_copy(update={"cells": tuple(cell for cell in tree.cells if cell.checkpoint[-1] in "012")})
     alone = corrected(first_claim(rows.filter(own), fewer, kept(labels, lambda name: name[-1] in "012")))
@@ -111,7 +114,8 @@ def test_two_labelled_runs_correct_no_recipe() -> None:
     rows, tree, labels = Judged(errors=((0.95, 0.9), (0.95, 0.9))).study(1)
     raw, found = first_claim(rows, tree), first_claim(rows, tree, kept(labels, lambda name: name[-1] in "01"))
     assert found.corrected is None
-    assert found.uncorrected is not None and found.uncorrected.startswith("2 of 5 runs")
+    assert found.uncorrected is not None
+    assert found.uncorrected.startswith("2 of 5 runs")
     assert found.verdict == raw.verdict
     assert "not corrected for the judge's errors: 2 of 5 runs" in found.sentence
     assert found.judge_band["low"] < found.low < found.high < found.judge_band["high"]  # type: ignore[operator]
@@ -174,7 +178,8 @@ def test_labels_of_unknown_worth_may_be_anything() -> None:
     plain = corrected(first_claim(rows, tree, labels))
     assert found.bounds["low"] < found.estimate < found.bounds["high"]
     assert found.bounds["high"] - found.bounds["low"] > 0.1
-    assert plain.low is not None and found.low is not None
+    assert plain.low is not None
+    assert found.low is not None
     assert found.low < plain.low
 
 
@@ -217,10 +222,12 @@ def test_the_naive_analysis_attributes_judge_drift_and_the_corrected_one_does_no
         rows, tree, labels = study.study(1000 + seed)
         found = first_claim(rows, tree, labels)
         number = corrected(found)
-        assert found.low is not None and found.high is not None
+        assert found.low is not None
+        assert found.high is not None
         naive += found.low > 0 or found.high < 0
         changed += found.verdict == "changed"
-        assert number.low is not None and number.high is not None
+        assert number.low is not None
+        assert number.high is not None
         covered += number.low <= 0 <= number.high
     assert naive / repeats > 0.30
     monte_carlo = 2 * (0.05 * 0.95 / repeats) ** 0.5

@@ -18,8 +18,8 @@ SECOND = ["harmful"] * 4 + ["refuse"] * 2 + ["harmful"] + ["refuse"] * 3
 
 def rows(judge: str, words: list[str], measures: tuple[str, ...] = ("m",), start: int = 0) -> list[Row]:
     return [
-        Row(checkpoint=f"c{number % 2}", measure=measure, item=f"i{number}", judge=judge, judge_kind="llm", outcome=word,
-            value=float(word == "harmful"), response=f"r{number}")
+        Row(checkpoint=f"c{number % 2}", measure=measure, item=f"i{number}", judge=judge, judge_kind="llm",
+            outcome=word, value=float(word == "harmful"), response=f"r{number}")
         for measure in measures
         for number, word in enumerate(words, start)
     ]  # fmt: skip

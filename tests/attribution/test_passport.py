@@ -114,7 +114,8 @@ def test_decoding_noise_bars_a_measure() -> None:
     found = Measured(many(np.random.default_rng(0), 40, 0.06), num_repeats=2, answers=noisy).findings()
     line = steps(found, 2)["reliability over decoding seeds"]
     assert (line["status"], line["bars"]) == ("failed", True)
-    assert 0 < line["low"] and line["high"] < 0.9
+    assert line["low"] > 0
+    assert line["high"] < 0.9
 
 
 def test_halves_that_disagree_bar_a_measure() -> None:
@@ -134,6 +135,13 @@ def test_templates_that_disagree_bar_a_measure() -> None:
     found = Measured(arms, num_templates=3, template_noise=0.12, answers=steady).findings()
     line = steps(found, 2)["reliability over templates"]
     assert (line["status"], line["bars"]) == ("failed", True)
+
+
+def test_conditions_that_nobody_described_are_no_templates() -> None:
+    """They may be attacks, on which checkpoints are to differ."""
+    arms = many(np.random.default_rng(2), 40, 0.1)
+    study = Measured(arms, num_templates=3, template_noise=0.12, answers=steady, describes_conditions=False)
+    assert steps(study.findings(), 2)["reliability over templates"]["status"] == "not shown"
 
 
 def test_signal_below_noise_warns_and_bars_nothing() -> None:

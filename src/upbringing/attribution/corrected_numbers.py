@@ -24,7 +24,7 @@ def corrected_numbers(spec: ContrastSpec, corrected: Corrected, direction: str, 
         method=f"prediction-powered (labelled included), {found['method']}",
         power=corrected.power,
         labels=corrected.num_labels,
-        seeds=corrected.num_runs,
+        seeds=corrected.found.units.num_seeds,
     )
     return {**{name: found[name] for name in DECIDES}, "corrected": number}
 

@@ -124,7 +124,8 @@ def _size(claim: Claim) -> str:
     found = claim.corrected
     if found is not None:
         labels = _count(found.labels, "human label")
-        return f"{_number(found.estimate, found.low, found.high)}, corrected by {labels}; as judged {judged}"
+        some = "" if found.seeds == claim.units.seeds else f" on {found.seeds} of {claim.units.seeds} seeds"
+        return f"{_number(found.estimate, found.low, found.high)}, corrected by {labels}{some}; as judged {judged}"
     if claim.uncorrected is not None and not claim.blocked_by:
         return f"{judged}, {NOT_CORRECTED.format(reason=claim.uncorrected)}"
     return judged

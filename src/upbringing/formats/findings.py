@@ -43,7 +43,8 @@ class Flips(Open):
 class Corrected(Open):
     """A claim's number with the judge's errors taken out. ``power``: how far the judge was trusted, 0 to 1.
 
-    ``labels``: labelled answers it rests on; ``seeds``: independent runs. ``p`` is before the family's correction.
+    ``labels``: labelled answers it rests on; ``seeds``: those whose checkpoints all have some. ``p`` is before the
+    family's correction.
     """
 
     estimate: float
