@@ -76,7 +76,7 @@ def test_the_verdict_follows_the_corrected_number_and_the_sentence_says_so() -> 
     assert found.equivalence_radius != raw.equivalence_radius
     assert found.p_adjusted == pytest.approx(number.p)  # one primary claim: Holm leaves it
     assert "corrected by 1500 human labels; as judged -0." in found.sentence
-    assert (number.labels, number.seeds) == (1500, 5)
+    assert (number.labels, number.seeds, found.calibration) == (1500, 5, "corrected")
     assert number.method.startswith("prediction-powered (labelled included)")
 
 
@@ -93,7 +93,9 @@ def test_exact_judges_and_judges_without_labels_stay_as_they_are() -> None:
     rows, tree, labels = Judged(errors=DRIFT).study(1)
     oracle = with_column(rows, "judge_kind", ["oracle"] * rows.num_rows)
     assert first_claim(oracle, tree, labels) == first_claim(oracle, tree)
+    assert first_claim(oracle, tree, labels).calibration is None
     other = labels.slice(0, 0)
+    assert first_claim(rows, tree).calibration == "uncalibrated"
     assert first_claim(rows, tree, other) == first_claim(rows, tree)
     assert any(each.startswith("No human labels calibrate") for each in attribute(rows, tree, other).warnings)
 
@@ -118,6 +120,7 @@ def test_two_labelled_runs_correct_no_recipe() -> None:
     assert found.uncorrected.startswith("2 of 5 runs")
     assert found.verdict == raw.verdict
     assert "not corrected for the judge's errors: 2 of 5 runs" in found.sentence
+    assert found.calibration == "uncorrected"
     assert found.judge_band["low"] < found.low < found.high < found.judge_band["high"]  # type: ignore[operator]
 
 

@@ -34,7 +34,7 @@ class Answered:
     """A question, its estimate and what forbids reading it. ``by_judge``: the same from other judges.
 
     ``against_reasons``: what forbids reading the contrast that it is to be dominated by. ``correction``: what human
-    labels make of it, which then decides.
+    labels make of it, which then decides. ``is_uncalibrated``: its judge can err and has no labels at all.
     """
 
     question: Question
@@ -43,6 +43,7 @@ class Answered:
     by_judge: Mapping[str, Estimate]
     against_reasons: tuple[Reason, ...] = ()
     correction: Corrected | Uncorrected | None = None
+    is_uncalibrated: bool = False
 
     @property
     def p(self) -> float | None:
@@ -82,7 +83,8 @@ def answer(
     }
     against = validity.reasons((cell, source) for cell in _against(question))
     correction = None if reasons else corrections.contrast(question.terms)
-    return Answered(question, found, reasons, by_judge, against, correction)
+    is_uncalibrated = corrections.is_uncalibrated(source)
+    return Answered(question, found, reasons, by_judge, against, correction, is_uncalibrated)
 
 
 def _against(question: Question) -> dict[str, float]:
@@ -163,6 +165,8 @@ def _claim(
             update |= corrected_numbers(spec, each.correction, direction, significant=significant)
         elif each.correction is not None:
             update |= uncorrected_numbers(update, spec, each.correction)
+        elif each.is_uncalibrated:
+            update["calibration"] = "uncalibrated"
         update |= {"p_adjusted": p_adjusted, "dominance": dominates}
     claim = claim.model_copy(update=update)
     label = labels.get(spec.measure, spec.measure)

@@ -30,6 +30,7 @@ from upbringing.attribution.sentences import (
     RATERS_DIFFER,
 )
 
+JUDGES_THAT_ERR = ("rule", "llm")  # of which it is said where nothing calibrates them
 NEED_NO_LABELS = ("oracle", "human")  # exact judges, checks of a world's state among them, and people themselves
 
 
@@ -78,6 +79,13 @@ class Corrections:
         corrected = None if own is None else corrected_contrast(self.evidence, own, self._answers_of(own))
         few = _few_runs(found, labelled) if own is None else FEW_LABELS.format(minimum=MIN_LABELS)
         return corrected or Uncorrected(few, self._gap(source))
+
+    def is_uncalibrated(self, source: Source) -> bool:
+        """Return whether a judge that can err carries the scores, and people labelled no answer of its."""
+        judges = self.evidence.judges(source.measure)
+        by_people = any(num and self.evidence.judge_kind(name) == "human" for name, num in judges.items())
+        errs = self.evidence.judge_kind(source.judge) in JUDGES_THAT_ERR
+        return errs and not by_people and not self.calibration.labelled(source.judge)
 
     def level(self, cell: str, source: Source, inference: Inference | None) -> tuple[Level | None, int]:
         """Return a cell's rate corrected, ``None`` unless labels tell of every checkpoint, and their number."""
