@@ -38,7 +38,7 @@ class Answered:
 
     ``against_reasons``: what forbids reading the contrast that it is to be dominated by. ``shares``: of the total that
     the contrast names; ``order_range``: over the orders it names; ``pattern``: redundancy or synergy. ``correction``:
-    what human labels make of it, which then decides.
+    what human labels make of it, which then decides. ``is_uncalibrated``: its judge can err and has no labels at all.
     """
 
     question: Question
@@ -50,6 +50,7 @@ class Answered:
     order_range: OrderRange | None = None
     pattern: Pattern | None = None
     correction: Corrected | Uncorrected | None = None
+    is_uncalibrated: bool = False
 
     @property
     def p(self) -> float | None:
@@ -89,8 +90,9 @@ def answer(
         for judge in (() if reasons else question.judges)
     }
     against = validity.reasons((cell, source) for cell in _against(question))
+    is_uncalibrated = corrections.is_uncalibrated(source)
     if reasons:
-        return Answered(question, found, reasons, by_judge, against)
+        return Answered(question, found, reasons, by_judge, against, is_uncalibrated=is_uncalibrated)
     spec = question.spec
     return Answered(
         question,
@@ -102,6 +104,7 @@ def answer(
         order_range=order_range(evidence, design, validity, source, spec),
         pattern=pattern(evidence, design, source, spec),
         correction=corrections.contrast(question.terms),
+        is_uncalibrated=is_uncalibrated,
     )
 
 
@@ -212,6 +215,8 @@ def _claim(
             update |= corrected_numbers(spec, each.correction, direction, significant=significant)
         elif each.correction is not None:
             update |= uncorrected_numbers(update, spec, each.correction)
+        elif each.is_uncalibrated:
+            update["calibration"] = "uncalibrated"
     claim = claim.model_copy(update=update)
     label = labels.get(spec.measure, spec.measure)
     return claim.model_copy(update={"sentence": verdict_sentence(claim, label), "statement": statement(claim, label)})

@@ -29,12 +29,11 @@ Places = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Corrected:
-    """A corrected contrast. ``power``: how far the judge was trusted. ``num_runs``: independent runs it rests on."""
+    """A corrected contrast. ``power``: how far the judge was trusted. ``num_labels``: labelled answers."""
 
     found: Estimate
     power: float
     num_labels: int
-    num_runs: int
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def corrected_contrast(
     num_labels = sum(part.labelled.num for part in parts.values())
     drawing = Drawing(sum(part.share**2 * _unseen(part) for part in parts.values()), float(num_labels - len(parts)))
     result = estimate_of(evidence, tabled(found.terms, found.units, tables), drawing)
-    return Corrected(result, power, num_labels, len(found.units.units))
+    return Corrected(result, power, num_labels)
 
 
 def _part(evidence: Evidence, found: Pivot, where: tuple[int, int, int], answers: Answers) -> _Part:

@@ -24,9 +24,9 @@ def corrected_numbers(spec: ContrastSpec, corrected: Corrected, direction: str, 
         method=f"prediction-powered (labelled included), {found['method']}",
         power=corrected.power,
         labels=corrected.num_labels,
-        seeds=corrected.num_runs,
+        seeds=corrected.found.units.num_seeds,
     )
-    return {**{name: found[name] for name in DECIDES}, "corrected": number}
+    return {**{name: found[name] for name in DECIDES}, "corrected": number, "calibration": "corrected"}
 
 
 def uncorrected_numbers(judged: Mapping[str, Any], spec: ContrastSpec, why: Uncorrected) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def uncorrected_numbers(judged: Mapping[str, Any], spec: ContrastSpec, why: Unco
 
     Where the judge is shown to err unevenly nothing is decided; else the verdict is the judge's, and that is said.
     """
-    update: dict[str, Any] = {"uncorrected": why.reason}
+    update: dict[str, Any] = {"uncorrected": why.reason, "calibration": "uncorrected"}
     if why.gap is not None and judged["low"] is not None and judged["scale"] == "natural":
         reach = why.gap.reach(list(spec.weights.values()) or [1.0])  # two formats of one cell have no weights
         update["judge_band"] = {"low": judged["low"] - reach, "high": judged["high"] + reach, "gap": why.gap.largest}

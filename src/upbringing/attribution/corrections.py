@@ -30,7 +30,8 @@ from upbringing.attribution.sentences import (
     RATERS_DIFFER,
 )
 
-JUDGES_THAT_ERR = ("rule", "llm")  # oracles and checks of a world's state are exact, people are the standard
+JUDGES_THAT_ERR = ("rule", "llm")  # of which it is said where nothing calibrates them
+NEED_NO_LABELS = ("oracle", "human")  # exact judges, checks of a world's state among them, and people themselves
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,15 @@ class Corrections:
         )
         own = _of_units(found, labelled) if enough else None
         corrected = None if own is None else corrected_contrast(self.evidence, own, self._answers_of(own))
-        return corrected or Uncorrected(_lacking(found, labelled), self._gap(source))
+        few = _few_runs(found, labelled) if own is None else FEW_LABELS.format(minimum=MIN_LABELS)
+        return corrected or Uncorrected(few, self._gap(source))
+
+    def is_uncalibrated(self, source: Source) -> bool:
+        """Return whether a judge that can err carries the scores, and people labelled no answer of its."""
+        judges = self.evidence.judges(source.measure)
+        by_people = any(num and self.evidence.judge_kind(name) == "human" for name, num in judges.items())
+        errs = self.evidence.judge_kind(source.judge) in JUDGES_THAT_ERR
+        return errs and not by_people and not self.calibration.labelled(source.judge)
 
     def level(self, cell: str, source: Source, inference: Inference | None) -> tuple[Level | None, int]:
         """Return a cell's rate corrected, ``None`` unless labels tell of every checkpoint, and their number."""
@@ -102,7 +111,7 @@ class Corrections:
         return len(self._answers(checkpoint, source))
 
     def _has_labels(self, judge: str) -> bool:
-        return self.evidence.judge_kind(judge) in JUDGES_THAT_ERR and bool(self.calibration.labelled(judge))
+        return self.evidence.judge_kind(judge) not in NEED_NO_LABELS and bool(self.calibration.labelled(judge))
 
     def _forbids(self, source: Source) -> str | None:
         if not self.calibration.are_raters_agreed:
@@ -147,7 +156,7 @@ def corrections_of(rows: pa.Table, evidence: Evidence, design: Design, calibrati
     return Corrections(evidence, design, calibration, labelled_answers(rows, calibration.labels, evidence.facts))
 
 
-def _lacking(found: Pivot, labelled: Sequence[int]) -> str:
+def _few_runs(found: Pivot, labelled: Sequence[int]) -> str:
     if found.units.estimand == "artefact":
         return FEW_LABELS.format(minimum=MIN_LABELS)
     return FEW_LABELLED_RUNS.format(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from upbringing.attribution.calibration import kappa
 from upbringing.attribution.columns import MISSING, Columns
+from upbringing.attribution.scores import KEY_LIMIT
 from upbringing.formats.rows import OUTCOMES
 
 Keys = NDArray[np.int64]
@@ -43,12 +44,16 @@ def judge_agreement(columns: Columns) -> list[dict[str, Any]]:
 
 
 def _answers(columns: Columns, lines: Keys) -> Keys:
-    """Return one number per answer: its place among the distinct combinations of what names it."""
+    """Return one number per answer: its place among the combinations of what names it."""
     parts = [columns.checkpoint.codes, columns.condition.codes, columns.item.codes, columns.turn, columns.sample]
-    number = np.zeros(len(lines), dtype=np.int64)
-    for part in parts:  # renumbered after each step, so that no product of counts can overflow
-        combined = number * (int(part.max(initial=0)) + 1) + part[lines]
-        number = np.unique(combined, return_inverse=True)[1].astype(np.int64)
+    number, size = np.zeros(len(lines), dtype=np.int64), 1
+    for part in parts:
+        width = int(part.max(initial=0)) + 1
+        if size * width > KEY_LIMIT:
+            distinct, number = np.unique(number, return_inverse=True)
+            size = len(distinct)
+        number = number.astype(np.int64) * width + part[lines]
+        size *= width
     return number
 
 

@@ -1,6 +1,6 @@
 """The measure passport: whether a measure may carry attribution at all, from a study's own rows.
 
-Source: statistics-and-measures 5.7. Departures: a step fails only where its 99 % interval lies wholly on the wrong side
+Source: statistics-and-measures 5.7. Departures: a step fails only where its 95 % interval lies wholly on the wrong side
 of the threshold, and passes where the number reaches it; anything between is "not shown" and bars nothing. Reliability
 and signal fail only where checkpoints are shown to differ at all: among equal checkpoints no measure can be reliable,
 and their equality may be what the study is to show. A placebo stage that moves a measure is a warning, because it
@@ -21,7 +21,7 @@ BARS = (1, 2, 6)  # steps whose failure keeps a measure from carrying claims; th
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a measure's passport. ``value`` with its 99 % interval is held against ``threshold``.
+    """One step of a measure's passport. ``value`` with its 95 % interval is held against ``threshold``.
 
     ``bars``: that it failed keeps the measure from carrying claims.
     """

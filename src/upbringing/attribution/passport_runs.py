@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +15,23 @@ from upbringing.attribution.validity import Validity
 from upbringing.formats.tree import Tree
 
 Matrix = NDArray[np.float64]
+Recipes = tuple[tuple[str, tuple[str, ...]], ...]
 MIN_HALF = 5  # prompt clusters in each half of a split
 
 
 @dataclass(frozen=True)
 class Runs:
-    """A measure's headline scores. ``recipes``: the checkpoints of each place of the design, equal places once."""
+    """A measure's headline scores. ``recipes``: the checkpoints of each place of the design, equal places once.
+
+    ``formats``: conditions that ask the same with another template; ``in_formats``: the checkpoints that may be read
+    under all of them.
+    """
 
     evidence: Evidence
     source: Source
-    recipes: tuple[tuple[str, tuple[str, ...]], ...]
-    formats: tuple[str, ...]
+    recipes: Recipes
+    formats: tuple[str, ...] = ()
+    in_formats: tuple[str, ...] = ()
 
     @property
     def measure(self) -> str:
@@ -46,7 +52,7 @@ class Runs:
         """Return the score of a checkpoint, under another condition if given; ``None`` where it has none."""
         source = self.source
         if condition is not None:
-            source = Source(source.measure, condition, source.judge, source.split)
+            source = replace(source, condition=condition)
         values = self.evidence.values(checkpoint, source)
         if values is None or np.isnan(values.value).all():
             return None
@@ -99,7 +105,7 @@ class Runs:
     def by_format(self) -> Matrix:
         """Return the scores (checkpoints, prompt formats) of the checkpoints that were asked in all formats."""
         names = (self.source.condition, *self.formats)
-        rows = [[self.score(checkpoint, name) for name in names] for checkpoint in self.checkpoints]
+        rows = [[self.score(checkpoint, name) for name in names] for checkpoint in self.in_formats]
         whole = [row for row in rows if None not in row]
         return np.array(whole, dtype=np.float64).reshape(-1, len(names))
 
@@ -110,14 +116,27 @@ def runs_of(tree: Tree, evidence: Evidence, design: Design, validity: Validity) 
     for measure in evidence.scores.columns.measure.labels:
         condition, judge = first_condition(tree, evidence, measure), first_judge(evidence, measure)
         source = Source(measure, condition, judge, ordered_splits(evidence, measure)[0])
-        formats = format_conditions(tree, evidence, measure)
-        found.append(Runs(evidence, source, _recipes(evidence, design, validity, source), formats))
+        recipes = _recipes(evidence, design, validity, source)
+        formats = _templates(tree, evidence, source)
+        others = [_recipes(evidence, design, validity, replace(source, condition=name)) for name in formats]
+        shared = set(recipes).intersection(*others)
+        in_formats = dict.fromkeys(name for recipe in recipes if recipe in shared for name in recipe[1])
+        found.append(Runs(evidence, source, recipes, formats, tuple(in_formats)))
     return tuple(found)
 
 
-def _recipes(
-    evidence: Evidence, design: Design, validity: Validity, source: Source
-) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _templates(tree: Tree, evidence: Evidence, source: Source) -> tuple[str, ...]:
+    """Return the conditions that differ from the headline in nothing but the template, as far as the tree says so."""
+    described = {each.id: each for each in tree.conditions}
+    own = described.get(source.condition)
+    return tuple(
+        name
+        for name in format_conditions(tree, evidence, source.measure)
+        if own is not None and name in described and described[name].elicitation == own.elicitation
+    )
+
+
+def _recipes(evidence: Evidence, design: Design, validity: Validity, source: Source) -> Recipes:
     by_checkpoints: dict[tuple[str, ...], str] = {}
     for name, cell in design.cells.items():
         if _is_read(evidence, cell.checkpoints, source) and not validity.reasons([(name, source)]):

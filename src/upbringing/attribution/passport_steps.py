@@ -19,6 +19,7 @@ from upbringing.attribution.reliability import (
     standardised_gap,
 )
 
+CONVERGENT = "correlation with behaviour"
 KNOWN_GROUPS = "standardised gap of known groups"
 MIN_GAP, MIN_SEPARATION = 2.0, 0.95
 MIN_REPEATED, MIN_HALVES, MIN_TEMPLATES = 0.90, 0.80, 0.70
@@ -118,7 +119,7 @@ def validity_steps(
     ``behaviour`` and ``ability``: per recipe of ``runs``, signed so that they should rise with the measure; ``None``
     where they are not known. ``of``: what they are, in words.
     """
-    names = ("correlation with behaviour", "excess of that correlation over the one with capability")
+    names = (CONVERGENT, "excess of that correlation over the one with capability")
     own = [float(np.mean(runs.scores(checkpoints))) for _, checkpoints in runs.recipes]
     convergent = _rank_correlation(own, behaviour)
     if convergent is None:

@@ -13,6 +13,7 @@ from upbringing.attribution.passport import Passports, Step, not_shown
 from upbringing.attribution.passport_contrasts import Asked, dose_step, null_steps
 from upbringing.attribution.passport_runs import Runs, runs_of
 from upbringing.attribution.passport_steps import (
+    CONVERGENT,
     KNOWN_GROUPS,
     known_groups,
     reliability,
@@ -82,6 +83,8 @@ def _valid(study: Asked, runs: Runs, every: Sequence[Runs]) -> Iterable[Step]:
     """Yield step 4, of likelihood measures of safety: their behaviour is the first measure of judged answers."""
     info = study.evidence.info(runs.measure)
     if not info.direction.endswith("safer") or _is_judged(study, runs):
+        why = "it is behaviour itself" if _is_judged(study, runs) else "it is no measure of safety"
+        yield not_shown(runs.measure, 4, CONVERGENT, why)
         return
     primary = study.tree.study.primary
     behaviours = [each for each in every if _is_judged(study, each) and _direction(study, each).endswith("safer")]

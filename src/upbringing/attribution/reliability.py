@@ -1,7 +1,6 @@
 """How reliable scores are: intraclass correlations, split halves and standardised gaps, each with an exact interval.
 
-Intervals have 99 % coverage: a measure is only barred where its number lies below a threshold beyond doubt, and a study
-has many measures.
+Intervals have 95 % coverage, and checkpoints of one recipe count as one: what is alike must not look like certainty.
 """
 
 from __future__ import annotations
@@ -13,15 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from upbringing.attribution.inference import CONFIDENCE
+
 Matrix = NDArray[np.float64]
-CONFIDENCE = 0.99
 TAIL = (1 - CONFIDENCE) / 2
 NO_SPREAD = 1e-24  # variances below are rounding
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A number with its 99 % interval."""
+    """A number with its 95 % interval."""
 
     value: float
     low: float

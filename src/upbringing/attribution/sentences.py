@@ -28,8 +28,8 @@ PARTLY_CALIBRATED = (
     "others may be its errors."
 )
 UNEVEN_JUDGE = (
-    "The judge {judge} errs differently on different checkpoints ({side} for {outcome}, rater {rater}): differences "
-    "between them may be its errors."
+    "The judge {judge} errs differently on different checkpoints ({side} for {outcome}, rater {rater}): uncorrected "
+    "differences between them may be its errors."
 )
 ONE_RATER = "One rater alone labelled answers: nothing shows that another would agree."
 RATERS_DISAGREE = (
@@ -183,7 +183,8 @@ def _size(claim: Claim) -> str:
     found = claim.corrected
     if found is not None:
         labels = _count(found.labels, "human label")
-        return f"{_number(found.estimate, found.low, found.high)}, corrected by {labels}; as judged {judged}"
+        some = "" if found.seeds == claim.units.seeds else f" on {found.seeds} of {claim.units.seeds} seeds"
+        return f"{_number(found.estimate, found.low, found.high)}, corrected by {labels}{some}; as judged {judged}"
     if claim.uncorrected is not None and not claim.blocked_by:
         return f"{judged}, {NOT_CORRECTED.format(reason=claim.uncorrected)}"
     return judged
