@@ -16,12 +16,15 @@ from upbringing.attribution.inference import minimum_detectable, t_inference
 from upbringing.base.errors import FormatError
 from upbringing.formats.effects.designs import StageDesign, designs_for
 
+FEWEST_SEEDS = 2  # one shows no noise between runs
+
 
 @dataclass(frozen=True)
 class DesignPower:
     """A design at a number of seeds. ``pooled``, ``paired``: the smallest detectable effect in run SDs.
 
-    ``None``: one seed shows no noise between runs; or, of a path, cells of one run are no independent runs.
+    ``None``: one seed shows no noise between runs. The cells of a path are stages of one run, no independent runs: it
+    has no pooled noise, and its paired number holds as far as the two ends of a stage vary independently.
     """
 
     design: StageDesign
@@ -40,44 +43,38 @@ class DesignPower:
         return self.seeds * self.design.num_trained
 
 
-@dataclass(frozen=True)
-class SameWork:
-    """A full factorial against one arm per stage and a control, for the same number of runs.
-
-    ``factorial``, ``pairwise``: the smallest detectable main effect in run SDs, noise pooled over all cells.
-    """
-
-    runs: int
-    num_stages: int
-    factorial: float | None
-    pairwise: float | None
-
-
 def design_table(stages: Sequence[str], seeds: int) -> tuple[DesignPower, ...]:
     """Return every design for ``stages`` (in the order of training) with ``seeds`` pipelines of each kind."""
-    _check_seeds(seeds)
+    if seeds < 1:
+        raise FormatError(f"a design has at least one seed, found {seeds}")
+    return tuple(_powered(design, seeds) for design in _designs(stages))
+
+
+def designs_for_runs(stages: Sequence[str], runs: int) -> tuple[DesignPower, ...]:
+    """Return the designs that two seeds or more fit into ``runs`` pipelines, each with as many seeds as do.
+
+    Raises ``FormatError`` where none does. The path is left out: it has no arms to spend pipelines on.
+    """
+    found = tuple(
+        _powered(design, runs // len(design.runs))
+        for design in _designs(stages)
+        if design.level != "L1" and runs // len(design.runs) >= FEWEST_SEEDS
+    )
+    if not found:
+        raise FormatError(f"no design for {len(stages)} stages has two seeds in {runs} pipelines: take more")
+    return found
+
+
+def _designs(stages: Sequence[str]) -> tuple[StageDesign, ...]:
     try:
-        designs = designs_for(stages)
+        return designs_for(stages)
     except ValueError as error:
         raise FormatError(str(error)) from None
-    found = []
-    for design in designs:
-        pooled = None if design.level == "L1" else detectable(design.squares, seeds, design.cells * (seeds - 1))
-        found.append(DesignPower(design, seeds, pooled, detectable(design.squares, seeds, seeds - 1)))
-    return tuple(found)
 
 
-def same_work(num_stages: int, runs: int) -> SameWork:
-    """Compare a full factorial with pairwise arms that share one control; seeds per cell need not be whole."""
-    if runs < 2 or num_stages < 2:
-        raise FormatError(f"designs have two stages and two runs or more, found {num_stages} and {runs}")
-    cells, arms = 2**num_stages, num_stages + 1
-    return SameWork(
-        runs=runs,
-        num_stages=num_stages,
-        factorial=detectable(4.0 / cells, runs / cells, runs - cells),
-        pairwise=detectable(2.0, runs / arms, runs - arms),
-    )
+def _powered(design: StageDesign, seeds: int) -> DesignPower:
+    pooled = None if design.level == "L1" else detectable(design.squares, seeds, design.cells * (seeds - 1))
+    return DesignPower(design, seeds, pooled, detectable(design.squares, seeds, seeds - 1))
 
 
 def detectable(squares: float, seeds: float, df: float) -> float | None:
@@ -86,8 +83,3 @@ def detectable(squares: float, seeds: float, df: float) -> float | None:
     ``squares``: of the weights of the cells, each of which has ``seeds`` independent runs. ``None`` without ``df``.
     """
     return minimum_detectable(t_inference(0.0, sqrt(squares / seeds), df, "planned")) if df > 0 else None
-
-
-def _check_seeds(seeds: int) -> None:
-    if seeds < 1:
-        raise FormatError(f"a design has at least one seed, found {seeds}")

@@ -69,6 +69,8 @@ def estimated_components(tables: NDArray[np.float64]) -> VarianceComponents:
     averaged = averaged[~np.isnan(averaged).all(axis=1)][:, ~np.isnan(averaged).all(axis=0)]
     if averaged.shape[1] < 2:
         raise FormatError("one prompt cluster says nothing about how prompts differ: ask more")
+    if np.nanmax(averaged) == np.nanmin(averaged):
+        raise FormatError("the contrast is the same on every prompt of every run: nothing shows how much it would vary")
     num_subseeds = tables.shape[1]
     if len(averaged) == 1:
         return VarianceComponents(float(averaged[0].std(ddof=1)), None, 0.0)

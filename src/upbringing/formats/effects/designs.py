@@ -68,7 +68,7 @@ def designs_for(stages: Sequence[str]) -> tuple[StageDesign, ...]:
         raise ValueError(f"designs have 2 to {MAX_FACTORS} stages with different names, found {', '.join(stages)}")
     halvings = [less for num, less in STANDARD if num == len(stages)]
     fractions = [factorial(stages, standard_generators(stages, less)) for less in sorted(halvings, reverse=True)]
-    return (path(stages), leave_one_out(stages), only_one(stages), *fractions, factorial(stages))
+    return (path(stages), pairwise(stages), leave_one_out(stages), only_one(stages), *fractions, factorial(stages))
 
 
 def path(stages: Sequence[str]) -> StageDesign:
@@ -82,6 +82,20 @@ def path(stages: Sequence[str]) -> StageDesign:
         squares=2.0,
         answers="what changed during each stage, in this order",
         blind_to="whether the stage was needed; every interaction",
+    )
+
+
+def pairwise(stages: Sequence[str]) -> StageDesign:
+    """Return the pipeline, and for every stage one with its placebo: the usual arms around one control."""
+    return StageDesign(
+        name="pairwise arms, placebo",
+        stages=tuple(stages),
+        runs=(_all("on", stages), *_one(stages, "placebo", "on")),
+        level="L2",
+        cells=len(stages) + 1,
+        squares=2.0,
+        answers="necessity of each stage's data",
+        blind_to="redundancy, interactions, the effect of training at all",
     )
 
 
