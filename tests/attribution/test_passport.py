@@ -159,6 +159,16 @@ def test_signal_below_noise_warns_and_bars_nothing() -> None:
     assert only(Measured(quiet, answers=steady).findings(), 3)["status"] == "passed"
 
 
+def test_what_a_seed_does_to_all_recipes_is_no_noise() -> None:
+    random = np.random.default_rng(0)
+    worlds = random.normal(0, 0.1, 6)
+    arms = [
+        Arm(f"arm{number}", {"m": (0.4 + 0.05 * number + worlds + random.normal(0, 0.005, 6)).tolist()})
+        for number in range(4)
+    ]
+    assert only(Measured(arms, answers=steady).findings(), 3)["status"] == "passed"
+
+
 def likelihoods(follows: str) -> Measured:
     """Twelve recipes whose behaviour and ability are unrelated; the likelihood measure follows one of them."""
     random = np.random.default_rng(5)

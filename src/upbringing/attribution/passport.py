@@ -9,7 +9,7 @@ trains on something; only a copy is null by construction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -99,9 +99,3 @@ def _interval(found: Interval) -> str:
 def _finite(value: float) -> float | None:
     """Return a number that JSON can hold: infinite ones (no noise at all) become ``None``."""
     return value if abs(value) < float("inf") else None
-
-
-def first_of(steps: Sequence[Step], number: int) -> Status:
-    """Return how a measure stands on a step with several parts: failed if one failed, passed if one passed."""
-    found = {step.status for step in steps if step.number == number}
-    return "failed" if "failed" in found else "passed" if "passed" in found else "not shown"

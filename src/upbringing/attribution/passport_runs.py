@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +24,7 @@ class Runs:
     """A measure's headline scores. ``recipes``: the checkpoints of each place of the design, equal places once.
 
     ``formats``: conditions that ask the same with another template; ``in_formats``: the checkpoints that may be read
-    under all of them.
+    under all of them. ``by_seed``: per recipe, the checkpoints of each first seed.
     """
 
     evidence: Evidence
@@ -32,6 +32,7 @@ class Runs:
     recipes: Recipes
     formats: tuple[str, ...] = ()
     in_formats: tuple[str, ...] = ()
+    by_seed: tuple[Mapping[int, tuple[str, ...]], ...] = ()
 
     @property
     def measure(self) -> str:
@@ -63,6 +64,13 @@ class Runs:
         readable = set(self.checkpoints)
         found = [self.score(name) for name in dict.fromkeys(checkpoints) if name in readable]
         return [score for score in found if score is not None]
+
+    def paired(self) -> Matrix:
+        """Return the scores (recipes, first seeds) of the recipes that have all seeds; none if seeds are not shared."""
+        several = [seeds for seeds in self.by_seed if len(seeds) > 1]
+        shared = set(several[0]).intersection(*several) if several else set()
+        rows = [[float(np.mean(self.scores(seeds[seed]))) for seed in sorted(shared)] for seeds in several]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(shared))
 
     def halves(self) -> tuple[Matrix, Matrix]:
         """Return the scores of each checkpoint on its odd and on its even prompt clusters."""
@@ -121,8 +129,16 @@ def runs_of(tree: Tree, evidence: Evidence, design: Design, validity: Validity) 
         others = [_recipes(evidence, design, validity, replace(source, condition=name)) for name in formats]
         shared = set(recipes).intersection(*others)
         in_formats = dict.fromkeys(name for recipe in recipes if recipe in shared for name in recipe[1])
-        found.append(Runs(evidence, source, recipes, formats, tuple(in_formats)))
+        by_seed = tuple(_by_seed(design, name) for name, _ in recipes)
+        found.append(Runs(evidence, source, recipes, formats, tuple(in_formats), by_seed))
     return tuple(found)
+
+
+def _by_seed(design: Design, cell: str) -> Mapping[int, tuple[str, ...]]:
+    found: dict[int, tuple[str, ...]] = {}
+    for seeds, checkpoint in design.cells[cell].replicates:
+        found[seeds[0]] = (*found.get(seeds[0], ()), checkpoint)
+    return found
 
 
 def _templates(tree: Tree, evidence: Evidence, source: Source) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from upbringing.attribution.reliability import (
     Interval,
     correlation,
     crossed_icc,
+    paired_signal_to_noise,
     rank_separation,
     repeated_icc,
     signal_to_noise,
@@ -103,12 +105,17 @@ def _reliable(runs: Runs, name: str, found: Interval | None, threshold: float) -
 
 
 def signal(runs: Runs) -> Step:
-    """Return whether recipes differ by more than runs of one recipe do."""
+    """Return whether recipes differ by more than runs of one recipe do, beyond what runs of one seed share."""
     name = "signal-to-noise (spread between recipes over spread between runs)"
-    found = signal_to_noise([runs.scores(names) for _, names in runs.recipes])
+    found = paired_signal_to_noise(runs.paired())
+    if found is None:
+        found = signal_to_noise([runs.scores(names) for _, names in runs.recipes])
     if found is None:
         return not_shown(runs.measure, 3, name, "fewer than two recipes have several runs, or nothing varies")
-    return held_against(runs.measure, 3, name, found, MIN_SIGNAL, can_fail=found.low > 0)
+    step = held_against(runs.measure, 3, name, found, MIN_SIGNAL, can_fail=found.low > 0)
+    if step.status != "failed":
+        return step
+    return replace(step, sentence=f"{step.sentence.removesuffix('.')}: an underpowered measure.")
 
 
 def validity_steps(

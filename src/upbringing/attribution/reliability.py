@@ -61,8 +61,7 @@ def crossed_icc(table: Matrix, num_independent: int) -> Interval | None:
     """
     num, templates = table.shape
     between = templates * float(table.mean(axis=1).var(ddof=1))
-    rest = table - table.mean(axis=0) - table.mean(axis=1)[:, None] + table.mean()
-    within = float((rest**2).sum()) / ((num - 1) * (templates - 1))
+    within = _rest(table) / ((num - 1) * (templates - 1))
     df = (num_independent - 1.0, (num_independent - 1.0) * (templates - 1.0))
     found = variance_ratio(between, within, df)
     return None if found is None else _transformed(found, lambda ratio: _single(ratio, templates))
@@ -81,15 +80,36 @@ def signal_to_noise(groups: Sequence[Sequence[float]]) -> Interval | None:
     if len(usable) < 2:
         return None
     sizes = np.array([len(group) for group in usable], dtype=np.float64)
-    total = sizes.sum()
+    total = float(sizes.sum())
     means = np.array([group.mean() for group in usable])
-    centre = float(sizes @ means / total)
-    df = (len(usable) - 1.0, float(total) - len(usable))
-    between = float(sizes @ (means - centre) ** 2) / df[0]
+    df = (len(usable) - 1.0, total - len(usable))
+    between = float(sizes @ (means - float(sizes @ means) / total) ** 2) / df[0]
     within = sum(float(((group - group.mean()) ** 2).sum()) for group in usable) / df[1]
-    size = (float(total) - float(sizes @ sizes) / float(total)) / df[0]
-    found = variance_ratio(between, within, df)
-    return None if found is None else _transformed(found, lambda ratio: float(np.sqrt(max(ratio - 1, 0.0) / size)))
+    return _spreads(variance_ratio(between, within, df), (total - float(sizes @ sizes) / total) / df[0])
+
+
+def paired_signal_to_noise(table: Matrix) -> Interval | None:
+    """Return the same from ``table`` (recipes, seeds) of runs that share seeds: what a seed does to all is no noise.
+
+    ``None`` with fewer than two of either or where nothing varies.
+    """
+    recipes, seeds = table.shape
+    if min(recipes, seeds) < 2:
+        return None
+    df = (recipes - 1.0, (recipes - 1.0) * (seeds - 1.0))
+    between = seeds * float(table.mean(axis=1).var(ddof=1))
+    return _spreads(variance_ratio(between, _rest(table) / df[1], df), float(seeds))
+
+
+def _rest(table: Matrix) -> float:
+    """Return the sum of squares that rows and columns leave."""
+    rest = table - table.mean(axis=0) - table.mean(axis=1)[:, None] + table.mean()
+    return float((rest**2).sum())
+
+
+def _spreads(ratio: Interval | None, size: float) -> Interval | None:
+    """Return the ratio of standard deviations behind a ratio of mean squares of groups of ``size``."""
+    return None if ratio is None else _transformed(ratio, lambda value: float(np.sqrt(max(value - 1, 0.0) / size)))
 
 
 def split_half(first: Matrix, second: Matrix, num_independent: int) -> Interval | None:
