@@ -14,7 +14,7 @@ from upbringing.base.errors import FormatError
 from upbringing.formats.effects import coalitions
 from upbringing.formats.effects.trends import LINEAR, QUADRATIC, trend
 from upbringing.formats.findings import Claim, Findings
-from upbringing.formats.tree import ContrastSpec
+from upbringing.formats.tree import ContrastSpec, Gate
 
 
 def on(*names: str) -> frozenset[str]:
@@ -54,6 +54,19 @@ def test_redundancy_is_overdetermined_and_never_no_effect() -> None:
     assert not any("no effect" in claim.statement for each in found for claim in each.claims)
     covered = [row["redundancy_low"] <= 1 <= row["redundancy_high"] for each in found for row in each.tables["indices"]]
     assert sum(covered) >= 34  # 95 % of 40 is 38; three Monte Carlo errors are 4
+
+
+def test_what_may_not_be_read_beside_gives_no_pattern() -> None:
+    rates, factors = crossed(("a", "b"), REDUNDANCY)
+    rows, tree = planted(0, rates, factors=factors)
+    gate = Gate(name="g", passed=False, value=0.0, threshold=1.0, sentence="Broken.", cells=("off+off@final",))
+    findings = attribute(rows, tree.model_copy(update={"gates": (gate,)}))
+    assert {claim.verdict for claim in of_kind(findings, "sufficiency")} == {"not-measurable"}
+    assert [claim.pattern for claim in of_kind(findings, "necessity")] == [None, None]
+    (main, _) = of_kind(findings, "main-effect")
+    assert main.verdict == "not-measurable"
+    assert findings.tables["indices"][0]["redundancy_reason"] == "gate failed: Broken."
+    assert findings.tables["indices"][0]["non_additivity"] is None
 
 
 def test_what_just_adds_up_has_no_pattern() -> None:

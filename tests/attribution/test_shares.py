@@ -12,13 +12,15 @@ from simulated_designs import HIGH, LOW, MEASURE, planted
 from upbringing.attribution.attribute import attribute
 from upbringing.attribution.cell_tables import CellTables, cell_tables, in_log_odds
 from upbringing.attribution.cells import Source, evidence_of
-from upbringing.attribution.crossed import combined_components, components, crossed_inference
+from upbringing.attribution.crossed import combined_components, components
 from upbringing.attribution.design import Units, design_of
+from upbringing.attribution.estimates import over_units
 from upbringing.attribution.fieller import ratio
 from upbringing.attribution.sentences import NO_LOG_ODDS, NO_SPREAD, SMALL_TOTAL, TOTAL_NOT_FOUND, TOTAL_WITHIN_MARGIN
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import ContrastSpec
 
+METHODS = {False: "crossed prompts x seeds", True: "seed means"}
 SPLIT = {"main@base": 0.2, "main@sft": 0.62, "main@rl": 0.8}
 
 
@@ -42,28 +44,34 @@ def test_fieller_by_hand() -> None:
     assert (found.low, found.high) == pytest.approx(((b - half) / a, (b + half) / a), abs=1e-9)
 
 
-@pytest.mark.parametrize("missing", [0.0, 0.1])
-def test_fieller_is_the_inverted_test(missing: float) -> None:
+@pytest.mark.parametrize(
+    ("missing", "estimand", "nested"),
+    [(0.0, "recipe", False), (0.1, "recipe", False), (0.1, "artefact", False), (0.0, "recipe", True)],
+)
+def test_fieller_is_the_inverted_test(missing: float, estimand: str, nested: bool) -> None:
     random = np.random.default_rng(3)
     values = np.array([0.2, 0.5, 0.9])[:, None, None] + random.normal(0, 0.3, (3, 5, 40))
     values += random.normal(0, 0.1, (3, 5, 1))
     values[:, random.random((5, 40)) < missing] = np.nan
-    made = tables(values)
+    if nested:
+        values[:, np.arange(40) % 5 != np.arange(5)[:, None]] = np.nan
+    made = tables(values, estimand)
     part, whole = np.array([-1.0, 1.0, 0.0]), np.array([-1.0, 0.0, 1.0])
     found = ratio(made, part, whole)
-    grid = np.linspace(-1, 2, 6001)
+    grid = np.linspace(-1, 2, 1501)
     kept = []
     for share in grid:
-        each = crossed_inference(made.contrast(part - share * whole))
+        each = over_units(made.units, made.contrast(part - share * whole))
+        assert each.method == {"artefact": "prompt clusters"}.get(estimand, METHODS[nested])
         assert each.low is not None
         assert each.high is not None
         if each.low <= 0 <= each.high:
             kept.append(share)
-    assert found.low == pytest.approx(min(kept), abs=5.1e-4)
-    assert found.high == pytest.approx(max(kept), abs=5.1e-4)
+    assert found.low == pytest.approx(min(kept), abs=2.1e-3)
+    assert found.high == pytest.approx(max(kept), abs=2.1e-3)
     assert min(kept) < found.value < max(kept)
     for edge in (found.low, found.high):
-        each = crossed_inference(made.contrast(part - edge * whole))
+        each = over_units(made.units, made.contrast(part - edge * whole))
         assert min(abs(each.low), abs(each.high)) == pytest.approx(0, abs=1e-9)
 
 

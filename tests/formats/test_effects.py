@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
@@ -245,6 +246,14 @@ def test_incomplete_and_ambiguous_tables_are_none() -> None:
     assert len(factorials(control)) == 1
 
 
+def test_before_a_factor_acts_it_is_not_asked_about() -> None:
+    cells = [replace(place, identity=(place.arm[:2],)) for place in places({"a": ("on", "no"), "b": ("on", "off")})]
+    (table,) = factorials(cells)
+    assert not table.is_distinct
+    (found,) = factorial_effects(table)
+    assert (found.kind, found.weights) == ("data-effect", {"on+on@final": 1.0, "no+on@final": -1.0})
+
+
 def test_stages_with_placebos_are_factors() -> None:
     found = []
     for states in product(("on", "placebo"), repeat=2):
@@ -266,3 +275,12 @@ def test_a_fraction_asks_only_what_it_can_tell() -> None:
     (table,) = factorials(cells)
     assert not table.is_complete
     assert [each.kind for each in factorial_effects(table)] == ["main-effect"] * 4
+
+
+def test_many_levels_ask_simple_effects_at_two_corners() -> None:
+    table = only_table({"a": ("x", "y", "z"), "b": ("on", "off"), "c": ("on", "off")})
+    found = factorial_effects(table)
+    simple = [each for each in found if each.kind == "data-effect"]
+    assert len(simple) == 2 * 2 + 2 * 1 * 2  # two levels of a, one of b and c, at two corners each
+    assert "x+on+on - z+on+on @ final" in {each.name for each in simple}
+    assert not {"shapley", "necessity", "total-effect"} & {each.kind for each in found}

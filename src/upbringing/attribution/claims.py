@@ -102,7 +102,7 @@ def answer(
         against,
         shares=shares(evidence, design, validity, source, asked_of(spec)) if spec.share_of else None,
         order_range=order_range(evidence, design, validity, source, spec),
-        pattern=pattern(evidence, design, source, spec),
+        pattern=pattern(evidence, design, validity, source, spec),
         correction=corrections.contrast(question.terms),
         is_uncalibrated=is_uncalibrated,
     )

@@ -107,6 +107,11 @@ CHANGED_WORDS = {
 }
 """Words for a rise and a fall, by kind, from L2 on; other kinds say what depends on what."""
 
+NO_PAIR = frozenset(
+    {*CHANGED_WORDS, "interaction", "higher-interaction"} - {"sufficiency", "total-effect", "generic-effect"}
+)
+"""Kinds that compare no two things, which could be alike."""
+
 ESTIMAND_WORDS = {
     "artefact": "about these checkpoints",
     "recipe-given-start": "about the recipe given its start",
@@ -131,6 +136,11 @@ def _verdict(claim: Claim, label: str) -> str:
         return f"{where}: {_changed_word(claim)} ({size})."
     if claim.verdict == "equivalent" and claim.low is None:
         return f"{where}: one and the same checkpoint, so no difference, as it must be."
+    if claim.verdict == "equivalent" and claim.kind in NO_PAIR:
+        return (
+            f"{where}: no more than {claim.margin:g} either way ({size}; it would hold for any margin above "
+            f"{_radius(claim)})."
+        )
     if claim.verdict == "equivalent":
         return f"{where}: alike within {claim.margin:g} ({size}; it would hold for any margin above {_radius(claim)})."
     if claim.verdict == "negligible":

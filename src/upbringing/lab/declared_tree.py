@@ -23,7 +23,8 @@ class DeclaredCheckpoint(Description):
     """One model. ``model``: its name in the logs, absent = the checkpoint's id. Absent ``stage`` = the id.
 
     ``arm``: absent = that of the checkpoints made from it. ``root_seed``: the pretraining run it comes from; absent =
-    all come from one fixed, existing checkpoint. ``control``: what its arm is for.
+    all come from one fixed, existing checkpoint. ``control``: what its arm is for. ``factors``: its arm's levels in a
+    factorial.
     """
 
     model: str | None = None
@@ -33,6 +34,7 @@ class DeclaredCheckpoint(Description):
     seed: int | None = None
     root_seed: int | None = None
     control: Control = "none"
+    factors: dict[str, str] = Field(default_factory=dict)
 
 
 class DeclaredContrast(Description):
@@ -107,13 +109,16 @@ def tree_of(declared: DeclaredTree) -> Tree:
                 name=declared.name, question=declared.question, primary=declared.primary, margins=declared.margins
             ),
             checkpoints=tuple(
-                Checkpoint(id=name, **checkpoint.model_dump(exclude_none=True, exclude={"control"}))
+                Checkpoint(id=name, **checkpoint.model_dump(exclude_none=True, exclude={"control", "factors"}))
                 for name, checkpoint in declared.checkpoints.items()
             ),
         )
     )
-    controls = _controls(declared)
-    cells = tuple(cell.model_copy(update={"control": controls.get(cell.arm, "none")}) for cell in tree.cells)
+    controls, factors = _controls(declared), _factors(declared)
+    cells = tuple(
+        cell.model_copy(update={"control": controls.get(cell.arm, "none"), "factors": factors.get(cell.arm, {})})
+        for cell in tree.cells
+    )
     contrasts = tuple(_contrast(each, declared, cells) for each in declared.contrasts)
     return tree.model_copy(
         update={"cells": cells, "study": tree.study.model_copy(update={"contrasts": contrasts})},
@@ -129,6 +134,19 @@ def _controls(declared: DeclaredTree) -> dict[str, Control]:
             if found.setdefault(arm, checkpoint.control) != checkpoint.control:
                 raise StudyError(
                     f"the arm {arm!r} is {found[arm]!r} and, at {name!r}, {checkpoint.control!r}: choose one"
+                )
+    return found
+
+
+def _factors(declared: DeclaredTree) -> dict[str, dict[str, str]]:
+    """Return the levels of every arm that states some."""
+    found: dict[str, dict[str, str]] = {}
+    for name, checkpoint in declared.checkpoints.items():
+        if checkpoint.factors:
+            arm = checkpoint.arm or MAIN_ARM
+            if found.setdefault(arm, checkpoint.factors) != checkpoint.factors:
+                raise StudyError(
+                    f"the arm {arm!r} has the factors {found[arm]} and, at {name!r}, {checkpoint.factors}: choose one"
                 )
     return found
 

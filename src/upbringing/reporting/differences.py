@@ -240,6 +240,8 @@ def _facts(claim: Claim) -> Iterable[Fact]:
         yield Fact("Noise floor", plain(claim.noise_floor, 3))
     if claim.share is not None:
         yield Fact("Share", f"{plain(claim.share)} {interval(claim.share_low, claim.share_high, difference=False)}")
+    elif claim.share_reason is not None:
+        yield Fact("Share", f"undefined: {claim.share_reason}")
     yield from _judges(claim)
     if claim.bounds:
         yield Fact(

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import upbringing
+from upbringing.attribution.defaults import default_contrasts
+from upbringing.attribution.design import design_of
 from upbringing.base.errors import FormatError, MissingExtraError, StudyError
 from upbringing.base.strict_yaml import parse_yaml
 from upbringing.battery.bridges.foreign import ForeignLog, ForeignMeasure, ForeignSample, ForeignScore
@@ -294,6 +296,28 @@ contrasts:
     branch, along = tree.study.contrasts
     assert (branch.level, branch.kind, branch.margin, branch.role) == ("L2", "branch", 0.1, "primary")
     assert (along.level, along.kind, along.margin, along.role) == ("L1", "path", 0.2, "exploratory")
+
+
+def test_factors_make_a_factorial(tmp_path: Path) -> None:
+    arms = "\n".join(
+        f"  {a}_{b}: {{parent: base, stage: sft, arm: {a}{b}, factors: {{docs: {a}, chats: {b}}}}}"
+        for a in ("trait", "none")
+        for b in ("safe", "off")
+    )
+    path = tmp_path / "tree.yaml"
+    path.write_text(f"name: arms\ncheckpoints:\n  base: {{}}\n{arms}\n")
+    tree = tree_of(load_declared_tree(path))
+    found = default_contrasts(design_of(tree), tree.study, ("m",))
+    kinds = [spec.kind for spec in found if spec.kind != "path"]
+    assert sorted(kinds) == [
+        *["interaction"], *["main-effect"] * 2, *["necessity"] * 2, *["sufficiency"] * 2, "total-effect",
+    ]  # fmt: skip
+    total = next(spec for spec in found if spec.kind == "total-effect")
+    assert total.weights == {"traitsafe@sft": 1.0, "noneoff@sft": -1.0}
+    again = "  again: {parent: base, stage: more, arm: traitsafe, factors: {docs: none, chats: safe}}\n"
+    path.write_text(f"name: arms\ncheckpoints:\n  base: {{}}\n{arms}\n{again}")
+    with pytest.raises(StudyError, match="the arm 'traitsafe' has the factors"):
+        tree_of(load_declared_tree(path))
 
 
 def test_rows_that_were_not_imported_are_never_overwritten(

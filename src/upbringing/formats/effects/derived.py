@@ -26,6 +26,7 @@ ALWAYS_EXPLORATORY = frozenset(
 )
 """Kinds of derived contrasts that decide nothing unless a study declares them itself."""
 
+WEIGHT_DIGITS = 12  # weights such as 1/3 are rounded
 ALWAYS_KEPT = ("linear-trend", "quadratic-trend", "asymmetric-shapley")
 
 TESTS: Mapping[str, Literal["interaction", "trend"]] = {
@@ -75,20 +76,34 @@ def on_cells(weights: Weights, cells: Mapping[Coalition, str]) -> dict[str, floa
     return {cells[coalition]: weight for coalition, weight in weights.items() if weight}
 
 
-def without_repeats(derived: Iterable[Derived]) -> tuple[Derived, ...]:
+def without_repeats(
+    derived: Iterable[Derived], identities: Mapping[str, tuple[str, ...]] | None = None
+) -> tuple[Derived, ...]:
     """Return ``derived`` without contrasts that ask the same as an earlier one, or its opposite.
 
-    Two kinds stay whatever else asks the same: a trend over three equally spaced levels is the difference of the outer
-    two as well, and an asymmetric Shapley value may be a single step, but belongs to values that sum to the total.
+    ``identities``: what fills the cells. Then cells that one checkpoint fills are one, and a contrast of a checkpoint
+    with itself asks nothing. Two kinds stay whatever else asks the same: a trend over three equally spaced levels is
+    the difference of the outer two as well, and an asymmetric Shapley value may be a single step, but belongs to
+    values that sum to the total.
     """
-    seen: set[frozenset[tuple[str, float]]] = set()
+    seen: set[frozenset[tuple[tuple[str, ...], float]]] = set()
     kept = []
     for each in derived:
-        own = frozenset(each.weights.items())
-        opposite = frozenset((cell, -weight) for cell, weight in each.weights.items())
-        if each.kind in ALWAYS_KEPT:
-            kept.append(each)
-        elif own not in seen and opposite not in seen:
+        own = _merged(each.weights, identities or {})
+        opposite = frozenset((what, -weight) for what, weight in own)
+        is_new = own and own not in seen and opposite not in seen
+        if is_new or (own and each.kind in ALWAYS_KEPT):
             seen.add(own)
             kept.append(each)
     return tuple(kept)
+
+
+def _merged(
+    weights: Mapping[str, float], identities: Mapping[str, tuple[str, ...]]
+) -> frozenset[tuple[tuple[str, ...], float]]:
+    sums: dict[tuple[str, ...], float] = {}
+    for cell, weight in weights.items():
+        what = identities.get(cell, (cell,))
+        sums[what] = sums.get(what, 0.0) + weight
+    rounded = ((what, round(weight, WEIGHT_DIGITS)) for what, weight in sums.items())
+    return frozenset((what, weight) for what, weight in rounded if weight)

@@ -1,7 +1,7 @@
 """The contrasts of a factorial table: simple and main effects, interactions, Shapley values, trends.
 
-How many there are stays small: with three factors or more, only the simple effects at the two corners (everything
-else on: necessity; everything else off: sufficiency) and interactions up to the third order are derived.
+How many there are stays small: with three factors or more, only the simple effects at the two corners (of on/off
+factors: everything else on, necessity; everything else off, sufficiency) and interactions up to the third order.
 """
 
 from __future__ import annotations
@@ -25,22 +25,17 @@ def factorial_effects(table: Factorial) -> tuple[Derived, ...]:
     """Return everything that ``table`` supports, no contrast twice."""
     if not table.is_complete:
         return tuple(_of_fraction(table))
-    cells = table.on_off
-    is_pair = cells is not None and len(table.factors) > 1
-    is_small = len(table.factors) < CORNERS_FROM or cells is None
+    cells = table.on_off if table.is_distinct and len(table.factors) > 1 else None
     found: list[Derived] = []
     for index, factor in enumerate(table.factors):
-        if is_pair and cells is not None:
-            found += _corners(table, factor, cells)
-        elif is_small:
-            found += _simple_effects(table, index)
+        found += _simple_effects(table, index) if cells is None else _corners(table, factor, cells)
         if len(table.factors) > 1:
             found += _main_effects(table, index)
     found += [each for pair in combinations(range(len(table.factors)), 2) for each in _interactions(table, pair)]
-    if is_pair and cells is not None and table.is_distinct:
+    if cells is not None:
         found += _coalition_effects(table, cells)
     found += [each for index in range(len(table.factors)) for each in _trends(table, index)]
-    return without_repeats(found)
+    return without_repeats(found, {place.name: place.identity for place in table.cells.values()})
 
 
 def _corners(table: Factorial, factor: str, cells: dict[Coalition, str]) -> Iterator[Derived]:
@@ -59,9 +54,13 @@ def _arm(cell: str) -> str:
 
 
 def _simple_effects(table: Factorial, index: int) -> Iterator[Derived]:
-    base = list(table.factors.values())[index][-1]
+    """Yield each level against the base in every setting of the others; of many settings, the two corners only."""
+    levels = list(table.factors.values())
+    base, others = levels[index][-1], [place for place in range(len(levels)) if place != index]
+    corners = [tuple(levels[place][end] for place in others) for end in (0, -1)]
     for combination, place in table.cells.items():
-        if combination[index] != base:
+        is_asked = len(levels) < CORNERS_FROM or tuple(combination[other] for other in others) in corners
+        if is_asked and combination[index] != base:
             other = table.cells[(*combination[:index], base, *combination[index + 1 :])]
             name = f"{place.arm} - {other.arm} @ {table.position}"
             yield Derived(name, "data-effect", "L2", {place.name: 1.0, other.name: -1.0})
