@@ -11,7 +11,7 @@ from upbringing.attribution.attribute import read_results
 from upbringing.attribution.claims import EXPLORATORY, PRIMARY
 from upbringing.attribution.inference import POWER
 from upbringing.attribution.outlook import ContrastFacts, Hours, Known, Outlook, outlook, unknown_outlook
-from upbringing.attribution.pilot import Pilot, pilot_outlooks, pilots
+from upbringing.attribution.pilot import Pilot, is_void, pilot_outlooks, pilots
 from upbringing.attribution.sampling import SampleSize
 from upbringing.attribution.variance import VarianceComponents
 from upbringing.base.errors import StudyError
@@ -64,7 +64,7 @@ def planned_power(session: Session, made: Plan, *, pilot: Path | None = None, po
 
     Stated components come before those of a pilot; of what neither knows, nothing is made up.
     """
-    specs = [spec for spec in contrasts(session.study, session.whole) if spec.role == PRIMARY]
+    specs = primary_contrasts(session)
     earlier = _earlier(session, pilot)
     asked = asked_prompts(session) if specs and (earlier is not None or session.study.components) else {}
     work = work_of(session, made)
@@ -78,6 +78,16 @@ def planned_power(session: Session, made: Plan, *, pilot: Path | None = None, po
     study = session.study
     aliases = alias_table(study.levels, study.fraction) if study.fraction else ()
     return PowerReport(power, outlooks, tuple(missing), aliases)
+
+
+def primary_contrasts(session: Session) -> list[ContrastSpec]:
+    """Return what will be confirmed or not, without contrasts of checkpoints with themselves."""
+    nodes: dict[str, list[str]] = {}
+    for cell in session.whole.cells:
+        nodes.setdefault(cell.name, []).append(cell.node)
+    identity = {name: tuple(dict.fromkeys(found)) for name, found in nodes.items()}
+    found = contrasts(session.study, session.whole)
+    return [spec for spec in found if spec.role == PRIMARY and not is_void(spec.weights, identity)]
 
 
 def _family(spec: ContrastSpec) -> str:
