@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,21 +40,10 @@ def results_power(folder: Path, *, power: float = POWER) -> PowerReport:
 
 
 def stated_power(
-    components: Mapping[str, float],
-    size: Mapping[str, int],
-    margin: float | None,
-    *,
-    power: float = POWER,
-    tests: int = 1,
-    measures: int = 1,
+    facts: ContrastFacts, components: VarianceComponents, size: SampleSize, *, power: float = POWER
 ) -> PowerReport:
-    """Return what a difference of two cells could find, from stated components and a size.
-
-    ``components`` and ``size``: the fields of ``VarianceComponents`` and ``SampleSize``. ``tests``: corrected together;
-    ``measures``: that must all pass.
-    """
-    facts = ContrastFacts("stated", "difference of two cells", margin, num_tests=tests, num_measures=measures)
-    found = outlook(facts, VarianceComponents(**components), SampleSize(**size), known="stated", power=power)
+    """Return what a contrast could find whose components and size are stated."""
+    found = outlook(facts, components, size, known="stated", power=power)
     return PowerReport(power, (found,), (f"hours: {NO_STUDY}",))
 
 

@@ -67,14 +67,16 @@ def _prompt_words(decision: Decision, size: SampleSize, seed_high: float | None)
         limit = "" if decision.reachable is None else f" (none goes below {decision.reachable:.3g})"
         return f"no number of prompts reaches it with {seeds}{limit}"
     text = f"{decision.prompts:,} prompts decide it with {seeds}"
-    return text + _cautiously(decision.prompts, decision.cautious and decision.cautious.prompts, seed_high)
+    cautious = decision.prompts if decision.cautious is None else decision.cautious.prompts
+    return text + _cautiously(decision.prompts, cautious, seed_high)
 
 
 def _seed_words(decision: Decision, size: SampleSize, seed_high: float | None) -> str:
     if decision.seeds is None:
         return f"no number of seeds reaches it with {size.prompts:,} prompts"
     text = f"{decision.seeds} seeds decide it with {size.prompts:,} prompts"
-    return text + _cautiously(decision.seeds, decision.cautious and decision.cautious.seeds, seed_high)
+    cautious = decision.seeds if decision.cautious is None else decision.cautious.seeds
+    return text + _cautiously(decision.seeds, cautious, seed_high)
 
 
 def _cautiously(number: int, cautious: int | None, seed_high: float | None) -> str:
