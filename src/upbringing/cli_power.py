@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from upbringing.base.errors import StudyError
 
+if TYPE_CHECKING:
+    from upbringing.attribution.variance import VarianceComponents
+
 DEFAULT_STORE = Path("store")
 PARTS = ("prompt", "seed", "cell", "subseed")
+STATED = "difference of two cells"
 
 Source = Annotated[Path | None, typer.Argument(help="A study file, or a folder of results.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value changes of a study file.")]
@@ -31,6 +35,7 @@ def power(
     components: Components = None,
     prompts: Annotated[int, typer.Option("--prompts", min=2, help="With --components.")] = 200,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="With --components or --designs.")] = 5,
+    subseeds: Annotated[int, typer.Option("--subseeds", min=1, help="With --components: runs of each seed.")] = 1,
     margin: Annotated[float | None, typer.Option("--margin", help="With --components.")] = None,
     tests: Annotated[int, typer.Option("--tests", min=1, help="With --components: corrected together.")] = 1,
     measures: Annotated[int, typer.Option("--measures", min=1, help="With --components: that must all pass.")] = 1,
@@ -52,13 +57,16 @@ def power(
         return
     from rich.console import Console
 
+    from upbringing.attribution.outlook import ContrastFacts
+    from upbringing.attribution.sampling import SampleSize
     from upbringing.lab.planning.power import stated_power
     from upbringing.lab.planning.power_drawing import print_power
     from upbringing.lab.verbs import power as power_of
 
     if components is not None:
-        size = {"prompts": prompts, "seeds": seeds}
-        report = stated_power(_parts(components), size, margin, power=wanted, tests=tests, measures=measures)
+        facts = ContrastFacts("stated", STATED, margin, num_tests=tests, num_measures=measures)
+        size = SampleSize(prompts, seeds, subseeds)
+        report = stated_power(facts, _stated(components), size, power=wanted)
     else:
         assert source is not None
         report = power_of(source, store=store, overrides=tuple(overrides or ()), pilot=pilot, power=wanted)
@@ -83,8 +91,10 @@ def _designs(num_stages: int, seeds: int, runs: int | None, *, as_json: bool) ->
         print_designs(found, Console())
 
 
-def _parts(text: str) -> dict[str, float]:
+def _stated(text: str) -> VarianceComponents:
     """Return the components in ``prompt=0.15,seed=0.05,cell=0.45``."""
+    from upbringing.attribution.variance import VarianceComponents
+
     found: dict[str, float] = {}
     for part in text.split(","):
         name, separator, value = part.strip().partition("=")
@@ -99,7 +109,7 @@ def _parts(text: str) -> dict[str, float]:
     missing = [name for name in PARTS[:3] if name not in found]
     if missing:
         raise StudyError(f"the component {missing[0]!r} is missing: state it, 0 if it does not vary")
-    return found
+    return VarianceComponents(found["prompt"], found["seed"], found["cell"], found.get("subseed", 0.0))
 
 
 def add_to(app: typer.Typer) -> None:

@@ -49,13 +49,22 @@ class Option:
 
 
 @dataclass(frozen=True)
+class Cautious:
+    """The same decision if seeds differ as much as the pilot allows (``VarianceComponents.seed_high``)."""
+
+    power: float
+    prompts: int | None
+    seeds: int | None
+
+
+@dataclass(frozen=True)
 class Decision:
     """Whether one test decides the margin. ``prompts``: fewest at the present seeds; ``seeds``: the other way round.
 
     ``None`` for either: no number does, or it is not known (then ``seed`` is none of the known components).
-    ``seeds_cautious``: if seeds differ as much as the pilot allows. ``smallest``: the margin that would be decided as
-    things are; ``reachable``: with any number of prompts, where none of them decides. ``options``: this and other
-    numbers of seeds, each with its prompts; empty where it is decided as things are.
+    ``cautious``: ``None`` where the components were stated, or only one run was seen. ``smallest``: the margin that
+    would be decided as things are; ``reachable``: with any number of prompts, where none of them decides.
+    ``options``: this and other numbers of seeds, each with its prompts; empty where it is decided as things are.
     """
 
     test: Test
@@ -66,7 +75,7 @@ class Decision:
     reachable: float | None
     prompts: int | None
     seeds: int | None
-    seeds_cautious: int | None
+    cautious: Cautious | None
     options: tuple[Option, ...]
 
 
@@ -134,9 +143,7 @@ def _goal(facts: ContrastFacts, test: Test, margin: float, power: float) -> Goal
 
 def _decision(components: VarianceComponents, size: SampleSize, found: Sampling, goal: Goal, hours: Hours) -> Decision:
     decided = is_decided(found, goal)
-    prompts, cautious = prompts_needed(components, size, goal), None
-    if components.seed_high is not None:
-        cautious = seeds_needed(replace(components, seed=components.seed_high), size, goal)
+    prompts = prompts_needed(components, size, goal)
     return Decision(
         test=goal.test,
         margin=goal.margin,
@@ -146,9 +153,18 @@ def _decision(components: VarianceComponents, size: SampleSize, found: Sampling,
         reachable=margin_floor(components, size, goal) if prompts is None else None,
         prompts=prompts,
         seeds=seeds_needed(components, size, goal),
-        seeds_cautious=cautious,
+        cautious=_cautious(components, size, goal),
         options=() if decided else tuple(_options(components, size, goal, hours)),
     )
+
+
+def _cautious(components: VarianceComponents, size: SampleSize, goal: Goal) -> Cautious | None:
+    if components.seed_high is None:
+        return None
+    worst = replace(components, seed=components.seed_high)
+    found = sampling(worst, size)
+    assert found is not None  # the seeds' spread is known
+    return Cautious(power_of(found, goal), prompts_needed(worst, size, goal), seeds_needed(worst, size, goal))
 
 
 def _options(components: VarianceComponents, size: SampleSize, goal: Goal, hours: Hours) -> Iterable[Option]:

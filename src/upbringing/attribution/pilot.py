@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,8 +22,6 @@ from upbringing.attribution.validity import Validity, validity_of
 from upbringing.attribution.variance import VarianceComponents, estimated_components
 from upbringing.base.errors import FormatError
 from upbringing.formats.tree import Tree
-
-COPY = "copy"  # compares a recipe with itself: there is nothing to find
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,16 @@ def pilot_outlooks(rows: pa.Table, tree: Tree, *, power: float = POWER) -> tuple
 
 
 def pilots(rows: pa.Table, tree: Tree) -> tuple[Pilot, ...]:
-    """Return the noise of every contrast, each read as its claim is: under its first condition, judge and split."""
+    """Return the noise of every contrast, each read as its claim is: under its first condition, judge and split.
+
+    What compares checkpoints with themselves is left out: it finds nothing and corrects nothing.
+    """
     asked = asked_of(rows, tree)
     validity = validity_of(asked.tree, asked.evidence, asked.design)
+    identity = {name: cell.checkpoints for name, cell in asked.design.cells.items()}
     first: dict[tuple[str, str], Question] = {}
     for question in asked.questions:
-        if question.spec.kind != COPY or question.spec.role == PRIMARY:
+        if not is_void(question.spec.weights, identity):
             first.setdefault((question.spec.name, question.spec.measure), question)
     primary = [question for question in first.values() if question.spec.role == PRIMARY]
     families = Counter(_family(question) for question in primary)
@@ -73,6 +76,15 @@ def pilots(rows: pa.Table, tree: Tree) -> tuple[Pilot, ...]:
         )
         found.append(_pilot(question, facts, asked, validity))
     return tuple(found)
+
+
+def is_void(weights: Mapping[str, float], identity: Mapping[str, tuple[str, ...]]) -> bool:
+    """Return whether a contrast compares checkpoints with themselves. ``identity``: what fills each cell."""
+    total: dict[tuple[str, ...], float] = {}
+    for cell, weight in weights.items():
+        filled = identity.get(cell, (cell,))
+        total[filled] = total.get(filled, 0.0) + weight
+    return all(abs(weight) < 1e-9 for weight in total.values())  # weights such as 1/3 are rounded
 
 
 def _family(question: Question) -> str:

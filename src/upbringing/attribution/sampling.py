@@ -125,4 +125,5 @@ def _quantiles(df: int, num: int) -> Vector:
     """Return ``num`` equally likely values of a chi-square variable over its degrees of freedom, with mean 1."""
     middles = 1 - (np.arange(num) + 0.5) / num
     squares: Vector = special.chdtri(float(df), middles) / df
-    return squares / squares.mean()
+    scaled: Vector = squares / squares.mean()
+    return scaled

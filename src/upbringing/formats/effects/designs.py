@@ -76,7 +76,7 @@ def path(stages: Sequence[str]) -> StageDesign:
     return StageDesign(
         name="path",
         stages=tuple(stages),
-        runs=(("on",) * len(stages),),
+        runs=(_all("on", stages),),
         level="L1",
         cells=len(stages) + 1,
         squares=2.0,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from upbringing.attribution.attribute import read_results
 from upbringing.attribution.claims import EXPLORATORY, PRIMARY
 from upbringing.attribution.inference import POWER
 from upbringing.attribution.outlook import ContrastFacts, Hours, Known, Outlook, outlook, unknown_outlook
-from upbringing.attribution.pilot import Pilot, pilot_outlooks, pilots
+from upbringing.attribution.pilot import Pilot, is_void, pilot_outlooks, pilots
 from upbringing.attribution.sampling import SampleSize
 from upbringing.attribution.variance import VarianceComponents
 from upbringing.base.errors import StudyError
@@ -41,21 +40,10 @@ def results_power(folder: Path, *, power: float = POWER) -> PowerReport:
 
 
 def stated_power(
-    components: Mapping[str, float],
-    size: Mapping[str, int],
-    margin: float | None,
-    *,
-    power: float = POWER,
-    tests: int = 1,
-    measures: int = 1,
+    facts: ContrastFacts, components: VarianceComponents, size: SampleSize, *, power: float = POWER
 ) -> PowerReport:
-    """Return what a difference of two cells could find, from stated components and a size.
-
-    ``components`` and ``size``: the fields of ``VarianceComponents`` and ``SampleSize``. ``tests``: corrected together;
-    ``measures``: that must all pass.
-    """
-    facts = ContrastFacts("stated", "difference of two cells", margin, num_tests=tests, num_measures=measures)
-    found = outlook(facts, VarianceComponents(**components), SampleSize(**size), known="stated", power=power)
+    """Return what a contrast could find whose components and size are stated."""
+    found = outlook(facts, components, size, known="stated", power=power)
     return PowerReport(power, (found,), (f"hours: {NO_STUDY}",))
 
 
@@ -64,7 +52,7 @@ def planned_power(session: Session, made: Plan, *, pilot: Path | None = None, po
 
     Stated components come before those of a pilot; of what neither knows, nothing is made up.
     """
-    specs = [spec for spec in contrasts(session.study, session.whole) if spec.role == PRIMARY]
+    specs = primary_contrasts(session)
     earlier = _earlier(session, pilot)
     asked = asked_prompts(session) if specs and (earlier is not None or session.study.components) else {}
     work = work_of(session, made)
@@ -78,6 +66,16 @@ def planned_power(session: Session, made: Plan, *, pilot: Path | None = None, po
     study = session.study
     aliases = alias_table(study.levels, study.fraction) if study.fraction else ()
     return PowerReport(power, outlooks, tuple(missing), aliases)
+
+
+def primary_contrasts(session: Session) -> list[ContrastSpec]:
+    """Return what will be confirmed or not, without contrasts of checkpoints with themselves."""
+    nodes: dict[str, list[str]] = {}
+    for cell in session.whole.cells:
+        nodes.setdefault(cell.name, []).append(cell.node)
+    identity = {name: tuple(dict.fromkeys(found)) for name, found in nodes.items()}
+    found = contrasts(session.study, session.whole)
+    return [spec for spec in found if spec.role == PRIMARY and not is_void(spec.weights, identity)]
 
 
 def _family(spec: ContrastSpec) -> str:

@@ -15,6 +15,9 @@ ASKED: dict[Test, str] = {
 }
 
 
+NO_SPREAD = "how many seeds is not known: one run shows no spread"
+
+
 def size_words(size: SampleSize, *, is_nested: bool) -> str:
     """Return seeds and prompts as people say them."""
     runs = f" with {size.subseeds} runs each" if size.subseeds > 1 else ""
@@ -48,32 +51,39 @@ def decision_words(decision: Decision, outlook: Outlook) -> str:
         return "not known"
     chance = f"power {decision.power:.0%}"
     if decision.is_decided:
-        return f"decided with {chance}"
+        if decision.cautious is not None and decision.cautious.power < decision.power:
+            chance += f" ({decision.cautious.power:.0%} if seeds differ by {found.seed_high:.3g})"
+        return f"decided, {chance}"
     if outlook.facts.unscored >= decision.margin:
         return f"{chance}: answers without a score leave {outlook.facts.unscored:.3g} open, which no number shrinks"
-    parts = [_prompt_words(decision, size)]
-    if found.seed is None:
-        parts.append("how many seeds is not known: one run shows no spread")
-    else:
-        parts.append(_seed_words(decision, size))
+    parts = [_prompt_words(decision, size, found.seed_high)]
+    parts += [NO_SPREAD if found.seed is None else _seed_words(decision, size, found.seed_high)]
     return f"{chance}: {'; '.join(parts)}"
 
 
-def _prompt_words(decision: Decision, size: SampleSize) -> str:
+def _prompt_words(decision: Decision, size: SampleSize, seed_high: float | None) -> str:
     seeds = f"{size.seeds} seed{'s' if size.seeds != 1 else ''}"
-    if decision.prompts is not None:
-        return f"{decision.prompts:,} prompts decide it with {seeds}"
-    limit = "" if decision.reachable is None else f" (none goes below {decision.reachable:.3g})"
-    return f"no number of prompts reaches it with {seeds}{limit}"
+    if decision.prompts is None:
+        limit = "" if decision.reachable is None else f" (none goes below {decision.reachable:.3g})"
+        return f"no number of prompts reaches it with {seeds}{limit}"
+    text = f"{decision.prompts:,} prompts decide it with {seeds}"
+    cautious = decision.prompts if decision.cautious is None else decision.cautious.prompts
+    return text + _cautiously(decision.prompts, cautious, seed_high)
 
 
-def _seed_words(decision: Decision, size: SampleSize) -> str:
+def _seed_words(decision: Decision, size: SampleSize, seed_high: float | None) -> str:
     if decision.seeds is None:
         return f"no number of seeds reaches it with {size.prompts:,} prompts"
-    cautious = ""
-    if decision.seeds_cautious is not None and decision.seeds_cautious > decision.seeds:
-        cautious = f" (up to {decision.seeds_cautious} for all that the pilot knows)"
-    return f"{decision.seeds} seeds decide it with {size.prompts:,} prompts{cautious}"
+    text = f"{decision.seeds} seeds decide it with {size.prompts:,} prompts"
+    cautious = decision.seeds if decision.cautious is None else decision.cautious.seeds
+    return text + _cautiously(decision.seeds, cautious, seed_high)
+
+
+def _cautiously(number: int, cautious: int | None, seed_high: float | None) -> str:
+    """Return how many are needed if seeds differ as much as the pilot allows; empty where that changes nothing."""
+    if seed_high is None or cautious == number:
+        return ""
+    return f" ({'none' if cautious is None else f'{cautious:,}'} if seeds differ by {seed_high:.3g})"
 
 
 def options_words(options: Sequence[Option]) -> str:
