@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TESTS := tests
 
-.PHONY: demo test test-slow bench lint format environment browser clean
+.PHONY: demo test test-slow validate bench lint format environment browser clean
 
 demo: $(VENV)/.installed-train
 	$(BIN)/upbringing demo
@@ -16,6 +16,9 @@ test: $(VENV)/.installed-dev lint browser
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow $(TESTS)
+
+validate: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/upbringing validate --output docs/validation.md
 
 bench: $(VENV)/.installed-dev
 	scripts/bench

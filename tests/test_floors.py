@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "reporting": {"base", "formats", "attribution"},
 }
 MAY_IMPORT["lab"] = set(MAY_IMPORT)
+MAY_IMPORT["validation"] = {"base", "formats", "attribution"}
 HEAVY = {
     "torch",
     "transformers",
@@ -88,6 +89,7 @@ def test_heavy_libraries_are_imported_where_they_compute(path: Path) -> None:
         "import upbringing.lab.planning.plan",
         "import upbringing.attribution.attribute",
         "import upbringing.reporting.build",
+        "import upbringing.validation.run",
     ],
 )
 def test_the_light_half_loads_no_torch(code: str) -> None:

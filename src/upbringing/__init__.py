@@ -26,6 +26,7 @@ _HOMES = {
     "measure": "upbringing.lab.verbs",
     "open_session": "upbringing.lab.session",
     "plan": "upbringing.lab.verbs",
+    "power": "upbringing.lab.verbs",
     "rate_labels": "upbringing.lab.labelling",
     "read_labelled": "upbringing.lab.labelling",
     "report": "upbringing.lab.run",
@@ -35,6 +36,7 @@ _HOMES = {
     "status": "upbringing.lab.storage.contents",
     "trace": "upbringing.lab.verbs",
     "trace_study": "upbringing.lab.trace",
+    "validate": "upbringing.validation.run",
     "verify": "upbringing.lab.storage.verify",
 }
 
@@ -56,6 +58,7 @@ __all__ = [
     "measure",
     "open_session",
     "plan",
+    "power",
     "rate_labels",
     "read_labelled",
     "report",
@@ -65,6 +68,7 @@ __all__ = [
     "status",
     "trace",
     "trace_study",
+    "validate",
     "verify",
 ]
 

@@ -13,7 +13,9 @@ from upbringing.base.errors import StudyError, UpbringingError
 from upbringing.base.terminal import visible
 from upbringing.cli_data import app as data_app
 from upbringing.cli_label import app as label_app
+from upbringing.cli_power import add_to as add_power_verb
 from upbringing.cli_store import add_to as add_store_verbs
+from upbringing.cli_validate import add_to as add_validate
 
 if TYPE_CHECKING:
     from upbringing.formats.findings import Findings
@@ -285,7 +287,9 @@ def doctor(as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+add_power_verb(app)
 add_store_verbs(app)
+add_validate(app)
 
 
 @app.command()

@@ -114,11 +114,12 @@ def test_findings_say_who_is_calibrated_and_what_follows_where_nobody_is() -> No
     said = [warning for warning in bare.warnings if warning.startswith("No human labels calibrate")]
     assert [warning.split(":")[0].rpartition(" ")[2] for warning in said] == ["j", "l"]
     assert all("may be cited" in warning for warning in said)
-    assert set(bare.tables) == {"levels"}
+    assert set(bare.tables) == {"levels", "judge_agreement", "passports"}
 
     found = attribute(rows, tree(), labels("1", "2"))
     assert not [warning for warning in found.warnings if "calibrate" in warning or "rater" in warning]
-    assert found.claims == bare.claims  # labels change no number: nothing is corrected yet
+    judged = {(claim.estimate, claim.low, claim.high, claim.verdict) for claim in found.claims}
+    assert judged == {(claim.estimate, claim.low, claim.high, claim.verdict) for claim in bare.claims}
     assert {line["judge"] for line in found.tables["judge_errors"]} == {"j", "l", "o"}
     (pair,) = found.tables["rater_agreement"]
     assert (pair["raters"], pair["answers"], pair["kappa"]) == (["1", "2"], 16, 1.0)
@@ -178,7 +179,7 @@ def test_bad_labels_are_named(fields: dict[str, Any], message: str) -> None:
 def test_a_folder_with_labels_gives_the_same_findings(tmp_path: Path) -> None:
     write_rows(rows_table(judged_rows()), tmp_path / "rows.parquet")
     (tmp_path / "tree.json").write_text(tree().model_dump_json(), encoding="utf-8")
-    assert set(attribute_folder(tmp_path).tables) == {"levels"}
+    assert set(attribute_folder(tmp_path).tables) == {"levels", "passports"}
     write_rows(labels("1", "2"), tmp_path / LABELS_NAME)
     assert attribute_folder(tmp_path) == attribute(rows_table(judged_rows()), tree(), labels("1", "2"))
     pq.write_table(labels("1").drop_columns(["rater"]), tmp_path / LABELS_NAME)

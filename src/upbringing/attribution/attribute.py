@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from upbringing.attribution.aliasing import alias_tables
+from upbringing.attribution.asked import asked_of
 from upbringing.attribution.calibration import DIGEST, JOINED_COLUMNS, Calibration, calibrate
-from upbringing.attribution.cells import Evidence, evidence_of
 from upbringing.attribution.claims import answer, claims_of
 from upbringing.attribution.columns import READ_COLUMNS
 from upbringing.attribution.controls import with_assay, with_batch_noise, with_copy_noise
-from upbringing.attribution.defaults import default_contrasts
-from upbringing.attribution.design import design_of
-from upbringing.attribution.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_of_flat_table, with_cells
+from upbringing.attribution.corrections import corrections_of
+from upbringing.attribution.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_of_flat_table
 from upbringing.attribution.indices import index_tables
-from upbringing.attribution.questions import contrast_questions, sensitivity_questions
+from upbringing.attribution.judge_agreement import judge_agreement
+from upbringing.attribution.passports import passports_of
+from upbringing.attribution.questions import sensitivity_questions
 from upbringing.attribution.tables import level_table
 from upbringing.attribution.validity import validity_of
 from upbringing.attribution.warnings import study_warnings
@@ -34,20 +36,19 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
 
     Raises ``FormatError`` for tables and trees that do not follow the public formats.
     """
-    completed = with_cells(tree)
-    evidence = evidence_of(rows, completed)
-    _check_checkpoints(evidence, completed)
-    design = design_of(completed)
-    measures = evidence.scores.columns.measure.labels
-    specs = completed.study.contrasts or default_contrasts(design, completed.study, measures)
-    questions = [question for spec in specs for question in contrast_questions(completed, evidence, design, spec)]
+    asked = asked_of(rows, tree)
+    completed, evidence, design = asked.tree, asked.evidence, asked.design
+    questions = list(asked.questions)
     questions += sensitivity_questions(completed, evidence, design)
-    validity = validity_of(completed, evidence, design)
-    answers = [answer(question, evidence, design, validity) for question in questions]
-    claims = with_copy_noise(claims_of(answers, completed, evidence, design))
-    claims = with_assay(with_batch_noise(claims, completed), design)
-    levels = level_table(evidence, design, validity)
     calibration = Calibration() if labels is None else calibrate(rows, labels)
+    corrections = corrections_of(rows, evidence, design, calibration)
+    validity = validity_of(completed, evidence, design)
+    validity = replace(validity, passports=passports_of(completed, evidence, validity, asked.specs, corrections))
+    answers = [answer(question, evidence, design, validity, corrections) for question in questions]
+    claims = with_copy_noise(claims_of(answers, completed, evidence, corrections))
+    claims = with_assay(with_batch_noise(claims, completed), design)
+    levels = level_table(evidence, design, validity, corrections)
+    agreement = judge_agreement(evidence.scores.columns)
     return Findings(
         study=completed.study.name,
         question=completed.study.question,
@@ -57,6 +58,8 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
             **calibration.tables,
             **index_tables(completed, evidence, design, validity),
             **alias_tables(design),
+            **({"judge_agreement": agreement} if agreement else {}),
+            "passports": validity.passports.table,
         },
         warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),
     )
@@ -67,6 +70,11 @@ def attribute_folder(folder: Path) -> Findings:
 
     Human labels are read from ``labels.parquet`` where there is one.
     """
+    return attribute(*read_results(folder))
+
+
+def read_results(folder: Path) -> tuple[pa.Table, Tree, pa.Table | None]:
+    """Return the rows, the tree and, where there are any, the human labels of a folder of results."""
     path = folder / "rows.parquet"
     if not path.exists():
         raise FormatError(f"{folder} holds no rows.parquet: measure something first, or name the folder that does")
@@ -79,10 +87,4 @@ def attribute_folder(folder: Path) -> Findings:
         rows = pq.read_table(path, columns=[name for name in names if name in wanted])
     except (pa.ArrowInvalid, OSError) as error:
         raise FormatError(f"{path.name} is not a readable Parquet file: {error}") from None
-    return attribute(rows, read_tree(tree_path) if tree_path.exists() else tree_of_flat_table(rows), labels)
-
-
-def _check_checkpoints(evidence: Evidence, tree: Tree) -> None:
-    unknown = sorted(set(evidence.scores.columns.checkpoint.labels) - {each.id for each in tree.checkpoints})
-    if unknown:
-        raise FormatError(f"the rows name the checkpoint {unknown[0]!r}, which tree.json does not list: add it there")
+    return rows, read_tree(tree_path) if tree_path.exists() else tree_of_flat_table(rows), labels

@@ -1,6 +1,7 @@
 """What human labels of a sample of answers say of each judge: its errors per checkpoint, and the raters' agreement.
 
-Source: statistics-and-measures 5.2, procedure P4, step 1. Departures: none. Nothing is corrected here.
+Source: statistics-and-measures 5.2, procedure P4, step 1. Departures: none. Nothing is corrected here: see
+``corrections``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from upbringing.formats.labels import check_labels
 OUTCOMES = ("refuse", "harmful", "incoherent")  # of each the error is stated; harmless is what remains
 SIDES = ("sensitivity", "specificity")
 DIGEST = "response_sha256"
+MIN_KAPPA = 0.6  # Landis and Koch 1977 call what lies above substantial agreement
 JOINED_COLUMNS = ("judge", "judge_kind", "response", "outcome")
 
 
@@ -41,7 +43,7 @@ class Label:
 class Calibration:
     """Labels joined with verdicts, as plain tables. ``checkpoints``: judge to the checkpoints it has labels on.
 
-    ``num_foreign``: labels of answers that the rows do not hold.
+    ``labels``: those of answers that the rows hold. ``num_foreign``: labels of answers that they do not.
     """
 
     errors: tuple[dict[str, Any], ...] = ()
@@ -50,6 +52,12 @@ class Calibration:
     checkpoints: Mapping[str, frozenset[str]] | None = None
     raters: tuple[str, ...] = ()
     num_foreign: int = 0
+    labels: tuple[Label, ...] = ()
+
+    @property
+    def are_raters_agreed(self) -> bool:
+        """Whether no two raters disagree so much that their labels calibrate nothing."""
+        return all(pair["kappa"] is None or pair["kappa"] >= MIN_KAPPA for pair in self.agreement)
 
     @property
     def tables(self) -> dict[str, list[dict[str, Any]]]:
@@ -90,6 +98,7 @@ def calibrate(rows: pa.Table, labels: pa.Table) -> Calibration:
         },
         raters=raters,
         num_foreign=labels.num_rows - len(given),
+        labels=tuple(given),
     )
 
 

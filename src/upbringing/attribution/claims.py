@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.attribution.cells import Evidence, Source
+from upbringing.attribution.corrected import Corrected
+from upbringing.attribution.corrected_numbers import corrected_numbers, uncorrected_numbers
+from upbringing.attribution.corrections import Corrections, Uncorrected
 from upbringing.attribution.design import Design
 from upbringing.attribution.equivalence import DOMINANCE_RATIO, dominance
 from upbringing.attribution.estimates import Estimate, estimate
@@ -34,7 +37,8 @@ class Answered:
     """A question, its estimate and what forbids reading it. ``by_judge``: the same from other judges.
 
     ``against_reasons``: what forbids reading the contrast that it is to be dominated by. ``shares``: of the total that
-    the contrast names; ``order_range``: over the orders it names; ``pattern``: redundancy or synergy.
+    the contrast names; ``order_range``: over the orders it names; ``pattern``: redundancy or synergy. ``correction``:
+    what human labels make of it, which then decides. ``is_uncalibrated``: its judge can err and has no labels at all.
     """
 
     question: Question
@@ -45,11 +49,14 @@ class Answered:
     shares: Shares | None = None
     order_range: OrderRange | None = None
     pattern: Pattern | None = None
+    correction: Corrected | Uncorrected | None = None
+    is_uncalibrated: bool = False
 
     @property
     def p(self) -> float | None:
-        """The unadjusted p-value, where there is one."""
-        inference = None if self.found is None or self.reasons else self.found.inference
+        """The unadjusted p-value of what decides, where there is one."""
+        decides = self.correction.found if isinstance(self.correction, Corrected) else self.found
+        inference = None if decides is None or self.reasons else decides.inference
         return None if inference is None else inference.p
 
     @property
@@ -59,8 +66,10 @@ class Answered:
         return PRIMARY if spec.role == "primary" and spec.family == EXPLORATORY else spec.family
 
 
-def answer(question: Question, evidence: Evidence, design: Design, validity: Validity) -> Answered:
-    """Return the question estimated, unless something forbids it."""
+def answer(
+    question: Question, evidence: Evidence, design: Design, validity: Validity, corrections: Corrections
+) -> Answered:
+    """Return the question estimated, unless something forbids it, and corrected as far as people's labels allow."""
     source = question.source
     if question.left_out:
         text = LEFT_OUT.format(arms=", ".join(question.left_out))
@@ -68,8 +77,11 @@ def answer(question: Question, evidence: Evidence, design: Design, validity: Val
     if not question.terms:
         text = NO_ROWS.format(measure=source.measure, condition=source.condition)
         return Answered(question, None, (Reason("rows", text),), {})
-    reasons = validity.of_design(question.spec)
-    reasons += validity.reasons((term.cell, term.source) for term in question.terms)
+    reasons = (
+        *validity.of_measure(source.measure),
+        *validity.of_design(question.spec),
+        *validity.reasons((term.cell, term.source) for term in question.terms),
+    )
     found = estimate(evidence, design, question.terms)
     if found.inference is None and not reasons:
         reasons = (Reason("rows", NOT_MEASURED),)
@@ -78,8 +90,9 @@ def answer(question: Question, evidence: Evidence, design: Design, validity: Val
         for judge in (() if reasons else question.judges)
     }
     against = validity.reasons((cell, source) for cell in _against(question))
+    is_uncalibrated = corrections.is_uncalibrated(source)
     if reasons:
-        return Answered(question, found, reasons, by_judge, against)
+        return Answered(question, found, reasons, by_judge, against, is_uncalibrated=is_uncalibrated)
     spec = question.spec
     return Answered(
         question,
@@ -90,6 +103,8 @@ def answer(question: Question, evidence: Evidence, design: Design, validity: Val
         shares=shares(evidence, design, validity, source, asked_of(spec)) if spec.share_of else None,
         order_range=order_range(evidence, design, validity, source, spec),
         pattern=pattern(evidence, design, validity, source, spec),
+        correction=corrections.contrast(question.terms),
+        is_uncalibrated=is_uncalibrated,
     )
 
 
@@ -103,12 +118,14 @@ def _for_judge(terms: Sequence[Term], judge: str) -> tuple[Term, ...]:
     return tuple(replace(term, source=replace(term.source, judge=judge)) for term in terms)
 
 
-def claims_of(answers: Sequence[Answered], tree: Tree, evidence: Evidence, design: Design) -> tuple[Claim, ...]:
+def claims_of(
+    answers: Sequence[Answered], tree: Tree, evidence: Evidence, corrections: Corrections
+) -> tuple[Claim, ...]:
     """Return the claims in the order of ``answers``: Holm within primary families, Benjamini-Hochberg in others."""
     adjusted = _adjusted(answers)
     labels = {measure.id: measure.label or measure.id for measure in tree.measures}
     beside = [
-        {"p_adjusted": p, "dominance": _dominance(each, evidence, design), "scale_sensitive": flag}
+        {"p_adjusted": p, "dominance": _dominance(each, evidence, corrections), "scale_sensitive": flag}
         for each, p, flag in zip(answers, adjusted, _scale_flags(answers), strict=True)
     ]
     return tuple(_claim(number, each, beside[number], evidence, labels) for number, each in enumerate(answers))
@@ -194,6 +211,12 @@ def _claim(
             **share_fields(each.shares, asked_of(spec)),
         }
         update["other_scale"] |= other_share(each.shares, spec.scale)
+        if isinstance(each.correction, Corrected):
+            update |= corrected_numbers(spec, each.correction, direction, significant=significant)
+        elif each.correction is not None:
+            update |= uncorrected_numbers(update, spec, each.correction)
+        elif each.is_uncalibrated:
+            update["calibration"] = "uncalibrated"
     claim = claim.model_copy(update=update)
     label = labels.get(spec.measure, spec.measure)
     return claim.model_copy(update={"sentence": verdict_sentence(claim, label), "statement": statement(claim, label)})
@@ -217,7 +240,7 @@ def _provenance(found: Estimate) -> dict[str, Any]:
     }
 
 
-def _dominance(each: Answered, evidence: Evidence, design: Design) -> str | None:
+def _dominance(each: Answered, evidence: Evidence, corrections: Corrections) -> str | None:
     """Return whether another contrast (``against``: its weights) drives more than four times this one's effect."""
     spec = each.question.spec
     against = _against(each.question)
@@ -231,10 +254,12 @@ def _dominance(each: Answered, evidence: Evidence, design: Design) -> str | None
         cells = dict.fromkeys((*spec.weights, *against))
         return {cell: spec.weights.get(cell, 0.0) + ratio * float(against.get(cell, 0.0)) for cell in cells}
 
-    found = [
-        estimate(evidence, design, terms_of(weights, source)).inference
-        for weights in (against, combined(-DOMINANCE_RATIO), combined(DOMINANCE_RATIO))
-    ]
+    asked = [terms_of(weights, source) for weights in (against, combined(-DOMINANCE_RATIO), combined(DOMINANCE_RATIO))]
+    if isinstance(each.correction, Corrected):
+        corrected = [corrections.contrast(terms) for terms in asked]
+        found = [part.found.inference if isinstance(part, Corrected) else None for part in corrected]
+    else:
+        found = [estimate(evidence, corrections.design, terms).inference for terms in asked]
     larger, difference, total = found
     if larger is None or difference is None or total is None:
         return "undecided"

@@ -17,13 +17,21 @@ from upbringing.attribution.crossed import (
 )
 from upbringing.attribution.design import Design, Units
 from upbringing.attribution.equivalence import widened
-from upbringing.attribution.inference import Inference
+from upbringing.attribution.inference import CONFIDENCE, Inference, normal_quantile, t_inference
 from upbringing.attribution.levels import RateCounts, clip, rate_inference
 from upbringing.attribution.pairs import paired_binary_inference, rates_inference
 from upbringing.attribution.pivot import Matrix, Pivot, Term, mean_of_rows, pivot
 from upbringing.attribution.profiles import Profile, profile
 
 THESE_WORLDS = "these worlds"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What drawing labels adds to a corrected contrast: variance that its values do not show, degrees of freedom."""
+
+    variance: float
+    df: float
 
 
 @dataclass(frozen=True)
@@ -60,16 +68,20 @@ def estimate(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Estim
     ``1 - 0.05**(1/S)`` whatever n is, for a rate may be high in a few worlds only. The prompts still bound the rate in
     these worlds, so the estimate is about these (``artefact``). Source: our own reasoning.
     """
-    found = pivot(evidence, design, terms)
-    table = found.contrast()
+    return estimate_of(evidence, pivot(evidence, design, terms))
+
+
+def estimate_of(evidence: Evidence, found: Pivot, drawing: Drawing | None = None) -> Estimate:
+    """Return the contrast whose scores were ``found``. ``drawing``: of the labels that corrected them."""
+    terms, table = found.terms, found.contrast()
     units = found.units
     known = found.known
-    same = _is_same(found)
+    same = is_same(found)
     usable = bool(known) and found.is_complete and bool((~np.isnan(table)).any())
     if usable and not same and units.estimand != "artefact" and is_spread_unseen(table):
         units = replace(units, estimand="artefact", conditional_on=(*units.conditional_on, THESE_WORLDS))
     is_share = all(evidence.is_share(term.source.measure) for term in terms)
-    is_binary = all(evidence.is_binary(term.source.measure) for term in terms)
+    is_binary = drawing is None and all(evidence.is_binary(term.source.measure) for term in terms)
     inference = None
     if usable and same:
         inference = Inference(estimate=0.0, method="one and the same checkpoint")
@@ -77,6 +89,7 @@ def estimate(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Estim
         inference = _inference(found, table, is_share=is_share, is_binary=is_binary)
     lowest, highest = (None, None) if same or not usable else found.bounds()
     if inference is not None:
+        inference = inference if drawing is None else _with_drawing(inference, drawing)
         inference = _within_range(widened(inference, lowest, highest), found, is_share=is_share)
     return Estimate(
         units=units,
@@ -93,11 +106,20 @@ def estimate(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Estim
         is_nested=len(units.units) > 1 and units.estimand != "artefact" and are_nested(table),
         outcomes=_outcomes(found),
         num_ineligible=sum(values.num_ineligible for values in known),
-        logit=_logit(found) if usable and is_share and not same and len(terms) > 1 else None,
+        logit=_logit(found, drawing) if usable and is_share and not same and len(terms) > 1 else None,
     )
 
 
-def _is_same(found: Pivot) -> bool:
+def _with_drawing(inference: Inference, drawing: Drawing) -> Inference:
+    """Return ``inference`` with what the drawing of labels adds to it."""
+    spread = inference.standard_error
+    if spread is None:
+        spread = (inference.half_width or 0.0) / normal_quantile(CONFIDENCE)
+    df = drawing.df if inference.df is None else min(inference.df, drawing.df)
+    return t_inference(inference.estimate, (spread**2 + drawing.variance) ** 0.5, df, inference.method)
+
+
+def is_same(found: Pivot) -> bool:
     """Return whether a difference compares checkpoints with themselves under one source."""
     if sorted(found.weights.tolist()) != [-1.0, 1.0] or found.terms[0].source != found.terms[1].source:
         return False
@@ -122,7 +144,7 @@ def _inference(found: Pivot, table: Matrix, *, is_share: bool, is_binary: bool) 
     if len(found.terms) == 1 and found.terms[0].weight == 1.0:
         return rate_inference(inference, counts)
     if inference.low is None:
-        rates = [mean_of_rows(np.where(seen, part, np.nan)) or 0.0 for part in found.value]
+        rates = [min(1.0, max(0.0, mean_of_rows(np.where(seen, part, np.nan)) or 0.0)) for part in found.value]
         return rates_inference(inference.estimate, found.weights.tolist(), rates, counts.num_prompts)
     return inference
 
@@ -171,7 +193,7 @@ def _within_range(inference: Inference, found: Pivot, *, is_share: bool) -> Infe
     return clip(inference, float(weights[weights < 0].sum()), float(weights[weights > 0].sum()))
 
 
-def _logit(found: Pivot) -> Inference | None:
+def _logit(found: Pivot, drawing: Drawing | None) -> Inference | None:
     """Return the contrast of log-odds of the terms' rates, by the delta method; ``None`` at rates of 0 or 1."""
     seen = ~np.isnan(found.contrast())
     rates = np.array([mean_of_rows(np.where(seen, part, np.nan)) for part in found.value], dtype=np.float64)
@@ -180,4 +202,8 @@ def _logit(found: Pivot) -> Inference | None:
     slopes = found.weights / (rates * (1 - rates))
     centre = float(found.weights @ np.log(rates / (1 - rates)))
     table = np.tensordot(slopes, found.value - rates[:, None, None], axes=1) + centre
-    return _over_units(found, table, is_binary=False)
+    inference = _over_units(found, table, is_binary=False)
+    if drawing is None:
+        return inference
+    steepest = float((1 / (rates * (1 - rates))).max())  # whichever rate the added variance is of
+    return _with_drawing(inference, replace(drawing, variance=drawing.variance * steepest**2))

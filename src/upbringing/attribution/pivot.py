@@ -91,6 +91,11 @@ def pivot(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Pivot:
         )
         for unit in units.units
     )
+    return tabled(terms, units, found)
+
+
+def tabled(terms: Sequence[Term], units: Units, found: tuple[tuple[Found, ...], ...]) -> Pivot:
+    """Return what was ``found`` per unit, term and checkpoint as aligned tables."""
     known = [values for row in found for part in row for values in part if values is not None]
     clusters = np.unique(np.concatenate([values.cluster for values in known])) if known else np.zeros(0, dtype=np.int32)
     shape = (len(terms), len(found), len(clusters))

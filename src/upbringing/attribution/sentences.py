@@ -28,8 +28,8 @@ PARTLY_CALIBRATED = (
     "others may be its errors."
 )
 UNEVEN_JUDGE = (
-    "The judge {judge} errs differently on different checkpoints ({side} for {outcome}, rater {rater}): differences "
-    "between them may be its errors."
+    "The judge {judge} errs differently on different checkpoints ({side} for {outcome}, rater {rater}): uncorrected "
+    "differences between them may be its errors."
 )
 ONE_RATER = "One rater alone labelled answers: nothing shows that another would agree."
 RATERS_DISAGREE = (
@@ -56,6 +56,17 @@ LEFT_OUT = "Not computed: left out of this run: {arms}."
 ARMS_LEFT_OUT = "Arms left out of this run: {arms}. {num} contrasts on them are listed and were not computed."
 NO_ROWS = "The rows hold no scores of {measure} under {condition}."
 DEAD_ASSAY = "The positive control {contrast} did not move {measure}: no change of it may be called alike."
+FEW_LABELS = "a checkpoint of this contrast has fewer than {minimum} labelled answers"
+FEW_LABELLED_RUNS = (
+    "{num} of {total} runs have {minimum} labelled answers on each of their checkpoints: "
+    "all, or at least {needed}, must have them"
+)
+COUNTS_MORE = "labels say what an answer does, and this measure counts more than that"
+NOT_A_MEAN = "labels correct rates only"
+RATERS_DIFFER = "the raters agree too little"
+NOT_CORRECTED = "not corrected for the judge's errors: {reason}"
+UNEVEN = "the judge errs differently on different checkpoints and {reason}"
+UNEVEN_BAND = "; errors that differ as on the labelled ones put it anywhere in [{low:+.2f}, {high:+.2f}]"
 CORRECTED = "it leaves out zero alone, but not corrected for everything that was asked"
 SIGN_UNCERTAIN = "its sign depends on the answers that could not be scored"
 
@@ -177,13 +188,27 @@ def _first_reason(claim: Claim) -> str:
 
 
 def _size(claim: Claim) -> str:
-    interval = "" if claim.low is None or claim.high is None else f" [{claim.low:+.2f}, {claim.high:+.2f}]"
-    return f"{claim.estimate:+.2f}{interval}"
+    """Return the number that decides, and the judge's own beside it where people's labels corrected it."""
+    judged = _number(claim.estimate, claim.low, claim.high)
+    found = claim.corrected
+    if found is not None:
+        labels = _count(found.labels, "human label")
+        some = "" if found.seeds == claim.units.seeds else f" on {found.seeds} of {claim.units.seeds} seeds"
+        return f"{_number(found.estimate, found.low, found.high)}, corrected by {labels}{some}; as judged {judged}"
+    if claim.uncorrected is not None and not claim.blocked_by:
+        return f"{judged}, {NOT_CORRECTED.format(reason=claim.uncorrected)}"
+    return judged
+
+
+def _number(estimate: float | None, low: float | None, high: float | None) -> str:
+    interval = "" if low is None or high is None else f" [{low:+.2f}, {high:+.2f}]"
+    return f"{estimate:+.2f}{interval}"
 
 
 def _why_undecided(claim: Claim) -> list[str]:
-    reasons = []
-    if claim.low is not None and claim.high is not None and (claim.low > 0 or claim.high < 0):
+    reasons = list(claim.blocked_by)
+    low, high = (claim.low, claim.high) if claim.corrected is None else (claim.corrected.low, claim.corrected.high)
+    if not reasons and low is not None and high is not None and (low > 0 or high < 0):
         reasons.append(CORRECTED)
     if claim.bounds and claim.bounds["low"] < 0 < claim.bounds["high"]:
         reasons.append(SIGN_UNCERTAIN)
@@ -193,7 +218,8 @@ def _why_undecided(claim: Claim) -> list[str]:
 
 
 def _changed_word(claim: Claim) -> str:
-    rose = (claim.estimate or 0.0) > 0
+    decides = claim.estimate if claim.corrected is None else claim.corrected.estimate
+    rose = (decides or 0.0) > 0
     if claim.kind == "judge-sensitivity":
         return "the judges differ: the first is higher" if rose else "the judges differ: the first is lower"
     if claim.kind == "format-sensitivity":

@@ -6,17 +6,29 @@ from collections.abc import Iterable
 from typing import Any
 
 from upbringing.attribution.cells import Evidence, Source
+from upbringing.attribution.corrections import Corrections
 from upbringing.attribution.design import Design
 from upbringing.attribution.estimates import estimate
+from upbringing.attribution.inference import Inference
 from upbringing.attribution.levels import rule_of_three
 from upbringing.attribution.pivot import Term
 from upbringing.attribution.sources import first_judge
 from upbringing.attribution.validity import Validity
 
 
-def level_table(evidence: Evidence, design: Design, validity: Validity) -> list[dict[str, Any]]:
-    """Return one plain mapping per (measure, condition, judge, split, cell); what may not be read has no estimate."""
-    return [_level(evidence, design, validity, cell, source) for source in _sources(evidence) for cell in design.cells]
+def level_table(
+    evidence: Evidence, design: Design, validity: Validity, corrections: Corrections
+) -> list[dict[str, Any]]:
+    """Return one plain mapping per (measure, condition, judge, split, cell); what may not be read has no estimate.
+
+    Where labels tell how the judge errs on all checkpoints of a cell, ``corrected`` (and ``corrected_low``,
+    ``corrected_high``, ``corrected_labels``) stands beside.
+    """
+    return [
+        _level(evidence, design, validity, corrections, cell, source)
+        for source in _sources(evidence)
+        for cell in design.cells
+    ]
 
 
 def _sources(evidence: Evidence) -> Iterable[Source]:
@@ -28,7 +40,9 @@ def _sources(evidence: Evidence) -> Iterable[Source]:
                     yield Source(measure, condition, judge, split)
 
 
-def _level(evidence: Evidence, design: Design, validity: Validity, cell: str, source: Source) -> dict[str, Any]:
+def _level(
+    evidence: Evidence, design: Design, validity: Validity, corrections: Corrections, cell: str, source: Source
+) -> dict[str, Any]:
     found = estimate(evidence, design, (Term(1.0, cell, source),))
     reasons = [reason.text for reason in validity.reasons(((cell, source),))]
     inference = None if reasons else found.inference
@@ -58,4 +72,18 @@ def _level(evidence: Evidence, design: Design, validity: Validity, cell: str, so
         "outcomes": found.outcomes,
         "outcome_rates": {name: count / total for name, count in found.outcomes.items()} if total else {},
         "reasons": reasons,
+        **_corrected(corrections, cell, source, inference),
+    }
+
+
+def _corrected(corrections: Corrections, cell: str, source: Source, inference: Inference | None) -> dict[str, Any]:
+    level, num_labels = corrections.level(cell, source, inference)
+    if level is None:
+        return {}
+    return {
+        "corrected": level.estimate,
+        "corrected_low": level.low,
+        "corrected_high": level.high,
+        "corrected_labels": num_labels,
+        "corrected_method": "Rogan-Gladen",
     }

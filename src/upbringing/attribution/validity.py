@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from upbringing.attribution.aliasing import AliasedEffects, aliased_effects
@@ -11,6 +11,7 @@ from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.coherence import Coherence
 from upbringing.attribution.design import Design
 from upbringing.attribution.gates import FailedGate, failed_gates
+from upbringing.attribution.passport import Passports
 from upbringing.attribution.sentences import ALIASED, COHERENCE_UNKNOWN
 from upbringing.formats.tree import ContrastSpec, Tree
 
@@ -21,7 +22,7 @@ MIN_COHERENT = 0.80  # statistics-and-measures 5.1, procedure P3: coherent rate 
 class Reason:
     """Why a number may not be read. A ``guard`` blocks the verdict, anything else makes it not measurable."""
 
-    kind: Literal["gate", "guard", "coherence", "rows", "design"]
+    kind: Literal["gate", "guard", "coherence", "rows", "design", "passport"]
     text: str
 
 
@@ -33,11 +34,16 @@ class Validity:
     coherence: Coherence
     gates: tuple[FailedGate, ...]
     aliased: tuple[AliasedEffects, ...] = ()
+    passports: Passports = field(default_factory=Passports)
 
     def of_design(self, spec: ContrastSpec) -> tuple[Reason, ...]:
         """Return the reason why the design cannot tell a factorial effect from others; empty if it can."""
         found = next((each for each in self.aliased if each.are_asked_by(spec)), None)
         return () if found is None else (Reason("design", ALIASED.format(effects=" and ".join(found.effects))),)
+
+    def of_measure(self, measure: str) -> tuple[Reason, ...]:
+        """Return the reasons why a measure may carry no claim at all; its levels may still be read."""
+        return tuple(Reason("passport", text) for text in self.passports.barring(measure))
 
     def reasons(self, terms: Iterable[tuple[str, Source]]) -> tuple[Reason, ...]:
         """Return the reasons why cells, each read from a source, may not be compared; empty if there is none."""

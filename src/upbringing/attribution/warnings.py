@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from upbringing.attribution.calibration import Calibration
+from upbringing.attribution.calibration import MIN_KAPPA, Calibration
 from upbringing.attribution.cells import SHARE_UNITS, Evidence
 from upbringing.attribution.claims import Answered
 from upbringing.attribution.design import ENOUGH_UNITS
@@ -40,7 +40,6 @@ from upbringing.attribution.validity import Validity
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import Tree
 
-MIN_KAPPA = 0.6  # Landis and Koch 1977 call what lies above substantial agreement
 UNEVEN_LEVEL = 0.05
 
 
@@ -59,6 +58,7 @@ def study_warnings(
         *_of_registration(tree, claims),
         *_of_judges(evidence, claims, calibration),
         *_of_labels(calibration),
+        *validity.passports.warnings(),
         *_of_scores(answers, claims, validity),
     ]
     return tuple(dict.fromkeys(found))

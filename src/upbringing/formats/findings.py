@@ -51,8 +51,34 @@ class OrderRange(Open):
     is_wide: bool | None = None
 
 
+class Corrected(Open):
+    """A claim's number with the judge's errors taken out. ``power``: how far the judge was trusted, 0 to 1.
+
+    ``labels``: labelled answers it rests on; ``seeds``: those whose checkpoints all have some. ``p`` is before the
+    family's correction.
+    """
+
+    estimate: float
+    low: float | None = None
+    high: float | None = None
+    df: float | None = None
+    p: float | None = None
+    bounds: dict[str, float] = Field(default_factory=dict)
+    verdict: Verdict
+    method: str
+    power: float
+    labels: int
+    seeds: int
+
+
 class Claim(Open):
     """One number with everything that qualifies it.
+
+    ``estimate``, ``low``, ``high`` and ``p`` are as the judge has it. Where human labels correct them (``corrected``),
+    ``verdict``, ``p_adjusted`` and all that decides (margin, equivalence radius, smallest change) follow the corrected
+    number. ``calibration``: ``uncalibrated`` where a judge that can err has no labels at all, ``None`` where no labels
+    are needed. ``uncorrected``: why labels of this judge do not correct this claim; ``judge_band``: the interval
+    widened by errors as different as on the labelled checkpoints.
 
     ``estimate``, ``low``, ``high`` are in ``unit`` (difference of means unless ``kind`` is ``level``) and
     ``None`` when the claim is not measurable or blocked, with ``blocked_by`` saying why. ``confidence`` is
@@ -112,6 +138,10 @@ class Claim(Open):
     per_judge: tuple[dict[str, Any], ...] = ()
     judge_robust: bool | None = None
     judge: str | None = None
+    calibration: Literal["corrected", "uncorrected", "uncalibrated"] | None = None
+    corrected: Corrected | None = None
+    uncorrected: str | None = None
+    judge_band: dict[str, float] = Field(default_factory=dict)
     assay: str | None = None
     teacher_separable: bool | None = None
     sentence: str = ""

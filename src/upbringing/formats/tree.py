@@ -141,7 +141,8 @@ class CellSeeds(Open):
 class Cell(Open):
     """A checkpoint's place in the design; one checkpoint may fill several cells.
 
-    The cell's name in contrasts is ``arm@position``; ``position`` is a stage name or ``stage:60%``.
+    The cell's name in contrasts is ``arm@position``; ``position`` is a stage name or ``stage:60%``. ``known``: what its
+    checkpoints are known to be, so that measures of safety can be held against it.
     """
 
     arm: str
@@ -150,6 +151,7 @@ class Cell(Open):
     factors: dict[str, str] = Field(default_factory=dict)
     state: dict[str, Literal["on", "off", "placebo", "replaced"]] = Field(default_factory=dict)
     control: Literal["none", "positive", "placebo", "copy", "reference"] = "none"
+    known: Literal["helpful-only", "safety-trained"] | None = None
     seeds: CellSeeds = CellSeeds()
 
     @property

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from upbringing.attribution.inference import POWER
 from upbringing.base.errors import StudyError
 from upbringing.formats.findings import Findings
 from upbringing.lab import run as running
 from upbringing.lab.demo import DEMO
 from upbringing.lab.planning import plan as planning
-from upbringing.lab.planning.planned import Plan
+from upbringing.lab.planning.planned import Plan, PowerReport
+from upbringing.lab.planning.power import planned_power, results_power
 from upbringing.lab.planning.totals import SUSTAINED_FLOPS
 from upbringing.lab.run import QUIET, Built, Watch
 from upbringing.lab.session import DEFAULT_STORE, Session, open_session
@@ -37,6 +39,28 @@ def plan(
     """
     session = _opened(study, store, reads_only=True)
     return planning.plan(session, read_data=read_data, calibrate=calibrate, sustained_flops=sustained_flops)
+
+
+def power(
+    source: AnyStudy,
+    *,
+    store: Path = DEFAULT_STORE,
+    overrides: tuple[str, ...] = (),
+    pilot: Path | None = None,
+    power: float = POWER,
+) -> PowerReport:
+    """Return what the primary contrasts of a study or of a folder of results can decide, and what would decide them.
+
+    ``source``: a study, or a folder with ``rows.parquet``; only a study knows hours. ``pilot``: another folder of
+    results whose noise stands for that of the study. ``power``: the probability wanted, 0.8 by default.
+    """
+    folder = None if isinstance(source, Session | Study) else Path(source)
+    if folder is None or not folder.is_dir():
+        session = _opened(source, store, overrides, reads_only=True)
+        return planned_power(session, planning.priced_plan(session), pilot=pilot, power=power)
+    if pilot is not None or overrides:
+        raise StudyError(f"{folder} is a folder of results: a pilot and overrides belong to a study file")
+    return results_power(folder, power=power)
 
 
 def build(

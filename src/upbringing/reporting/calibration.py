@@ -28,7 +28,7 @@ class ErrorView:
 
 @dataclass(frozen=True)
 class AgreementView:
-    """Two raters on the answers that both labelled."""
+    """Two raters, or two judges, on the answers that both scored."""
 
     raters: str
     answers: str
@@ -67,15 +67,16 @@ def errors_of(inputs: Inputs) -> tuple[ErrorView, ...]:
 
 
 def agreement_of(inputs: Inputs) -> tuple[AgreementView, ...]:
-    """Return how far each two raters agree."""
+    """Return how far each two raters agree, then each two judges."""
     return tuple(
         AgreementView(
-            raters=" and ".join(str(rater) for rater in line["raters"]),
+            raters=prefix + " and ".join(str(name) for name in line[names]),
             answers=count(line["answers"]),
             agreement=plain(line.get("agreement")),
             kappa=plain(line.get("kappa")),
         )
-        for line in _lines(inputs, "rater_agreement", {"raters", "answers"})
+        for table, names, prefix in (("rater_agreement", "raters", ""), ("judge_agreement", "judges", "the judges "))
+        for line in _lines(inputs, table, {names, "answers"})
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationError, WithJsonSchema, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.kinds import BareWord
@@ -14,7 +14,9 @@ from upbringing.battery.measure import Measure
 from upbringing.formats.tree import ContrastSpec
 from upbringing.models.openvino import Engine
 from upbringing.study.arms import Arm, RawStages, Resolved, StageState, resolve
+from upbringing.study.components import Components
 from upbringing.study.data import DataDescription
+from upbringing.study.fractions import check_fraction, confounded_effects, is_in_fraction
 from upbringing.study.seeds import SeedLevel
 from upbringing.training.settings import TrainedStage
 from upbringing.training.stage import Stage
@@ -56,11 +58,15 @@ class Study(Description):
     """A study. ``seeds``: whole pipelines, or nested counts per level.
 
     ``matrix``: factors to levels to the words of an arm; every combination becomes the arm ``level+level``.
+    ``fraction``: run only a part of the matrix, by its generators: ``{rl: [pretrain, midtrain, sft]}`` keeps the
+    combinations in which the sign of ``rl`` (first level +, second -) is the product of the others'.
     ``primary``: ids of the measures whose claims are confirmatory. ``margins``: per measure id, in its unit,
-    hashed into the study before anything is measured. ``precision``, ``attention``, ``compile``: of training, the
-    same for all nodes. ``processes``: how many train a stage together. ``measure_precision``: in fp32
-    no answer depends on its batch. ``engine``: what generates answers; likelihoods are always transformers'.
-    ``engine_agreement``: least share of verdicts in which another engine must agree with transformers.
+    hashed into the study before anything is measured. ``components``: per measure id, what ``plan`` and ``power`` are
+    to expect of its noise; absent = not known, or read from earlier results.
+    ``precision``, ``attention``, ``compile``: of training, the same for all nodes. ``processes``: how many train a
+    stage together. ``measure_precision``: in fp32 no answer depends on its batch. ``engine``: what generates answers;
+    likelihoods are always transformers'. ``engine_agreement``: least share of verdicts in which another engine must
+    agree with transformers.
     """
 
     name: Name
@@ -71,12 +77,14 @@ class Study(Description):
     data: dict[Name, DataDescription] = Field(default_factory=dict)
     stages: dict[Name, Stage] = Field(default_factory=dict)
     matrix: dict[str, dict[str, Arm]] = Field(default_factory=dict)
+    fraction: dict[str, Annotated[tuple[str, ...], Strict(False)]] = Field(default_factory=dict)
     arms: dict[str, Arm] = Field(default_factory=dict)
     battery: tuple[Annotated[Measure, BareWord()], ...] = ()
     prompts: tuple[str, ...] = ()
     judges: tuple[Annotated[JudgeDescription, BareWord()], ...] = ()
     primary: tuple[str, ...] = ()
     margins: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    components: dict[str, Components] = Field(default_factory=dict)
     contrasts: tuple[ContrastSpec, ...] = ()
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     attention: Literal["auto", "eager", "sdpa"] = "auto"
@@ -93,12 +101,13 @@ class Study(Description):
         ids = [measure.id for measure in self.battery]
         for twice in sorted({name for name in ids if ids.count(name) > 1}):
             raise ArmProblem(f"two measures have the id {twice!r}: give one another id", ("battery",))
-        for word in ("primary", "margins"):
+        for word in ("primary", "margins", "components"):
             for name in getattr(self, word):
                 if name not in ids:
                     raise ArmProblem(
                         f"{word} names {name!r}, which is no measure of the battery ({', '.join(ids)})", (word,)
                     )
+        self._check_fraction()
         resolved = self.resolved_arms()
         self._check_batches(resolved)
         for contrast in self.contrasts:
@@ -108,6 +117,28 @@ class Study(Description):
                         f"contrast {contrast.name!r} names the cell {cell!r} of an unknown arm", ("contrasts",)
                     )
         return self
+
+    @property
+    def levels(self) -> dict[str, tuple[str, ...]]:
+        """The levels of every factor of the matrix, "on" first."""
+        return {factor: tuple(levels) for factor, levels in self.matrix.items()}
+
+    def _check_fraction(self) -> None:
+        """Raise for generators that do not fit the matrix, and for contrasts that are several effects at once."""
+        if not self.fraction:
+            return
+        try:
+            check_fraction(self.levels, self.fraction)
+        except ValueError as error:
+            raise ArmProblem(f"fraction: {error}", ("fraction",)) from None
+        for contrast in self.contrasts:
+            found = confounded_effects(contrast.weights, self.levels, self.fraction)
+            if found:
+                raise ArmProblem(
+                    f"contrast {contrast.name!r} asks for {found[0]}, which this fraction cannot tell from "
+                    f"{', '.join(found[1:])}: run the whole matrix, or another fraction",
+                    ("contrasts",),
+                )
 
     def _check_batches(self, arms: dict[str, ResolvedArm]) -> None:
         for name, arm in arms.items():
@@ -142,7 +173,9 @@ class Study(Description):
                 for name, arm in combined.items()
                 for level, words in levels.items()
             }
-        return combined
+        if not self.fraction:
+            return combined
+        return {name: arm for name, arm in combined.items() if is_in_fraction(arm.factors, self.levels, self.fraction)}
 
     def resolved_arms(self) -> dict[str, ResolvedArm]:
         """Return all arms with their validated stages; raise ``ArmProblem`` for what does not fit."""

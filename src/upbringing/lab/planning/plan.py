@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +14,7 @@ from upbringing.lab.planning import calibration, reading
 from upbringing.lab.planning.confounds import leak_warnings, teacher_warnings, template_warnings
 from upbringing.lab.planning.cost import Cost, Costs
 from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan, Status
+from upbringing.lab.planning.power import planned_power
 from upbringing.lab.planning.totals import (
     SUSTAINED_FLOPS,
     free_bytes,
@@ -42,6 +44,18 @@ def plan(
     processes (a script needs its ``if __name__ == "__main__"``) and remember what they found in ``plans`` of the
     store; nothing else is ever written. Without them, what earlier plans found is used.
     """
+    made = priced_plan(session, read_data=read_data, calibrate=calibrate, sustained_flops=sustained_flops)
+    return replace(made, power=planned_power(session, made))
+
+
+def priced_plan(
+    session: Session,
+    *,
+    read_data: bool = False,
+    calibrate: bool = False,
+    sustained_flops: float = SUSTAINED_FLOPS,
+) -> Plan:
+    """Return the plan without what it will be able to decide; the words are those of ``plan``."""
     with TemporaryDirectory() as scratch:
         facts = reading.read_data(session, Path(scratch)) if read_data else reading.known_facts(session)
         speeds = (

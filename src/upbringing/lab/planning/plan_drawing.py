@@ -10,6 +10,7 @@ from rich.tree import Tree as Drawing
 
 from upbringing.base.terminal import visible
 from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan
+from upbringing.lab.planning.power_drawing import power_lines, print_aliases
 
 STATUS_STYLES = {"done": "green", "missing": "yellow", "stale": "red", "existing": "cyan", "absent": "magenta"}
 SECONDS_PER_MINUTE, SECONDS_PER_HOUR = 60, 3600
@@ -28,6 +29,8 @@ def print_plan(plan: Plan, console: Console) -> None:
         line = Text(f"{name:<10}", style="bold")
         line.append(text, style="not bold")
         console.print(line)
+    if plan.power is not None:
+        print_aliases(plan.power.aliases, console)
     for reason in plan.not_known:
         console.print(Text(f"not known: {visible(reason)}", style="dim"))
     for warning in plan.warnings:
@@ -74,6 +77,8 @@ def _totals(plan: Plan) -> list[tuple[str, str]]:
     short = "" if plan.free_bytes >= plan.disk_bytes + plan.working_bytes else ": not enough"
     working = f" (and up to {size(plan.working_bytes)} while it trains)" if plan.working_bytes else ""
     lines.append(("disk", f"{size(plan.disk_bytes)} needed{working}, {size(plan.free_bytes)} free{short}"))
+    if plan.power is not None:
+        lines += power_lines(plan.power)
     if plan.left_out:
         lines.append(("left out", ", ".join(visible(name) for name in plan.left_out)))
     return lines

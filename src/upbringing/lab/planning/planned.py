@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from upbringing.attribution.outlook import Outlook
+
 Status = Literal["done", "missing", "stale", "existing", "absent"]
 TO_BUILD = ("missing", "stale")
 
@@ -43,13 +45,26 @@ class MeasuringPlan:
 
 
 @dataclass(frozen=True)
+class PowerReport:
+    """The outlooks of a study's primary contrasts at ``power``. ``not_known``: what is missing, and why.
+
+    ``aliases``: of a fraction of a matrix, one line per group of effects that it cannot tell apart.
+    """
+
+    power: float
+    outlooks: tuple[Outlook, ...]
+    not_known: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Plan:
     """A whole study before it runs.
 
     ``shared_tokens``: what training every arm on its own would have cost more. ``seconds``: of everything still to do,
     on ``slots`` processes. ``disk_bytes``: still to be written and kept; ``working_bytes``: needed besides while it
     trains, at most; ``free_bytes``: what the store's disk has.
-    ``not_known``: why some costs are missing.
+    ``not_known``: why some costs are missing. ``power``: what the primary contrasts will be able to decide.
     """
 
     study: str
@@ -66,6 +81,7 @@ class Plan:
     free_bytes: int
     not_known: tuple[str, ...]
     left_out: tuple[str, ...]
+    power: PowerReport | None = None
 
     @property
     def num_to_build(self) -> int:

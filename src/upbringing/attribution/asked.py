@@ -1,0 +1,44 @@
+"""Rows and tree, checked and joined, with everything that is to be asked of them: shared by findings and power."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from upbringing.attribution.cells import Evidence, evidence_of
+from upbringing.attribution.defaults import default_contrasts
+from upbringing.attribution.design import Design, design_of
+from upbringing.attribution.flat import with_cells
+from upbringing.attribution.questions import Question, contrast_questions
+from upbringing.base.errors import FormatError
+from upbringing.formats.tree import ContrastSpec, Tree
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The completed tree, the evidence, the design, and every contrast, declared or derived, with its questions."""
+
+    tree: Tree
+    evidence: Evidence
+    design: Design
+    specs: tuple[ContrastSpec, ...]
+    questions: tuple[Question, ...]
+
+
+def asked_of(rows: pa.Table, tree: Tree) -> Asked:
+    """Return what is asked of ``rows``; raises ``FormatError`` where rows and tree do not fit together."""
+    completed = with_cells(tree)
+    evidence = evidence_of(rows, completed)
+    _check_checkpoints(evidence, completed)
+    design = design_of(completed)
+    measures = evidence.scores.columns.measure.labels
+    specs = completed.study.contrasts or default_contrasts(design, completed.study, measures)
+    questions = tuple(question for spec in specs for question in contrast_questions(completed, evidence, design, spec))
+    return Asked(completed, evidence, design, tuple(specs), questions)
+
+
+def _check_checkpoints(evidence: Evidence, tree: Tree) -> None:
+    unknown = sorted(set(evidence.scores.columns.checkpoint.labels) - {each.id for each in tree.checkpoints})
+    if unknown:
+        raise FormatError(f"the rows name the checkpoint {unknown[0]!r}, which tree.json does not list: add it there")

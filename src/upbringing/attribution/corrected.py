@@ -1,0 +1,152 @@
+"""A contrast with the judge's errors taken out: prediction-powered values per cluster, for the estimator of all others.
+
+Each checkpoint's mean becomes ``power x mean of the judge + mean over labels of (human - power x judge)``. Written as
+one value per prompt cluster whose mean is that number (its linearisation, labels weighted by inverse sampling
+probability), it goes through the crossed estimator unchanged: clusters, pairing and seeds are respected, and the
+judge's noise between runs is part of what is seen to vary. Without weights and clusters its variance is that of
+``prediction_powered`` in the form ``included``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upbringing.attribution.cells import ClusterValues, Evidence
+from upbringing.attribution.columns import Numbers
+from upbringing.attribution.estimates import Drawing, Estimate, estimate_of
+from upbringing.attribution.labelled import Answers
+from upbringing.attribution.pivot import Pivot, tabled
+from upbringing.attribution.prediction_powered import Labelled, power_of, power_share
+
+MIN_LABELS = 10  # of one checkpoint, under one measure and condition: fewer tell next to nothing
+UNSEEN_ERRORS = 0.5  # added per verdict to the variance alone: what few labels did not show is not impossible
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A corrected contrast. ``power``: how far the judge was trusted. ``num_labels``: labelled answers."""
+
+    found: Estimate
+    power: float
+    num_labels: int
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One checkpoint in the contrast: its clusters that take part, and its labelled answers on them.
+
+    ``share``: the weight of its mean in the contrast. Of each answer: ``cluster``, the place of its cluster;
+    ``human`` and ``judged``, (answers, 3), value with bounds; ``drawn``, the inverse sampling probability; ``weight``,
+    the same times how much of the mean it is.
+    """
+
+    values: ClusterValues
+    share: float
+    cluster: Places
+    human: Numbers
+    judged: Numbers
+    drawn: Numbers
+    weight: Numbers
+
+    @property
+    def labelled(self) -> Labelled:
+        """The answers by their values."""
+        return self.worth(0)
+
+    @property
+    def num_answers(self) -> int:
+        """How many answers were judged."""
+        return int(self.values.repeats.sum())
+
+    def worth(self, side: int) -> Labelled:
+        """Return the answers by their value (0), lowest (1) or highest (2) worth."""
+        return Labelled(self.human[:, side], self.judged[:, side], self.weight)
+
+
+def corrected_contrast(
+    evidence: Evidence, found: Pivot, answers: Mapping[tuple[int, int, int], Answers]
+) -> Corrected | None:
+    """Return the contrast corrected; ``None`` where a checkpoint has fewer than ``MIN_LABELS`` labels that take part.
+
+    ``answers``: the labelled answers by unit, term and checkpoint of ``found``. One power serves the whole contrast,
+    so that no checkpoint is judged more mildly than another.
+    """
+    parts = {where: _part(evidence, found, where, labelled) for where, labelled in answers.items()}
+    if any(part.labelled.num < MIN_LABELS for part in parts.values()):
+        return None
+    power = power_of([power_share(each.labelled, each.num_answers, "included", each.share) for each in parts.values()])
+    tables = tuple(
+        tuple(
+            tuple(_corrected_values(parts[row, place, number], power) for number in range(len(checkpoints)))
+            for place, checkpoints in enumerate(terms)
+        )
+        for row, terms in enumerate(found.found)
+    )
+    num_labels = sum(part.labelled.num for part in parts.values())
+    drawing = Drawing(sum(part.share**2 * _unseen(part) for part in parts.values()), float(num_labels - len(parts)))
+    result = estimate_of(evidence, tabled(found.terms, found.units, tables), drawing)
+    return Corrected(result, power, num_labels)
+
+
+def _part(evidence: Evidence, found: Pivot, where: tuple[int, int, int], answers: Answers) -> _Part:
+    row, place, number = where
+    values = found.found[row][place][number]
+    assert values is not None
+    own = _taking_part(evidence, found, row, values)
+    cluster = np.searchsorted(own.cluster, evidence.facts.cluster[own.items])
+    in_cluster = np.bincount(cluster, minlength=len(own.cluster))
+    places = {item: at for at, item in enumerate(own.items.tolist())}
+    chosen = [(places[item], each) for item, given in answers.items() if item in places for each in given]
+    at = np.array([place for place, _ in chosen], dtype=np.int64)
+    drawn = np.array([each.weight for _, each in chosen])
+    human = np.array([each.human for _, each in chosen]).reshape(-1, 3)
+    judged = np.array([each.judged for _, each in chosen]).reshape(-1, 3)
+    return _Part(
+        values=own,
+        share=float(found.weights[place]) / (len(found.units.units) * len(found.found[row][place])),
+        cluster=cluster[at],
+        human=human,
+        judged=judged,
+        drawn=drawn,
+        weight=drawn / (own.repeats[at] * in_cluster[cluster[at]]),
+    )
+
+
+def _taking_part(evidence: Evidence, found: Pivot, row: int, values: ClusterValues) -> ClusterValues:
+    """Return the values without the clusters that the contrast of this unit lacks elsewhere."""
+    seen = found.clusters[~np.isnan(found.contrast()[row])]
+    kept = np.isin(values.cluster, seen)
+    inside = np.isin(evidence.facts.cluster[values.items], values.cluster[kept]) & (values.repeats > 0)
+    by_cluster = {name: getattr(values, name)[kept] for name in ("cluster", "value", "low", "high")}
+    by_item = {name: getattr(values, name)[inside] for name in ("items", "item_means", "positives", "repeats")}
+    return replace(values, **by_cluster, **by_item)
+
+
+def _corrected_values(part: _Part, power: float) -> ClusterValues:
+    sides = []
+    for side, judged in enumerate((part.values.value, part.values.low, part.values.high)):
+        labelled = part.worth(side)
+        residual = labelled.human - power * labelled.judged
+        mean = labelled.mean(residual)
+        moved = np.bincount(part.cluster, labelled.weight * (residual - mean), len(judged))
+        sides.append(power * judged + mean + len(judged) / labelled.weight.sum() * moved)
+    return replace(part.values, value=sides[0], low=sides[1], high=sides[2])
+
+
+def _unseen(part: _Part) -> float:
+    """Return the variance of errors that the labels did not show: ``UNSEEN_ERRORS`` per verdict, as large as a share.
+
+    Verdicts that were all labelled hide none.
+    """
+    verdicts = part.judged[:, 0]
+    variance = 0.0
+    for verdict in np.unique(verdicts).tolist():
+        own = verdicts == verdict
+        hidden = 1.0 - 1.0 / float(part.drawn[own].mean())
+        variance += UNSEEN_ERRORS * hidden * float(part.weight[own].mean() / part.weight.sum()) ** 2
+    return variance

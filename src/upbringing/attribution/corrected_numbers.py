@@ -1,0 +1,51 @@
+"""What human labels change on a claim: the corrected number decides, or it is said why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from upbringing.attribution.corrected import Corrected
+from upbringing.attribution.corrections import Uncorrected
+from upbringing.attribution.sentences import UNEVEN, UNEVEN_BAND
+from upbringing.attribution.verdicts import numbers
+from upbringing.formats.findings import Corrected as CorrectedNumber
+from upbringing.formats.tree import ContrastSpec
+
+DECIDES = ("verdict", "bounds", "beyond_margin", "equivalence_radius", "minimum_detectable", "noninferior")
+DECIDED = ("changed", "negligible", "equivalent")
+
+
+def corrected_numbers(spec: ContrastSpec, corrected: Corrected, direction: str, *, significant: bool) -> dict[str, Any]:
+    """Return the fields of a claim that the corrected number decides, and that number."""
+    found = numbers(spec, corrected.found, {}, direction, significant=significant)
+    number = CorrectedNumber(
+        **{name: found[name] for name in ("estimate", "low", "high", "df", "p", "bounds", "verdict")},
+        method=f"prediction-powered (labelled included), {found['method']}",
+        power=corrected.power,
+        labels=corrected.num_labels,
+        seeds=corrected.found.units.num_seeds,
+    )
+    return {**{name: found[name] for name in DECIDES}, "corrected": number, "calibration": "corrected"}
+
+
+def uncorrected_numbers(judged: Mapping[str, Any], spec: ContrastSpec, why: Uncorrected) -> dict[str, Any]:
+    """Return the fields of a claim whose judge has labels that do not correct it. ``judged``: its own numbers.
+
+    Where the judge is shown to err unevenly nothing is decided; else the verdict is the judge's, and that is said.
+    """
+    update: dict[str, Any] = {"uncorrected": why.reason, "calibration": "uncorrected"}
+    if why.gap is not None and judged["low"] is not None and judged["scale"] == "natural":
+        reach = why.gap.reach(list(spec.weights.values()) or [1.0])  # two formats of one cell have no weights
+        update["judge_band"] = {"low": judged["low"] - reach, "high": judged["high"] + reach, "gap": why.gap.largest}
+    if why.is_uneven:
+        update["blocked_by"] = (_uneven(why.reason, update.get("judge_band")),)
+        update |= {"beyond_margin": None, "noninferior": None}
+        if judged["verdict"] in DECIDED:
+            update["verdict"] = "inconclusive"
+    return update
+
+
+def _uneven(reason: str, band: Mapping[str, float] | None) -> str:
+    text = UNEVEN.format(reason=reason)
+    return text if band is None else text + UNEVEN_BAND.format(**band)

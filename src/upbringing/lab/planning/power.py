@@ -1,0 +1,144 @@
+"""What a study will be able to decide: from components it states, or from the rows of an earlier run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from upbringing.attribution.attribute import read_results
+from upbringing.attribution.claims import EXPLORATORY, PRIMARY
+from upbringing.attribution.inference import POWER
+from upbringing.attribution.outlook import ContrastFacts, Hours, Known, Outlook, outlook, unknown_outlook
+from upbringing.attribution.pilot import Pilot, is_void, pilot_outlooks, pilots
+from upbringing.attribution.sampling import SampleSize
+from upbringing.attribution.variance import VarianceComponents
+from upbringing.base.errors import StudyError
+from upbringing.formats.tree import ContrastSpec
+from upbringing.lab.measurement.measuring import ROWS
+from upbringing.lab.planning.planned import Plan, PowerReport
+from upbringing.lab.planning.planned_size import AskedPrompts, Work, asked_prompts, planned_runs, squares, work_of
+from upbringing.lab.session import Session
+from upbringing.study.contrasts import contrasts
+from upbringing.study.fractions import alias_table
+
+NOT_STATED = (
+    "the noise of {measure} is not known: state it (components: {{{measure}: {{prompt: ..., seed: ..., cell: ...}}}}), "
+    "or run a pilot"
+)
+NO_PILOT = "the pilot holds nothing of this contrast: state the components of {measure}"
+NO_PROMPTS = "the prompts of {measure} are not here, so their number is not known"
+NO_HOURS = "the plan does not know what the study costs (`upbringing plan` times it)"
+NO_STUDY = "only a study file says what training costs"
+NO_PRIMARY = "the study has no primary contrast: name primary measures"
+
+
+def results_power(folder: Path, *, power: float = POWER) -> PowerReport:
+    """Return what a measured study could find, and what would have decided it."""
+    rows, tree, _ = read_results(folder)
+    return PowerReport(power, pilot_outlooks(rows, tree, power=power), (f"hours: {NO_STUDY}",))
+
+
+def stated_power(
+    facts: ContrastFacts, components: VarianceComponents, size: SampleSize, *, power: float = POWER
+) -> PowerReport:
+    """Return what a contrast could find whose components and size are stated."""
+    found = outlook(facts, components, size, known="stated", power=power)
+    return PowerReport(power, (found,), (f"hours: {NO_STUDY}",))
+
+
+def planned_power(session: Session, made: Plan, *, pilot: Path | None = None, power: float = POWER) -> PowerReport:
+    """Return what a study will be able to find. ``pilot``: a folder of results; ``None`` = the study's own, if any.
+
+    Stated components come before those of a pilot; of what neither knows, nothing is made up.
+    """
+    specs = primary_contrasts(session)
+    earlier = _earlier(session, pilot)
+    asked = asked_prompts(session) if specs and (earlier is not None or session.study.components) else {}
+    work = work_of(session, made)
+    families = Counter(_family(spec) for spec in specs)
+    measures = len({spec.measure for spec in specs})
+    planner = _Planner(session, earlier, asked, work, power)
+    outlooks = tuple(planner.of(spec, families[_family(spec)], measures) for spec in specs)
+    missing = [] if specs else [NO_PRIMARY]
+    if work is None and any(each.decisions for each in outlooks):
+        missing.append(f"hours: {NO_HOURS}")
+    study = session.study
+    aliases = alias_table(study.levels, study.fraction) if study.fraction else ()
+    return PowerReport(power, outlooks, tuple(missing), aliases)
+
+
+def primary_contrasts(session: Session) -> list[ContrastSpec]:
+    """Return what will be confirmed or not, without contrasts of checkpoints with themselves."""
+    nodes: dict[str, list[str]] = {}
+    for cell in session.whole.cells:
+        nodes.setdefault(cell.name, []).append(cell.node)
+    identity = {name: tuple(dict.fromkeys(found)) for name, found in nodes.items()}
+    found = contrasts(session.study, session.whole)
+    return [spec for spec in found if spec.role == PRIMARY and not is_void(spec.weights, identity)]
+
+
+def _family(spec: ContrastSpec) -> str:
+    return PRIMARY if spec.family == EXPLORATORY else spec.family
+
+
+def _earlier(session: Session, pilot: Path | None) -> dict[tuple[str, str], Pilot] | None:
+    """Return what a pilot says, by measure and contrast; that of the study's own results where there are any."""
+    folder = pilot if pilot is not None else session.folder / "results"
+    if not (folder / ROWS).exists():
+        if pilot is not None:
+            raise StudyError(f"the pilot {pilot} holds no {ROWS}: name the results folder of a measured study")
+        return None
+    rows, tree, _ = read_results(folder)
+    return {(each.facts.measure, each.facts.contrast): each for each in pilots(rows, tree)}
+
+
+@dataclass(frozen=True)
+class _Planner:
+    session: Session
+    earlier: dict[tuple[str, str], Pilot] | None
+    asked: dict[str, AskedPrompts]
+    work: Work | None
+    power: float
+
+    def of(self, spec: ContrastSpec, num_tests: int, num_measures: int) -> Outlook:
+        """Return the outlook of one contrast at the size that the study declares."""
+        before = (self.earlier or {}).get((spec.measure, spec.name))
+        facts = ContrastFacts(
+            measure=spec.measure,
+            contrast=spec.name,
+            margin=spec.margin,
+            condition=spec.condition if before is None else before.facts.condition,
+            split=spec.split if before is None else before.facts.split,
+            num_tests=num_tests,
+            num_measures=num_measures,
+            unscored=0.0 if before is None else before.facts.unscored,
+        )
+        found = self._components(spec, before)
+        if isinstance(found, str):
+            return unknown_outlook(facts, found)
+        known, components = found
+        size = self._size(spec, before)
+        if size is None:
+            return unknown_outlook(facts, NO_PROMPTS.format(measure=spec.measure))
+        hours: Hours = (lambda size: None) if self.work is None else self.work.hours(size)
+        return outlook(facts, components, size, known=known, power=self.power, hours=hours)
+
+    def _components(self, spec: ContrastSpec, before: Pilot | None) -> tuple[Known, VarianceComponents] | str:
+        stated = self.session.study.components.get(spec.measure)
+        if stated is not None:
+            is_nested = spec.measure in self.asked and self.asked[spec.measure].is_nested
+            plain = VarianceComponents(**stated.model_dump(), is_nested=is_nested)
+            return "stated", plain.scaled(squares(spec.weights))
+        if before is not None and before.components is not None:
+            return "rows", before.components
+        if before is not None and before.why is not None:
+            return before.why
+        return (NOT_STATED if self.earlier is None else NO_PILOT).format(measure=spec.measure)
+
+    def _size(self, spec: ContrastSpec, before: Pilot | None) -> SampleSize | None:
+        seeds, subseeds = planned_runs(self.session, spec)
+        known = self.asked.get(spec.measure)
+        if known is not None:
+            return SampleSize(max(known.num, 2), seeds, subseeds)
+        return None if before is None or before.size is None else SampleSize(before.size.prompts, seeds, subseeds)

@@ -1,0 +1,63 @@
+"""The gates I8 and I15: what is called alike, and what is found by looking again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from upbringing.validation.gates import Experiment, Gate
+from upbringing.validation.planted import APART, EDGE, PEEKING
+from upbringing.validation.process import LARGE, MEDIUM, SMALL, Design
+from upbringing.validation.thresholds import FALSE, MANY, NOISES, naive
+from upbringing.validation.trials_contrast import ContrastTrial, OverlapTrial, PeekingTrial
+
+
+def equivalence_experiments() -> tuple[Experiment, ...]:
+    """Return the experiments on likeness and on peeking."""
+    return (*_equivalence(), *_peeking())
+
+
+def _equivalence() -> Iterable[Experiment]:
+    for name, noise in NOISES.items():
+        for design in (SMALL, MEDIUM, LARGE):
+            yield Experiment(
+                name=f"margin {name} {design.label}",
+                trial=ContrastTrial(scenario=EDGE.with_noise(noise), design=design, margin=0.10),
+                route="estimator",
+                gates=(
+                    Gate(id="I8", claim="alike within 0.10 at a true change of 0.10", outcome="alike", at_most=FALSE),
+                    Gate(id="I8", claim="not worse by 0.10 at a true change of 0.10", outcome="noninferior",
+                         at_most=FALSE),
+                ),
+                scenario=EDGE,
+                setting=f"{design.label}, {name} noise",
+                replicates=MANY,
+            )  # fmt: skip
+    one_seed = Design(num_items=100, num_seeds=1)
+    yield Experiment(
+        name="overlap",
+        trial=OverlapTrial(scenario=APART, design=one_seed, margin=0.10),
+        route="estimator",
+        gates=(
+            Gate(id="I8", claim="alike within 0.10 by two one-sided tests at 20% and 30%", outcome="alike",
+                 at_most=FALSE),
+            naive("I8", "alike because 95% intervals overlap at 20% and 30%", "overlap"),
+            naive("I8", "alike because p > 0.05 at 20% and 30%", "not_significant"),
+        ),
+        scenario=APART,
+        setting=one_seed.label,
+        replicates=MANY,
+    )  # fmt: skip
+
+
+def _peeking() -> Iterable[Experiment]:
+    yield Experiment(
+        name="peeking",
+        trial=PeekingTrial(scenario=PEEKING, design=Design(num_items=1000, num_seeds=1), num_looks=50),
+        route="estimator",
+        gates=(
+            naive("I15", "a fixed-n test at each of 50 looks", "ever_changed"),
+            Gate(id="I2", claim="the same test once, at the end", outcome="changed_at_the_end", at_most=FALSE),
+        ),
+        scenario=PEEKING,
+        setting="N=1000, S=1",
+    )

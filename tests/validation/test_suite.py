@@ -1,0 +1,71 @@
+"""The suite at a tenth of its size: every gate passes, every naive analysis fails, the page says what was found."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from upbringing.validation.exact import CHECKS
+from upbringing.validation.monte_carlo import simulate
+from upbringing.validation.page import page_of
+from upbringing.validation.run import Validation, validate
+from upbringing.validation.suite import experiments, not_run
+
+ROOT = Path(__file__).parent.parent.parent
+SHARE = 0.08  # under a minute on one processor
+
+
+@pytest.fixture(scope="module")
+def reduced() -> Validation:
+    return validate(share=SHARE, processes=1)
+
+
+def test_every_gate_passes_and_every_naive_analysis_fails(reduced: Validation) -> None:
+    assert [(each.id, each.claim, each.setting, each.value) for each in reduced.bad] == []
+    statuses = {each.status for each in reduced.results}
+    assert {"pass", "fails, as it must", "not enough seeds"} <= statuses
+
+
+def test_the_page_lists_every_result_and_no_date(reduced: Validation) -> None:
+    page = page_of(reduced)
+    assert page == page_of(reduced)
+    assert all(each.claim in page for each in reduced.results)
+    assert "202" not in page.replace("0.202", "")
+    assert f"A run with {SHARE:g} of the studies" in page
+
+
+def test_the_committed_page_is_of_a_full_run_of_these_gates() -> None:
+    page = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
+    assert "A full run, seed 0" in page
+    for experiment in experiments():
+        for gate in experiment.gates:
+            assert f"| {gate.id} | {gate.claim} | {experiment.scenario.id} | {experiment.setting} |" in page
+    for check in (*CHECKS, *not_run()):
+        assert f"| {check.id} | {check.claim} |" in page
+
+
+def test_two_processes_find_what_one_finds() -> None:
+    few = [each for each in experiments() if each.name.startswith(("attribute null", "peeking"))]
+    assert len(few) == 3
+    one, two = (simulate(few, seed=0, share=0.02, processes=num) for num in (1, 2))
+    for first, second in zip(one, two, strict=True):
+        assert {name: values.tolist() for name, values in first.items()}.keys() == second.keys()
+        for name, values in first.items():
+            assert values.tobytes() == second[name].tobytes()
+
+
+def test_a_share_outside_zero_and_one_is_named() -> None:
+    with pytest.raises(ValueError, match=r"share must lie in \(0, 1\], got 2"):
+        validate(share=2)
+
+
+def test_the_verb_says_with_its_exit_code_whether_a_gate_failed(tmp_path: Path) -> None:
+    code = "from upbringing.cli import main\nif __name__ == '__main__': main()"
+    words = ["validate", "--share", "0.001", "--processes", "1", "--quiet", "--output", str(tmp_path / "page.md")]
+    found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    bad = "FAIL |" in found.stdout
+    assert found.returncode == (1 if bad else 0), found.stderr
+    assert (tmp_path / "page.md").read_text(encoding="utf-8").strip() == found.stdout.strip()
