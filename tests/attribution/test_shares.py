@@ -16,7 +16,15 @@ from upbringing.attribution.crossed import combined_components, components
 from upbringing.attribution.design import Units, design_of
 from upbringing.attribution.estimates import over_units
 from upbringing.attribution.fieller import ratio
-from upbringing.attribution.sentences import NO_LOG_ODDS, NO_SPREAD, SMALL_TOTAL, TOTAL_NOT_FOUND, TOTAL_WITHIN_MARGIN
+from upbringing.attribution.sentences import (
+    NO_LOG_ODDS,
+    NO_SPREAD,
+    SHARE_AS_JUDGED,
+    SMALL_TOTAL,
+    TOTAL_NOT_FOUND,
+    TOTAL_WITHIN_MARGIN,
+)
+from upbringing.attribution.shares import blanked
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import ContrastSpec
 
@@ -239,3 +247,15 @@ def test_cells_share_their_prompts() -> None:
     assert made is not None
     assert np.isnan(made.values).sum() == 3
     assert made.values[0][~np.isnan(made.values[0])].mean() == pytest.approx(made.means[0])
+
+
+def test_a_corrected_claim_has_no_share_of_verdicts_as_judged() -> None:
+    fields = {
+        "share": 0.7, "share_low": 0.6, "share_high": 0.8, "share_reason": None, "share_of": {"a@sft": 1.0},
+        "pattern": "overdetermined", "other_scale": {"scale": "logit", "estimate": 1.0, "share": 0.5},
+    }
+    found = blanked(fields)
+    assert (found["share"], found["share_low"], found["pattern"]) == (None, None, None)
+    assert found["share_reason"] == SHARE_AS_JUDGED
+    assert found["other_scale"] == {"scale": "logit", "estimate": 1.0}
+    assert blanked({"share_of": {}, "share_reason": None, "other_scale": {}})["share_reason"] is None

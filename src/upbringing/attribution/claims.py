@@ -22,7 +22,15 @@ from upbringing.attribution.pivot import Term, terms_of
 from upbringing.attribution.questions import Question
 from upbringing.attribution.redundancy import Pattern, pattern
 from upbringing.attribution.sentences import LEFT_OUT, NO_ROWS, NOT_MEASURED, statement, verdict_sentence
-from upbringing.attribution.shares import Shares, asked_of, is_scale_sensitive, other_share, share_fields, shares
+from upbringing.attribution.shares import (
+    Shares,
+    asked_of,
+    blanked,
+    is_scale_sensitive,
+    other_share,
+    share_fields,
+    shares,
+)
 from upbringing.attribution.validity import Reason, Validity
 from upbringing.attribution.verdicts import numbers
 from upbringing.formats.findings import Claim, OrderRange, Units, Verdict
@@ -212,7 +220,7 @@ def _claim(
         }
         update["other_scale"] |= other_share(each.shares, spec.scale)
         if isinstance(each.correction, Corrected):
-            update |= corrected_numbers(spec, each.correction, direction, significant=significant)
+            update = blanked(update) | corrected_numbers(spec, each.correction, direction, significant=significant)
         elif each.correction is not None:
             update |= uncorrected_numbers(update, spec, each.correction)
         elif each.is_uncalibrated:

@@ -16,6 +16,7 @@ from upbringing.attribution.sentences import (
     NO_LOG_ODDS,
     NO_SPREAD,
     NOT_MEASURED,
+    SHARE_AS_JUDGED,
     TOTAL_NOT_FOUND,
     TOTAL_WITHIN_MARGIN,
 )
@@ -127,6 +128,15 @@ def share_fields(found: Shares | None, asked: Asked) -> dict[str, Any]:
         "share_of": dict(asked.whole),
         "share_total": own.total,
     }
+
+
+def blanked(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return ``fields`` of a corrected claim without what rests on verdicts as judged: share, order range, pattern."""
+    parts: dict[str, Any] = {"pattern": None, "order_range": None}
+    if fields.get("share_of"):
+        parts |= {"share": None, "share_low": None, "share_high": None, "share_reason": SHARE_AS_JUDGED}
+    other = fields["other_scale"]
+    return {**fields, **parts, "other_scale": {name: other[name] for name in other if not name.startswith("share")}}
 
 
 def other_share(found: Shares | None, scale: str) -> dict[str, Any]:
