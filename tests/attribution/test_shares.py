@@ -251,8 +251,13 @@ def test_cells_share_their_prompts() -> None:
 
 def test_a_corrected_claim_has_no_share_of_verdicts_as_judged() -> None:
     fields = {
-        "share": 0.7, "share_low": 0.6, "share_high": 0.8, "share_reason": None, "share_of": {"a@sft": 1.0},
-        "pattern": "overdetermined", "other_scale": {"scale": "logit", "estimate": 1.0, "share": 0.5},
+        "share": 0.7,
+        "share_low": 0.6,
+        "share_high": 0.8,
+        "share_reason": None,
+        "share_of": {"a@sft": 1.0},
+        "pattern": "overdetermined",
+        "other_scale": {"scale": "logit", "estimate": 1.0, "share": 0.5},
     }
     found = blanked(fields)
     assert (found["share"], found["share_low"], found["pattern"]) == (None, None, None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from upbringing.base.errors import DataError
 from upbringing.data.boxed_template import require_harmless, template_error
-from upbringing.data.tokenizer import CHAT_TEMPLATE
+from upbringing.data.tokenizer import CHAT_TEMPLATE, chat_template
 
 HOSTILE = {
     "internals": ("{{ ''.__class__.__mro__ }}", "must not"),
@@ -16,6 +17,11 @@ HOSTILE = {
     "memory": ("{{ 'a' * 1000000000 }}", "memory"),
     "long": ("{{ 'a' * 2000000 }}", "2,000,000 characters"),
     "syntax": ("{% for m in messages %}", "line 1"),
+    "loops when a chat is whole": (
+        "{% if not add_generation_prompt %}{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}"
+        "{% endfor %}{% endif %}{{ messages[0].content }}",
+        "processor time",
+    ),
     "refuses": ("{{ raise_exception('never') }}", "never"),
 }
 
@@ -29,6 +35,22 @@ def test_a_template_may_refuse_system_turns() -> None:
         "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}{{ messages[0].content }}"
     )
     assert template_error(source) is None
+
+
+def test_a_template_finds_what_transformers_gives() -> None:
+    source = (
+        "{% if tools is not none %}{{ tools | tojson }}{% endif %}{{ bos_token + unk_token + messages[0].content }}"
+    )
+    assert template_error(source) is None
+
+
+def test_of_several_templates_the_default_is_tried(tmp_path: Path) -> None:
+    several = [{"name": "tool_use", "template": "b"}, {"name": "default", "template": "a"}]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": several}))
+    assert chat_template(tmp_path) == "a"
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": several[:1]}))
+    with pytest.raises(DataError, match="none of them named default"):
+        chat_template(tmp_path)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

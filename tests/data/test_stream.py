@@ -90,6 +90,18 @@ def test_equal_windows_make_arms_token_matched(tmp_path: Path, tokenizer: Path) 
     assert one.num_steps == two.num_steps == 5
 
 
+@pytest.mark.parametrize("epochs", [0.25, 0.5, 1.0, 1.5, 2.0])
+def test_parts_of_epochs_are_parts_of_the_tokens(tmp_path: Path, tokenizer: Path, epochs: float) -> None:
+    texts = documents(1, count=400)
+    part = StreamPart((("a", 1.0),), epochs=epochs)
+    info = built(tmp_path / "part", tokenizer, {"a": texts}, part)
+    whole = built(tmp_path / "whole", tokenizer, {"a": texts}, StreamPart((("a", 1.0),), epochs=1.0))
+    slack = 2 * 4 * 24  # what fills the last batch, and what waited
+    assert info.text_tokens == pytest.approx(epochs * whole.text_tokens, abs=slack)
+    if epochs >= 1:
+        assert info.examples >= epochs * 400 * 0.98
+
+
 def test_counts_add_up_and_survive_reading(tmp_path: Path, tokenizer: Path) -> None:
     info = built(tmp_path / "counts", tokenizer, {"a": documents(1)}, StreamPart((("a", 1.0),), num_windows=20))
     stream = open_stream(tmp_path / "counts")

@@ -57,7 +57,7 @@ def write_held_out(
     for number, (key, texts) in enumerate(sorted(unread.items())):
         order = random_stream(seed, "held-out", number).permutation(len(texts))
         fitting = (texts[place] for place in order if texts[place].divisible or len(texts[place].ids) <= context)
-        packed = islice(pack([fitting], context, padding_token=padding_token), MAX_WINDOWS)
+        packed = islice(pack([fitting], context, padding_token=padding_token, seed=seed), MAX_WINDOWS)
         windows += [(key, window) for window in packed if (window.labels >= 0).any()]
     (folder / KEYS_NAME).write_text(json.dumps([key for key, _ in windows]), encoding="utf-8")
     for name in ARRAYS if windows else ():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.base.errors import DataError
+from upbringing.base.streams import stream as random_stream
 from upbringing.data.rendering import Rendered
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
@@ -51,17 +52,18 @@ class _Piece(NamedTuple):
     number: int
 
 
-def pack(groups: Iterable[Iterable[Rendered]], context: int, *, padding_token: int) -> Iterator[Window]:
-    """Yield windows filled with the texts of ``groups``, in the order of the first text in each.
+def pack(groups: Iterable[Iterable[Rendered]], context: int, *, padding_token: int, seed: int) -> Iterator[Window]:
+    """Yield windows filled with the texts of ``groups``.
 
     Texts of one group (an epoch) are packed together, at most ``LOOK_AHEAD`` at a time; what fills its last window
-    only partly is packed with what follows. A document longer than a window is cut into pieces; a chat that long
-    raises ``DataError``. A window depends only on the texts up to the end of its own group, so a longer run begins
-    with the windows of a shorter one.
+    only partly is packed with what follows, and comes first there. A document longer than a window is cut into pieces;
+    a chat that long raises ``DataError``. A window depends only on the texts up to the end of its own group, so a
+    longer run begins with the windows of a shorter one. The order within a group is drawn from the streams ``windows``
+    of the seed: best fit sorts texts by length, and so would any order that follows from it.
     """
     waiting: list[_Piece] = []
     left: Counter[int] = Counter()  # pieces of a text that no window holds yet
-    number = 0
+    number = num_packed = 0
     for group in groups:
         texts = iter(group)
         while chunk := list(islice(texts, LOOK_AHEAD)):
@@ -69,9 +71,12 @@ def pack(groups: Iterable[Iterable[Rendered]], context: int, *, padding_token: i
             left.update(piece.number for piece in new)
             number += len(chunk)
             bins = _best_fit([*waiting, *new], context)
-            waiting = bins.pop(_withheld(bins, waiting))
-            for each in sorted(bins, key=_first):
-                yield _window(each, context, padding_token, left)
+            late = {piece.number for piece in waiting}
+            waiting = bins.pop(_withheld(bins, late))
+            drawn = random_stream(seed, "windows", num_packed).permutation(len(bins))
+            num_packed += 1
+            for place in sorted(drawn.tolist(), key=lambda place: _is_any(bins[place], late), reverse=True):
+                yield _window(bins[place], context, padding_token, left)
     if waiting:
         yield _window(waiting, context, padding_token, left)
 
@@ -91,21 +96,20 @@ def _best_fit(pieces: Sequence[_Piece], context: int) -> list[list[_Piece]]:
     return [sorted(each, key=lambda piece: piece.number) for each in bins]
 
 
-def _withheld(bins: Sequence[Sequence[_Piece]], waited: Sequence[_Piece]) -> int:
+def _withheld(bins: Sequence[Sequence[_Piece]], late: Collection[int]) -> int:
     """Return the place of the bin to keep for what follows: the emptiest, but nothing waits twice if it can go."""
-    old = {piece.number for piece in waited}
-    new = [place for place, each in enumerate(bins) if old.isdisjoint(piece.number for piece in each)]
+    new = [place for place, each in enumerate(bins) if not _is_any(each, late)]
     if new:
         return min(new, key=lambda place: _size(bins[place]))
-    return max(range(len(bins)), key=lambda place: _first(bins[place]))
+    return max(range(len(bins)), key=lambda place: bins[place][0].number)
+
+
+def _is_any(pieces: Sequence[_Piece], numbers: Collection[int]) -> bool:
+    return any(piece.number in numbers for piece in pieces)
 
 
 def _size(pieces: Sequence[_Piece]) -> int:
     return sum(len(piece.text.ids) for piece in pieces)
-
-
-def _first(pieces: Sequence[_Piece]) -> int:
-    return pieces[0].number
 
 
 def _pieces(text: Rendered, context: int) -> Iterator[Rendered]:

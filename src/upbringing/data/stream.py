@@ -22,14 +22,14 @@ from upbringing.base.errors import DataError, IntegrityError
 from upbringing.base.streams import stream as random_stream
 from upbringing.data.documents import Chat, Document, TrainingText
 from upbringing.data.held_out import unread_texts, write_held_out
-from upbringing.data.packing import Window, pack
+from upbringing.data.packing import PADDING, Window, pack
 from upbringing.data.rendering import Rendered, end_token, open_tokenizer, render_chats, render_documents
 from upbringing.data.tally import TalliedPart, Tally, tallied
 from upbringing.formats.record import SourceTokens
 
 ARRAYS = ("tokens", "labels", "positions", "documents")
 INFO_NAME = "stream.json"
-STREAM_VERSION = 3  # of how texts become windows: 3 packs best fit
+STREAM_VERSION = 4  # of how texts become windows: best fit, in an order drawn from the seed
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,13 @@ class _Source:
         if not rendered:
             raise DataError(f"the data {name!r} is empty: there is nothing to train on")
         self.rendered = rendered
+        self._num_tokens = sum(len(text.ids) for text in rendered)
+        self._num_read = 0  # tokens
         self.read: set[int] = set()  # places of texts of which a window held something
         self._order: list[int] = []  # places in the order in which texts were packed
         self._finished: set[int] = set()  # numbers in that order
         self._num_completed = 0
-        self._windows = pack(self._epochs(plan.seed), plan.context, padding_token=padding_token)
+        self._windows = pack(self._epochs(plan.seed), plan.context, padding_token=padding_token, seed=plan.seed)
 
     def _epochs(self, seed: int) -> Iterator[list[Rendered]]:
         for epoch in count():
@@ -108,6 +110,7 @@ class _Source:
 
     def next_window(self) -> Window:
         window = next(self._windows)
+        self._num_read += int((window.documents != PADDING).sum())
         self.read.update(self._order[number] for number in window.texts)
         self._finished.update(window.finished)
         while self._num_completed in self._finished:
@@ -115,13 +118,13 @@ class _Source:
         return window
 
     @property
-    def epochs(self) -> float:
-        """Passes over the source in which nothing is missing."""
-        return self._num_completed / len(self.rendered)
-
-    @property
     def repetition(self) -> float:
-        return len(self._finished) / len(self.rendered)
+        """How often the source was read, by its tokens."""
+        return self._num_read / self._num_tokens
+
+    def has_read(self, epochs: float) -> bool:
+        """Whether ``epochs`` passes are done: every text of whole ones, of a part of one that part of the tokens."""
+        return self._num_completed >= int(epochs) * len(self.rendered) and self.repetition >= epochs
 
 
 def build_stream(
@@ -198,7 +201,7 @@ def _part_windows(
     windows: list[Window] = []
     taken = [0] * len(sources)
     while num_windows is None or len(windows) < num_windows:
-        if num_windows is None and min(sources[index].epochs for index in main) >= (part.epochs or 1.0):
+        if num_windows is None and all(sources[index].has_read(part.epochs or 1.0) for index in main):
             remainder = len(windows) % plan.batch_size
             num_windows = len(windows) + (plan.batch_size - remainder if remainder else 0)
             continue

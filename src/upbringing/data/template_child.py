@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import product
 from typing import Any
 
 import jinja2
@@ -21,7 +22,11 @@ PROBES: tuple[list[dict[str, str]], ...] = (
     [{"role": "system", "content": "Be brief."}, USER],
     [USER, {"role": "assistant", "content": "It is that."}, USER],
 )
-ENDS = {"bos_token": "<s>", "eos_token": "</s>"}
+GIVEN = {
+    "tools": None,
+    "documents": None,
+    **{f"{name}_token": f"<{name}>" for name in ("bos", "eos", "unk", "pad", "sep", "cls", "mask")},
+}
 LONGEST = 1_000_000  # characters of a rendered probe
 
 
@@ -64,15 +69,15 @@ def error_of(source: str) -> str | None:
         template = environment.from_string(source)
     except TemplateSyntaxError as error:
         return f"line {error.lineno}: {error.message}"
-    for number, messages in enumerate(PROBES):
+    for messages, prompts in product(PROBES, (True, False)):  # training renders whole chats, asking opens an answer
         try:
-            text = template.render(messages=messages, add_generation_prompt=True, **ENDS)
+            text = template.render(messages=messages, add_generation_prompt=prompts, **GIVEN)
         except SecurityError as error:
             return f"it reaches for what it must not: {error}"
         except MemoryError:
             return "it takes more memory than it may"
         except Exception as error:
-            if number == 0:
+            if messages is PROBES[0]:
                 return f"a user's question cannot be rendered: {type(error).__name__}: {error}"
             continue
         if len(text) > LONGEST:

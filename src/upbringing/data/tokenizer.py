@@ -80,12 +80,17 @@ def write_template_twice(folder: Path, template: str) -> None:
 
 
 def chat_template(folder: Path) -> str | None:
-    """Return the chat template of a tokenizer folder, or ``None`` where it has none."""
+    """Return the chat template of a tokenizer folder, of several the one named default; ``None`` where it has none."""
     path = folder / "chat_template.jinja"
     if path.exists():
         return path.read_text(encoding="utf-8")
     config = folder / "tokenizer_config.json"
     found = json.loads(config.read_text(encoding="utf-8")).get("chat_template") if config.exists() else None
+    if isinstance(found, list):
+        named = {each.get("name"): each.get("template") for each in found if isinstance(each, dict)}
+        if "default" not in named:
+            raise DataError(f"{folder.name} has several chat templates, none of them named default: name one")
+        found = named["default"]
     return found if isinstance(found, str) else None
 
 

@@ -22,6 +22,7 @@ class LearnedPositions:
 
     def __init__(self, model: Any) -> None:
         self._places: torch.Tensor | None = None
+        self._is_pending = False
         self._targets: torch.Tensor | None = None
         head = model.get_output_embeddings()
         self._hook = None if head is None else head.register_forward_pre_hook(self._select)
@@ -36,6 +37,7 @@ class LearnedPositions:
             self._places, self._targets = None, shifted
         else:
             self._places, self._targets = places, shifted[places]
+        self._is_pending = self._places is not None
 
     def loss(self, outputs: Any, labels: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """Return the summed cross entropy over the chosen positions per learned token of the whole update."""
@@ -54,7 +56,8 @@ class LearnedPositions:
             self._hook.remove()
 
     def _select(self, module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if self._places is None:
+        if not self._is_pending:
             return None
+        self._is_pending = False
         hidden, *rest = inputs
         return (hidden.flatten(0, 1)[self._places][None], *rest)

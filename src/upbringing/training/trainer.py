@@ -70,11 +70,13 @@ class MicroBatches:
 def train_windows(run: Run, stream: Stream) -> None:
     """Train on the packed windows of ``stream``: next-token loss over what is learned.
 
-    Compiled graphs have one shape, so they compute every logit; otherwise only those that a loss is taken of.
+    Compiled graphs have one shape, so they compute every logit; otherwise only those that a loss is taken of. A model
+    with a loss of its own besides (of its router) keeps that.
     """
     from transformers import Trainer, TrainingArguments
 
-    positions = None if run.profile.compile else LearnedPositions(run.model)
+    has_own_loss = getattr(run.model.config, "output_router_logits", False)
+    positions = None if run.profile.compile or has_own_loss else LearnedPositions(run.model)
 
     class WindowsTrainer(watched(Trainer)):  # type: ignore[misc]
         def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **more: Any) -> Any:
@@ -90,9 +92,11 @@ def train_windows(run: Run, stream: Stream) -> None:
         compute_loss_func=None if positions is None else positions.loss,
         optimizers=(run.optimizer, exact_rates(run)),
     )
-    start(trainer, run)
-    if positions is not None:
-        positions.remove()
+    try:
+        start(trainer, run)
+    finally:
+        if positions is not None:
+            positions.remove()
 
 
 def _only_item(items: list[dict[str, Any]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from upbringing.base.description import Description
-from upbringing.base.errors import UpbringingError
+from upbringing.base.errors import StudyError, UpbringingError
 from upbringing.data.documents import Document
 from upbringing.data.stream import StreamInfo, read_info
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
@@ -168,7 +168,11 @@ def _published(session: Session, lineage: Lineage, recipe: StreamRecipe) -> Stre
 
 def _recalled(session: Session, lineage: Lineage, recipe: StreamRecipe) -> StreamFacts | None:
     try:
-        return StreamFacts.model_validate(recall(session.store, _facts_key(session, lineage, recipe)))
+        key = _facts_key(session, lineage, recipe)
+    except StudyError:  # the start is not here; a template or tokenizer that cannot be used is said
+        return None
+    try:
+        return StreamFacts.model_validate(recall(session.store, key))
     except (ValidationError, UpbringingError):
         return None
 
