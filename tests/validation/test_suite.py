@@ -15,7 +15,7 @@ from upbringing.validation.run import Validation, validate
 from upbringing.validation.suite import experiments, not_run
 
 ROOT = Path(__file__).parent.parent.parent
-SHARE = 0.08  # under a minute on one processor
+SHARE = 0.04  # under a minute on one processor
 
 
 @pytest.fixture(scope="module")
