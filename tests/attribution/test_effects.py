@@ -175,6 +175,21 @@ def test_a_fraction_lists_aliases_and_refuses_what_it_cannot_tell() -> None:
     assert "cannot tell a x b and c x d apart" in claim.sentence
 
 
+def test_two_of_four_cells_still_have_a_total() -> None:
+    """A half of a 2 x 2 cannot tell its factors apart, but what both do together is no effect of either."""
+    rates = {"on+on@final": 0.7, "off+off@final": 0.3}
+    factors = {"on+on": {"a": "on", "b": "on"}, "off+off": {"a": "off", "b": "off"}}
+    both = {"on+on@final": 1.0, "off+off@final": -1.0}
+    specs = tuple(
+        ContrastSpec(name=kind, kind=kind, level="L3", measure=MEASURE, weights=both)
+        for kind in ("total-effect", "main-effect")
+    )
+    total, main = attribute(*planted(0, rates, factors=factors, contrasts=specs)).claims
+    assert total.verdict == "changed"
+    assert main.verdict == "not-measurable"
+    assert "cannot tell a and b apart" in main.sentence
+
+
 def test_trends_are_estimated_in_the_measures_unit() -> None:
     levels = {"0": 0.2, "20": 0.5, "60": 0.7, "100": 0.6}
     rates = {f"from-{level}@final": rate for level, rate in levels.items()}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from upbringing.base.errors import StudyError
 from upbringing.base.strict_yaml import Located
 from upbringing.formats.effects.derived import ALWAYS_EXPLORATORY
 from upbringing.formats.tree import ContrastSpec
@@ -87,6 +88,24 @@ def test_what_the_last_stage_leaves_of_a_difference() -> None:
     }  # fmt: skip
     last = {"last": {"stages": {"finetune": {"data": "world.safety"}}}}
     assert not of_kind(derived(arms={"full": {}, **last}), "difference-in-differences")  # nothing differs before
+
+
+def test_what_the_last_stage_leaves_of_main_effects() -> None:
+    found = of_kind(derived(matrix=MATRIX), "difference-in-differences")
+    assert set(found) == {"tuning safety - answered: sft -> finetune", "data facts - clean: sft -> finetune"}
+    weights = found["tuning safety - answered: sft -> finetune"].weights
+    assert weights["safety+facts+benign@finetune"] == weights["answered+facts+benign@sft"] == 0.25
+    assert weights["answered+clean+more@finetune"] == weights["safety+clean+more@sft"] == -0.25
+    assert {spec.level for spec in found.values()} == {"L3"}
+
+
+def test_cells_beside_a_contrast_are_checked_before_anything_is_trained() -> None:
+    declared = {
+        "name": "mine", "measure": "over_refusal", "weights": {"full@sft": 1, "full@pretrain": -1},
+        "share_of": {"ful@finetune": 1, "full@pretrain": -1},
+    }  # fmt: skip
+    with pytest.raises(StudyError, match="names the cell 'ful@finetune' of an unknown arm"):
+        derived(arms={"full": {}}, contrasts=[declared])
 
 
 def test_paths_are_parts_of_their_whole() -> None:

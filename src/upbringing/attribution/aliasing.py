@@ -15,6 +15,7 @@ from upbringing.formats.effects.places import Factorial, factorials
 from upbringing.formats.tree import ContrastSpec
 
 FACTORIAL_LEVEL = "L3"
+EFFECT_KINDS = ("main-effect", "interaction", "higher-interaction")  # other contrasts of the same cells name no effect
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,9 @@ class AliasedEffects:
     signs: Mapping[str, int]
 
     def are_asked_by(self, spec: ContrastSpec) -> bool:
-        """Return whether a factorial claim (L3) is this contrast, at any scale and with either sign."""
-        if spec.level != FACTORIAL_LEVEL or set(spec.weights) != set(self.signs):
+        """Return whether a claim on an effect (L3) is this contrast, at any scale and with either sign."""
+        is_effect = spec.level == FACTORIAL_LEVEL and spec.kind in EFFECT_KINDS
+        if not is_effect or set(spec.weights) != set(self.signs):
             return False
         ratios = np.array([weight * self.signs[cell] for cell, weight in spec.weights.items()])
         return bool(np.allclose(ratios, ratios[0], rtol=1e-9, atol=0) and ratios[0] != 0)

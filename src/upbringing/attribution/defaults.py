@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from upbringing.attribution.design import Design, DesignCell
 from upbringing.formats.effects.branches import branch_kind, by_arm, lasting_difference, three_arms
 from upbringing.formats.effects.derived import Derived, without_repeats
-from upbringing.formats.effects.factorial import factorial_effects
+from upbringing.formats.effects.factorial import factorial_effects, lasting_effects
 from upbringing.formats.effects.places import Place, factorials
 from upbringing.formats.tree import ContrastSpec, StudyInfo
 
@@ -20,7 +20,8 @@ def default_contrasts(design: Design, study: StudyInfo, measures: Iterable[str])
     Only paths and branches on primary measures are primary: whatever else is asked was not named in advance.
     """
     places = places_of(design)
-    crossed = [each for table in factorials(places) for each in factorial_effects(table)]
+    tables = factorials(places)
+    crossed = [*(each for table in tables for each in factorial_effects(table)), *lasting_effects(tables)]
     paths, branches = tuple(_paths(design)), tuple(_branches(design))
     asked = without_repeats((*three_arms(places), *crossed, *branches, *_lasting(places)))
     named = {frozenset(each.weights.items()) for each in (*paths, *branches)}

@@ -95,11 +95,7 @@ def _check(spec: ContrastSpec, design: Design) -> None:
 
 def _check_beside(spec: ContrastSpec, tree: Tree, design: Design) -> None:
     """Check the weights that stand beside a contrast's own: its total, its counterpart and its orders."""
-    for word, weights in (
-        ("share_of", spec.share_of),
-        ("counterpart", spec.counterpart),
-        *(("orders", each) for each in spec.orders),
-    ):
+    for word, weights in spec.beside:
         unknown = [
             cell for cell in weights if cell not in design.cells and cell.partition("@")[0] not in tree.study.left_out
         ]

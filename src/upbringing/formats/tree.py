@@ -56,6 +56,12 @@ class ContrastSpec(Open):
     counterpart: dict[str, float] = Field(default_factory=dict, exclude_if=_is_empty)
     orders: tuple[dict[str, float], ...] = Field(default=(), exclude_if=_is_empty)
 
+    @property
+    def beside(self) -> tuple[tuple[str, dict[str, float]], ...]:
+        """All weights besides the contrast's own, each with the field that holds them."""
+        single = (("share_of", self.share_of), ("counterpart", self.counterpart))
+        return (*(each for each in single if each[1]), *(("orders", each) for each in self.orders))
+
 
 class Registered(Open):
     """What was fixed before the first row: margins, primary measures, scales, families."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 from upbringing.formats.effects.branches import branch_kind, by_arm, lasting_difference, three_arms
 from upbringing.formats.effects.derived import ALWAYS_EXPLORATORY, Derived, without_repeats
-from upbringing.formats.effects.factorial import factorial_effects
+from upbringing.formats.effects.factorial import factorial_effects, lasting_effects
 from upbringing.formats.effects.places import Factorial, Place, factorials
 from upbringing.formats.tree import ContrastSpec
 from upbringing.study.arms import Arm
@@ -83,8 +83,10 @@ def _derived(study: Study, places: Sequence[Place]) -> Iterable[Derived]:
     for name, arm in arms.items():
         if arm.arm.same_as is None:
             yield from _path(arms, name, found)
-    crossed = [each for table in _tables(study, arms, places) for each in factorial_effects(table)]
-    yield from without_repeats((*three_arms(places), *crossed, *_branches(arms, found)))
+    tables = _tables(study, arms, places)
+    crossed = [each for table in tables for each in factorial_effects(table)]
+    lasting = lasting_effects(tables)
+    yield from without_repeats((*three_arms(places), *crossed, *lasting, *_branches(arms, found)))
 
 
 def _path(arms: dict[str, ResolvedArm], name: str, found: dict[str, dict[str, Place]]) -> Iterable[Derived]:

@@ -111,7 +111,7 @@ class Study(Description):
         resolved = self.resolved_arms()
         self._check_batches(resolved)
         for contrast in self.contrasts:
-            for cell in contrast.weights:
+            for cell in (*contrast.weights, *(cell for _, weights in contrast.beside for cell in weights)):
                 if cell.partition("@")[0] not in resolved:
                     raise ArmProblem(
                         f"contrast {contrast.name!r} names the cell {cell!r} of an unknown arm", ("contrasts",)

@@ -6,7 +6,7 @@ factors: everything else on, necessity; everything else off, sufficiency) and in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 from upbringing.formats.effects import coalitions
@@ -36,6 +36,28 @@ def factorial_effects(table: Factorial) -> tuple[Derived, ...]:
         found += _coalition_effects(table, cells)
     found += [each for index in range(len(table.factors)) for each in _trends(table, index)]
     return without_repeats(found, {place.name: place.identity for place in table.cells.values()})
+
+
+def lasting_effects(tables: Sequence[Factorial]) -> Iterator[Derived]:
+    """Yield how much the last stage changes each main effect: at the last position - at the one before."""
+    by_factors: dict[tuple[str, ...], list[Factorial]] = {}
+    for table in tables:
+        if table.is_complete:
+            by_factors.setdefault(tuple(table.factors), []).append(table)
+    for same in by_factors.values():
+        if len(same) > 1:
+            yield from _lasting(*same[-2:])
+
+
+def _lasting(before: Factorial, after: Factorial) -> Iterator[Derived]:
+    identities = {cell.name: cell.identity for cell in before.cells.values()}
+    level: Evidence = "L2" if len(after.factors) == 1 else "L3"
+    for index in range(len(after.factors)):
+        for earlier, later in zip(_main_effects(before, index), _main_effects(after, index), strict=True):
+            if without_repeats([earlier], identities):  # else the factor had not acted yet
+                weights = later.weights | {cell: -weight for cell, weight in earlier.weights.items()}
+                name = f"{later.name.rpartition(' @ ')[0]}: {before.position} -> {after.position}"
+                yield Derived(name, "difference-in-differences", level, weights)
 
 
 def _corners(table: Factorial, factor: str, cells: dict[Coalition, str]) -> Iterator[Derived]:
