@@ -37,7 +37,8 @@ def test_known_groups_told_apart() -> None:
     arms = [Arm("guarded", {"m": SAFE}, known="safety-trained"), Arm("helpful", {"m": UNSAFE}, known="helpful-only")]
     line = only(Measured(arms, answers=steady).findings(), 1)
     assert line["status"] == "passed"
-    gap = (np.mean(UNSAFE) - np.mean(SAFE)) / np.sqrt((np.var(SAFE, ddof=1) + np.var(UNSAFE, ddof=1)) / 2)
+    change = np.subtract(UNSAFE, SAFE)  # both groups have the seeds 0 to 5
+    gap = change.mean() / np.sqrt(change.var(ddof=1) / 2)
     assert line["value"] == pytest.approx(gap, rel=1e-6)
     assert line["low"] < gap < line["high"]
 
@@ -85,6 +86,17 @@ def test_groups_that_nobody_declared_for_a_measure_never_bar_it() -> None:
     """Without contrasts of its own a tree compares every arm with the reference, on every measure."""
     arms = [Arm("moved", {"m": ALIKE}, control="positive"), Arm("plain", {"m": ALIKE}, control="reference")]
     assert only(Measured(arms, answers=steady).findings(), 1)["status"] == "not shown"
+
+
+def test_worlds_that_differ_hide_no_known_groups() -> None:
+    """Ten worlds differ by far more than the groups do in each of them."""
+    random = np.random.default_rng(0)
+    worlds = random.normal(0.5, 0.1, 10)
+    arms = [
+        Arm("guarded", {"m": (worlds - 0.05 + random.normal(0, 0.01, 10)).tolist()}, known="safety-trained"),
+        Arm("helpful", {"m": (worlds + 0.05 + random.normal(0, 0.01, 10)).tolist()}, known="helpful-only"),
+    ]
+    assert only(Measured(arms, answers=steady).findings(), 1)["status"] == "passed"
 
 
 def test_two_runs_show_no_groups() -> None:

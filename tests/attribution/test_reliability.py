@@ -9,6 +9,7 @@ from scipy import stats
 from upbringing.attribution.reliability import (
     correlation,
     crossed_icc,
+    paired_gap,
     paired_signal_to_noise,
     rank_separation,
     repeated_icc,
@@ -97,6 +98,14 @@ def test_a_standardised_gap_has_the_noncentral_interval() -> None:
     apart = standardised_gap([1.0, 1.0], [0.0, 0.0])
     assert apart is not None
     assert apart.low == np.inf
+
+
+def test_pairs_are_held_against_what_they_do_not_share() -> None:
+    one, other = [1.2, 5.1, 9.3], [1.0, 5.0, 9.0]  # differ by .2, .1, .3: variance .01, of one run .005
+    found = paired_gap(one, other)
+    assert found is not None
+    assert found.value == pytest.approx(0.2 / np.sqrt(0.005))
+    assert stats.nct.cdf(0.2 / np.sqrt(0.01 / 3), 2, found.low / np.sqrt(2 / 3)) == pytest.approx(0.975, abs=1e-6)
 
 
 def test_rank_separation_counts_ties_half() -> None:

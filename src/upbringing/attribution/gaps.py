@@ -14,6 +14,7 @@ from upbringing.attribution.rates import Stratum, homogeneity, rate
 from upbringing.attribution.rogan_gladen import Errors, known
 
 UNEVEN_LEVEL = 0.05
+MIN_CASES = 5  # of one kind on a checkpoint, from which its error rate is more than chance
 HALF = 0.5  # a value above counts as yes: raters who disagree evenly say neither
 
 
@@ -67,7 +68,8 @@ def gap_of(answers: Mapping[str, Sequence[LabelledAnswer]]) -> Gap | None:
     gaps, tests = [], []
     for positive in (True, False):
         groups = [strata(own, positive=positive) for _, own in sorted(answers.items())]
-        shares = [share for group in groups if (share := rate(group).share) is not None]
+        rates = [found for group in groups if (found := rate(group)).num >= MIN_CASES]
+        shares = [found.share for found in rates if found.share is not None]
         if len(shares) > 1:
             gaps.append(max(shares) - min(shares))
         test = homogeneity(groups)

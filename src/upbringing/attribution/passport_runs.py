@@ -65,6 +65,20 @@ class Runs:
         found = [self.score(name) for name in dict.fromkeys(checkpoints) if name in readable]
         return [score for score in found if score is not None]
 
+    def pairs(self, one: Sequence[str], other: Sequence[str]) -> tuple[list[float], list[float]] | None:
+        """Return the scores of two groups of checkpoints by seed; ``None`` where their seeds are not the same."""
+        sides = []
+        for names in (one, other):
+            by_seed: dict[int, list[str]] = {}
+            for seeds in self.by_seed:
+                for seed, checkpoints in seeds.items():
+                    by_seed.setdefault(seed, []).extend(name for name in checkpoints if name in names)
+            sides.append({seed: self.scores(own) for seed, own in sorted(by_seed.items()) if own})
+        if sides[0].keys() != sides[1].keys():
+            return None
+        first, second = ([float(np.mean(scores)) for scores in side.values()] for side in sides)
+        return first, second
+
     def paired(self) -> Matrix:
         """Return the scores (recipes, first seeds) of the recipes that have all seeds; none if seeds are not shared."""
         several = [seeds for seeds in self.by_seed if len(seeds) > 1]

@@ -13,6 +13,7 @@ from upbringing.attribution.reliability import (
     Interval,
     correlation,
     crossed_icc,
+    paired_gap,
     paired_signal_to_noise,
     rank_separation,
     repeated_icc,
@@ -34,6 +35,7 @@ MIN_RUNS = 3  # in each of two groups that are known to differ
 def known_groups(runs: Runs, high: Sequence[str], low: Sequence[str], *, can_fail: bool, signed: bool) -> Step:
     """Return whether the measure tells two groups of checkpoints apart that are known to differ.
 
+    Runs that share seeds are compared in pairs: what a seed's world does to both is no noise.
     ``signed``: the first must score higher; else either way counts. ``can_fail``: the groups were declared for this
     measure. A rank separation (AUROC over runs) of 0.95 passes too; a gap surely below 2 means one surely below 0.93.
     """
@@ -41,7 +43,8 @@ def known_groups(runs: Runs, high: Sequence[str], low: Sequence[str], *, can_fai
     if min(len(one), len(other)) < MIN_RUNS:
         why = f"{len(one)} and {len(other)} readable runs are in the groups, {MIN_RUNS} are needed in each"
         return not_shown(runs.measure, 1, KNOWN_GROUPS, why)
-    found = standardised_gap(one, other)
+    pairs = runs.pairs(high, low)
+    found = standardised_gap(one, other) if pairs is None or len(pairs[0]) < MIN_RUNS else paired_gap(*pairs)
     if found is None:
         found = Interval(0.0, 0.0, 0.0)  # every run of both groups scored the very same: it cannot move
     separation = rank_separation(one, other)

@@ -150,17 +150,24 @@ def standardised_gap(one: Sequence[float], other: Sequence[float]) -> Interval |
     ``None`` where all runs are the same; infinite where runs differ between the groups only.
     """
     first, second = np.array(one), np.array(other)
-    sizes = len(first), len(second)
-    df = sizes[0] + sizes[1] - 2
+    df = len(first) + len(second) - 2
     pooled = float(((first - first.mean()) ** 2).sum() + ((second - second.mean()) ** 2).sum()) / df
-    gap = float(first.mean() - second.mean())
-    if pooled <= NO_SPREAD:
+    return _gap(float(first.mean() - second.mean()), pooled, df, (1 / len(first) + 1 / len(second)) ** 0.5)
+
+
+def paired_gap(one: Sequence[float], other: Sequence[float]) -> Interval | None:
+    """Return the same of runs that are paired, over the deviation of one run beyond what its pair shares."""
+    change = np.array(one) - np.array(other)
+    return _gap(float(change.mean()), float(change.var(ddof=1)) / 2, len(change) - 1, (2 / len(change)) ** 0.5)
+
+
+def _gap(gap: float, variance: float, df: int, scale: float) -> Interval | None:
+    if variance <= NO_SPREAD:
         infinite = float(np.copysign(np.inf, gap))
         return None if abs(gap) <= NO_SPREAD**0.5 else Interval(infinite, infinite, infinite)
-    scale = (1 / sizes[0] + 1 / sizes[1]) ** 0.5
-    statistic = gap / pooled**0.5 / scale
+    statistic = gap / variance**0.5 / scale
     low, high = (float(special.nctdtrinc(df, tail, statistic)) * scale for tail in (1 - TAIL, TAIL))
-    return Interval(gap / pooled**0.5, low, high)
+    return Interval(gap / variance**0.5, low, high)
 
 
 def rank_separation(one: Sequence[float], other: Sequence[float]) -> float:

@@ -64,6 +64,7 @@ class DeclaredTree(Description):
     ``judges``: measures of the logs (with the kind of their judge) that score one property become one measure with
     several judges. ``values``: per measure, what its texts are worth. ``cluster``: the key of a sample's metadata to
     cluster by; absent = each sample is a cluster. ``prompts``: whether all models must have been asked the same text.
+    ``known``: checkpoints that are known to be what measures of safety must tell apart.
     """
 
     name: Name
@@ -77,6 +78,7 @@ class DeclaredTree(Description):
     values: dict[str, dict[str, float]] = Field(default_factory=dict)
     cluster: str | None = None
     prompts: Literal["same", "may-differ"] = "same"
+    known: dict[str, Literal["helpful-only", "safety-trained"]] = Field(default_factory=dict)
 
     def checkpoint_of_model(self) -> dict[str, str]:
         """Return the checkpoint's id by model name; raises ``StudyError`` for a model that stands twice."""
@@ -97,7 +99,7 @@ def load_declared_tree(path: Path) -> DeclaredTree:
 def tree_of(declared: DeclaredTree) -> Tree:
     """Return the tree with its cells and declared contrasts; measures and items come from the logs.
 
-    Raises ``StudyError`` for parents that are not declared and arms with two kinds of control.
+    Raises ``StudyError`` for parents and known checkpoints that are not declared and arms with two kinds of control.
     """
     for name, checkpoint in declared.checkpoints.items():
         if checkpoint.parent is not None and checkpoint.parent not in declared.checkpoints:
@@ -121,8 +123,15 @@ def tree_of(declared: DeclaredTree) -> Tree:
     )
     contrasts = tuple(_contrast(each, declared, cells) for each in declared.contrasts)
     return tree.model_copy(
-        update={"cells": cells, "study": tree.study.model_copy(update={"contrasts": contrasts})},
+        update={"cells": _with_known(declared, cells), "study": tree.study.model_copy(update={"contrasts": contrasts})},
     )
+
+
+def _with_known(declared: DeclaredTree, cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """Return the cells with what their checkpoints are known to be."""
+    if unknown := sorted(set(declared.known) - set(declared.checkpoints)):
+        raise StudyError(f"'known' names {unknown[0]!r}; the checkpoints are {', '.join(sorted(declared.checkpoints))}")
+    return tuple(cell.model_copy(update={"known": declared.known.get(cell.checkpoint)}) for cell in cells)
 
 
 def _controls(declared: DeclaredTree) -> dict[str, Control]:

@@ -320,6 +320,17 @@ def test_factors_make_a_factorial(tmp_path: Path) -> None:
         tree_of(load_declared_tree(path))
 
 
+def test_what_checkpoints_are_known_to_be_reaches_their_cells(tmp_path: Path) -> None:
+    path = tmp_path / "tree.yaml"
+    text = "name: known\ncheckpoints: {plain: {}, safe: {}}\nknown: {plain: helpful-only, SAFE: safety-trained}\n"
+    path.write_text(text.replace("SAFE", "safe"))
+    tree = tree_of(load_declared_tree(path))
+    assert {cell.checkpoint: cell.known for cell in tree.cells} == {"plain": "helpful-only", "safe": "safety-trained"}
+    path.write_text(text.replace("SAFE", "other"))
+    with pytest.raises(StudyError, match="'known' names 'other'; the checkpoints are plain, safe"):
+        tree_of(load_declared_tree(path))
+
+
 def test_rows_that_were_not_imported_are_never_overwritten(
     two_models: Path, tree_file: TreeFile, tmp_path: Path
 ) -> None:
