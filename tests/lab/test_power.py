@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import upbringing
 from upbringing.attribution.sampling import SampleSize
-from upbringing.base.errors import StudyError
+from upbringing.base.errors import FormatError, StudyError
 from upbringing.cli import app
 from upbringing.formats.rows import write_rows
 from upbringing.lab.planning.plan import plan
@@ -148,6 +148,18 @@ def test_the_studys_own_results_are_its_pilot(study: Path, tmp_path: Path) -> No
     (found,) = planned(session).outlooks
     assert found.why is not None
     assert found.why.startswith("the pilot holds nothing")  # its contrast has another name
+
+
+def test_torn_results_are_said_and_do_not_stop_a_plan(study: Path, tmp_path: Path) -> None:
+    session = opened(study, STUDY + STATED)
+    for folder in (session.folder / "results", tmp_path / "pilot"):
+        folder.mkdir(parents=True)
+        (folder / "rows.parquet").write_bytes(b"torn")
+    report = planned(session)
+    assert report.outlooks[0].known == "stated"
+    assert any("is not a readable Parquet file" in reason for reason in report.not_known)
+    with pytest.raises(FormatError, match="is not a readable Parquet file"):
+        planned(session, pilot=tmp_path / "pilot")
 
 
 def test_units_are_pretraining_runs_and_prompts_are_shared_by_one(study: Path) -> None:

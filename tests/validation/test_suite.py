@@ -15,7 +15,7 @@ from upbringing.validation.run import Validation, validate
 from upbringing.validation.suite import experiments, not_run
 
 ROOT = Path(__file__).parent.parent.parent
-SHARE = 0.08  # under a minute on one processor
+SHARE = 0.04  # under a minute on one processor
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,9 @@ def test_the_page_lists_every_result_and_no_date(reduced: Validation) -> None:
     assert f"A run with {SHARE:g} of the studies" in page
 
 
-def test_the_committed_page_is_of_a_full_run_of_these_gates() -> None:
+def test_the_committed_page_lists_every_gate_of_the_suite() -> None:
     page = (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
-    assert "A full run, seed 0" in page
+    assert "seed 0; the same seed gives the same page" in page
     for experiment in experiments():
         for gate in experiment.gates:
             assert f"| {gate.id} | {gate.claim} | {experiment.scenario.id} | {experiment.setting} |" in page

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.corrected import Corrected
-from upbringing.attribution.corrected_numbers import corrected_numbers, uncorrected_numbers
+from upbringing.attribution.corrected_numbers import corrected_numbers, uncalibrated_numbers, uncorrected_numbers
 from upbringing.attribution.corrections import Corrections, Uncorrected
 from upbringing.attribution.design import Design
 from upbringing.attribution.equivalence import DOMINANCE_RATIO, dominance
@@ -224,7 +224,7 @@ def _claim(
         elif each.correction is not None:
             update |= uncorrected_numbers(update, spec, each.correction)
         elif each.is_uncalibrated:
-            update["calibration"] = "uncalibrated"
+            update |= uncalibrated_numbers(update, source.judge, evidence.judge_kind(source.judge))
     claim = claim.model_copy(update=update)
     label = labels.get(spec.measure, spec.measure)
     return claim.model_copy(update={"sentence": verdict_sentence(claim, label), "statement": statement(claim, label)})

@@ -7,12 +7,13 @@ from typing import Any
 
 from upbringing.attribution.corrected import Corrected
 from upbringing.attribution.corrections import Uncorrected
-from upbringing.attribution.sentences import UNEVEN, UNEVEN_BAND
+from upbringing.attribution.sentences import NO_LABELS, UNEVEN, UNEVEN_BAND
 from upbringing.attribution.verdicts import numbers
 from upbringing.formats.findings import Corrected as CorrectedNumber
 from upbringing.formats.tree import ContrastSpec
 
 DECIDES = ("verdict", "bounds", "beyond_margin", "equivalence_radius", "minimum_detectable", "noninferior")
+LANGUAGE_MODEL = "llm"
 DECIDED = ("changed", "negligible", "equivalent")
 
 
@@ -41,6 +42,20 @@ def uncorrected_numbers(judged: Mapping[str, Any], spec: ContrastSpec, why: Unco
     if why.is_uneven:
         update["blocked_by"] = (_uneven(why.reason, update.get("judge_band")),)
         update |= {"beyond_margin": None, "noninferior": None}
+        if judged["verdict"] in DECIDED:
+            update["verdict"] = "inconclusive"
+    return update
+
+
+def uncalibrated_numbers(judged: Mapping[str, Any], judge: str, kind: str | None) -> dict[str, Any]:
+    """Return the fields of a claim whose judge can err and has no labels at all. ``judged``: its own numbers.
+
+    A language model may err more on one checkpoint than on another, and nothing here would show it: its word alone
+    decides nothing. What a rule says is the same of every checkpoint, so its verdict stands and is said to be its own.
+    """
+    update: dict[str, Any] = {"calibration": "uncalibrated"}
+    if kind == LANGUAGE_MODEL:
+        update |= {"blocked_by": (NO_LABELS.format(judge=judge),), "beyond_margin": None, "noninferior": None}
         if judged["verdict"] in DECIDED:
             update["verdict"] = "inconclusive"
     return update

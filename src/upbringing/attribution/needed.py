@@ -35,7 +35,7 @@ def margin_floor(components: VarianceComponents, size: SampleSize, goal: Goal) -
         if (each := sampling(components, replace(size, prompts=num))) is None:
             return None
         found.append(smallest_decided(each, goal))
-        num *= 2
+        num *= 4
     return min(found)
 
 

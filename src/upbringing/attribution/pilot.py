@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,10 +46,11 @@ def pilot_outlooks(rows: pa.Table, tree: Tree, *, power: float = POWER) -> tuple
     )
 
 
-def pilots(rows: pa.Table, tree: Tree) -> tuple[Pilot, ...]:
+def pilots(rows: pa.Table, tree: Tree, wanted: Collection[tuple[str, str]] | None = None) -> tuple[Pilot, ...]:
     """Return the noise of every contrast, each read as its claim is: under its first condition, judge and split.
 
-    What compares checkpoints with themselves is left out: it finds nothing and corrects nothing.
+    What compares checkpoints with themselves is left out: it finds nothing and corrects nothing. ``wanted``: only
+    these, each by contrast and measure.
     """
     asked = asked_of(rows, tree)
     validity = validity_of(asked.tree, asked.evidence, asked.design)
@@ -62,7 +63,9 @@ def pilots(rows: pa.Table, tree: Tree) -> tuple[Pilot, ...]:
     families = Counter(_family(question) for question in primary)
     measures = len({question.spec.measure for question in primary}) or 1
     found = []
-    for question in first.values():
+    for name, question in first.items():
+        if wanted is not None and name not in wanted:
+            continue
         spec = question.spec
         facts = ContrastFacts(
             measure=spec.measure,

@@ -25,7 +25,7 @@ from upbringing.base.errors import FormatError
 
 Test = Literal["difference", "equivalence", "noninferiority"]
 TESTS: tuple[Test, ...] = ("difference", "equivalence", "noninferiority")
-STEPS = 60  # of a bisection: each halves an interval
+STEPS = 40  # of a bisection: to twelve digits
 
 
 @dataclass(frozen=True)

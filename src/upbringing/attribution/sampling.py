@@ -61,6 +61,7 @@ class Sampling:
     dfs: Vector
 
 
+@lru_cache(maxsize=1024)  # three tests and many sizes ask for the same
 def sampling(components: VarianceComponents, size: SampleSize) -> Sampling | None:
     """Return how the contrast will be estimated; ``None`` where it rests on seeds whose spread is not known.
 

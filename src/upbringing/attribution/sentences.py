@@ -65,6 +65,7 @@ COUNTS_MORE = "labels say what an answer does, and this measure counts more than
 NOT_A_MEAN = "labels correct rates only"
 RATERS_DIFFER = "the raters agree too little"
 NOT_CORRECTED = "not corrected for the judge's errors: {reason}"
+NO_LABELS = "no human labels show how the judge {judge} errs, which may make such a difference of nothing"
 UNEVEN = "the judge errs differently on different checkpoints and {reason}"
 UNEVEN_BAND = "; errors that differ as on the labelled ones put it anywhere in [{low:+.2f}, {high:+.2f}]"
 CORRECTED = "it leaves out zero alone, but not corrected for everything that was asked"

@@ -121,7 +121,8 @@ def is_decidable(pilot: Drawn, effect: float) -> bool:
     table = pilot.table(pilot.scenario.contrasts[0].weights)
     size = SampleSize(prompts=table.shape[1], seeds=len(table))
     found = sampling(components_of(table), size)
-    bounds = _claim(pilot).bounds
+    is_open = any(cell.incoherent is not None for cell in pilot.scenario.cells) or pilot.scenario.unscored > 0
+    bounds = _claim(pilot).bounds if is_open else {}
     unscored = (bounds["high"] - bounds["low"]) / 2 if bounds else 0.0
     return found is not None and is_decided(found, Goal("difference", effect, NEEDED, unscored=unscored))
 

@@ -44,6 +44,16 @@ NOT_RUN = """\
 
 Gates of the reference that this suite does not run. None of them counts as passed.
 """
+LIMITS = """\
+## What this does not show
+
+- Prompts and runs are drawn from distributions; those of a real study need not be exchangeable, and its noise may be of
+  another size. Variance components of real pilots have to replace the ones assumed here.
+- Intervals are about all prompts and runs of a recipe. Nothing is shown about other models, data or judges.
+- A rule-based judge without human labels is warned of, and its verdict stands; a language model's does not (O4).
+- Where a prompt of a cluster is missing in one cell, the means of what is left are compared.
+- No trained model takes part. The planted canary in tiny models is a suite of its own.
+"""
 PERFORMANCE = """\
 ## Performance of the estimator
 
@@ -65,7 +75,7 @@ def page_of(validation: Validation) -> str:
     missing = [each for each in validation.results if each.status == "not run"]
     if missing:
         parts += [NOT_RUN, _rows(("gate", "what", "why"), [(each.id, each.claim, each.note) for each in missing])]
-    parts += [PERFORMANCE, _performances(validation.performances), "## Scenarios\n", _scenarios()]
+    parts += [PERFORMANCE, _performances(validation.performances), "## Scenarios\n", _scenarios(), LIMITS]
     return "\n".join(parts)
 
 

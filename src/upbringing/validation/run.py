@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from upbringing.validation.exact import CHECKS, read_check
-from upbringing.validation.gates import Performance, Result, performance, read_gate
+from upbringing.validation.gates import Outcomes, Performance, Result, performance, read_gate
 from upbringing.validation.monte_carlo import simulate
 from upbringing.validation.suite import experiments, not_run
 
@@ -44,9 +44,14 @@ def validate(
     """
     if not 0 < share <= 1:
         raise ValueError(f"share must lie in (0, 1], got {share}: it is the part of a full run's studies")
-    suite = experiments()
     num = processes if processes is not None else os.cpu_count() or 1
-    found = simulate(suite, seed=seed, share=share, processes=num, watch=watch)
+    found = simulate(experiments(), seed=seed, share=share, processes=num, watch=watch)
+    return judge(found, seed=seed, share=share)
+
+
+def judge(found: Sequence[Outcomes], *, seed: int, share: float) -> Validation:
+    """Return the results of all gates, given the outcomes of each experiment of the suite, in its order."""
+    suite = experiments()
     judged = [
         read_gate(gate, each, outcomes) for each, outcomes in zip(suite, found, strict=True) for gate in each.gates
     ]

@@ -109,4 +109,5 @@ def _controls() -> Iterable[Experiment]:
                     at_most=FALSE),),
         scenario=ONE_CAUSE,
         setting=LARGE.label,
+        replicates=500,
     )  # fmt: skip

@@ -160,4 +160,5 @@ def _families() -> Iterable[Experiment]:
         gates=(familywise,),
         scenario=NULL_PATH,
         setting=f"{SMALL.label}, low noise",
+        replicates=400,
     )

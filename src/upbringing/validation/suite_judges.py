@@ -64,6 +64,7 @@ def _corrected() -> Iterable[Experiment]:
             ),
             scenario=scenario,
             setting=f"{MEDIUM.label}, {LABELS} labels per checkpoint",
+            replicates=500,
         )
     for form in ("included", "excluded"):
         yield Experiment(

@@ -16,7 +16,7 @@ from upbringing.validation.trials_judges import UncalibratedTrial
 RIGHT = Gate(id="O1", claim="decidable effects are called changed, with the right sign", outcome="right", at_least=0.95)
 WRONG = Gate(id="O2", claim="null stages are called changed", outcome="false", at_most=FALSE)
 ALIKE = Gate(id="O3", claim="effects beyond the margin are called alike", outcome="called_alike", at_most=FALSE)
-REPLICATES = 2000
+REPLICATES = 1000  # of which half are null
 FEW = 200  # studies of what leaves nothing to chance
 
 

@@ -24,7 +24,7 @@ NOTHING = replace(
         for each in NULL_TOTAL.contrasts
     ),
 )
-FEW = 500  # studies through ``attribute`` where each takes tens of milliseconds
+FEW = 300  # studies through ``attribute`` where each takes tens of milliseconds
 SHARE_COVERAGE = replace(COVERAGE, id="I12", claim="70/30 split: the share's set covers 70%", outcome="share_covered")
 
 
@@ -54,6 +54,7 @@ def _splits() -> Iterable[Experiment]:
         gates=(SHARE_COVERAGE,),
         scenario=SPLIT,
         setting=f"{MEDIUM.label}, low noise",
+        replicates=FEW,
     )
 
 
@@ -96,6 +97,7 @@ def _nothing() -> Iterable[Experiment]:
         gates=(printed, undefined),
         scenario=NOTHING,
         setting=f"{MEDIUM.label}, low noise",
+        replicates=FEW,
     )
 
 

@@ -31,7 +31,8 @@ def print_plan(plan: Plan, console: Console) -> None:
         console.print(line)
     if plan.power is not None:
         print_aliases(plan.power.aliases, console)
-    for reason in plan.not_known:
+    powerless = () if plan.power is None else (each for each in plan.power.not_known if not each.startswith("hours"))
+    for reason in (*plan.not_known, *powerless):
         console.print(Text(f"not known: {visible(reason)}", style="dim"))
     for warning in plan.warnings:
         console.print(Text(f"warning: {visible(warning)}", style="yellow"))

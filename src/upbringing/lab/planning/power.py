@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from upbringing.attribution.outlook import ContrastFacts, Hours, Known, Outlook,
 from upbringing.attribution.pilot import Pilot, is_void, pilot_outlooks, pilots
 from upbringing.attribution.sampling import SampleSize
 from upbringing.attribution.variance import VarianceComponents
-from upbringing.base.errors import StudyError
+from upbringing.base.errors import FormatError, StudyError
 from upbringing.formats.tree import ContrastSpec
 from upbringing.lab.measurement.measuring import ROWS
 from upbringing.lab.planning.planned import Plan, PowerReport
@@ -53,14 +54,20 @@ def planned_power(session: Session, made: Plan, *, pilot: Path | None = None, po
     Stated components come before those of a pilot; of what neither knows, nothing is made up.
     """
     specs = primary_contrasts(session)
-    earlier = _earlier(session, pilot)
+    missing = [] if specs else [NO_PRIMARY]
+    try:
+        earlier = _earlier(session, specs, pilot) if specs else None
+    except FormatError as error:
+        if pilot is not None:
+            raise
+        earlier = None  # a plan is possible without them
+        missing.append(f"the noise in earlier results: {error}")
     asked = asked_prompts(session) if specs and (earlier is not None or session.study.components) else {}
     work = work_of(session, made)
     families = Counter(_family(spec) for spec in specs)
     measures = len({spec.measure for spec in specs})
     planner = _Planner(session, earlier, asked, work, power)
     outlooks = tuple(planner.of(spec, families[_family(spec)], measures) for spec in specs)
-    missing = [] if specs else [NO_PRIMARY]
     if work is None and any(each.decisions for each in outlooks):
         missing.append(f"hours: {NO_HOURS}")
     study = session.study
@@ -82,15 +89,18 @@ def _family(spec: ContrastSpec) -> str:
     return PRIMARY if spec.family == EXPLORATORY else spec.family
 
 
-def _earlier(session: Session, pilot: Path | None) -> dict[tuple[str, str], Pilot] | None:
-    """Return what a pilot says, by measure and contrast; that of the study's own results where there are any."""
+def _earlier(
+    session: Session, specs: Sequence[ContrastSpec], pilot: Path | None
+) -> dict[tuple[str, str], Pilot] | None:
+    """Return what a pilot says, by contrast and measure; that of the study's own results where there are any."""
     folder = pilot if pilot is not None else session.folder / "results"
     if not (folder / ROWS).exists():
         if pilot is not None:
             raise StudyError(f"the pilot {pilot} holds no {ROWS}: name the results folder of a measured study")
         return None
     rows, tree, _ = read_results(folder)
-    return {(each.facts.measure, each.facts.contrast): each for each in pilots(rows, tree)}
+    wanted = {(spec.name, spec.measure) for spec in specs}
+    return {(each.facts.contrast, each.facts.measure): each for each in pilots(rows, tree, wanted)}
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,7 @@ class _Planner:
 
     def of(self, spec: ContrastSpec, num_tests: int, num_measures: int) -> Outlook:
         """Return the outlook of one contrast at the size that the study declares."""
-        before = (self.earlier or {}).get((spec.measure, spec.name))
+        before = (self.earlier or {}).get((spec.name, spec.measure))
         facts = ContrastFacts(
             measure=spec.measure,
             contrast=spec.name,
