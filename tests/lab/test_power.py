@@ -102,7 +102,15 @@ def test_stated_components_decide_with_the_declared_seeds_and_prompts(study: Pat
     console = Console(width=400)
     with console.capture() as captured:
         print_plan(made, console)
-    assert f"over_refusal: 3 seeds, {asked.num} prompts in each seed's own world find" in captured.get()
+    assert f"over_refusal: 3 seeds, {asked.num} prompts in each seed's own world: smallest detectable" in captured.get()
+
+
+def test_a_rate_cannot_differ_by_more_than_one(study: Path) -> None:
+    noisy = STUDY + "components: {over_refusal: {prompt: 1, seed: 1, cell: 1}}\n"
+    report = planned(opened(study, noisy))
+    assert report.outlooks[0].facts.largest == 1.0
+    assert "is more than these rates can differ" in printed(report)
+    assert "is more than these rates can differ" not in printed(planned(opened(study, STUDY + STATED)))
 
 
 def test_a_contrast_of_other_weights_scales_the_components(study: Path) -> None:

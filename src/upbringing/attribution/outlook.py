@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -22,7 +22,7 @@ SEED_CHOICES = (3, 5, 8, 10, 15, 20)
 class ContrastFacts:
     """A contrast to plan. ``num_tests``: of the family that it is corrected with; ``num_measures``: primary ones.
 
-    ``unscored``: how far answers without a score may move the estimate.
+    ``unscored``: how far answers without a score may move the estimate. ``largest``: the most that rates can differ.
     """
 
     measure: str
@@ -34,6 +34,7 @@ class ContrastFacts:
     num_tests: int = 1
     num_measures: int = 1
     unscored: float = 0.0
+    largest: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,11 @@ class Outlook:
     seed_floor: float | None = None
     minimum_detectable: float | None = None
     decisions: tuple[Decision, ...] = ()
+
+
+def largest_of(weights: Mapping[str, float], *, is_share: bool) -> float | None:
+    """Return the most that a contrast can come to: rates lie between 0 and 1."""
+    return max(sum(weight for weight in weights.values() if weight > 0), 0.0) if is_share else None
 
 
 def unknown_outlook(facts: ContrastFacts, why: str) -> Outlook:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from upbringing.attribution.asked import Asked, asked_of
 from upbringing.attribution.claims import EXPLORATORY, PRIMARY
 from upbringing.attribution.inference import POWER
-from upbringing.attribution.outlook import ContrastFacts, Outlook, outlook, unknown_outlook
+from upbringing.attribution.outlook import ContrastFacts, Outlook, largest_of, outlook, unknown_outlook
 from upbringing.attribution.pivot import Found, Pivot, mean_of_rows, pivot
 from upbringing.attribution.questions import Question
 from upbringing.attribution.sampling import SampleSize
@@ -76,6 +76,7 @@ def pilots(rows: pa.Table, tree: Tree, wanted: Collection[tuple[str, str]] | Non
             role=spec.role,
             num_tests=families[_family(question)] if spec.role == PRIMARY else 1,
             num_measures=measures if spec.role == PRIMARY else 1,
+            largest=largest_of(spec.weights, is_share=asked.evidence.is_share(spec.measure)),
         )
         found.append(_pilot(question, facts, asked, validity))
     return tuple(found)

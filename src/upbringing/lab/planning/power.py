@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from upbringing.attribution.attribute import read_results
+from upbringing.attribution.cells import SHARE_UNITS
 from upbringing.attribution.claims import EXPLORATORY, PRIMARY
 from upbringing.attribution.inference import POWER
-from upbringing.attribution.outlook import ContrastFacts, Hours, Known, Outlook, outlook, unknown_outlook
+from upbringing.attribution.outlook import ContrastFacts, Hours, Known, Outlook, largest_of, outlook, unknown_outlook
 from upbringing.attribution.pilot import Pilot, is_void, pilot_outlooks, pilots
 from upbringing.attribution.sampling import SampleSize
 from upbringing.attribution.variance import VarianceComponents
@@ -103,13 +104,19 @@ def _earlier(
     return {(each.facts.contrast, each.facts.measure): each for each in pilots(rows, tree, wanted)}
 
 
+Alike = tuple[ContrastFacts, VarianceComponents, SampleSize]
+
+
 @dataclass(frozen=True)
 class _Planner:
+    """Plans contrasts one by one. ``made``: those that differ in name alone are computed once."""
+
     session: Session
     earlier: dict[tuple[str, str], Pilot] | None
     asked: dict[str, AskedPrompts]
     work: Work | None
     power: float
+    made: dict[Alike, Outlook] = field(default_factory=dict)
 
     def of(self, spec: ContrastSpec, num_tests: int, num_measures: int) -> Outlook:
         """Return the outlook of one contrast at the size that the study declares."""
@@ -123,6 +130,7 @@ class _Planner:
             num_tests=num_tests,
             num_measures=num_measures,
             unscored=0.0 if before is None else before.facts.unscored,
+            largest=largest_of(spec.weights, is_share=self._is_share(spec.measure)),
         )
         found = self._components(spec, before)
         if isinstance(found, str):
@@ -132,7 +140,14 @@ class _Planner:
         if size is None:
             return unknown_outlook(facts, NO_PROMPTS.format(measure=spec.measure))
         hours: Hours = (lambda size: None) if self.work is None else self.work.hours(size)
-        return outlook(facts, components, size, known=known, power=self.power, hours=hours)
+        alike = (replace(facts, contrast=""), components, size)
+        if alike not in self.made:
+            self.made[alike] = outlook(facts, components, size, known=known, power=self.power, hours=hours)
+        return replace(self.made[alike], facts=facts)
+
+    def _is_share(self, measure: str) -> bool:
+        info = next(each.info() for each in self.session.study.battery if each.id == measure)
+        return info.unit in SHARE_UNITS and info.estimator == "mean"
 
     def _components(self, spec: ContrastSpec, before: Pilot | None) -> tuple[Known, VarianceComponents] | str:
         stated = self.session.study.components.get(spec.measure)

@@ -15,6 +15,7 @@ from upbringing.lab.planning.planned import PowerReport
 from upbringing.lab.planning.power_words import (
     asked_words,
     decision_words,
+    detectable_words,
     noise_words,
     options_words,
     size_words,
@@ -62,7 +63,7 @@ def _print_outlook(outlook: Outlook, console: Console) -> None:
     corrected = f", corrected for {facts.num_tests} tests" if facts.num_tests > 1 else ""
     floor = f" (never below {outlook.seed_floor:.3g})" if outlook.seed_floor else ""
     error = f"standard error {outlook.standard_error:.3g}{floor}"
-    console.print(Text(f"  {error}; smallest detectable {outlook.minimum_detectable:.3g}{corrected}"))
+    console.print(Text(f"  {error}; smallest detectable {detectable_words(outlook)}{corrected}"))
     if facts.margin is None:
         console.print(Text("  no margin was declared: there is nothing to decide"))
     for decision in outlook.decisions:

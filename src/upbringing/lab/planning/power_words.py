@@ -39,6 +39,15 @@ def noise_words(outlook: Outlook) -> str:
     return f"{', '.join(parts)} ({'stated' if outlook.known == 'stated' else 'from rows'})"
 
 
+def detectable_words(outlook: Outlook) -> str:
+    """Return the smallest detectable difference; of rates, whether they can differ by so much at all."""
+    least, largest = outlook.minimum_detectable, outlook.facts.largest
+    if least is None:
+        return "not known"
+    is_beyond = largest is not None and least > largest
+    return f"none ({least:.3g} is more than these rates can differ)" if is_beyond else f"{least:.3g}"
+
+
 def asked_words(decision: Decision) -> str:
     """Return what a decision decides."""
     return ASKED[decision.test].format(margin=decision.margin)
@@ -102,11 +111,10 @@ def summary(outlooks: Sequence[Outlook]) -> str:
     worst = max(known, key=lambda each: each.minimum_detectable or 0.0)
     assert worst.size is not None
     assert worst.components is not None
-    assert worst.minimum_detectable is not None
     about = "" if worst.estimand == "recipe" else ", about these checkpoints only"
     more = f" at worst of {len(known)} contrasts ({worst.facts.contrast})" if len(known) > 1 else ""
-    text = f"{size_words(worst.size, is_nested=worst.components.is_nested)} find {worst.minimum_detectable:.3g}"
-    parts = [f"{text} or more{more}{about}"]
+    text = f"{size_words(worst.size, is_nested=worst.components.is_nested)}: smallest detectable"
+    parts = [f"{text} {detectable_words(worst)}{more}{about}"]
     if worst.facts.margin is None:
         parts.append("no margin to decide")
     parts += [f"{asked_words(each)}: {decision_words(each, worst)}" for each in worst.decisions[:2]]
