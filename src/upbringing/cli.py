@@ -12,6 +12,7 @@ import typer
 from upbringing.base.errors import StudyError, UpbringingError
 from upbringing.base.terminal import visible
 from upbringing.cli_data import app as data_app
+from upbringing.cli_gate import add_to as add_gate
 from upbringing.cli_label import app as label_app
 from upbringing.cli_store import add_to as add_store_verbs
 
@@ -286,6 +287,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
 
 add_store_verbs(app)
+add_gate(app)
 
 
 @app.command()
