@@ -15,8 +15,16 @@ Reach = Literal["primary", "any"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 FAILED_EXIT_CODE = 11  # no error of the program has it: a pipeline can tell "worse" from "broken"
 UNDECIDED_VERDICTS = (None, "inconclusive", "not-measurable", "blocked")
-# A claim of these kinds compares effects, judges or formats: neither side of it is a model that got worse.
-KINDS_WITHOUT_DIRECTION = ("interaction", "judge-sensitivity", "format-sensitivity")
+# Claims of these kinds compare effects, doses, judges or formats: neither side is a model that got worse.
+KINDS_WITHOUT_DIRECTION = (
+    "interaction",
+    "higher-interaction",
+    "difference-in-differences",
+    "linear-trend",
+    "quadratic-trend",
+    "judge-sensitivity",
+    "format-sensitivity",
+)
 BLIND = {
     "regression": "lack a number, a margin or a side that is worse",
     "underpowered": "lack a margin or a detectable change",

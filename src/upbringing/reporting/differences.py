@@ -104,7 +104,7 @@ def _rank(inputs: Inputs, key: tuple[str, str, str | None], claims: Sequence[Cla
 
 def _group(inputs: Inputs, runs: Runs, claims: Sequence[Claim], *, several: bool) -> Group:
     first = claims[0]
-    drawn = [(claim, _interval(claim, runs)) for claim in claims]
+    drawn = [(claim, interval_of(claim, runs)) for claim in claims]
     values = [value for _, found in drawn if found is not None for value in (found.low, found.high, *found.seeds)]
     margins = [claim.margin * 1.4 for claim in claims if claim.margin is not None]
     axis = strip_axis([*values, *margins])
@@ -127,7 +127,8 @@ def _margin_note(claims: Sequence[Claim]) -> str:
     return f"margin ±{', ±'.join(f'{margin:g}' for margin in margins)}" if margins else "no margin declared"
 
 
-def _interval(claim: Claim, runs: Runs) -> Interval | None:
+def interval_of(claim: Claim, runs: Runs) -> Interval | None:
+    """Return the claim's interval with the difference in every single run; ``None`` without a number."""
     if claim.estimate is None:
         return None
     low = claim.estimate if claim.low is None else claim.low

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from upbringing.reporting.chart import Axis, Interval, box, dot, line, mark, style_of, svg, text
 from upbringing.reporting.lineage import Lineage, Node
-from upbringing.reporting.words import decimals, interval, plain
+from upbringing.reporting.words import DASH, decimals, interval, plain
 
 CARD_WIDTH, CARD_HEIGHT, ROW_GAP, COLUMN_GAP, HEADER = 196.0, 66.0, 26.0, 138.0, 46.0
 LABEL_CHARACTERS = 27  # of 12 pixel type inside a card
@@ -17,10 +17,14 @@ LABEL_CHARACTERS = 27  # of 12 pixel type inside a card
 
 @dataclass(frozen=True)
 class Level:
-    """What a node scored; ``found`` ``None`` = not measurable there, ``is_measured`` False = never asked."""
+    """What a node scored; ``found`` ``None`` = not measurable there, ``is_measured`` False = never asked.
+
+    ``counts``: how many questions and how many unscored answers stand behind it.
+    """
 
     found: Interval | None
     is_measured: bool = True
+    counts: tuple[str, str] = (DASH, DASH)
 
 
 @dataclass(frozen=True)
