@@ -113,7 +113,7 @@ def test_hostile_text_stays_text(open_page: Any, hostile: Path, tmp_path: Path) 
     names = [node.text_content() for node in page.query_selector_all(".claim .name")]
     assert all(any(name.startswith(visible(f"contrast {text}")) for name in names) for text in HOSTILE)
     assert page.title() == visible(HOSTILE[0]) + " – upbringing report"
-    assert page.evaluate("document.querySelectorAll('script').length") == 2
+    assert page.evaluate("document.querySelectorAll('script').length") == 3
     assert page.evaluate("document.querySelectorAll('img, iframe, object, embed, form, animate, base').length") == 0
 
 

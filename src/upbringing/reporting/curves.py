@@ -8,20 +8,21 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from upbringing.reporting.chart import Axis, Interval, dot, line, mark, style_of, svg, text
+from upbringing.reporting.chart import Axis, Interval, dot, line, mark, style_of, svg, text, with_detail
 from upbringing.reporting.picture import cut
 from upbringing.reporting.words import interval, plain
 
-WIDTH, HEIGHT, LEFT, NAMES, TOP, FOOT = 460.0, 264.0, 44.0, 138.0, 14.0, 52.0
-NAME_CHARACTERS, NAME_GAP, STAGGER = 20, 15.0, 5.0  # letters, and pixels between names and between lines' whiskers
+WIDTH, HEIGHT, LEFT, NAMES, TOP, FOOT = 400.0, 250.0, 44.0, 112.0, 14.0, 52.0
+NAME_CHARACTERS, NAME_GAP, STAGGER = 15, 15.0, 5.0  # letters, and pixels between names and between lines' whiskers
 
 
 @dataclass(frozen=True)
 class Point:
-    """A value of the property at ``x``."""
+    """A value of the property at ``x``. ``detail``: all that is known of it, for who points at it."""
 
     x: float
     found: Interval
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,15 @@ def _horizontal(scale: Scale, right: float) -> Axis:
 
 def _line(series: Series, index: int, shift: float, x_axis: Axis, y_axis: Axis) -> list[str]:
     body: list[str] = []
-    drawn = [(x_axis.at(point.x) + shift, point.found) for point in series.points]
+    drawn = [(x_axis.at(point.x) + shift, point) for point in series.points]
     for (x1, before), (x2, after) in pairwise(drawn):
-        body.append(line(x1, y_axis.at(before.estimate), x2, y_axis.at(after.estimate), f"path {style_of(index)}"))
-    for x, found in drawn:
+        y1, y2 = y_axis.at(before.found.estimate), y_axis.at(after.found.estimate)
+        body.append(line(x1, y1, x2, y2, f"path {style_of(index)}"))
+    for x, point in drawn:
+        found = point.found
         body.append(line(x, y_axis.at(found.low), x, y_axis.at(found.high), f"range {style_of(index)}"))
         body += [dot(x, y_axis.at(value), 2, f"run {style_of(index)}") for value in found.seeds]
-        body.append(mark(x, y_axis.at(found.estimate), index))
+        body.append(with_detail(mark(x, y_axis.at(found.estimate), index), point.detail))
     return body
 
 

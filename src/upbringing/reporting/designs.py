@@ -20,7 +20,7 @@ from upbringing.reporting.levels import (
     sources_of,
     title_of,
 )
-from upbringing.reporting.picture import Level
+from upbringing.reporting.picture import Level, detail_of
 from upbringing.reporting.runs import Runs
 from upbringing.reporting.upbringing import Figure, TableRow
 from upbringing.reporting.words import decimals
@@ -63,7 +63,10 @@ def _figure(inputs: Inputs, plan: Plan, source: Source, levels: Mapping[str, Lev
     everywhere = [levels[place.cell] for places in lines.values() for place in places]
     axis = axis_of(inputs, source, everywhere)
     title = f"{title_of(inputs, source)} by {_factor(plan)}"
-    series = [Series(name, tuple(_point(levels, place) for place in places)) for name, places in lines.items()]
+    series = [
+        Series(name, tuple(_point(levels, place, _place_name(name, place, plan), axis) for place in places))
+        for name, places in lines.items()
+    ]
     places = decimals(axis[1] - axis[0])
     rows = [
         TableRow(_place_name(name, place, plan), level_cells(levels.get(place.cell, ABSENT), places))
@@ -79,10 +82,10 @@ def _is_known(levels: Mapping[str, Level], place: Place) -> bool:
     return place.cell in levels and levels[place.cell].found is not None
 
 
-def _point(levels: Mapping[str, Level], place: Place) -> Point:
-    found = levels[place.cell].found
-    assert found is not None
-    return Point(place.x, found)
+def _point(levels: Mapping[str, Level], place: Place, name: str, axis: tuple[float, float]) -> Point:
+    level = levels[place.cell]
+    assert level.found is not None
+    return Point(place.x, level.found, detail_of(name, place.cell.partition("@")[2], level, axis))
 
 
 def _factor(plan: Plan) -> str:

@@ -21,8 +21,8 @@ from upbringing.reporting.chart import (
     whisker,
 )
 
-LABEL_WIDTH, PLOT_WIDTH, NUMBER_WIDTH, ROW_HEIGHT, FOOT = 340.0, 400.0, 190.0, 50.0, 28.0
-LABEL_CHARACTERS, LABEL_LINES = 50, 2  # of 13 pixel type in a label's room
+LABEL_WIDTH, PLOT_WIDTH, NUMBER_WIDTH, ROW_HEIGHT, FOOT = 256.0, 360.0, 170.0, 56.0, 28.0
+LABEL_CHARACTERS, LABEL_LINES = 38, 3  # of 13 pixel type in a label's room
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from upbringing.formats.findings import Claim, Conclusion
 from upbringing.formats.tree import Tree
-from upbringing.reporting.differences import ClaimView, Fact, Group
+from upbringing.reporting.claim_facts import Fact
+from upbringing.reporting.differences import ClaimView, Group
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.words import ESTIMANDS, LEVELS, count, several
 
