@@ -72,23 +72,27 @@
     current = null;
     tip.hidden = true;
   };
+  const placeTip = () => {
+    if (!current) return;
+    const place = current.getBoundingClientRect();
+    const left = Math.max(8, Math.min(place.left + place.width / 2 - tip.offsetWidth / 2, document.documentElement.clientWidth - tip.offsetWidth - 8));
+    const above = place.top - tip.offsetHeight - 10;
+    tip.style.left = left + "px";
+    tip.style.top = (above > 8 ? above : place.bottom + 10) + "px";
+  };
   const showTip = (mark) => {
     hideTip();
     current = mark;
     mark.classList.add("on");
     tip.textContent = mark.dataset.detail;
     tip.hidden = false;
-    const place = mark.getBoundingClientRect();
-    const left = Math.max(8, Math.min(place.left + place.width / 2 - tip.offsetWidth / 2, document.documentElement.clientWidth - tip.offsetWidth - 8));
-    const above = place.top - tip.offsetHeight - 10;
-    tip.style.left = left + "px";
-    tip.style.top = (above > 8 ? above : place.bottom + 10) + "px";
+    placeTip();
   };
   document.addEventListener("pointerover", (event) => {
     const mark = event.target instanceof Element ? event.target.closest("[data-detail]") : null;
     if (mark) showTip(mark); else hideTip();
   });
-  addEventListener("scroll", hideTip, { passive: true });
+  addEventListener("scroll", placeTip, { passive: true, capture: true });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") { hideTip(); return; }
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
