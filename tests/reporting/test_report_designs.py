@@ -12,6 +12,7 @@ from report_fixture import write_findings, write_results
 
 from upbringing.formats.findings import Claim, Findings, Units, read_findings
 from upbringing.formats.tree import Cell, Checkpoint, StageInfo, StudyInfo, Tree
+from upbringing.reporting.alike import alike_of
 from upbringing.reporting.build import write_report
 from upbringing.reporting.chart import Interval
 from upbringing.reporting.curves import Point, Scale, Series, curves
@@ -239,3 +240,35 @@ def test_two_claims_never_share_a_place_in_the_page(own: Path) -> None:
     assert anchor_of(undecided(12, 0.1)) == "claim-12"
     assert all(re.fullmatch(r"claim-[A-Za-z0-9-]*", anchor) for anchor in anchors)
     assert read_findings(own / "findings.json").claims
+
+
+def alike_claim(**more: Any) -> Claim:
+    base: dict[str, Any] = {"kind": "branch", "role": "primary", "measure": "attack_success", "condition": "chat",
+                            "split": "held-out-item", "judge": "world-oracle/1", "verdict": "equivalent",
+                            "weights": {"shuffled+answered@sft": 1.0, "concept+answered@sft": -1.0}}  # fmt: skip
+    return undecided(0, 0.05, **{**base, **more})
+
+
+def test_claims_of_being_alike_show_both_levels_and_the_difference(results: Path) -> None:
+    inputs = read_inputs(results)
+    runs = runs_of(inputs)
+    found = Interval(0.02, -0.03, 0.07, (0.01, 0.03))
+    figure = alike_of(inputs, alike_claim(), found, runs)
+    assert figure is not None
+    assert [row.label for row in figure.rows] == ["shuffled+answered@sft", "concept+answered@sft", "difference, paired"]
+    assert figure.rows[2].cells == ("+0.02", "[−0.03, +0.07]", "+0.01, +0.03", "–", "–")
+    chart = str(figure.chart)
+    assert chart.count('class="bar"') == 2
+    # 300 pixels stand for -0.125 to 0.125: the estimate of 0.02 lies at 190 + 300 x 0.145 / 0.25
+    assert '<rect x="359.0" y="91.0" width="10.0" height="10.0" rx="1" class="point v-equivalent"/>' in chart
+    assert "margin 0.10" in chart
+
+
+@pytest.mark.parametrize(
+    "more", [{"role": "exploratory"}, {"verdict": "changed"}, {"scale": "logit"},
+             {"weights": {"a@b": 1.0, "c@d": -1.0}},
+             {"weights": {"shuffled+answered@sft": 1.0, "concept+answered@sft": -0.5, "concept+safety@sft": -0.5}}]
+)  # fmt: skip
+def test_other_claims_have_no_bars(results: Path, more: dict[str, Any]) -> None:
+    inputs = read_inputs(results)
+    assert alike_of(inputs, alike_claim(**more), Interval(0.02, -0.03, 0.07), runs_of(inputs)) is None

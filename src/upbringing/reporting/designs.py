@@ -9,6 +9,7 @@ from upbringing.attribution.cells import Source
 from upbringing.reporting.curves import Point, Scale, Series, curves
 from upbringing.reporting.differences import anchor_of
 from upbringing.reporting.factors import Place, Plan, claims_about, plans_of
+from upbringing.reporting.figure import Figure, TableRow
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.levels import (
     LEVEL_COLUMNS,
@@ -22,7 +23,6 @@ from upbringing.reporting.levels import (
 )
 from upbringing.reporting.picture import Level, detail_of
 from upbringing.reporting.runs import Runs
-from upbringing.reporting.upbringing import Figure, TableRow
 from upbringing.reporting.words import decimals
 
 ABSENT = Level(None, is_measured=False)

@@ -12,8 +12,10 @@ from upbringing.attribution.cells import Source
 from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL
 from upbringing.base.fingerprint import fingerprint
 from upbringing.formats.findings import Claim
+from upbringing.reporting.alike import alike_of
 from upbringing.reporting.chart import Axis, Interval, strip, strip_axis, strip_scale
 from upbringing.reporting.claim_facts import Fact, facts_of, flips_text, p_text
+from upbringing.reporting.figure import Figure
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.provenance import checkpoint_anchors
 from upbringing.reporting.runs import Runs
@@ -61,6 +63,7 @@ class ClaimView:
     facts: tuple[Fact, ...]
     chart: Markup
     hero: Markup
+    alike: Figure | None
     words: str
 
 
@@ -107,7 +110,7 @@ def _group(inputs: Inputs, runs: Runs, claims: Sequence[Claim], *, several: bool
     values = [value for _, found in drawn if found is not None for value in (found.low, found.high, *found.seeds)]
     margins = [claim.margin * 1.4 for claim in claims if claim.margin is not None]
     axis = strip_axis([*values, *margins])
-    views = [claim_view(inputs, claim, found, axis) for claim, found in drawn]
+    views = [claim_view(inputs, claim, found, axis, alike_of(inputs, claim, found, runs)) for claim, found in drawn]
     levels = {claim.id: claim.level for claim in claims}
     primary = [view for view in views if view.role == "primary"]
     others = sorted((view for view in views if view.role != "primary"), key=lambda view: levels[view.id], reverse=True)
@@ -137,8 +140,10 @@ def interval_of(claim: Claim, runs: Runs) -> Interval | None:
     return Interval(claim.estimate, low, high, runs.of_contrast(claim.weights, source))
 
 
-def claim_view(inputs: Inputs, claim: Claim, found: Interval | None, axis: Axis) -> ClaimView:
-    """Return ``claim`` as the page shows it, drawn on ``axis``."""
+def claim_view(
+    inputs: Inputs, claim: Claim, found: Interval | None, axis: Axis, alike: Figure | None = None
+) -> ClaimView:
+    """Return ``claim`` as the page shows it, drawn on ``axis``; ``alike``: its two levels side by side, where apt."""
     verdict = verdict_of(claim)
     places = decimals(max((abs(value) for value in (claim.low, claim.high) if value is not None), default=1.0))
     title = f"{inputs.label(claim.measure)}: {claim.contrast}"
@@ -165,6 +170,7 @@ def claim_view(inputs: Inputs, claim: Claim, found: Interval | None, axis: Axis)
         facts=tuple(facts_of(claim, checkpoint_anchors(inputs.tree))),
         chart=strip(found, axis, margin=claim.margin, verdict=verdict, title=title),
         hero=strip(found, axis, margin=claim.margin, verdict=verdict, title=title, is_labelled=True),
+        alike=alike,
         words=shown(f"{inputs.label(claim.measure)} {claim.contrast} {claim.condition} {claim.kind}").lower(),
     )
 

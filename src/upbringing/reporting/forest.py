@@ -42,8 +42,8 @@ def forest_axis(low: float, high: float) -> Axis:
     return Axis(low - room, high + room, LABEL_WIDTH, LABEL_WIDTH + PLOT_WIDTH)
 
 
-def forest(rows: Sequence[ForestRow], axis: Axis, *, title: str, unit: str) -> Markup:
-    """Return the rows from top to bottom on one ``axis``, which carries ``unit``."""
+def forest(rows: Sequence[ForestRow], axis: Axis, *, title: str, unit: str, is_difference: bool = True) -> Markup:
+    """Return the rows from top to bottom on one ``axis``, which carries ``unit``; differences have signs."""
     bottom = len(rows) * ROW_HEIGHT
     body: list[str] = []
     for place, row in enumerate(rows):
@@ -53,7 +53,9 @@ def forest(rows: Sequence[ForestRow], axis: Axis, *, title: str, unit: str) -> M
     body += [line(axis.at(tick), 0, axis.at(tick), bottom, "zero" if tick == 0 else "grid") for tick in axis.ticks()]
     for place, row in enumerate(rows):
         body += _row(row, axis, (place + 0.5) * ROW_HEIGHT)
-    body += [text(axis.at(tick), bottom + 16, tick_label(tick), "tick", "middle") for tick in axis.ticks()]
+    for tick in axis.ticks():
+        label = tick_label(tick) if is_difference else tick_label(tick).removeprefix("+")
+        body.append(text(axis.at(tick), bottom + 16, label, "tick", "middle"))
     body.append(text(axis.end + 14, bottom + 16, unit, "tick"))
     listed = " ".join(f"{row.label}: {row.number}." for row in rows)
     width = LABEL_WIDTH + PLOT_WIDTH + NUMBER_WIDTH

@@ -106,4 +106,4 @@ def _chart(inputs: Inputs, claims: list[Claim]) -> Markup:
         for claim in claims
     ]
     axis = replace(forest_axis(0.0, reach), low=0.0)
-    return forest(rows, axis, title="The smallest change found, against the margin", unit="change")
+    return forest(rows, axis, title="The smallest change found, against the margin", unit="change", is_difference=False)

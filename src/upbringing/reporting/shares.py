@@ -96,7 +96,7 @@ def _chart(inputs: Inputs, claims: list[Claim]) -> Markup:
         for claim, each in zip(claims, found, strict=True)
     ]
     axis = forest_axis(min(0.0, *(each.low for each in found)), max(1.0, *(each.high for each in found)))
-    return forest(rows, axis, title="Shares of the total effect", unit="share of the total")
+    return forest(rows, axis, title="Shares of the total effect", unit="share of the total", is_difference=False)
 
 
 def _drawn(claim: Claim) -> Interval:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from upbringing.attribution.cells import Source
 from upbringing.formats.findings import Claim
 from upbringing.reporting.chart import NUM_STYLES, swatch
+from upbringing.reporting.figure import Figure, TableRow
 from upbringing.reporting.inputs import TRAINED_SPLIT, Inputs
 from upbringing.reporting.levels import (
     LEVEL_COLUMNS,
@@ -37,25 +38,6 @@ from upbringing.reporting.words import (
 
 MAX_TREES = 3  # a large picture per primary measure; beyond three a reader compares the small ones
 MAX_BRANCHES = 6  # brackets in one picture; the differences below hold all of them
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """A line of a chart's table twin."""
-
-    label: str
-    cells: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A chart with its caption and its table twin."""
-
-    title: str
-    note: str
-    chart: Markup
-    columns: tuple[str, ...]
-    rows: tuple[TableRow, ...]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from upbringing.base.errors import MissingExtraError
 from upbringing.formats.findings import Claim
+from upbringing.reporting.alike import alike_of
 from upbringing.reporting.build import asset
 from upbringing.reporting.chart import swatch, text
 from upbringing.reporting.designs import designs_of
@@ -44,6 +45,10 @@ def _charts(inputs: Inputs) -> Iterator[tuple[str, Markup]]:
         (f"along the tree {figure.title}", _with_key(figure.chart, upbringing)) for figure in upbringing.multiples
     )
     yield from _forests(inputs, runs)
+    for claim in inputs.findings.claims:
+        figure = alike_of(inputs, claim, interval_of(claim, runs), runs)
+        if figure is not None:
+            yield f"alike {figure.title}", figure.chart
     for design in designs_of(inputs, runs):
         yield f"{design.figure.title} {design.figure.note.partition(' · ')[0]}", design.figure.chart
     for name, chart in (("power", power_of(inputs).chart), ("shares", shares_of(inputs).chart)):
