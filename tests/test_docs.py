@@ -61,5 +61,17 @@ def test_every_command_is_documented_in_its_help() -> None:
         text=True,
         check=True,
     )
-    for verb in ("plan", "build", "measure", "attribute", "report", "run", "demo", "verify", "doctor", "schema"):
+    for verb in (
+        "plan",
+        "build",
+        "measure",
+        "attribute",
+        "report",
+        "gate",
+        "run",
+        "demo",
+        "verify",
+        "doctor",
+        "schema",
+    ):
         assert verb in result.stdout

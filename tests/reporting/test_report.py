@@ -317,3 +317,14 @@ def test_the_table_of_differences_lists_every_claim_once(results: Path, tmp_path
     anchors = re.findall(r'<li class="claim" id="(claim-[A-Za-z0-9-]+)"', page)
     assert listed == anchors
     assert len(set(listed)) == len(read_findings(results / "findings.json").claims)
+
+
+def test_a_primary_measure_without_a_claim_is_missing(results: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    shutil.copytree(results, folder)
+    findings = read_findings(folder / "findings.json")
+    left = tuple(claim for claim in findings.claims if claim.measure != "over_refusal")
+    note = "No claim that was declared in advance is about Over-refusal of benign twins."
+    assert note not in page_of(folder, tmp_path)
+    write_findings(findings.model_copy(update={"claims": left}), folder)
+    assert note in page_of(folder, tmp_path)

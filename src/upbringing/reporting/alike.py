@@ -30,7 +30,7 @@ def alike_of(inputs: Inputs, claim: Claim, found: Interval | None, runs: Runs) -
     if claim.role != "primary" or verdict_of(claim) not in ALIKE or not is_pair or found is None:
         return None
     source = Source(claim.measure, claim.condition, claim.judge or "none", claim.split)
-    levels = cell_levels(inputs, runs, source)
+    levels = cell_levels(inputs, runs, source, claim.weights)
     pair = {
         cell: levels[cell] for cell in sorted(claim.weights, key=lambda cell: -claim.weights[cell]) if cell in levels
     }

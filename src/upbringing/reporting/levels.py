@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from upbringing.attribution.cells import Source
@@ -36,10 +36,10 @@ def sources_of(inputs: Inputs) -> Iterable[Source]:
         yield Source(measure, condition, judge, split)
 
 
-def cell_levels(inputs: Inputs, runs: Runs, source: Source) -> dict[str, Level]:
-    """Return the level of every cell that was asked."""
+def cell_levels(inputs: Inputs, runs: Runs, source: Source, cells: Collection[str] | None = None) -> dict[str, Level]:
+    """Return the level of every cell that was asked; of those among ``cells`` only, where they are named."""
     rows = {str(row["cell"]): row for row in inputs.level_rows() if _is_from(row, source)}
-    return {cell: _level(row, runs, source) for cell, row in rows.items()}
+    return {cell: _level(row, runs, source) for cell, row in rows.items() if cells is None or cell in cells}
 
 
 def _level(row: dict[str, Any], runs: Runs, source: Source) -> Level:
