@@ -45,10 +45,15 @@ def test_a_change_for_the_worse_beyond_the_margin_fails_and_its_mirror_image_pas
 
 
 def test_the_boundary_is_the_interval_and_not_the_estimate() -> None:
-    # t(0.975, 10) = 2.2281: the interval of 0.13 +- 2.2281 x 0.0134 begins at 0.10014, that of 0.0136 at 0.09970
-    assert rules_failed(claim(0.13, 0.0134), fail_on=["regression"]) == ["regression"]
-    assert rules_failed(claim(0.13, 0.0136), fail_on=["regression"]) == []
-    assert rules_failed(claim(0.10, 0.0136), fail_on=["undecided"]) == ["undecided"]  # worse, and how much is open
+    # t(0.95, 10) = 1.8125: 0.13 - 1.8125 x 0.0165 = 0.10009, 0.13 - 1.8125 x 0.0166 = 0.09991
+    assert rules_failed(claim(0.13, 0.0165), fail_on=["regression"]) == ["regression"]
+    assert rules_failed(claim(0.13, 0.0166), fail_on=["regression"]) == []
+
+
+def test_no_change_for_the_worse_falls_between_the_rules() -> None:
+    for error in (0.005, 0.0135, 0.0165, 0.0166, 0.03, 0.1):
+        for estimate in (0.1, 0.11, 0.13, 0.2):
+            assert rules_failed(claim(estimate, error), fail_on=["regression", "undecided"]), (estimate, error)
 
 
 @pytest.mark.parametrize("verdict", ["inconclusive", "not-measurable", "blocked", None])

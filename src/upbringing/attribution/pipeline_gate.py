@@ -64,11 +64,11 @@ def gate(
 ) -> GateResult:
     """Return which claims of ``findings`` (a value, ``findings.json`` or its folder) fail the rules in ``fail_on``.
 
-    ``regression``: the change for the worse lies wholly beyond the margin. ``undecided``: the verdict is inconclusive,
-    not measurable or blocked, or a change for the worse may or may not exceed the margin. ``underpowered``: the
-    smallest change found with 80% power is larger than the margin, whatever the verdict: such a test exaggerates what
-    it finds. ``measures``: only claims on these; ``claims="any"``: exploratory ones too. Raises ``StudyError`` where
-    nothing asked can be judged: that is never a pass.
+    ``regression``: the change for the worse lies beyond the margin (one-sided 5%: the claim is not non-inferior).
+    ``undecided``: the verdict is inconclusive, not measurable or blocked, or a change for the worse may or may not
+    exceed the margin. ``underpowered``: the smallest change found with 80% power is larger than the margin, whatever
+    the verdict: such a test exaggerates what it finds. ``measures``: only claims on these; ``claims="any"``:
+    exploratory ones too. Raises ``StudyError`` where nothing asked can be judged: that is never a pass.
     """
     rules = _rules(fail_on)
     chosen = _chosen(_read(findings), tuple(measures), claims)
@@ -122,7 +122,7 @@ def _chosen(findings: Findings, measures: tuple[str, ...], reach: Reach) -> list
 
 
 def _failures(claim: Claim, rules: Sequence[Rule]) -> Iterable[Failure]:
-    if "regression" in rules and claim.beyond_margin == "yes" and claim.noninferior == "no" and _can_regress(claim):
+    if "regression" in rules and claim.noninferior == "no" and _can_regress(claim):
         yield Failure("regression", claim, f"it changed for the worse by more than its margin of {claim.margin:g}")
     if "undecided" in rules and (why := _open_question(claim)):
         yield Failure("undecided", claim, why)
