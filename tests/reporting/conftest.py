@@ -21,6 +21,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE_MS = 240_000  # a busy machine is no failure of the page
 WATCH_POLICY = """
 window.violations = [];
 addEventListener("securitypolicyviolation", (event) => violations.push(event.violatedDirective));
@@ -57,6 +58,7 @@ def open_page(browser: Any) -> Iterator[Any]:
 
     def opened(path: Path, **options: Any) -> Any:
         context = browser.new_context(**options)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         page.add_init_script(WATCH_POLICY)
