@@ -68,6 +68,7 @@ def test_every_command_is_documented_in_its_help() -> None:
         "measure",
         "attribute",
         "report",
+        "gate",
         "run",
         "demo",
         "verify",

@@ -90,6 +90,8 @@ def test_heavy_libraries_are_imported_where_they_compute(path: Path) -> None:
         "import upbringing.attribution.attribute",
         "import upbringing.reporting.build",
         "import upbringing.validation.run",
+        "import upbringing.attribution.pipeline_gate",
+        "import upbringing.reporting.exports.folder",
     ],
 )
 def test_the_light_half_loads_no_torch(code: str) -> None:

@@ -12,6 +12,7 @@ import typer
 from upbringing.base.errors import StudyError, UpbringingError
 from upbringing.base.terminal import visible
 from upbringing.cli_data import app as data_app
+from upbringing.cli_gate import add_to as add_gate
 from upbringing.cli_label import app as label_app
 from upbringing.cli_power import add_to as add_power_verb
 from upbringing.cli_store import add_to as add_store_verbs
@@ -165,16 +166,26 @@ def report(
     folder: Path,
     output: Annotated[Path | None, typer.Option("--output", help="Where the HTML file goes.")] = None,
     shareable: Annotated[bool, typer.Option("--shareable", help="Leave out every prompt and answer.")] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", help="Write tables, figures, a summary and a model card here too."),
+    ] = None,
+    png: Annotated[bool, typer.Option("--png", help="Export figures as PNG too (extra png).")] = False,
+    inspect: Annotated[bool, typer.Option("--inspect", help="Export Inspect logs too (extra inspect).")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the self-contained HTML report of a results FOLDER."""
+    """Write the self-contained HTML report of a results FOLDER, and with --export what other tools read."""
+    from upbringing.cli_export import exported
     from upbringing.lab.run import report as report_results
 
+    files = exported(folder, export, png=png, inspect=inspect, shareable=shareable)
     written = report_results(folder, output, shareable=shareable)
     if as_json:
-        _print_json({"report": written})
+        _print_json({"report": written} if export is None else {"report": written, "exported": files})
     else:
         print(written)
+        if export is not None:
+            print(f"{len(files)} files in {visible(str(export))}")
 
 
 @app.command()
@@ -290,6 +301,7 @@ def doctor(as_json: JsonOption = False) -> None:
 add_power_verb(app)
 add_store_verbs(app)
 add_validate(app)
+add_gate(app)
 
 
 @app.command()

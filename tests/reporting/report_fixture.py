@@ -240,9 +240,10 @@ def extra_claims() -> tuple[Claim, ...]:
         Claim(id="extra-negligible", contrast="half the dose - full dose @ sft", estimate=-0.02, low=-0.034,
               high=-0.006, margin=0.05, verdict="negligible", units=units, p=0.02, p_adjusted=0.03,
               flips=Flips(rose=1, fell=3, kept=116), equivalence_radius=0.035, sentence="Knowledge: by less than the "
-              "margin.", **base),
+              "margin.", share=1.2, share_low=0.9, share_high=1.6, **base),
         Claim(id="extra-blocked", contrast="another teacher @ sft", verdict="blocked", units=units,
-              blocked_by=("guard of other-teacher-sft-1: no supervised tokens",), sentence="Blocked.", **base),
+              blocked_by=("guard of other-teacher-sft-1: no supervised tokens",), sentence="Blocked.",
+              **{**base, "share_reason": "the total effect cannot be told from nothing"}),
     )  # fmt: skip
 
 

@@ -95,7 +95,7 @@ def test_hostile_text_never_stands_in_the_page_as_markup(hostile: Path, tmp_path
     page = page_of(hostile, tmp_path)
     for text in ("<img src=x", "<script>alert", "<svg><animate", "\x1b", "\u202e", "\x00", "\u2028", '" autofocus'):
         assert text not in page
-    assert page.count("<script") == 2  # the answers block and our own script
+    assert page.count("<script") == 3  # what stands behind claims, the answers, and our own script
 
 
 def test_answers_are_packed_whole_and_their_control_characters_shown(hostile: Path, tmp_path: Path) -> None:
@@ -271,3 +271,60 @@ def test_the_split_of_the_primary_claims_is_the_one_drawn(tmp_path: Path) -> Non
     assert pictured("ood") == (3, True)
     write_findings(findings.model_copy(update={"claims": ()}), results)
     assert pictured("held-out-item") == (0, True)  # nothing was declared: the default
+
+
+def facts_of(page: str) -> dict[str, Any]:
+    """Return what the page holds behind its exploratory claims."""
+    found = re.search(r'<script id="facts-data" type="application/json">(.*?)</script>', page, re.S)
+    assert found is not None
+    block: dict[str, Any] = json.loads(found[1])
+    return block
+
+
+def test_what_stands_behind_exploratory_claims_is_packed_whole(hostile: Path, tmp_path: Path) -> None:
+    page = page_of(hostile, tmp_path)
+    block = facts_of(page)
+    strings = block["strings"]
+    sentences = {strings[sentence] for sentence, _ in block["claims"].values()}
+    assert sentences == {visible(f"sentence {text}") for text in HOSTILE[3:]}
+    assert not set("<>&") & set(page.split('id="facts-data"')[1].split(">", 1)[1].split("</script>")[0])
+    for sentence, facts in block["claims"].values():
+        text = strings[sentence].removeprefix("sentence ")
+        values = {strings[name]: strings[value] for name, value, *_ in facts}
+        assert values["Blocked by"] == text
+        assert values["Contrast"].startswith("+1.00 × arm ")
+        links = next(links for name, _, *links in facts if strings[name] == "Checkpoints")
+        assert [strings[label] for label, _ in links] == [text]
+
+
+def test_every_number_leads_to_its_checkpoints(results: Path, tmp_path: Path) -> None:
+    page = page_of(results, tmp_path)
+    block = facts_of(page)
+    strings = block["strings"]
+    anchors = {strings[place] for _, facts in block["claims"].values() for _, _, *links in facts for _, place in links}
+    anchors |= set(re.findall(r'<dd><a href="#(checkpoint-\d+)">', page))
+    places = set(re.findall(r'<tr id="(checkpoint-\d+)">', page))
+    assert len(places) == 30
+    assert anchors - {""} == places
+    findings = read_findings(results / "findings.json")
+    assert len(block["claims"]) == sum(claim.role != "primary" for claim in findings.claims)
+
+
+def test_the_table_of_differences_lists_every_claim_once(results: Path, tmp_path: Path) -> None:
+    page = page_of(results, tmp_path)
+    table = page.split('<table class="sorted">')[1].split("</table>")[0]
+    listed = re.findall(r'<tr><th scope="row"><a href="#(claim-[A-Za-z0-9-]+)">', table)
+    anchors = re.findall(r'<li class="claim" id="(claim-[A-Za-z0-9-]+)"', page)
+    assert listed == anchors
+    assert len(set(listed)) == len(read_findings(results / "findings.json").claims)
+
+
+def test_a_primary_measure_without_a_claim_is_missing(results: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    shutil.copytree(results, folder)
+    findings = read_findings(folder / "findings.json")
+    left = tuple(claim for claim in findings.claims if claim.measure != "over_refusal")
+    note = "No claim that was declared in advance is about Over-refusal of benign twins."
+    assert note not in page_of(folder, tmp_path)
+    write_findings(findings.model_copy(update={"claims": left}), folder)
+    assert note in page_of(folder, tmp_path)

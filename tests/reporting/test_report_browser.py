@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from report_browser import go_to_answers, open_details, show_answers, uncover
 from report_fixture import write_findings, write_tree
 from report_hostile import HOSTILE
 
@@ -22,80 +21,6 @@ from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, StudyInfo, Tree
 from upbringing.reporting.build import write_report
 
 pytestmark = pytest.mark.browser
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-WATCH_POLICY = """
-window.violations = [];
-addEventListener("securitypolicyviolation", (event) => violations.push(event.violatedDirective));
-"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    assert BROWSER is not None, "the browser tests need Chromium: run scripts/browser"
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def open_page(browser: Any) -> Iterator[Any]:
-    """Open reports; afterwards nothing may have gone wrong in any of them."""
-    contexts, wrong, pages = [], [], []
-
-    def opened(path: Path, **options: Any) -> Any:
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.add_init_script(WATCH_POLICY)
-        page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
-        page.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: wrong.append(request.url) if request.url != path.as_uri() else None)
-        page.goto(path.as_uri())
-        pages.append(page)
-        return page
-
-    yield opened
-    wrong += [each for page in pages for each in page.evaluate("window.violations")]
-    for context in contexts:
-        context.close()
-    assert [each for each in wrong if not each.startswith("data:,")] == []
-
-
-def go_to_answers(page: Any) -> None:
-    """Go to the answers and wait until the first stand there."""
-    page.evaluate("document.getElementById('answers').scrollIntoView()")
-    page.wait_for_selector(".item")
-
-
-def show_answers(page: Any) -> None:
-    """Go to the answers and uncover all of them."""
-    go_to_answers(page)
-    while page.is_visible("#answers-more"):
-        page.click("#answers-more")
-    uncover(page)
-
-
-def uncover(page: Any) -> None:
-    while (button := page.query_selector(".reveal")) is not None:
-        button.click()
-
-
-def open_details(page: Any) -> None:
-    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
 
 
 def test_hostile_text_stays_text(open_page: Any, hostile: Path, tmp_path: Path) -> None:
@@ -113,7 +38,7 @@ def test_hostile_text_stays_text(open_page: Any, hostile: Path, tmp_path: Path) 
     names = [node.text_content() for node in page.query_selector_all(".claim .name")]
     assert all(any(name.startswith(visible(f"contrast {text}")) for name in names) for text in HOSTILE)
     assert page.title() == visible(HOSTILE[0]) + " – upbringing report"
-    assert page.evaluate("document.querySelectorAll('script').length") == 2
+    assert page.evaluate("document.querySelectorAll('script').length") == 3
     assert page.evaluate("document.querySelectorAll('img, iframe, object, embed, form, animate, base').length") == 0
 
 

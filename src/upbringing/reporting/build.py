@@ -15,10 +15,14 @@ from upbringing.base.files import write_bytes_atomic
 from upbringing.reporting.answers import answers_block
 from upbringing.reporting.calibration import agreement_of, errors_of
 from upbringing.reporting.cards import cards_of
+from upbringing.reporting.designs import designs_of
 from upbringing.reporting.differences import groups_of
+from upbringing.reporting.facts import facts_block
 from upbringing.reporting.inputs import Inputs, read_inputs
+from upbringing.reporting.power import power_of
 from upbringing.reporting.provenance import checkpoints_of, gates_of, judges_of, num_rows, versions_of
 from upbringing.reporting.runs import runs_of
+from upbringing.reporting.shares import shares_of
 from upbringing.reporting.upbringing import upbringing_of
 from upbringing.reporting.verdicts import controls_of, first_screen, size_of
 from upbringing.reporting.words import VERDICT_MARKS, VERDICT_WORDS, shown
@@ -50,7 +54,11 @@ def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
         "size": size_of(tree),
         "first": first_screen(inputs, groups),
         "upbringing": upbringing_of(inputs, runs),
+        "designs": designs_of(inputs, runs),
         "groups": groups,
+        "facts_block": facts_block(groups),
+        "shares": shares_of(inputs),
+        "power": power_of(inputs),
         "verdicts": [(verdict, VERDICT_MARKS[verdict], word) for verdict, word in VERDICT_WORDS.items()],
         "answers": answers_block(inputs, with_text=with_text),
         "with_text": with_text,

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from upbringing.reporting.chart import loss_curves
-from upbringing.reporting.differences import Fact
+from upbringing.reporting.claim_facts import Fact
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.lineage import lineage_of
 from upbringing.reporting.words import DASH, count, duration, several, short_count

@@ -74,6 +74,11 @@ def box(x: float, y: float, width: float, height: float, name: str, radius: floa
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{radius:g}" class="{name}"/>'
 
 
+def with_detail(element: str, detail: str) -> str:
+    """Return an element with the text that the page's script shows when it is pointed at or reached by arrow keys."""
+    return element.replace("/>", f' data-detail="{escape(shown(detail))}"/>', 1)
+
+
 def dot(x: float, y: float, radius: float, name: str) -> str:
     """Return a circle."""
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" class="{name}"/>'

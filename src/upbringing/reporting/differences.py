@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from upbringing.attribution.cells import Source
 from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL
+from upbringing.base.fingerprint import fingerprint
 from upbringing.formats.findings import Claim
+from upbringing.reporting.alike import alike_of
 from upbringing.reporting.chart import Axis, Interval, strip, strip_axis, strip_scale
+from upbringing.reporting.claim_facts import Fact, facts_of, flips_text, p_text
+from upbringing.reporting.figure import Figure
 from upbringing.reporting.inputs import Inputs
+from upbringing.reporting.provenance import checkpoint_anchors
 from upbringing.reporting.runs import Runs
 from upbringing.reporting.words import (
     DASH,
-    ESTIMANDS,
-    LEVELS,
     VERDICT_MARKS,
     VERDICT_WORDS,
     consequence,
@@ -31,13 +34,7 @@ from upbringing.reporting.words import (
     verdict_of,
 )
 
-
-@dataclass(frozen=True)
-class Fact:
-    """A line of what stands behind a claim."""
-
-    name: str
-    value: str
+ANCHOR_DIGEST = 8  # characters
 
 
 @dataclass(frozen=True)
@@ -60,17 +57,22 @@ class ClaimView:
     flips: str
     brief: str
     why: str
+    margin: str
+    detectable: str
+    adjusted: str
     facts: tuple[Fact, ...]
     chart: Markup
     hero: Markup
+    alike: Figure | None
     words: str
 
 
 @dataclass(frozen=True)
 class Group:
-    """The claims on one measure, condition and split, on one scale."""
+    """The claims on one measure, condition and split, on one scale. ``place``: the latter two, as far as needed."""
 
     title: str
+    place: str
     note: str
     scale: Markup
     primary: tuple[ClaimView, ...]
@@ -104,18 +106,19 @@ def _rank(inputs: Inputs, key: tuple[str, str, str | None], claims: Sequence[Cla
 
 def _group(inputs: Inputs, runs: Runs, claims: Sequence[Claim], *, several: bool) -> Group:
     first = claims[0]
-    drawn = [(claim, _interval(claim, runs)) for claim in claims]
+    drawn = [(claim, interval_of(claim, runs)) for claim in claims]
     values = [value for _, found in drawn if found is not None for value in (found.low, found.high, *found.seeds)]
     margins = [claim.margin * 1.4 for claim in claims if claim.margin is not None]
     axis = strip_axis([*values, *margins])
-    views = [claim_view(inputs, claim, found, axis) for claim, found in drawn]
+    views = [claim_view(inputs, claim, found, axis, alike_of(inputs, claim, found, runs)) for claim, found in drawn]
     levels = {claim.id: claim.level for claim in claims}
     primary = [view for view in views if view.role == "primary"]
     others = sorted((view for view in views if view.role != "primary"), key=lambda view: levels[view.id], reverse=True)
-    parts = (first.condition if several else "", f"split {first.split}" if first.split else "", _margin_note(claims))
+    place = (first.condition if several else "", f"split {first.split}" if first.split else "")
     return Group(
         title=inputs.label(first.measure),
-        note=" · ".join(filter(None, parts)),
+        place=", ".join(filter(None, place)),
+        note=" · ".join(filter(None, (*place, _margin_note(claims)))),
         scale=strip_scale(axis, first.unit),
         primary=tuple(primary),
         others=tuple(others),
@@ -127,7 +130,8 @@ def _margin_note(claims: Sequence[Claim]) -> str:
     return f"margin ±{', ±'.join(f'{margin:g}' for margin in margins)}" if margins else "no margin declared"
 
 
-def _interval(claim: Claim, runs: Runs) -> Interval | None:
+def interval_of(claim: Claim, runs: Runs) -> Interval | None:
+    """Return the claim's interval with the difference in every single run; ``None`` without a number."""
     if claim.estimate is None:
         return None
     low = claim.estimate if claim.low is None else claim.low
@@ -136,8 +140,10 @@ def _interval(claim: Claim, runs: Runs) -> Interval | None:
     return Interval(claim.estimate, low, high, runs.of_contrast(claim.weights, source))
 
 
-def claim_view(inputs: Inputs, claim: Claim, found: Interval | None, axis: Axis) -> ClaimView:
-    """Return ``claim`` as the page shows it, drawn on ``axis``."""
+def claim_view(
+    inputs: Inputs, claim: Claim, found: Interval | None, axis: Axis, alike: Figure | None = None
+) -> ClaimView:
+    """Return ``claim`` as the page shows it, drawn on ``axis``; ``alike``: its two levels side by side, where apt."""
     verdict = verdict_of(claim)
     places = decimals(max((abs(value) for value in (claim.low, claim.high) if value is not None), default=1.0))
     title = f"{inputs.label(claim.measure)}: {claim.contrast}"
@@ -155,19 +161,30 @@ def claim_view(inputs: Inputs, claim: Claim, found: Interval | None, axis: Axis)
         interval=interval(claim.low, claim.high, places),
         level=claim.level,
         role=claim.role,
-        flips=_flips(claim),
+        flips=flips_text(claim),
         brief=_brief(claim),
         why=_why(claim),
-        facts=tuple(_facts(claim)),
+        margin=plain(claim.margin),
+        detectable=plain(claim.minimum_detectable, 3),
+        adjusted=DASH if claim.p_adjusted is None else p_text(claim.p_adjusted),
+        facts=tuple(facts_of(claim, checkpoint_anchors(inputs.tree))),
         chart=strip(found, axis, margin=claim.margin, verdict=verdict, title=title),
         hero=strip(found, axis, margin=claim.margin, verdict=verdict, title=title, is_labelled=True),
+        alike=alike,
         words=shown(f"{inputs.label(claim.measure)} {claim.contrast} {claim.condition} {claim.kind}").lower(),
     )
 
 
 def anchor_of(claim: Claim) -> str:
-    """Return the claim's place in the page: its id with only the letters that an address may hold."""
-    return "claim-" + re.sub(r"[^A-Za-z0-9]+", "-", claim.id.removeprefix("claim-")).strip("-")
+    """Return the claim's place in the page: its id with only the letters that an address may hold.
+
+    Where that loses anything, a digest follows, so that two claims never share a place.
+    """
+    name = claim.id.removeprefix("claim-") if claim.id[len("claim-") :].isdigit() else claim.id
+    plain_name = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+    is_kept = plain_name == name and not claim.id.isdigit()
+    digest = "" if is_kept else f"-{fingerprint(claim.id)[:ANCHOR_DIGEST]}"
+    return f"claim-{plain_name}{digest}"
 
 
 def _is_pair(claim: Claim) -> bool:
@@ -183,22 +200,13 @@ def _why(claim: Claim) -> str:
     if claim.bounds and claim.bounds.get("low", 0.0) < 0 < claim.bounds.get("high", 0.0):
         return "the sign depends on what the incoherent answers are taken for"
     if claim.p_adjusted is not None and claim.p_adjusted > claim_level(claim):
-        return f"leaves out zero alone, but not corrected for all that was asked (p {_p(claim.p_adjusted)})"
+        return f"leaves out zero alone, but not corrected for all that was asked (p {p_text(claim.p_adjusted)})"
     return ""
 
 
 def claim_level(claim: Claim) -> float:
     """Return the error rate that the claim's family is held to."""
     return PRIMARY_LEVEL if claim.role == "primary" else EXPLORATORY_LEVEL
-
-
-def _flips(claim: Claim) -> str:
-    if claim.flips is None:
-        return ""
-    flips = claim.flips
-    changed = flips.rose + flips.fell
-    total = count(changed + flips.kept)
-    return f"{count(changed)} of {total} answers changed: {count(flips.rose)} rose, {count(flips.fell)} fell"
 
 
 def _brief(claim: Claim) -> str:
@@ -212,65 +220,3 @@ def _brief(claim: Claim) -> str:
     if claim.unscored:
         parts.append(f"{count(claim.unscored)} unscored")
     return ", ".join(filter(None, parts))
-
-
-def _facts(claim: Claim) -> Iterable[Fact]:
-    units = claim.units
-    yield Fact("Evidence", f"{claim.level}, {LEVELS[claim.level]}")
-    yield Fact("About", _about(claim))
-    yield Fact(
-        "Rests on",
-        f"{several(units.seeds, 'seed')}, {several(units.roots, 'root run')}, {several(units.worlds, 'world')}, "
-        f"{several(units.items, 'question')} in {several(units.clusters, 'cluster')}; {count(claim.unscored)} unscored",
-    )
-    if claim.flips is not None:
-        yield Fact("Flips", f"{_flips(claim)}, {count(claim.flips.kept)} kept")
-    if claim.p is not None:
-        adjusted = "" if claim.p_adjusted is None else f", {_p(claim.p_adjusted)} adjusted within “{claim.family}”"
-        degrees = "" if claim.df is None else f", {claim.df:.1f} degrees of freedom"
-        yield Fact("p", f"{_p(claim.p)}{adjusted}{degrees}")
-    if claim.margin is not None:
-        beyond = "" if claim.beyond_margin is None else f"; beyond it: {claim.beyond_margin}"
-        yield Fact("Margin", f"±{claim.margin:g}{beyond}")
-    if claim.equivalence_radius is not None:
-        yield Fact("Alike for any margin above", plain(claim.equivalence_radius, 3))
-    if claim.minimum_detectable is not None:
-        yield Fact("A change that would be found", plain(claim.minimum_detectable, 3))
-    if claim.noise_floor is not None:
-        yield Fact("Noise floor", plain(claim.noise_floor, 3))
-    if claim.share is not None:
-        yield Fact("Share", f"{plain(claim.share)} {interval(claim.share_low, claim.share_high, difference=False)}")
-    elif claim.share_reason is not None:
-        yield Fact("Share", f"undefined: {claim.share_reason}")
-    yield from _judges(claim)
-    if claim.bounds:
-        yield Fact(
-            "Bounds",
-            ", ".join(f"{name} {signed(value, 3)}" for name, value in sorted(claim.bounds.items(), reverse=True)),
-        )
-    if claim.blocked_by:
-        yield Fact("Blocked by", "; ".join(claim.blocked_by))
-    yield Fact("Contrast", " ".join(f"{signed(weight)} × {cell}" for cell, weight in claim.weights.items()) or DASH)
-    yield Fact("Checkpoints", ", ".join(claim.checkpoints) or DASH)
-    yield Fact("Claim", f"{claim.id} ({claim.role}, {claim.kind}, {claim.confidence:.0%} interval)")
-
-
-def _about(claim: Claim) -> str:
-    given = f", given {', '.join(claim.conditional_on)}" if claim.conditional_on else ""
-    return f"{ESTIMANDS[claim.estimand]}{given}"
-
-
-def _judges(claim: Claim) -> Iterable[Fact]:
-    if claim.judge and claim.judge != "none":
-        robust = {True: ", holds under every judge", False: ", another judge says otherwise", None: ""}
-        yield Fact("Judge", f"{claim.judge}{robust[claim.judge_robust]}")
-    for entry in claim.per_judge:
-        yield Fact("Under another judge", ", ".join(f"{name} {_value(value)}" for name, value in sorted(entry.items())))
-
-
-def _value(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _p(value: float) -> str:
-    return "below 0.001" if value < 0.001 else f"{value:.3f}"

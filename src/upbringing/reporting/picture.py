@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from upbringing.reporting.chart import Axis, Interval, box, dot, line, mark, style_of, svg, text
+from upbringing.reporting.chart import Axis, Interval, box, dot, line, mark, style_of, svg, text, with_detail
 from upbringing.reporting.lineage import Lineage, Node
-from upbringing.reporting.words import decimals, interval, plain
+from upbringing.reporting.words import DASH, decimals, interval, plain
 
 CARD_WIDTH, CARD_HEIGHT, ROW_GAP, COLUMN_GAP, HEADER = 196.0, 66.0, 26.0, 138.0, 46.0
 LABEL_CHARACTERS = 27  # of 12 pixel type inside a card
@@ -17,10 +17,14 @@ LABEL_CHARACTERS = 27  # of 12 pixel type inside a card
 
 @dataclass(frozen=True)
 class Level:
-    """What a node scored; ``found`` ``None`` = not measurable there, ``is_measured`` False = never asked."""
+    """What a node scored; ``found`` ``None`` = not measurable there, ``is_measured`` False = never asked.
+
+    ``counts``: how many questions and how many unscored answers stand behind it.
+    """
 
     found: Interval | None
     is_measured: bool = True
+    counts: tuple[str, str] = (DASH, DASH)
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,8 @@ def _branch(upper: Node, lower: Node, effect: Effect) -> list[str]:
 def _card(node: Node, level: Level, axis: tuple[float, float]) -> list[str]:
     x, y = _left(node.column), _top(node)
     known = level.found is not None
-    body = [box(x, y, CARD_WIDTH, CARD_HEIGHT, "card" if known else "card unknown", 8)]
+    outline = box(x, y, CARD_WIDTH, CARD_HEIGHT, "card" if known else "card unknown", 8)
+    body = [with_detail(outline, detail_of(node.label, node.position, level, axis))]
     body.append(box(x, y + 10, 3, CARD_HEIGHT - 20, f"spine {style_of(node.style)}", 1.5))
     room = LABEL_CHARACTERS - (len(node.control) + 1 if node.control else 0)
     body.append(text(x + 14, y + 19, cut(node.label, room), "label"))
@@ -141,6 +146,21 @@ def _card(node: Node, level: Level, axis: tuple[float, float]) -> list[str]:
     body += [dot(scale.at(value), base, 2.4, "seed") for value in found.seeds]
     body.append(line(scale.at(found.estimate), base - 5, scale.at(found.estimate), base + 5, "needle"))
     return body
+
+
+def detail_of(label: str, position: str, level: Level, axis: tuple[float, float]) -> str:
+    """Return everything that is known of a value, in one line."""
+    where = f"{label} @ {position}"
+    if level.found is None:
+        return f"{where}: {'not measurable' if level.is_measured else 'not measured'}"
+    found, places = level.found, decimals(axis[1] - axis[0])
+    runs = ", ".join(plain(value, places) for value in found.seeds)
+    parts = (
+        f"{where}: {plain(found.estimate, places)} {interval(found.low, found.high, places, difference=False)}",
+        f"single runs {runs}" if runs else "",
+        f"{level.counts[0]} questions, {level.counts[1]} unscored" if level.counts[0] != DASH else "",
+    )
+    return "; ".join(filter(None, parts))
 
 
 SMALL_WIDTH, SMALL_HEIGHT = 344.0, 216.0
@@ -175,5 +195,6 @@ def small_multiple(
         name = style_of(node.style)
         body.append(line(x, y_axis.at(level.found.low), x, y_axis.at(level.found.high), f"range {name}"))
         body += [dot(x, y_axis.at(value), 2, f"run {name}") for value in level.found.seeds]
-        body.append(mark(x, y_axis.at(level.found.estimate), node.style))
+        shape = mark(x, y_axis.at(level.found.estimate), node.style)
+        body.append(with_detail(shape, detail_of(node.label, node.position, level, axis)))
     return svg(SMALL_WIDTH, SMALL_HEIGHT, title, description, body, "small")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
-from upbringing.formats.tree import Gate
+from upbringing.formats.tree import Gate, Tree
 from upbringing.reporting.calibration import calibration_of
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.words import DASH, count, plain
@@ -40,9 +40,10 @@ class JudgeView:
 
 @dataclass(frozen=True)
 class CheckpointView:
-    """A checkpoint and the places it fills."""
+    """A checkpoint and the places it fills. ``anchor``: its place in the page, where every number leads to."""
 
     id: str
+    anchor: str
     places: str
     parent: str
     guard: str
@@ -91,8 +92,14 @@ def _requests(inputs: Inputs, judge: str) -> str:
     return f"{count(info.accounting.get('requested'))} requested = {' + '.join(parts)}{spent}"
 
 
+def checkpoint_anchors(tree: Tree) -> dict[str, str]:
+    """Return the place in the page of every checkpoint."""
+    return {checkpoint.id: f"checkpoint-{number}" for number, checkpoint in enumerate(tree.checkpoints)}
+
+
 def checkpoints_of(inputs: Inputs) -> Iterable[CheckpointView]:
     """Yield every checkpoint with its ids."""
+    anchors = checkpoint_anchors(inputs.tree)
     places: dict[str, dict[str, None]] = {}
     for cell in inputs.tree.cells:
         seeds = [f"{level} {seed}" for level, seed in cell.seeds if isinstance(seed, int)]
@@ -101,6 +108,7 @@ def checkpoints_of(inputs: Inputs) -> Iterable[CheckpointView]:
     for checkpoint in inputs.tree.checkpoints:
         yield CheckpointView(
             id=checkpoint.id,
+            anchor=anchors[checkpoint.id],
             places="; ".join(places.get(checkpoint.id, ())) or DASH,
             parent=checkpoint.parent or DASH,
             guard=checkpoint.guard or "unknown",

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
 from upbringing.attribution.cells import Source
 from upbringing.formats.findings import Claim
-from upbringing.reporting.chart import NUM_STYLES, Interval, swatch
+from upbringing.reporting.chart import NUM_STYLES, swatch
+from upbringing.reporting.figure import Figure, TableRow
 from upbringing.reporting.inputs import TRAINED_SPLIT, Inputs
+from upbringing.reporting.levels import (
+    LEVEL_COLUMNS,
+    axis_of,
+    cell_levels,
+    level_cells,
+    note_of,
+    primary_of,
+    sources_of,
+    title_of,
+)
 from upbringing.reporting.lineage import Lineage, Node, last_stage, lineage_of
 from upbringing.reporting.picture import Branch, Effect, Level, small_multiple, tree_picture
 from upbringing.reporting.runs import Runs
@@ -20,9 +30,7 @@ from upbringing.reporting.words import (
     VERDICT_WORDS,
     consequence,
     decimals,
-    interval,
     movement,
-    plain,
     short_count,
     signed,
     verdict_of,
@@ -30,26 +38,6 @@ from upbringing.reporting.words import (
 
 MAX_TREES = 3  # a large picture per primary measure; beyond three a reader compares the small ones
 MAX_BRANCHES = 6  # brackets in one picture; the differences below hold all of them
-UNIT_SHARE = "share"
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """A line of a chart's table twin."""
-
-    label: str
-    cells: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A chart with its caption and its table twin."""
-
-    title: str
-    note: str
-    chart: Markup
-    columns: tuple[str, ...]
-    rows: tuple[TableRow, ...]
 
 
 @dataclass(frozen=True)
@@ -77,8 +65,8 @@ class Upbringing:
 def upbringing_of(inputs: Inputs, runs: Runs) -> Upbringing:
     """Return the pictures of a study; nothing measured gives the bare tree."""
     lineage = lineage_of(inputs.tree)
-    sources = list(_sources(inputs))
-    primary = [source for source in sources if source.measure in _primary(inputs)][:MAX_TREES]
+    sources = list(sources_of(inputs))
+    primary = [source for source in sources if source.measure in primary_of(inputs)][:MAX_TREES]
     trees = [_tree(inputs, runs, lineage, source) for source in primary or sources[:1]]
     if not trees and lineage.nodes:
         trees = [_bare_tree(inputs, lineage)]
@@ -89,15 +77,10 @@ def upbringing_of(inputs: Inputs, runs: Runs) -> Upbringing:
         key=tuple(_key(inputs, lineage)) if len(lineage.arms) > 1 else (),
         trees=tuple(trees),
         multiples=tuple(_multiple(inputs, runs, lineage, source) for source in drawn),
-        empty=tuple(_title(inputs, source) for source in sources if source not in drawn),
+        empty=tuple(title_of(inputs, source) for source in sources if source not in drawn),
         has_counterfactuals=any(_branches(inputs, lineage, source) for source in primary or sources[:1]),
         split_note="Only questions that training never showed count wherever a property has them." if is_unseen else "",
     )
-
-
-def _primary(inputs: Inputs) -> tuple[str, ...]:
-    asked = tuple(dict.fromkeys(claim.measure for claim in inputs.findings.claims if claim.role == "primary"))
-    return inputs.tree.study.primary or asked
 
 
 def _key(inputs: Inputs, lineage: Lineage) -> Iterable[KeyEntry]:
@@ -107,111 +90,46 @@ def _key(inputs: Inputs, lineage: Lineage) -> Iterable[KeyEntry]:
         yield KeyEntry(arm, note, f"s{index}" if index < NUM_STYLES else "sx", swatch(index))
 
 
-def _sources(inputs: Inputs) -> Iterable[Source]:
-    """Yield for each measure and condition the scores that stand for it: first judge, headline split."""
-    found: dict[tuple[str, str], dict[tuple[str | None, str], None]] = {}
-    for row in inputs.level_rows():
-        key = (str(row["measure"]), str(row.get("condition", "default")))
-        found.setdefault(key, {})[row.get("split"), str(row.get("judge", "none"))] = None
-    order = list(dict.fromkeys((*_primary(inputs), *(info.id for info in inputs.tree.measures))))
-    known = sorted(found, key=lambda key: (order.index(key[0]) if key[0] in order else len(order), key))
-    for measure, condition in known:
-        pairs = list(found[measure, condition])
-        headlines = inputs.headline_splits(measure)
-        split, judge = min(pairs, key=lambda pair: headlines.index(pair[0]) if pair[0] in headlines else len(headlines))
-        yield Source(measure, condition, judge, split)
-
-
 def levels_of(inputs: Inputs, runs: Runs, lineage: Lineage, source: Source) -> list[Level]:
     """Return the level of every node, in order."""
-    rows = {str(row["cell"]): row for row in inputs.level_rows() if _is_from(row, source)}
-    levels = []
-    for node in lineage.nodes:
-        row = next((rows[cell] for cell in node.cells if cell in rows), None)
-        if row is None or row.get("estimate") is None:
-            levels.append(Level(None, is_measured=row is not None and bool(row.get("items", 1) or row.get("reasons"))))
-            continue
-        estimate = float(row["estimate"])
-        low, high = row.get("low"), row.get("high")
-        seeds = runs.of_contrast({str(row["cell"]): 1.0}, source)
-        bounds = (estimate if low is None else float(low), estimate if high is None else float(high))
-        levels.append(Level(Interval(estimate, *bounds, seeds)))
-    return levels
-
-
-def _is_from(row: dict[str, Any], source: Source) -> bool:
-    key = (row["measure"], row.get("condition", "default"), row.get("judge", "none"), row.get("split"))
-    return key == (source.measure, source.condition, source.judge, source.split)
-
-
-def _axis(inputs: Inputs, source: Source, levels: Sequence[Level]) -> tuple[float, float]:
-    if inputs.measure(source.measure).unit == UNIT_SHARE:
-        return 0.0, 1.0
-    known = [level.found for level in levels if level.found is not None]
-    values = [value for each in known for value in (each.low, each.high, *each.seeds)]
-    if not values:
-        return 0.0, 1.0
-    room = (max(values) - min(values)) * 0.08 or abs(max(values)) * 0.1 or 1.0
-    return min(values) - room, max(values) + room
-
-
-def _title(inputs: Inputs, source: Source) -> str:
-    rows = inputs.level_rows()
-    conditions = {row.get("condition") for row in rows if row["measure"] == source.measure}
-    return inputs.label(source.measure) + (f", {source.condition}" if len(conditions) > 1 else "")
-
-
-def _note(inputs: Inputs, source: Source) -> str:
-    info = inputs.measure(source.measure)
-    side = {"safer": "higher is safer", "better": "higher is better"}.get(info.direction.rpartition("-")[2], "")
-    side = side.replace("higher", "lower") if info.direction.startswith("lower") else side
-    parts = (info.unit, side, f"split {source.split}" if source.split else "", f"judge {source.judge}")
-    return " · ".join(part for part in parts if part and part != "judge none")
+    found = cell_levels(inputs, runs, source)
+    absent = Level(None, is_measured=False)
+    return [next((found[cell] for cell in node.cells if cell in found), absent) for node in lineage.nodes]
 
 
 def _multiple(inputs: Inputs, runs: Runs, lineage: Lineage, source: Source) -> Figure:
     levels = levels_of(inputs, runs, lineage, source)
-    axis = _axis(inputs, source, levels)
-    title = _title(inputs, source)
+    axis = axis_of(inputs, source, levels)
+    title = title_of(inputs, source)
     description = f"{len(lineage.arms)} arms along {', '.join(lineage.positions)}; the table below holds the values."
     chart = small_multiple(lineage, levels, axis=axis, title=title, description=description)
     places = decimals(axis[1] - axis[0])
     rows = [
-        TableRow(_place(node), _level_cells(level, places)) for node, level in zip(lineage.nodes, levels, strict=True)
+        TableRow(_place(node), level_cells(level, places)) for node, level in zip(lineage.nodes, levels, strict=True)
     ]
-    return Figure(
-        title, _note(inputs, source), chart, ("checkpoint", "estimate", "interval", "single runs"), tuple(rows)
-    )
+    return Figure(title, note_of(inputs, source), chart, LEVEL_COLUMNS, tuple(rows))
 
 
 def _place(node: Node) -> str:
     return f"{node.label} @ {node.position}"
 
 
-def _level_cells(level: Level, places: int) -> tuple[str, ...]:
-    if level.found is None:
-        return ("not measurable" if level.is_measured else "not measured", "", "")
-    found = level.found
-    runs = ", ".join(plain(value, places) for value in found.seeds) or DASH
-    return plain(found.estimate, places), interval(found.low, found.high, places, difference=False), runs
-
-
 def _tree(inputs: Inputs, runs: Runs, lineage: Lineage, source: Source) -> Figure:
     levels = levels_of(inputs, runs, lineage, source)
-    axis = _axis(inputs, source, levels)
+    axis = axis_of(inputs, source, levels)
     steps = [_step(inputs, node, lineage, source) if _is_known(node, levels) else None for node in lineage.nodes]
     branches = _branches(inputs, lineage, source)
-    title = _title(inputs, source)
+    title = title_of(inputs, source)
     chart = tree_picture(
         lineage, levels, steps, branches, stages=_stages(inputs, lineage), axis=axis, title=f"{title} along the tree"
     )
     places = decimals(axis[1] - axis[0])
     rows = [
-        TableRow(_place(node), (*_level_cells(level, places), _step_text(step)))
+        TableRow(_place(node), (*level_cells(level, places), _step_text(step)))
         for node, level, step in zip(lineage.nodes, levels, steps, strict=True)
     ]
-    columns = ("checkpoint", "estimate", "interval", "single runs", "what the stage did")
-    return Figure(title, _note(inputs, source), chart, columns, tuple(rows))
+    columns = (*LEVEL_COLUMNS, "what the stage did")
+    return Figure(title, note_of(inputs, source), chart, columns, tuple(rows))
 
 
 def _is_known(node: Node, levels: Sequence[Level]) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from upbringing.formats.findings import Claim, Conclusion
 from upbringing.formats.tree import Tree
-from upbringing.reporting.differences import ClaimView, Fact, Group
+from upbringing.reporting.claim_facts import Fact
+from upbringing.reporting.differences import ClaimView, Group
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.words import ESTIMANDS, LEVELS, count, several
 
@@ -126,6 +127,10 @@ def _missing(inputs: Inputs, chosen: Sequence[Claim]) -> Iterable[str]:
     """Return what a reader must know before citing: failed gates, then warnings, then absent controls."""
     found = _failed_gates(inputs.tree)
     found += [*inputs.findings.warnings, *inputs.tree.warnings]
+    asked = {claim.measure for claim in chosen if claim.role == "primary"}
+    unasked = [measure for measure in inputs.tree.study.primary if measure not in asked]
+    if inputs.findings.claims and asked:
+        found += [f"No claim that was declared in advance is about {inputs.label(measure)}." for measure in unasked]
     blocked = sum(claim.verdict in ("blocked", "not-measurable") for claim in inputs.findings.claims)
     if blocked:
         found.append(f"{several(blocked, 'difference')} could not be measured; the reasons stand beside each.")

@@ -8,12 +8,47 @@
     return node;
   };
 
-  // A link to something inside closed details opens them.
+  // What stands behind an exploratory claim is drawn when its details are opened.
+  const factsData = byId("facts-data") ? JSON.parse(byId("facts-data").textContent) : { strings: [], claims: {} };
+  const drawFacts = (details) => {
+    const claim = details.closest(".claim");
+    const found = claim ? factsData.claims[claim.id] : undefined;
+    if (!found || details.querySelector("dl")) return;
+    const [sentence, facts] = found;
+    const list = make("dl", "facts");
+    for (const [name, value, ...links] of facts) {
+      const row = make("div", "");
+      const content = make("dd", "", factsData.strings[value]);
+      links.forEach(([label, place], number) => {
+        if (number) content.append(", ");
+        const target = factsData.strings[place];
+        if (!target) { content.append(factsData.strings[label]); return; }
+        const link = make("a", "", factsData.strings[label]);
+        link.href = "#" + target;
+        content.append(link);
+      });
+      row.append(make("dt", "", factsData.strings[name]), content);
+      list.append(row);
+    }
+    const link = make("a", "", "Link to this claim");
+    link.href = "#" + claim.id;
+    const last = make("p", "small");
+    last.append(link);
+    details.append(make("p", "sentence", factsData.strings[sentence]), list, last);
+  };
+  for (const details of document.querySelectorAll(".claim > details")) details.addEventListener("toggle", () => { if (details.open) drawFacts(details); });
+
+  // A link to something inside closed details opens them; a filter never hides what a link leads to.
   const openTarget = () => {
     const target = location.hash.length > 1 ? byId(location.hash.slice(1)) : null;
     if (!target) return;
+    if (target.hidden) showAll();
     for (let node = target.parentElement; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
-    if (target.classList.contains("claim")) target.querySelector("details").open = true;
+    if (target.classList.contains("claim")) {
+      const details = target.querySelector("details");
+      details.open = true;
+      drawFacts(details);
+    }
     target.scrollIntoView();
   };
   addEventListener("hashchange", openTarget);
@@ -22,9 +57,56 @@
   let opened = [];
   addEventListener("beforeprint", () => {
     opened = [...document.querySelectorAll("details:not([open])")].filter((each) => !each.classList.contains("twin"));
-    for (const each of opened) each.open = true;
+    for (const each of opened) { each.open = true; drawFacts(each); }
   });
   addEventListener("afterprint", () => { for (const each of opened) each.open = false; });
+
+  // The numbers of a mark: for the pointer beside it, for the arrow keys of a focused picture read aloud too.
+  const tip = make("p", "tip");
+  tip.setAttribute("role", "status");
+  tip.hidden = true;
+  document.body.append(tip);
+  let current = null;
+  const hideTip = () => {
+    if (current) current.classList.remove("on");
+    current = null;
+    tip.hidden = true;
+  };
+  const placeTip = () => {
+    if (!current) return;
+    const place = current.getBoundingClientRect();
+    const left = Math.max(8, Math.min(place.left + place.width / 2 - tip.offsetWidth / 2, document.documentElement.clientWidth - tip.offsetWidth - 8));
+    const above = place.top - tip.offsetHeight - 10;
+    tip.style.left = left + "px";
+    tip.style.top = (above > 8 ? above : place.bottom + 10) + "px";
+  };
+  const showTip = (mark) => {
+    hideTip();
+    current = mark;
+    mark.classList.add("on");
+    tip.textContent = mark.dataset.detail;
+    tip.hidden = false;
+    placeTip();
+  };
+  document.addEventListener("pointerover", (event) => {
+    const mark = event.target instanceof Element ? event.target.closest("[data-detail]") : null;
+    if (mark) showTip(mark); else hideTip();
+  });
+  addEventListener("scroll", placeTip, { passive: true, capture: true });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") { hideTip(); return; }
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const plot = document.activeElement;
+    if (!step || !plot || !plot.matches(".plot")) return;
+    const marks = [...plot.querySelectorAll("[data-detail]")];
+    if (!marks.length) return;
+    event.preventDefault();
+    const before = marks.indexOf(current);
+    const next = marks[before < 0 ? (step > 0 ? 0 : marks.length - 1) : (before + step + marks.length) % marks.length];
+    next.scrollIntoView({ block: "nearest", inline: "nearest" });
+    showTip(next);
+  });
+  document.addEventListener("focusout", hideTip);
 
   // One arm brought forward in all charts.
   const upbringing = byId("upbringing");
@@ -35,25 +117,53 @@
     if (chosen) upbringing.dataset.focus = button.dataset.style; else delete upbringing.dataset.focus;
   });
 
-  // Filter of the differences.
+  // Filter of the differences: the list and the table show the same claims.
+  let showAll = () => {};
   const claimSearch = byId("claims-search");
   if (claimSearch) {
-    const verdict = byId("claims-verdict");
-    const claims = [...document.querySelectorAll(".claim")];
+    const [verdict, measure, level, role] = ["verdict", "measure", "level", "role"].map((name) => byId("claims-" + name));
+    const controls = [claimSearch, verdict, measure, level, role];
+    const groups = [...document.querySelectorAll("#differences .group")];
+    const claims = groups.flatMap((group) => [...group.querySelectorAll(".claim")].map((claim) => ({ claim, measure: group.dataset.measure })));
+    const body = document.querySelector("#contrasts tbody");
+    const rows = new Map([...body.rows].map((row, place) => [claims[place].claim, row]));
     const filter = () => {
       const word = claimSearch.value.toLowerCase();
-      const active = Boolean(word || verdict.value);
+      const active = controls.some((control) => control.value);
+      const fits = (control, value) => !control.value || control.value === value;
       let left = 0;
-      for (const claim of claims) {
-        claim.hidden = !(claim.dataset.words.includes(word) && (!verdict.value || claim.dataset.verdict === verdict.value));
+      for (const { claim, measure: title } of claims) {
+        const data = claim.dataset;
+        claim.hidden = !(data.words.includes(word) && fits(verdict, data.verdict) && fits(measure, title) && fits(level, data.level) && fits(role, data.role));
+        rows.get(claim).hidden = claim.hidden;
         if (!claim.hidden) left += 1;
       }
       for (const box of document.querySelectorAll("#differences .more")) box.open = active && Boolean(box.querySelector(".claim:not([hidden])"));
-      for (const group of document.querySelectorAll("#differences .group")) group.hidden = !group.querySelector(".claim:not([hidden])");
+      for (const group of groups) group.hidden = !group.querySelector(".claim:not([hidden])");
       byId("claims-count").textContent = active ? left + " of " + claims.length + " differences" : "";
     };
-    claimSearch.addEventListener("input", filter);
-    verdict.addEventListener("input", filter);
+    for (const control of controls) control.addEventListener("input", filter);
+    showAll = () => { for (const control of controls) control.value = ""; filter(); };
+
+    // A heading sorts, once more turns the order round; what has no number comes last either way.
+    const headings = [...document.querySelectorAll("#contrasts thead th")];
+    const number = (cell) => {
+      const text = cell.textContent.replaceAll("\u2212", "-").replace("below ", "").replace("[", "");
+      return cell.classList.contains("n") ? parseFloat(text) : NaN;
+    };
+    headings.forEach((heading, column) => heading.querySelector("button").addEventListener("click", () => {
+      const up = heading.getAttribute("aria-sort") !== "ascending";
+      for (const each of headings) each.removeAttribute("aria-sort");
+      heading.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const keyed = [...body.rows].map((row) => ({ row, value: number(row.cells[column]), text: row.cells[column].textContent }));
+      const numeric = heading.classList.contains("n");
+      const order = (one, other) => {
+        if (!numeric) return one.text.localeCompare(other.text, "en", { numeric: true }) * (up ? 1 : -1);
+        if (isNaN(one.value) || isNaN(other.value)) return isNaN(one.value) - isNaN(other.value);
+        return (one.value - other.value) * (up ? 1 : -1);
+      };
+      body.append(...keyed.sort(order).map((each) => each.row));
+    }));
   }
 
   // The answers: unpacked when first seen, drawn a page at a time, as text and never as markup.

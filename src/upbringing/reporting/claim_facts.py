@@ -1,0 +1,99 @@
+"""What stands behind one claim, line by line: evidence, units, margins, judges, contrast and checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from upbringing.formats.findings import Claim
+from upbringing.reporting.provenance import DIGEST_CHARACTERS
+from upbringing.reporting.words import DASH, ESTIMANDS, LEVELS, count, interval, plain, several, signed
+
+MAX_ID_CHARACTERS = 32  # an id of a person's choice is shown whole, a digest by its beginning
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A line of what stands behind a claim. ``links``: (text, place in the page), after the value."""
+
+    name: str
+    value: str
+    links: tuple[tuple[str, str], ...] = ()
+
+
+def facts_of(claim: Claim, anchors: Mapping[str, str]) -> Iterable[Fact]:
+    """Yield everything a claim rests on; ``anchors``: where in the page each checkpoint is described."""
+    units = claim.units
+    yield Fact("Evidence", f"{claim.level}, {LEVELS[claim.level]}")
+    yield Fact("About", _about(claim))
+    yield Fact(
+        "Rests on",
+        f"{several(units.seeds, 'seed')}, {several(units.roots, 'root run')}, {several(units.worlds, 'world')}, "
+        f"{several(units.items, 'question')} in {several(units.clusters, 'cluster')}; {count(claim.unscored)} unscored",
+    )
+    if claim.flips is not None:
+        yield Fact("Flips", f"{flips_text(claim)}, {count(claim.flips.kept)} kept")
+    if claim.p is not None:
+        adjusted = "" if claim.p_adjusted is None else f", {p_text(claim.p_adjusted)} adjusted within “{claim.family}”"
+        degrees = "" if claim.df is None else f", {claim.df:.1f} degrees of freedom"
+        yield Fact("p", f"{p_text(claim.p)}{adjusted}{degrees}")
+    if claim.margin is not None:
+        beyond = "" if claim.beyond_margin is None else f"; beyond it: {claim.beyond_margin}"
+        yield Fact("Margin", f"±{claim.margin:g}{beyond}")
+    if claim.equivalence_radius is not None:
+        yield Fact("Alike for any margin above", plain(claim.equivalence_radius, 3))
+    if claim.minimum_detectable is not None:
+        yield Fact("A change that would be found", plain(claim.minimum_detectable, 3))
+    if claim.noise_floor is not None:
+        yield Fact("Noise floor", plain(claim.noise_floor, 3))
+    if claim.share is not None:
+        yield Fact("Share", f"{plain(claim.share)} {interval(claim.share_low, claim.share_high, difference=False)}")
+    yield from _judges(claim)
+    if claim.bounds:
+        yield Fact(
+            "Bounds",
+            ", ".join(f"{name} {signed(value, 3)}" for name, value in sorted(claim.bounds.items(), reverse=True)),
+        )
+    if claim.blocked_by:
+        yield Fact("Blocked by", "; ".join(claim.blocked_by))
+    yield Fact("Contrast", " ".join(f"{signed(weight)} × {cell}" for cell, weight in claim.weights.items()) or DASH)
+    yield Fact("Checkpoints", "", tuple((_short(name, anchors), anchors.get(name, "")) for name in claim.checkpoints))
+    yield Fact("Claim", f"{claim.id} ({claim.role}, {claim.kind}, {claim.confidence:.0%} interval)")
+
+
+def _about(claim: Claim) -> str:
+    given = f", given {', '.join(claim.conditional_on)}" if claim.conditional_on else ""
+    return f"{ESTIMANDS[claim.estimand]}{given}"
+
+
+def _short(name: str, anchors: Mapping[str, str]) -> str:
+    """Return a checkpoint's id, its beginning where it is long: the link leads to the whole."""
+    is_long = name in anchors and len(name) > MAX_ID_CHARACTERS
+    return f"{name[:DIGEST_CHARACTERS]}…" if is_long else name
+
+
+def _judges(claim: Claim) -> Iterable[Fact]:
+    if claim.judge and claim.judge != "none":
+        robust = {True: ", holds under every judge", False: ", another judge says otherwise", None: ""}
+        yield Fact("Judge", f"{claim.judge}{robust[claim.judge_robust]}")
+    for entry in claim.per_judge:
+        yield Fact("Under another judge", ", ".join(f"{name} {_value(value)}" for name, value in sorted(entry.items())))
+
+
+def _value(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def flips_text(claim: Claim) -> str:
+    """Return how many paired answers changed, and which way; empty where that is not known."""
+    if claim.flips is None:
+        return ""
+    flips = claim.flips
+    changed = flips.rose + flips.fell
+    total = count(changed + flips.kept)
+    return f"{count(changed)} of {total} answers changed: {count(flips.rose)} rose, {count(flips.fell)} fell"
+
+
+def p_text(value: float) -> str:
+    """Return a p-value, without digits that nobody believes."""
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"

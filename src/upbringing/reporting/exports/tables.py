@@ -1,0 +1,81 @@
+"""Tables as CSV: numbers stay numbers, and no text can become a formula of a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from upbringing.formats.findings import Claim
+from upbringing.reporting.inputs import Inputs
+from upbringing.reporting.words import shown
+
+Line = Mapping[str, Any]
+
+# What makes a spreadsheet compute (OWASP ASVS 1.2.10), with the full-width forms that some of them fold together.
+FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+CONTROL_STARTS = ("\t", "\r", "\n", "\x00")
+FLATTENED = ("units", "flips")  # small fixed mappings become columns of their own; other nested values are JSON
+
+
+def csv_text(lines: Sequence[Line]) -> str:
+    """Return the lines as CSV; the columns are all keys in the order of their first use."""
+    columns = list(dict.fromkeys(name for line in lines for name in line))
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow([_cell(name) for name in columns])
+    writer.writerows([_cell(line.get(name)) for name in columns] for line in lines)
+    return written.getvalue()
+
+
+def _cell(value: object) -> str:
+    """Return a value as it stands in the file: nothing for ``None`` and what is empty, no text that computes."""
+    if value is None or value in ([], {}):
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return safe_text(value)
+    return safe_text(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def safe_text(text: str) -> str:
+    """Return ``text`` with control characters visible, and quoted by ``'`` where it would start a formula."""
+    is_formula = text.startswith(CONTROL_STARTS) or text.lstrip().startswith(FORMULA_STARTS)
+    return ("'" if is_formula else "") + shown(text)
+
+
+def tables_of(inputs: Inputs) -> dict[str, list[Line]]:
+    """Return all tables by name: claims, conclusions, those of the findings, then those of the tree."""
+    findings, tree = inputs.findings, inputs.tree
+    found: dict[str, list[Line]] = {
+        "claims": [claim_line(claim) for claim in findings.claims],
+        "conclusions": [each.model_dump(mode="json") for each in findings.conclusions],
+    }
+    for name, rows in findings.tables.items():
+        lines = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+        found[name if name not in found else f"table-{name}"] = [_flat(line) for line in lines]
+    for name, models in (("checkpoints", tree.checkpoints), ("cells", tree.cells), ("gates", tree.gates)):
+        found[name if name not in found else f"tree-{name}"] = [each.model_dump(mode="json") for each in models]
+    return {name: lines for name, lines in found.items() if lines}
+
+
+def claim_line(claim: Claim) -> Line:
+    """Return a claim as one line, units and flips in columns of their own."""
+    return _flat(claim.model_dump(mode="json"))
+
+
+def _flat(line: Line) -> Line:
+    return dict(_pairs(line))
+
+
+def _pairs(line: Line) -> Iterable[tuple[str, Any]]:
+    for name, value in line.items():
+        if name in FLATTENED and isinstance(value, dict):
+            yield from ((f"{name}_{part}", each) for part, each in value.items())
+        else:
+            yield name, value
