@@ -147,7 +147,7 @@ def _window(pieces: Sequence[_Piece], context: int, padding_token: int, left: Co
         begin = end
     texts = tuple(dict.fromkeys(piece.number for piece in pieces))
     left.subtract(piece.number for piece in pieces)
-    finished = tuple(text for text in texts if not left[text])
-    for text in finished:
-        del left[text]
+    finished = tuple(number for number in texts if not left[number])
+    for done in finished:
+        del left[done]
     return Window(tokens, labels, positions, documents, tally, texts, finished)
