@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +60,25 @@ def open_with_new_head(parent: Path, seed: int, *, profile: BuildProfile) -> Loa
 
     check_folder(parent)
     tokenizer = open_folder_tokenizer(parent)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), _quiet():
         model = _opened(parent, tokenizer, profile)
     generator = torch.Generator().manual_seed(derived_seed(seed, "reward head"))
     with torch.no_grad():
         drawn = torch.empty(model.score.weight.shape).normal_(0.0, HEAD_DEVIATION, generator=generator)
         model.score.weight.copy_(drawn)
     return LoadedModel(model, tokenizer, None, parent)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library from reporting that the parent has no reward head: it is drawn here."""
+    logger = logging.getLogger("transformers.modeling_utils")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _opened(folder: Path, tokenizer: Any, profile: BuildProfile) -> Any:

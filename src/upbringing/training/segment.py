@@ -222,7 +222,8 @@ class _Training:
         return self._snapshot(segment.to_step, optimizer, losses, updates)
 
     def _train(self, run: Run, texts: Texts, updates: list[RlUpdate]) -> None:
-        configurations = [each for each in (self.model.config, self.model.generation_config) if each is not None]
+        generation = getattr(self.model, "generation_config", None)  # a reward model generates nothing
+        configurations = [each for each in (self.model.config, generation) if each is not None]
         kept = [(each, name, getattr(each, name, None)) for each in configurations for name in TRAINERS_OWN_SETTINGS]
         given = Given(
             self.segment.name,
