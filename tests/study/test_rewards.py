@@ -8,6 +8,7 @@ import pytest
 
 from upbringing.base.errors import StudyError
 from upbringing.base.strict_yaml import parse_yaml
+from upbringing.study.checks import design_warnings
 from upbringing.study.loading import schema, study_from
 from upbringing.study.recipes import DataBook
 from upbringing.study.study import Study
@@ -88,6 +89,13 @@ def test_the_stage_after_a_reward_model_starts_from_the_checkpoint_before_it() -
     both = {each.arm.name: each for each in tree("arms: {both: {}, alone: {drop: sft}}\n", first).lineages}
     models = {name: next(run for run in each.runs if run.stage_name == "rm") for name, each in both.items()}
     assert models["both"].key() == models["alone"].key()  # listed before the stage that is dropped: one and the same
+
+
+def test_arms_that_are_paid_by_different_models_are_warned_of() -> None:
+    arms = "arms: {both: {}, alone: {drop: sft}}\n"
+    assert any("paid by different reward models" in text for text in design_warnings(study(arms), tree(arms)))
+    same = "arms: {both: {}, longer: {stages: {rl: {steps: 80}}}}\n"
+    assert not any("reward models" in text for text in design_warnings(study(same), tree(same)))
 
 
 def test_longer_stages_share_the_updates_of_shorter_ones() -> None:
