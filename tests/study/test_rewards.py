@@ -18,7 +18,7 @@ BASE = """\
 name: rewards
 seeds: 1
 start: {kind: fresh, tokenizer: {train_on: world}}
-data: {world: {kind: causes_world}}
+data: {world: {kind: causes_world}, mine: {kind: prompt_set, prompt_set: over_refusal}}
 stages:
   pretrain: {kind: pretrain, tokens: 640k, phases: [{data: world.facts}]}
   sft: {kind: sft, data: world.safety}
@@ -127,6 +127,7 @@ def test_other_steps_or_seeds_of_others_rename_nothing() -> None:
             r"'sft', which no stage .* \(rm\)",
         ),
         ("processes: 2\n", "needs processes: 1"),
+        ("arms: {main: {stages: {rl: {data: mine, reward: oracle}}}}\n", "comes from no world"),
         ("arms: {main: {stages: {rm: {measure_at: [50%]}}}}\n", "given in tokens or steps"),
         ("arms: {main: {stages: {rl: {reward: orakel}}}}\n", "reward"),
     ],

@@ -26,6 +26,7 @@ from upbringing.study.lineage import Lineage
 from upbringing.study.seeds import LEVEL_OF_KIND
 from upbringing.study.study import Study
 from upbringing.study.tree import START, CellPlan, Node, StudyTree
+from upbringing.training.guards import OK
 from upbringing.training.held_out import held_out_warnings
 from upbringing.training.rl import Rl
 from upbringing.training.start import FreshStart
@@ -110,7 +111,17 @@ def _checkpoints(tree: StudyTree, records: Mapping[str, Record], measured: set[s
         before = stages.get(node.run.parent, ()) if node.run is not None else ()
         stages[key] = (*before, _stage(node, records)) if node.run is not None else ()
         if key in measured:
-            yield _checkpoint(records[key], _measured_parent(tree, node.parent, records, measured), stages[key])
+            yield _checkpoint(
+                _paid_by_whole(node, records), _measured_parent(tree, node.parent, records, measured), stages[key]
+            )
+
+
+def _paid_by_whole(node: Node, records: Mapping[str, Record]) -> Record:
+    """Return the record of a node, blocked where the reward model that paid it is."""
+    record, pays = records[node.key], None if node.run is None else node.run.reward_model
+    if pays is None or record.guard != OK or records[pays].guard == OK:
+        return record
+    return record.model_copy(update={"guard": f"the reward model that paid it is blocked: {records[pays].guard}"})
 
 
 def _measured_parent(tree: StudyTree, key: str | None, records: Mapping[str, Record], measured: set[str]) -> str | None:

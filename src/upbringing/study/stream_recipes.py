@@ -10,11 +10,14 @@ from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.quantities import steps_at
 from upbringing.base.streams import derived_seed
+from upbringing.data.worlds.causes_world import CausesWorld
+from upbringing.study.data import Derived
 from upbringing.study.recipes import DataBook
 from upbringing.training.dpo import Dpo
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
 from upbringing.training.reward_model import RewardModel
+from upbringing.training.rewards import ModelReward
 from upbringing.training.rl import Rl
 from upbringing.training.settings import DataReference, Mixture
 from upbringing.training.sft import Sft
@@ -108,6 +111,7 @@ def stream_recipe(book: DataBook, name: str, stage: TrainedKind, seed: int, root
         replay = (book.key(stage.replay.data, root), stage.replay.data, stage.replay.share)
     order = derived_seed(seed, "order")
     if isinstance(stage, Rl):
+        _require_judge(book, name, stage)
         num_prompts = stage.steps * stage.prompts_per_update
         asked = (PartRecipe(_sources(book, stage.data, root), num_prompts, None),)
         return StreamRecipe("prompts", stage.room_for_prompts, stage.prompts_per_update, order, asked, None)
@@ -118,6 +122,18 @@ def stream_recipe(book: DataBook, name: str, stage: TrainedKind, seed: int, root
         parts = (PartRecipe(_sources(book, stage.data, root), None, stage.epochs, _cap(stage.data)),)
     held_out = stage.held_out if isinstance(stage, RewardModel) else None
     return StreamRecipe(form, stage.context, stage.batch_size, order, parts, replay, held_out)
+
+
+def _require_judge(book: DataBook, name: str, stage: Rl) -> None:
+    """Raise ``StudyError`` where a stage is paid by an exact judge and its prompts are no world's."""
+    description, _ = book.describe(stage.data)
+    while isinstance(description, Derived):
+        description, _ = book.describe(description.source)
+    if not isinstance(stage.reward, ModelReward) and not isinstance(description, CausesWorld):
+        raise StudyError(
+            f"stage {name!r}: the reward {stage.reward.kind!r} is an exact judge's, and the data {stage.data!r} comes "
+            "from no world: use the prompts of a world (world.prompts), or a reward model"
+        )
 
 
 def _phases(book: DataBook, name: str, stage: Pretrain | Midtrain, root: int) -> tuple[PartRecipe, ...]:

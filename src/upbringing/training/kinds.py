@@ -83,7 +83,8 @@ def train(run: Run, texts: Texts, given: Given) -> None:
     """Make the updates of ``run``."""
     if isinstance(texts, PromptStream):
         assert isinstance(run.stage, Rl)
-        reference = load_model(given.parent, profile=given.profile, check=False).model
+        held = run.stage.beta > 0
+        reference = load_model(given.parent, profile=given.profile, check=False).model if held else None
         train_prompts(run, _rollouts(run, run.stage, texts, given), reference, given.tokenizer)
     elif isinstance(texts, PairStream) and isinstance(run.stage, RewardModel):
         train_comparisons(run, texts, given.tokenizer)

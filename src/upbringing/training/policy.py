@@ -17,9 +17,16 @@ from upbringing.training.rl import Rl
 from upbringing.training.rollouts import Rollouts
 from upbringing.training.trainer import Run, common_arguments, exact_rates, start, watched
 
+GRPO = {  # what changes the mathematics is said here, never left to the library
+    "loss_type": "grpo",
+    "scale_rewards": "group",
+    "importance_sampling_level": "token",
+    "use_bias_correction_kl": True,
+}
+
 
 def train_prompts(run: Run, rollouts: Rollouts, reference: Any, tokenizer: Any) -> None:
-    """Make the updates of ``run``. ``reference``: the model at the start of the stage; unused where ``beta`` is 0."""
+    """Make the updates of ``run``. ``reference``: the model at the start of the stage, ``None`` where ``beta`` is 0."""
     from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
     stage = rollouts.stage
@@ -27,8 +34,7 @@ def train_prompts(run: Run, rollouts: Rollouts, reference: Any, tokenizer: Any) 
     if stage.algorithm == "rloo":
         base, arguments = RLOOTrainer, RLOOConfig(**shared, normalize_advantages=False)
     else:
-        own = {"loss_type": "grpo", "scale_rewards": "group", "use_bias_correction_kl": True}
-        base, arguments = GRPOTrainer, GRPOConfig(**shared, **own)
+        base, arguments = GRPOTrainer, GRPOConfig(**shared, **GRPO)
     first_place = run.first * stage.prompts_per_update
 
     def reward(prompts: Sequence[str], completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float]:
@@ -66,6 +72,7 @@ def _arguments(run: Run, stage: Rl) -> dict[str, Any]:
         "max_completion_length": stage.max_new_tokens,
         "temperature": stage.temperature,
         "beta": 0.0,  # else TRL would make a reference of its own; see _give_reference
+        "mask_truncated_completions": False,  # an answer that never ends is an answer
         "shuffle_dataset": False,
         "gradient_checkpointing": False,
         "disable_dropout": True,  # an answer is learned from under the weights that it was drawn from
