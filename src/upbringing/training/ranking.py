@@ -48,7 +48,7 @@ def _group(
 ) -> RewardGroup:
     bins = reliability(margins)
     unequal = [
-        (margin > 0, len(pair.chosen) > len(pair.rejected))
+        (bool(margin > 0), len(pair.chosen) > len(pair.rejected))
         for pair, margin in zip(pairs, margins, strict=True)
         if len(pair.chosen) != len(pair.rejected)
     ]
