@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +62,25 @@ def existing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return model
 
 
+def _run_here(jobs: Sequence[Job], **_: Any) -> dict[str, Outcome]:
+    outcomes = {}
+    for job in jobs:
+        try:
+            outcomes[job.key] = Outcome(job.key, value=job.run(lambda event: None))
+        except UpbringingError as error:
+            outcomes[job.key] = Outcome(job.key, error=error)
+    return outcomes
+
+
 @pytest.fixture
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run jobs here instead of in spawned processes, which other tests use: each costs seconds."""
+    monkeypatch.setattr(build_module, "run_jobs", _run_here)
 
-    def run(jobs: Sequence[Job], **_: Any) -> dict[str, Outcome]:
-        outcomes = {}
-        for job in jobs:
-            try:
-                outcomes[job.key] = Outcome(job.key, value=job.run(lambda event: None))
-            except UpbringingError as error:
-                outcomes[job.key] = Outcome(job.key, error=error)
-        return outcomes
 
-    monkeypatch.setattr(build_module, "run_jobs", run)
+@pytest.fixture(scope="module")
+def one_process_for_all() -> Iterator[None]:
+    """The same for everything that the fixtures of a module run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build_module, "run_jobs", _run_here)
+        yield

@@ -20,6 +20,7 @@ from upbringing.data.stream import read_info
 from upbringing.training.dpo import Dpo
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
+from upbringing.training.reward_model import RewardModel
 from upbringing.training.settings import Lora, Phase, TrainedStage
 from upbringing.training.sft import Sft
 
@@ -35,12 +36,13 @@ STAGES: dict[str, TrainedStage] = {
     "sft": Sft(data="chats", **COMMON),
     "sft-lora": Sft(data="chats", weights=Lora(rank=2, dropout=0.1), **COMMON),
     "dpo": Dpo(data="pairs", **COMMON),
+    "reward_model": RewardModel(data="pairs", **COMMON),
     "dpo-lora": Dpo(data="pairs", weights=Lora(rank=2, dropout=0.1), **COMMON),
 }
 
 
 def stream_of(bench: Bench, kind: str) -> Path:
-    if kind.startswith("dpo"):
+    if kind.startswith("dpo") or kind == "reward_model":
         return bench.stream("pairs", preferences(1), None, 2.0)
     return bench.stream("chats", chats(1)) if kind.startswith("sft") else bench.stream("made", documents(1))
 

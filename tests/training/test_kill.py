@@ -46,6 +46,11 @@ STAGES = {
     "lora": '{"kind": "sft", "data": "x", "context": 32, "batch_size": 4,'
     ' "weights": {"kind": "lora", "rank": 2, "dropout": 0.1}}',
     "dpo": '{"kind": "dpo", "data": "x", "context": 32, "batch_size": 4}',
+    "reward_model": '{"kind": "reward_model", "data": "x", "context": 32, "batch_size": 4}',
+    "rloo": '{"kind": "rl", "data": "x", "context": 32, "batch_size": 16, "group_size": 4, "steps": 4,'
+    ' "max_new_tokens": 8, "reward": "oracle"}',
+    "grpo": '{"kind": "rl", "data": "x", "context": 32, "batch_size": 16, "group_size": 4, "steps": 4,'
+    ' "max_new_tokens": 8, "reward": "oracle", "algorithm": "grpo", "accumulate": 2}',
     "dpo-lora": '{"kind": "dpo", "data": "x", "context": 32, "batch_size": 4,'
     ' "weights": {"kind": "lora", "rank": 2, "dropout": 0.1}}',
 }
@@ -54,6 +59,10 @@ STAGES = {
 def stream_of(bench: Bench, kind: str) -> Path:
     if kind.startswith("dpo"):
         return bench.stream("pairs", preferences(1), None, 1.0)
+    if kind == "reward_model":
+        return bench.stream("compared", preferences(1), None, 1.0, held_out=0.2)
+    if kind in ("rloo", "grpo"):
+        return bench.prompts("kill", 4, 4, 24)
     return bench.stream("made", documents(1)) if kind in ("pretrain", "midtrain") else bench.stream("chats", chats(1))
 
 
@@ -76,6 +85,16 @@ def distinct_points(log: Path) -> list[int]:
     return sorted({name: number for number, name in enumerate(names, start=1)}.values())
 
 
+def test_a_policy_that_is_killed_draws_what_it_would_have_drawn(bench: Bench, tmp_path: Path) -> None:
+    log = tmp_path / "points"
+    child(bench, "rloo", tmp_path / "straight", UPBRINGING_FAULT_LOG=str(log))
+    middle = len(log.read_text(encoding="utf-8").splitlines()) // 2
+    assert child(bench, "rloo", tmp_path / "killed", UPBRINGING_FAULT_AT=str(middle)) == -signal.SIGKILL
+    assert any((tmp_path / "killed" / "workspace").glob("state-*"))
+    assert child(bench, "rloo", tmp_path / "killed") == 0
+    assert bits(tmp_path / "killed" / "output") == bits(tmp_path / "straight" / "output") != bits(bench.start)
+
+
 @pytest.mark.timeout(900)
 def test_a_kill_at_any_distinct_point_changes_no_bit(bench: Bench, tmp_path: Path) -> None:
     log = tmp_path / "points"
@@ -93,7 +112,7 @@ def test_a_kill_at_any_distinct_point_changes_no_bit(bench: Bench, tmp_path: Pat
 SERVER = """
 import json, os, signal, sys, time
 import peft, torch, transformers, trl  # once, so that a trial costs a fork
-from trl import DPOTrainer
+from trl import DPOTrainer, GRPOTrainer, RewardTrainer, RLOOTrainer
 from transformers import Trainer
 CHILD = sys.argv[1]
 for line in sys.stdin:

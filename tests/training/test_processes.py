@@ -19,6 +19,7 @@ from upbringing.base.errors import TrainingError
 from upbringing.formats.record import BuildProfile
 from upbringing.training.dpo import Dpo
 from upbringing.training.pretrain import Pretrain
+from upbringing.training.reward_model import RewardModel
 from upbringing.training.settings import Lora, Phase, TrainedStage
 from upbringing.training.sft import Sft
 
@@ -32,11 +33,12 @@ STAGES: dict[str, TrainedStage] = {
     "sft": Sft(data="chats", context=32, batch_size=BATCH),
     "lora": Sft(data="chats", context=32, batch_size=BATCH, weights=Lora(rank=2)),
     "dpo": Dpo(data="pairs", context=32, batch_size=BATCH, learning_rate=3e-3),
+    "reward_model": RewardModel(data="pairs", context=32, batch_size=BATCH, learning_rate=3e-3),
 }
 
 
 def stream_of(bench: Bench, kind: str) -> Path:
-    if kind == "dpo":
+    if kind in ("dpo", "reward_model"):
         return bench.stream("pairs", preferences(1), None, 2.0)
     return bench.stream("chats", chats(1)) if kind in ("sft", "lora") else bench.stream("made", documents(1))
 
@@ -59,7 +61,7 @@ def test_two_processes_are_two_micro_batches(bench: Bench) -> None:
     assert together.losses == pytest.approx(alone.losses, abs=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["pretrain", "lora", "dpo"])
+@pytest.mark.parametrize("kind", ["pretrain", "lora", "dpo", "reward_model"])
 def test_a_run_cut_in_two_ends_in_the_bits_of_the_straight_run(bench: Bench, kind: str) -> None:
     stream, stage = stream_of(bench, kind), STAGES[kind]
     if kind == "lora":

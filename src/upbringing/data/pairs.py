@@ -6,7 +6,6 @@ Like the streams of windows they are already in training order and every batch i
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,10 @@ from numpy.typing import NDArray
 
 from upbringing.base.errors import DataError
 from upbringing.base.streams import stream as random_stream
+from upbringing.data.compared import held_out_places, write_compared
 from upbringing.data.documents import Preference, TrainingText
 from upbringing.data.rendering import open_tokenizer, render_preferences
-from upbringing.data.stream import INFO_NAME, StreamInfo, StreamPlan, read_info
+from upbringing.data.stream import StreamInfo, StreamPlan, read_info, write_info
 from upbringing.data.tally import TalliedPart, tallied
 
 PARTS = ("prompt", "chosen", "rejected")
@@ -69,17 +69,21 @@ def build_pair_stream(
     """Write the pairs of ``texts`` in the order of ``plan`` into ``folder`` and return what they turned out to be.
 
     The plan has one part with ``epochs``; its ``context`` is the longest prompt with an answer that is allowed. The
-    last batch is filled up from the next epoch. Draws from the streams ``epoch`` of the plan's seed. Raises
-    ``DataError`` for texts that are no preferences, for empty data and for pairs that are too long.
+    last batch is filled up from the next epoch. With ``held_out`` a share of the prompts is left unread. Draws from
+    the streams ``epoch`` of the plan's seed. Raises ``DataError`` for texts that are no preferences, for empty data and
+    for pairs that are too long.
     """
     preferences = [text for text in texts if isinstance(text, Preference)]
     if len(preferences) != len(texts) or not texts:
         raise DataError(f"the data {name!r} must hold preference pairs and nothing else, and at least one")
     rendered = [Pair(*parts) for parts in render_preferences(preferences, open_tokenizer(tokenizer), tokenizer)]
     _check_lengths(rendered, plan.context, name)
+    if plan.held_out is not None:
+        kept = _keep_compared(plan, rendered, preferences, name, folder)
+        rendered, preferences = [rendered[place] for place in kept], [preferences[place] for place in kept]
     wanted = round((plan.parts[0].epochs or 1.0) * len(rendered))
     num_pairs = -(-wanted // plan.batch_size) * plan.batch_size
-    order = _order(plan.seed, len(rendered), num_pairs)
+    order = epoch_order(plan.seed, len(rendered), num_pairs)
     lengths = np.array([[len(getattr(rendered[index], part)) for part in PARTS] for index in order], dtype=np.int32)
     tokens = np.concatenate(
         [np.asarray(getattr(rendered[index], part), dtype=np.int32) for index in order for part in PARTS]
@@ -110,9 +114,17 @@ def build_pair_stream(
         sources=tally.sources(len(chain)),
         chain=chain,
     )
-    plain = {**info.__dict__, "sources": [source.model_dump(mode="json") for source in info.sources]}
-    (folder / INFO_NAME).write_text(json.dumps(plain, sort_keys=True), encoding="utf-8")
+    write_info(info, folder)
     return info
+
+
+def _keep_compared(
+    plan: StreamPlan, rendered: Sequence[Pair], texts: Sequence[Preference], name: str, folder: Path
+) -> list[int]:
+    """Write the pairs that a reward model is judged on and return the places of those it may read."""
+    unread = held_out_places(rendered, plan.held_out, plan.seed, name) if plan.held_out else set()
+    write_compared(rendered, texts, unread, plan.seed, folder)
+    return [place for place in range(len(rendered)) if place not in unread]
 
 
 def open_pair_stream(folder: Path) -> PairStream:
@@ -132,7 +144,8 @@ def _check_lengths(pairs: Sequence[Pair], context: int, name: str) -> None:
             )
 
 
-def _order(seed: int, available: int, wanted: int) -> list[int]:
+def epoch_order(seed: int, available: int, wanted: int) -> list[int]:
+    """Return ``wanted`` places of ``available`` texts, epoch after epoch; streams ``epoch`` under ``seed``."""
     order: list[int] = []
     epoch = 0
     while len(order) < wanted:

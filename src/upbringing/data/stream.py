@@ -44,7 +44,9 @@ class StreamPart:
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """What a stage reads. ``replay``: (source, share of all windows) mixed into every part."""
+    """What a stage reads. ``replay``: (source, share of all windows) mixed into every part. ``held_out``: share of the
+    prompts of preference pairs that is kept to judge a reward model on; ``None`` = nothing is judged.
+    """
 
     form: str
     context: int
@@ -52,6 +54,7 @@ class StreamPlan:
     seed: int
     parts: tuple[StreamPart, ...]
     replay: tuple[str, float] | None = None
+    held_out: float | None = None
 
 
 @dataclass(frozen=True)
@@ -242,9 +245,14 @@ def _write(windows: Sequence[Window], plan: StreamPlan, tally: Tally, folder: Pa
         sources=sources,
         chain=tuple(chain),
     )
-    plain = {**info.__dict__, "sources": [source.model_dump(mode="json") for source in sources]}
-    (folder / INFO_NAME).write_text(json.dumps(plain, sort_keys=True), encoding="utf-8")
+    write_info(info, folder)
     return info
+
+
+def write_info(info: StreamInfo, folder: Path) -> None:
+    """Write what a stream turned out to be into its folder."""
+    plain = {**info.__dict__, "sources": [source.model_dump(mode="json") for source in info.sources]}
+    (folder / INFO_NAME).write_text(json.dumps(plain, sort_keys=True), encoding="utf-8")
 
 
 def read_info(folder: Path) -> StreamInfo:

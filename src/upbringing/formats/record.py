@@ -46,12 +46,16 @@ class SourceTokens(BaseModel):
 
 
 class LoadCheck(BaseModel):
-    """The log-likelihood (nats, summed) of a fixed text under the saving library, re-scored at every load."""
+    """The log-likelihood (nats, summed) of a fixed text under the saving library, re-scored at every load.
+
+    ``quantity``: what ``log_likelihood`` holds; of a reward model it is the text's reward.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     token_ids: tuple[int, ...]
     log_likelihood: float
+    quantity: Literal["log_likelihood", "reward"] = "log_likelihood"
     tolerance: float
     versions: dict[str, str] = Field(default_factory=dict)
 
@@ -71,11 +75,80 @@ class HeldOutLoss(BaseModel):
     reason: str | None = None
 
 
+class ReliabilityBin(BaseModel):
+    """Pairs whose confidence lies in one tenth of [0.5, 1]: mean confidence, share ranked rightly, how many."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    confidence: float
+    accuracy: float
+    num_pairs: int
+
+
+class RewardGroup(BaseModel):
+    """How well a reward model ranks pairs of one policy and teacher; ``all`` = of every one.
+
+    ``accuracy``: share whose chosen answer gets the higher reward, ties half. ``calibration_error``: expected, over the
+    bins of max(p, 1 - p) with p = P(chosen). ``longer_wins``: share of pairs of unequal lengths whose longer answer
+    gets the higher reward; ``longer_chosen``: share of them whose longer answer is the chosen one (both ``None`` where
+    all lengths are equal).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    policy: str
+    teacher: str
+    held_out: bool
+    num_pairs: int
+    accuracy: float
+    calibration_error: float
+    bins: tuple[ReliabilityBin, ...]
+    mean_margin: float
+    longer_wins: float | None = None
+    longer_chosen: float | None = None
+
+
+class RlUpdate(BaseModel):
+    """The answers of one update. ``reward``: what was trained on; ``oracle``: the exact judge's on the same answers.
+
+    ``varied``: share of prompts whose answers got different rewards. ``length``: mean tokens; ``tokens``: all of them.
+    ``truncated``: share that never ended. ``divergence``: mean nats per token from the start of the stage, as the
+    algorithm estimates it (``None`` without KL control). ``distinct``: mean share of a prompt's answers that differ.
+    ``outcomes``: share of all answers per ``request/outcome``. ``None`` = nobody can say.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    step: int
+    reward: float
+    oracle: float | None
+    varied: float
+    length: float
+    tokens: int
+    truncated: float
+    divergence: float | None
+    distinct: float
+    outcomes: dict[str, float] = Field(default_factory=dict)
+
+
+class RlCurve(BaseModel):
+    """The course of a stage of reinforcement learning: at most 200 updates, the first and the last among them.
+
+    ``num_varied``: updates in which some prompt's answers got different rewards; the others taught nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    updates: tuple[RlUpdate, ...]
+    num_varied: int
+
+
 class Record(BaseModel):
     """The whole of ``record.json``. Unknown fields of newer writers are kept.
 
     ``weights_changed``: whether any weight differs from where the stage started; ``None`` = not noted. ``guard``: as
     the stage was declared when it was trained; a study judges the facts anew (``training.guards.record_guard``).
+    ``reward_model``: how well a reward model ranks; ``rl``: what a policy's own answers were worth while it trained.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -98,6 +171,8 @@ class Record(BaseModel):
     learning_rate_sum: float = 0.0
     loss_curve: tuple[tuple[int, float], ...] = ()
     held_out: HeldOutLoss | None = None
+    reward_model: tuple[RewardGroup, ...] = ()
+    rl: RlCurve | None = None
     weights_sha256: str = ""
     tokenizer_sha256: str = ""
     template_sha256: str = ""

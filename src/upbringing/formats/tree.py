@@ -98,7 +98,11 @@ class Teacher(Open):
 
 
 class StageInfo(Open):
-    """One stage of a checkpoint's past, as it was realised."""
+    """One stage of a checkpoint's past, as it was realised.
+
+    ``reward``: what kind of reward an rl stage was trained on; ``reward_model``: the id of the model that paid it,
+    whose record lies beside the checkpoints'.
+    """
 
     role: str
     kind: str
@@ -111,6 +115,8 @@ class StageInfo(Open):
     dose: float | None = None
     start: float | None = None
     teacher: Teacher | None = None
+    reward: str | None = None
+    reward_model: str | None = None
 
 
 class Checkpoint(Open):

@@ -23,11 +23,15 @@ from upbringing.formats.tree import (
     Tree,
 )
 from upbringing.study.lineage import Lineage
+from upbringing.study.seeds import LEVEL_OF_KIND
 from upbringing.study.study import Study
-from upbringing.study.tree import START, CellPlan, StudyTree
-from upbringing.training.existing import Existing
+from upbringing.study.tree import START, CellPlan, Node, StudyTree
+from upbringing.training.guards import OK
 from upbringing.training.held_out import held_out_warnings
+from upbringing.training.rl import Rl
 from upbringing.training.start import FreshStart
+
+COURSE = ("reward", "oracle", "divergence", "length", "distinct")
 
 
 def results_tree(
@@ -85,13 +89,39 @@ def held_out_notes(records: Mapping[str, Record], labels: Mapping[str, str]) -> 
     )
 
 
+def reward_notes(records: Mapping[str, Record], labels: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a sentence per reward model (how well it ranks what it never read) and one per warning of an rl stage."""
+    found = []
+    for node, record in records.items():
+        label = labels.get(node, record.stage)
+        whole = next((group for group in record.reward_model if group.held_out and group.policy == "all"), None)
+        if whole is not None:
+            found.append(
+                f"The reward model {label} ranks {whole.accuracy:.0%} of {whole.num_pairs} held-out pairs rightly "
+                f"(expected calibration error {whole.calibration_error:.2f})."
+            )
+        if record.rl is not None or record.reward_model:
+            found += [f"{label}: {warning}." for warning in record.warnings]
+    return tuple(dict.fromkeys(found))
+
+
 def _checkpoints(tree: StudyTree, records: Mapping[str, Record], measured: set[str]) -> Iterable[Checkpoint]:
     stages: dict[str, tuple[StageInfo, ...]] = {}
     for key, node in tree.nodes.items():
         before = stages.get(node.run.parent, ()) if node.run is not None else ()
-        stages[key] = (*before, _stage(node.label, records[key])) if node.run is not None else ()
+        stages[key] = (*before, _stage(node, records)) if node.run is not None else ()
         if key in measured:
-            yield _checkpoint(records[key], _measured_parent(tree, node.parent, records, measured), stages[key])
+            yield _checkpoint(
+                _paid_by_whole(node, records), _measured_parent(tree, node.parent, records, measured), stages[key]
+            )
+
+
+def _paid_by_whole(node: Node, records: Mapping[str, Record]) -> Record:
+    """Return the record of a node, blocked where the reward model that paid it is."""
+    record, pays = records[node.key], None if node.run is None else node.run.reward_model
+    if pays is None or record.guard != OK or records[pays].guard == OK:
+        return record
+    return record.model_copy(update={"guard": f"the reward model that paid it is blocked: {records[pays].guard}"})
 
 
 def _measured_parent(tree: StudyTree, key: str | None, records: Mapping[str, Record], measured: set[str]) -> str | None:
@@ -116,15 +146,27 @@ def _checkpoint(record: Record, parent: str | None, stages: tuple[StageInfo, ...
             "updates": float(record.updates),
             "held_out_loss_before": record.held_out.before if record.held_out is not None else None,
             "held_out_loss_after": record.held_out.after if record.held_out is not None else None,
+            **_course(record),
         },
         stages=stages,
     )
 
 
-def _stage(label: str, record: Record) -> StageInfo:
+def _course(record: Record) -> dict[str, float | str | bool | None]:
+    """Return what the answers of an rl stage were worth in its first and in its last update."""
+    if record.rl is None or not record.rl.updates:
+        return {}
+    ends = {"first": record.rl.updates[0], "last": record.rl.updates[-1]}
+    return {f"{name}_{when}": getattr(each, name) for when, each in ends.items() for name in COURSE}
+
+
+def _stage(node: Node, records: Mapping[str, Record]) -> StageInfo:
+    record = records[node.key]
+    stage = None if node.run is None else node.run.stage
+    pays = None if node.run is None else node.run.reward_model
     teachers = sorted({teacher for source in record.sources for teacher in source.teachers})
     return StageInfo(
-        role=label,
+        role=node.label,
         kind=record.kind,
         data_sha256=record.data_sha256,
         tokens=record.tokens,
@@ -133,6 +175,8 @@ def _stage(label: str, record: Record) -> StageInfo:
         updates=record.updates,
         lr_sum=record.learning_rate_sum,
         teacher=Teacher(id="+".join(teachers)) if teachers else None,
+        reward=stage.reward.kind if isinstance(stage, Rl) else None,
+        reward_model=None if pays is None else records[pays].id,
     )
 
 
@@ -156,10 +200,10 @@ def _seeds(lineage: Lineage, position: str) -> CellSeeds:
     seeds: dict[str, int] = {"world": lineage.replicate.root}
     if fresh:
         seeds |= {"init": lineage.replicate.root, "pretrain": indices["pretrain"]}
-    levels = {"midtrain": "midtrain", "sft": "sft", "dpo": "rl"}
     for run in lineage.runs:
-        if position != START and not isinstance(run.stage, Existing) and run.stage.kind in levels:
-            seeds[levels[run.stage.kind]] = indices[levels[run.stage.kind]]
+        kind = run.stage.kind
+        if position != START and kind in LEVEL_OF_KIND and kind != "pretrain" and not run.is_side_branch:
+            seeds[LEVEL_OF_KIND[kind]] = indices[LEVEL_OF_KIND[kind]]
         if position.partition(":")[0] == run.stage_name:
             break
     return CellSeeds(**seeds)

@@ -27,7 +27,7 @@ from upbringing.lab.measurement.measuring import asked_items, checkpoint_record,
 from upbringing.lab.planning.calibration import battery_key
 from upbringing.lab.planning.space import require_space
 from upbringing.lab.registering import register
-from upbringing.lab.results import held_out_notes, results_tree
+from upbringing.lab.results import held_out_notes, results_tree, reward_notes
 from upbringing.lab.session import Session, pin_checkpoints
 from upbringing.lab.storage.contents import write_references
 from upbringing.lab.storage.store import Room
@@ -198,6 +198,7 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
         warnings=(
             *design_warnings(session.study, session.tree, run_steps),
             *held_out_notes(records, labels(session)),
+            *reward_notes(records, labels(session)),
             *judging.warnings,
             *asked.warnings,
             *control_warnings(session),

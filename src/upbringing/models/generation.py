@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from upbringing.base.errors import MeasurementError
 from upbringing.base.streams import stream
 from upbringing.models.attention import answer_cache, grouped_heads
 from upbringing.models.decoding import Decoding, Greedy, Sampled
@@ -52,6 +53,16 @@ class Ends:
     stopped: Callable[[Sequence[int]], bool] | None = None
 
 
+def end_tokens(tokenizer: Any, network: Any) -> tuple[int, ...]:
+    """Return the tokens that end an answer: the tokenizer's end of text and what the model's own settings add."""
+    declared = getattr(network.generation_config, "eos_token_id", None)
+    declared = declared if isinstance(declared, list) else [declared]
+    found = [token for token in (tokenizer.eos_token_id, *declared) if token is not None]
+    if not found:
+        raise MeasurementError("neither tokenizer nor model says which token ends an answer: set eos_token")
+    return tuple(dict.fromkeys(int(token) for token in found))
+
+
 def plan_batches(
     prompts: Sequence[TokenPrompt], decoding: Decoding, rows_per_batch: int = ROWS_PER_BATCH
 ) -> list[list[int]]:
@@ -76,12 +87,19 @@ def generate(
 
     Stream: ``decode/<name>/<sample>``, one uniform number per token, so noise depends on nothing else.
     """
+    answers = [finished(row, ends) for row in decoded_tokens(model, prompts, decoding, ends=ends, seed=seed)]
+    return [answers[first : first + decoding.samples] for first in range(0, len(answers), decoding.samples)]
+
+
+def decoded_tokens(
+    model: Any, prompts: Sequence[TokenPrompt], decoding: Decoding, *, ends: Ends, seed: int
+) -> list[list[int]]:
+    """Return the tokens of each answer, its end token included, as ``generate`` draws them: samples side by side."""
     import torch
 
     with torch.inference_mode(), grouped_heads(model):
         tokens = _Decoder(model, prompts, decoding, ends, seed).run()  # (rows, time), -1 after the end
-    answers = [finished([int(token) for token in row if token >= 0], ends) for row in tokens]
-    return [answers[first : first + decoding.samples] for first in range(0, len(answers), decoding.samples)]
+    return [[int(token) for token in row if token >= 0] for row in tokens]
 
 
 def finished(answer: Sequence[int], ends: Ends) -> Generated:

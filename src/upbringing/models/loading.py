@@ -19,6 +19,7 @@ REFUSED_CONFIG_KEYS = (
     "_attn_implementation_internal",
     "kernel_config",
 )
+REWARD_ARCHITECTURE = "ForSequenceClassification"
 CHECK_TEXT = "Seven plain words are read aloud here , then the same words are read once more ."
 CHECK_TOLERANCE_NATS = 0.02  # eager and SDPA in fp32 differ by about 1e-4 on such a text; a lost setting by far more
 
@@ -80,7 +81,10 @@ def load_model(folder: Path, *, profile: BuildProfile, check: bool = True) -> Lo
     import torch
     from transformers import AutoModelForCausalLM
 
-    check_folder(folder)
+    if is_reward_model(check_folder(folder)):
+        raise IntegrityError(
+            f"{folder.name} is a reward model: it scores texts and speaks none; name it as the reward of an rl stage"
+        )
     model = AutoModelForCausalLM.from_pretrained(
         str(folder),
         local_files_only=True,
@@ -94,6 +98,11 @@ def load_model(folder: Path, *, profile: BuildProfile, check: bool = True) -> Lo
     if check and record is not None and record.load_check is not None:
         compare_load(model, record.load_check, profile, folder)
     return LoadedModel(model.to(profile.device), open_folder_tokenizer(folder), record, folder)
+
+
+def is_reward_model(config: dict[str, Any]) -> bool:
+    """Return whether a configuration is that of a model whose head gives a text one number."""
+    return any(str(name).endswith(REWARD_ARCHITECTURE) for name in config.get("architectures") or ())
 
 
 def open_folder_tokenizer(folder: Path) -> Any:

@@ -12,7 +12,15 @@ from upbringing.base.fingerprint import text_sha256
 from upbringing.models.asking import Prompt, Reply, split_thought
 from upbringing.models.attention import GROUPED, can_group
 from upbringing.models.decoding import Decoding
-from upbringing.models.generation import ROWS_PER_BATCH, Ends, Generated, TokenPrompt, generate, plan_batches
+from upbringing.models.generation import (
+    ROWS_PER_BATCH,
+    Ends,
+    Generated,
+    TokenPrompt,
+    end_tokens,
+    generate,
+    plan_batches,
+)
 from upbringing.models.prompting import Renderer, cut, stops
 from upbringing.models.scoring import Scoring, score, sharing_is_exact
 
@@ -137,13 +145,8 @@ class LocalModel:
 
     @cached_property
     def end_tokens(self) -> tuple[int, ...]:
-        """Tokens that end an answer: the tokenizer's end of text and what the model's own settings add."""
-        declared = getattr(self.network.generation_config, "eos_token_id", None)
-        declared = declared if isinstance(declared, list) else [declared]
-        found = [token for token in (self.tokenizer.eos_token_id, *declared) if token is not None]
-        if not found:
-            raise MeasurementError("neither tokenizer nor model says which token ends an answer: set eos_token")
-        return tuple(dict.fromkeys(int(token) for token in found))
+        """Tokens that end an answer."""
+        return end_tokens(self.tokenizer, self.network)
 
     def _reply(self, prompt: Prompt, generated: Generated, ends: Sequence[str]) -> Reply:
         spoken, found = cut(self.renderer.decode(generated.ids), ends)

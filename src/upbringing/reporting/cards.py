@@ -12,6 +12,7 @@ from upbringing.reporting.chart import loss_curves
 from upbringing.reporting.claim_facts import Fact
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.lineage import lineage_of
+from upbringing.reporting.rewards import reward_facts
 from upbringing.reporting.words import DASH, count, duration, several, short_count
 
 Record = Mapping[str, Any]
@@ -113,6 +114,7 @@ def _facts(records: Sequence[Record]) -> Iterable[Fact]:
         values = _numbers(records, name)
         if values and max(values) > 0:
             yield Fact(label, _span(values, show))
+    yield from reward_facts(records)
     guards = dict.fromkeys(str(record["guard"]) for record in records if record.get("guard"))
     if guards:
         yield Fact("Guard", ", ".join(guards))

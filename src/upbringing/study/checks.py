@@ -20,7 +20,12 @@ def design_warnings(study: Study, tree: StudyTree, realised_steps: Mapping[str, 
 
     ``realised_steps``: optimiser steps per run key, for stages whose length is given in epochs.
     """
-    return (*_seed_warnings(study), *_unmatched(tree, realised_steps or {}), *_missing_controls(study))
+    return (
+        *_seed_warnings(study),
+        *_unmatched(tree, realised_steps or {}),
+        *_other_reward_models(tree),
+        *_missing_controls(study),
+    )
 
 
 def _seed_warnings(study: Study) -> Iterable[str]:
@@ -63,6 +68,21 @@ def _said(size: tuple[object, ...]) -> str:
     kind, tokens_per_step, steps, epochs = size
     length = f"{steps} steps" if steps is not None else f"{epochs:g} epochs"
     return f"{kind}, {length} of {tokens_per_step} tokens"
+
+
+def _other_reward_models(tree: StudyTree) -> Iterable[str]:
+    """Arms whose stage is paid by reward models that are not one and the same are confounded with what was paid."""
+    paid: dict[tuple[int, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for lineage in tree.lineages:
+        for run in lineage.runs:
+            if run.reward_model is not None:
+                paid[lineage.replicate.number, run.stage_name][run.reward_model].add(lineage.arm.name)
+    for stage, models in {stage: models for (_, stage), models in paid.items() if len(models) > 1}.items():
+        listed = "; ".join(sorted(", ".join(sorted(arms)) for arms in models.values()))
+        yield (
+            f"stage {stage!r} is paid by different reward models in different arms ({listed}): differences between "
+            "them may be the reward models'; list the reward model before the stages in which the arms differ"
+        )
 
 
 def _missing_controls(study: Study) -> Iterable[str]:

@@ -11,7 +11,14 @@ from upbringing.base.errors import StudyError
 
 SeedLevel = Literal["pretrain", "midtrain", "sft", "rl"]
 LEVELS: tuple[SeedLevel, ...] = ("pretrain", "midtrain", "sft", "rl")
-LEVEL_OF_KIND: Mapping[str, SeedLevel] = {"pretrain": "pretrain", "midtrain": "midtrain", "sft": "sft", "dpo": "rl"}
+LEVEL_OF_KIND: Mapping[str, SeedLevel] = {
+    "pretrain": "pretrain",
+    "midtrain": "midtrain",
+    "sft": "sft",
+    "dpo": "rl",
+    "reward_model": "rl",
+    "rl": "rl",
+}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from upbringing.study.components import Components
 from upbringing.study.data import DataDescription
 from upbringing.study.fractions import check_fraction, confounded_effects, is_in_fraction
 from upbringing.study.seeds import SeedLevel
+from upbringing.training.reward_model import RewardModel
+from upbringing.training.rewards import ModelReward
+from upbringing.training.rl import Rl
 from upbringing.training.settings import TrainedStage
 from upbringing.training.stage import Stage
 from upbringing.training.start import Start
@@ -110,6 +113,8 @@ class Study(Description):
         self._check_fraction()
         resolved = self.resolved_arms()
         self._check_batches(resolved)
+        for arm in resolved.values():
+            self._check_rewards(arm)
         for contrast in self.contrasts:
             for cell in (*contrast.weights, *(cell for _, weights in contrast.beside for cell in weights)):
                 if cell.partition("@")[0] not in resolved:
@@ -149,6 +154,24 @@ class Study(Description):
                         f"accumulate {stage.accumulate} micro-batches in each of {self.processes} processes",
                         ("processes",),
                     )
+
+    def _check_rewards(self, arm: ResolvedArm) -> None:
+        """Raise ``ArmProblem`` for a reward that the arm does not train before it needs it."""
+        trained: list[str] = []
+        for name, stage in arm.stages.items():
+            if isinstance(stage, RewardModel):
+                trained.append(name)
+            if not isinstance(stage, Rl):
+                continue
+            if self.processes > 1:
+                raise ArmProblem(f"arm {arm.name!r}: the rl stage {name!r} needs processes: 1", ("processes",))
+            if isinstance(stage.reward, ModelReward) and stage.reward.stage not in trained:
+                raise ArmProblem(
+                    f"arm {arm.name!r}: stage {name!r} is paid by the reward model {stage.reward.stage!r}, which no "
+                    f"stage before it trains ({', '.join(trained) or 'there is none'}): keep that stage, or give "
+                    "another reward",
+                    ("stages", name),
+                )
 
     def declared_arms(self) -> dict[str, tuple[Arm, tuple[str | int, ...]]]:
         """Return every arm with its place in the file: the matrix's combinations, then the named arms."""

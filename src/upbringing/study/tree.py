@@ -20,6 +20,7 @@ from upbringing.study.study import Study
 from upbringing.training.existing import Existing
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
+from upbringing.training.rl import Rl
 from upbringing.training.start import Start
 
 START = "start"
@@ -126,7 +127,8 @@ def _add_run(nodes: dict[str, Node], run: Run, cuts: list[int], each: Lineage) -
         if step is not None and step in measured:
             yield _cell(each, f"{run.stage_name}:{measured[step]}", key)
         parent, from_step = key, step or 0
-    yield _cell(each, run.stage_name, parent)
+    if not run.is_side_branch:
+        yield _cell(each, run.stage_name, parent)
 
 
 def _measured_steps(run: Run) -> dict[int, str]:
@@ -134,12 +136,13 @@ def _measured_steps(run: Run) -> dict[int, str]:
     stage, total = run.stage, run.total_steps
     if isinstance(stage, Existing) or not stage.measure_at:
         return {}
-    if total is None or not isinstance(stage, Pretrain | Midtrain):
-        raise StudyError(f"stage {run.stage_name!r}: measure_at needs a stage whose length is given in tokens")
-    tokens_per_step = stage.context * stage.batch_size
+    if total is None or not isinstance(stage, Pretrain | Midtrain | Rl):
+        raise StudyError(f"stage {run.stage_name!r}: measure_at needs a stage whose length is given in tokens or steps")
+    tokens_per_step = 1 if isinstance(stage, Rl) else stage.context * stage.batch_size
+    length = stage.steps if isinstance(stage, Rl) else stage.tokens
     result = {}
     for place in stage.measure_at:
-        step = steps_at(place, total_tokens=stage.tokens, tokens_per_step=tokens_per_step)
+        step = steps_at(place, total_tokens=length, tokens_per_step=tokens_per_step)
         if 0 < step < total:
             result[step] = f"{place:.4g}" if isinstance(place, int) else f"{place * 100:g}%"
     return result
@@ -181,8 +184,7 @@ def _refuse_silent_twins(tree: StudyTree) -> None:
     ends: dict[tuple[int, str], str] = {}
     for each in tree.lineages:
         index = each.replicate.indices["rl"]
-        end = each.runs[-1].key() if each.runs else each.start_key
-        other = ends.setdefault((index, end), each.arm.name)
+        other = ends.setdefault((index, each.end_key), each.arm.name)
         declared = each.arm.arm.same_as is not None or bool(each.arm.arm.factors)
         if other != each.arm.name and not declared:
             raise StudyError(

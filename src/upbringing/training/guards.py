@@ -30,14 +30,21 @@ def check_supervision(learned_tokens: NDArray[np.int64], stage: str, *, first: i
         )
 
 
-def guard_text(*, updates: int, losses: Sequence[float], weights_changed: bool, identity: bool) -> str:
-    """Return ``ok``, or the sentence that blocks every verdict resting on the checkpoint."""
+def guard_text(
+    *, updates: int, losses: Sequence[float], weights_changed: bool, identity: bool, num_varied: int | None = None
+) -> str:
+    """Return ``ok``, or the sentence that blocks every verdict resting on the checkpoint.
+
+    ``num_varied``: of an rl stage, the updates in which some prompt's answers got different rewards.
+    """
     if identity:
         return OK if not weights_changed else "the stage is declared an identity, but its weights changed"
     if updates == 0:
         return "the stage made no optimiser update"
     if not losses:
         return "the stage recorded no loss"
+    if num_varied == 0:
+        return "the reward has no variance: no prompt's answers ever got different rewards, so nothing was reinforced"
     if not weights_changed:
         return "the stage changed no weight"
     return OK
@@ -51,7 +58,13 @@ def record_guard(record: Record, *, identity: bool) -> str:
     if record.weights_changed is None:
         return record.guard
     losses = [loss for _, loss in record.loss_curve]
-    return guard_text(updates=record.updates, losses=losses, weights_changed=record.weights_changed, identity=identity)
+    return guard_text(
+        updates=record.updates,
+        losses=losses,
+        weights_changed=record.weights_changed,
+        identity=identity,
+        num_varied=None if record.rl is None else record.rl.num_varied,
+    )
 
 
 def loss_warnings(losses: Sequence[float]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from upbringing.training.isolation import isolated
 
 NO_UNREAD_TEXT = "every text of its data was trained on"
 NO_WINDOWS = "preference pairs are not scored as text"
+NO_TARGETS = "the stage learns from its own answers, no text of its data is a target"
 
 
 def held_out_loss(

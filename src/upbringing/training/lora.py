@@ -12,14 +12,17 @@ ADAPTER_FOLDER = "adapter"
 CARD_OF_PEFT = "README.md"  # a template full of blanks; the checkpoint's own card is one folder up
 
 
-def attach_adapter(model: Any, lora: Lora, seed: int) -> Any:
-    """Return ``model`` with fresh adapters. Their initial values come from the stream ``adapters`` under ``seed``."""
+def attach_adapter(model: Any, lora: Lora, seed: int, task: str = "CAUSAL_LM") -> Any:
+    """Return ``model`` with fresh adapters. Their initial values come from the stream ``adapters`` under ``seed``.
+
+    ``task``: peft's name for what the model does; the head of a reward model (``SEQ_CLS``) is trained whole.
+    """
     import torch
     from peft import LoraConfig, get_peft_model
 
     targets = lora.targets if lora.targets == "all-linear" else list(lora.targets)
     config = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type=task
     )
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(seed, "adapters"))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from upbringing.base.files import write_bytes_atomic
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
-from upbringing.formats.record import RECORD_NAME, BuildProfile, Record
-from upbringing.models.loading import load_model, make_load_check
+from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, Record
+from upbringing.models.loading import check_folder, is_reward_model, load_model, make_load_check
+from upbringing.models.rewarding import make_reward_check, open_reward_model
 from upbringing.models.weights import weights_sha256
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "numpy")
@@ -42,19 +43,25 @@ def finish_checkpoint(folder: Path, record: Record, profile: BuildProfile) -> Re
     Hashes and the load check are computed here from the files, never from the model in memory: a trainer leaves
     its precision behind in it.
     """
-    loaded = load_model(folder, profile=profile, check=False)
     completed = record.model_copy(
         update={
             "weights_sha256": weights_sha256(folder),
             "tokenizer_sha256": tokenizer_sha256(folder),
             "template_sha256": template_sha256(folder),
-            "load_check": make_load_check(loaded.model, loaded.tokenizer, profile.versions),
+            "load_check": _load_check(folder, profile),
             "profile": profile,
         }
     )
     write_bytes_atomic(folder / RECORD_NAME, completed.model_dump_json(indent=1).encode("utf-8"))
     write_bytes_atomic(folder / "README.md", model_card(completed).encode("utf-8"))
     return completed
+
+
+def _load_check(folder: Path, profile: BuildProfile) -> LoadCheck:
+    if is_reward_model(check_folder(folder)):
+        return make_reward_check(open_reward_model(folder, profile=profile, check=False), profile.versions)
+    loaded = load_model(folder, profile=profile, check=False)
+    return make_load_check(loaded.model, loaded.tokenizer, profile.versions)
 
 
 def model_card(record: Record) -> str:
@@ -83,4 +90,38 @@ Made by `upbringing` as one checkpoint of a study; everything else about it is i
 | source | tokens | supervised | examples | repetition | teacher |
 |---|---|---|---|---|---|
 {sources}
+{_ranking(record)}{_course(record)}"""
+
+
+def _ranking(record: Record) -> str:
+    """Return how well a reward model ranks, as a table; nothing for other checkpoints."""
+    if not record.reward_model:
+        return ""
+    rows = "\n".join(
+        f"| {group.policy} | {group.teacher} | {'held out' if group.held_out else 'trained on'} | {group.num_pairs} "
+        f"| {group.accuracy:.3f} | {group.calibration_error:.3f} |"
+        for group in record.reward_model
+    )
+    return f"""
+A reward model: `AutoModelForSequenceClassification`, one number per text. It answers nothing.
+
+| policy | teacher | pairs | number | accuracy | expected calibration error |
+|---|---|---|---|---|---|
+{rows}
+"""
+
+
+def _course(record: Record) -> str:
+    """Return what a policy's own answers were worth at the beginning and at the end; nothing for other checkpoints."""
+    if record.rl is None or not record.rl.updates:
+        return ""
+    rows = "\n".join(
+        f"| {each.step} | {each.reward:.3f} | {'-' if each.oracle is None else f'{each.oracle:.3f}'} "
+        f"| {'-' if each.divergence is None else f'{each.divergence:.3f}'} | {each.length:.1f} | {each.distinct:.2f} |"
+        for each in (record.rl.updates[0], record.rl.updates[-1])
+    )
+    return f"""
+| update | reward | exact judge's reward | nats per token from the start | tokens per answer | distinct answers |
+|---|---|---|---|---|---|
+{rows}
 """

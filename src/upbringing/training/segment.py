@@ -7,9 +7,8 @@ was cut at a step and continued with other later data, ends in the bits of the s
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,21 +18,20 @@ from numpy.typing import NDArray
 
 from upbringing.base.errors import TrainingError
 from upbringing.base.streams import derived_seed
-from upbringing.data.pairs import PairStream, open_pair_stream
-from upbringing.data.stream import Stream, open_stream
-from upbringing.formats.record import BuildProfile
-from upbringing.models.loading import load_model
-from upbringing.training.dpo import Dpo, train_pairs
+from upbringing.formats.record import BuildProfile, RlUpdate
 from upbringing.training.guards import check_supervision, guard_text, loss_warnings
 from upbringing.training.isolation import isolated
+from upbringing.training.kinds import Given, Texts, learned_tokens, open_start, open_texts, task_of, train
 from upbringing.training.lora import attach_adapter, merge_adapter
 from upbringing.training.processes import Processes, current_processes
-from upbringing.training.reference import Reference
+from upbringing.training.rl import Rl
+from upbringing.training.rl_curve import curve_warnings
 from upbringing.training.schedules import rate_factors
 from upbringing.training.settings import Lora, TrainedStage
 from upbringing.training.state import TrainingState, load_state, newest_state, write_state
-from upbringing.training.trainer import Run, random_state, set_random_state, train_windows
+from upbringing.training.trainer import Run, random_state, set_random_state
 from upbringing.training.watch import Watch
+from upbringing.training.weights import adamw, require_agreement, trainable
 
 SECONDS_BETWEEN_STATES = 60.0  # what a kill may cost; a state of a small model takes well under a second
 TRAINERS_OWN_SETTINGS = ("pad_token_id", "use_cache")  # trainers change these in the model's configuration
@@ -41,7 +39,7 @@ TRAINERS_OWN_SETTINGS = ("pad_token_id", "use_cache")  # trainers change these i
 
 @dataclass(frozen=True)
 class Segment:
-    """Steps ``from_step``..``to_step`` of a stage of ``total_steps``. ``seed``: adapters and dropout."""
+    """Steps ``from_step``..``to_step`` of a stage of ``total_steps``. ``seed``: of everything that is drawn."""
 
     name: str
     stage: TrainedStage
@@ -66,14 +64,16 @@ class Places:
     workspace: Path
     output: Path
     final_state: Path | None
+    reward_model: Path | None = None
 
 
 @dataclass(frozen=True)
 class Realised:
     """What a segment did, counted from the start of its stage.
 
-    ``losses``: of every step up to ``to_step``, nats per learned token (per pair for preferences).
-    ``supervised_tokens``: tokens that carried a loss. ``learning_rate_sum``: over the same steps.
+    ``losses``: of every step up to ``to_step``, nats per learned token (per pair for preferences; of an rl stage what
+    its algorithm minimises). ``supervised_tokens``: tokens that carried a loss. ``learning_rate_sum``: over the same
+    steps. ``updates``: what the own answers of an rl stage were like.
     """
 
     losses: tuple[float, ...]
@@ -83,6 +83,7 @@ class Realised:
     weights_changed: bool
     supervised_tokens: int = 0
     learning_rate_sum: float = 0.0
+    updates: tuple[RlUpdate, ...] = ()
 
 
 def run_segment(
@@ -98,19 +99,29 @@ def run_segment(
     began, stage = time.monotonic(), segment.stage
     _check_split(segment, profile)
     processes = current_processes(profile)
-    stream = open_pair_stream(places.stream) if isinstance(stage, Dpo) else open_stream(places.stream)
-    learned = _learned_tokens(stream)[: segment.to_step]
-    check_supervision(learned, segment.name, first=segment.from_step)
+    texts = open_texts(stage, places.stream)
+    learned = learned_tokens(texts)
+    if learned is not None:
+        learned = learned[: segment.to_step]
+        check_supervision(learned, segment.name, first=segment.from_step)
     with isolated(profile):
-        final, changed = _train(segment, places, profile, stream, processes, on_progress)
+        final, changed = _train(segment, places, profile, texts, processes, on_progress)
+    updates = tuple(RlUpdate.model_validate(each) for each in final.updates)
     return Realised(
         losses=tuple(final.losses),
-        guard=guard_text(updates=final.step, losses=final.losses, weights_changed=changed, identity=stage.identity),
-        warnings=loss_warnings(final.losses),
+        guard=guard_text(
+            updates=final.step,
+            losses=final.losses,
+            weights_changed=changed,
+            identity=stage.identity,
+            num_varied=sum(each.varied > 0 for each in updates) if isinstance(stage, Rl) else None,
+        ),
+        warnings=curve_warnings(updates) if isinstance(stage, Rl) else loss_warnings(final.losses),
         seconds=time.monotonic() - began,
         weights_changed=changed,
-        supervised_tokens=int(learned.sum()),
+        supervised_tokens=sum(each.tokens for each in updates) if learned is None else int(learned.sum()),
         learning_rate_sum=float(_rates(segment)[: segment.to_step].sum()),
+        updates=updates,
     )
 
 
@@ -121,15 +132,11 @@ def _check_split(segment: Segment, profile: BuildProfile) -> None:
             f"stage {segment.name!r}: batch_size {stage.batch_size} cannot be split into accumulate {stage.accumulate} "
             f"micro-batches in each of {profile.world_size} processes: change one of them"
         )
-
-
-def _learned_tokens(stream: Stream | PairStream) -> NDArray[np.int64]:
-    """Return the tokens that carry a loss in each update, shape ``(updates,)``."""
-    if isinstance(stream, PairStream):
-        return stream.learned_tokens()
-    per_window = (stream.arrays["labels"][:, 1:] >= 0).sum(axis=1, dtype=np.int64)
-    learned: NDArray[np.int64] = per_window.reshape(stream.info.num_steps, stream.info.batch_size).sum(axis=1)
-    return learned
+    if isinstance(stage, Rl) and profile.world_size > 1:
+        raise TrainingError(
+            f"stage {segment.name!r}: an rl stage is trained in one process, because the answers to a prompt are "
+            f"compared with each other; {profile.world_size} were asked for"
+        )
 
 
 def _rates(segment: Segment) -> NDArray[np.float64]:
@@ -140,22 +147,22 @@ def _train(
     segment: Segment,
     places: Places,
     profile: BuildProfile,
-    stream: Stream | PairStream,
+    texts: Texts,
     processes: Processes,
     on_progress: Callable[[int, int, float], None],
 ) -> tuple[TrainingState, bool]:
     """Train, write what was asked for, and return the final state and whether a weight changed."""
     import torch
 
-    loaded = load_model(places.parent, profile=profile)
+    loaded = open_start(segment.stage, places.parent, profile, segment.seed)
     model = loaded.model
     if isinstance(segment.stage.weights, Lora):
-        model = attach_adapter(model, segment.stage.weights, segment.seed)
-    before = {name: parameter.detach().clone() for name, parameter in _trainable(model).items()}
+        model = attach_adapter(model, segment.stage.weights, segment.seed, task_of(segment.stage))
+    before = {name: parameter.detach().clone() for name, parameter in trainable(model).items()}
     trained = _Training(segment, places, profile, processes, model, loaded.tokenizer)
-    final = trained.run(stream, on_progress)
-    _require_agreement(model, processes, segment.name)
-    changed = any(not torch.equal(before[name], tensor) for name, tensor in _trainable(model).items())
+    final = trained.run(texts, on_progress)
+    require_agreement(model, processes, segment.name)
+    changed = any(not torch.equal(before[name], tensor) for name, tensor in trainable(model).items())
     if processes.writes:
         if places.final_state is not None:
             write_state(places.final_state, final)
@@ -165,35 +172,6 @@ def _train(
         model.save_pretrained(str(places.output))
     processes.wait()
     return final, changed
-
-
-def _require_agreement(model: Any, processes: Processes, name: str) -> None:
-    """Raise ``TrainingError`` unless all processes hold the same bits; every process calls it."""
-    digest = hashlib.sha256()
-    for tensor in _trainable(model).values():
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    if len(set(processes.gather(digest.hexdigest()))) > 1:
-        raise TrainingError(f"stage {name!r}: its {processes.size} processes ended with different weights")
-
-
-def _trainable(model: Any) -> dict[str, Any]:
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-
-
-def _optimizer(model: Any, stage: TrainedStage) -> Any:
-    """Return AdamW with a rate of 1, which the schedule multiplies; decay for matrices only."""
-    import torch
-
-    matrices = [parameter for parameter in _trainable(model).values() if parameter.dim() >= 2]
-    vectors = [parameter for parameter in _trainable(model).values() if parameter.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": stage.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=1.0,
-        betas=(stage.beta1, stage.beta2),
-        eps=stage.epsilon,
-        fused=True,
-    )
 
 
 @dataclass(frozen=True)
@@ -207,14 +185,14 @@ class _Training:
     model: Any
     tokenizer: Any
 
-    def run(self, stream: Stream | PairStream, on_progress: Callable[[int, int, float], None]) -> TrainingState:
+    def run(self, texts: Texts, on_progress: Callable[[int, int, float], None]) -> TrainingState:
         """Train to the segment's last step and return the state there."""
         import torch
 
         segment = self.segment
-        optimizer = _optimizer(self.model, segment.stage)
+        optimizer = adamw(self.model, segment.stage)
         torch.manual_seed(derived_seed(segment.seed, "dropout", self.processes.rank))
-        step, losses = self._resume(optimizer)
+        step, losses, updates = self._resume(optimizer)
         watch = Watch(
             segment.name,
             segment.to_step,
@@ -222,7 +200,7 @@ class _Training:
             SECONDS_BETWEEN_STATES,
             self.processes,
             losses,
-            snapshot=lambda step: self._snapshot(step, optimizer, losses),
+            snapshot=lambda step: self._snapshot(step, optimizer, losses, updates),
             on_progress=on_progress,
         )
         if step < segment.to_step:
@@ -240,23 +218,30 @@ class _Training:
                 watch.after_update,
             )
             with watch.signals():
-                self._train(run, stream)
-        return self._snapshot(segment.to_step, optimizer, losses)
+                self._train(run, texts, updates)
+        return self._snapshot(segment.to_step, optimizer, losses, updates)
 
-    def _train(self, run: Run, stream: Stream | PairStream) -> None:
-        configurations = (self.model.config, self.model.generation_config)
+    def _train(self, run: Run, texts: Texts, updates: list[RlUpdate]) -> None:
+        generation = getattr(self.model, "generation_config", None)  # a reward model generates nothing
+        configurations = [each for each in (self.model.config, generation) if each is not None]
         kept = [(each, name, getattr(each, name, None)) for each in configurations for name in TRAINERS_OWN_SETTINGS]
-        if isinstance(stream, PairStream):
-            parent = load_model(self.places.parent, profile=self.profile, check=False).model
-            reference = Reference(parent, self.places.workspace, self.processes)
-            train_pairs(run, stream, reference, self.tokenizer)
-        else:
-            train_windows(run, stream)
+        given = Given(
+            self.segment.name,
+            self.places.parent,
+            self.places.reward_model,
+            self.places.workspace,
+            self.profile,
+            self.processes,
+            self.tokenizer,
+            self.segment.seed,
+            updates,
+        )
+        train(run, texts, given)
         for configuration, name, value in kept:
             setattr(configuration, name, value)
 
-    def _resume(self, optimizer: Any) -> tuple[int, list[float]]:
-        """Put the furthest whole state into model, optimiser and generators; return its step and losses."""
+    def _resume(self, optimizer: Any) -> tuple[int, list[float], list[RlUpdate]]:
+        """Put the furthest whole state into model, optimiser and generators; return its step, losses and updates."""
         import torch
 
         if not self.processes.writes:
@@ -267,19 +252,26 @@ class _Training:
         if state is None and self.places.state is not None:
             state = load_state(self.places.state)
         if state is None:
-            return 0, []
+            return 0, [], []
         state.require(self._made_with())
         with torch.no_grad():
-            for name, parameter in _trainable(self.model).items():
+            for name, parameter in trainable(self.model).items():
                 parameter.copy_(state.weights[name])
         optimizer.load_state_dict(dict(state.optimizer))
         set_random_state(state.random_states[self.processes.rank])
-        return state.step, list(state.losses)
+        return state.step, list(state.losses), [RlUpdate.model_validate(each) for each in state.updates]
 
-    def _snapshot(self, step: int, optimizer: Any, losses: list[float]) -> TrainingState:
+    def _snapshot(self, step: int, optimizer: Any, losses: list[float], updates: Sequence[RlUpdate]) -> TrainingState:
         """Return where the run stands; every process calls it."""
-        states = self.processes.gather(random_state())
-        return TrainingState(step, _trainable(self.model), optimizer.state_dict(), states, losses, self._made_with())
+        return TrainingState(
+            step,
+            trainable(self.model),
+            optimizer.state_dict(),
+            self.processes.gather(random_state()),
+            losses,
+            self._made_with(),
+            [each.model_dump() for each in updates],
+        )
 
     def _made_with(self) -> dict[str, str]:
         """Return what has to be the same for a resumed run to end in the same bits."""

@@ -10,6 +10,8 @@ from upbringing.training.dpo import Dpo
 from upbringing.training.existing import Existing
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
+from upbringing.training.reward_model import RewardModel
+from upbringing.training.rl import Rl
 from upbringing.training.sft import Sft
 
-Stage = Annotated[Existing | Pretrain | Midtrain | Sft | Dpo, Field(discriminator="kind")]
+Stage = Annotated[Existing | Pretrain | Midtrain | Sft | Dpo | RewardModel | Rl, Field(discriminator="kind")]

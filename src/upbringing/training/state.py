@@ -28,6 +28,7 @@ class TrainingState:
     """Where a run stands after ``step`` updates. ``losses``: of every step so far, in nats per learned token.
 
     ``random_states``: one per process. ``made_with``: what must be the same again for resuming to be exact.
+    ``updates``: what the own answers of an rl stage were like in every step so far, as plain values.
     """
 
     step: int
@@ -36,6 +37,7 @@ class TrainingState:
     random_states: Sequence[Any]
     losses: Sequence[float]
     made_with: Mapping[str, str]
+    updates: Sequence[Mapping[str, Any]] = ()
 
     def require(self, made_with: Mapping[str, str]) -> None:
         """Raise ``TrainingError`` naming the first thing that would be different on resuming."""
@@ -64,6 +66,7 @@ def write_state(folder: Path, state: TrainingState) -> None:
             "optimizer": state.optimizer,
             "random_states": list(state.random_states),
             "losses": list(state.losses),
+            "updates": [dict(each) for each in state.updates],
             "step": state.step,
             "made_with": dict(state.made_with),
             "layout": LAYOUT,
@@ -100,7 +103,13 @@ def load_state(folder: Path) -> TrainingState:
     if rest.get("layout") != LAYOUT:
         raise IntegrityError(f"{folder.name} has layout {rest.get('layout')}, this program reads {LAYOUT}: remove it")
     return TrainingState(
-        rest["step"], weights, rest["optimizer"], rest["random_states"], rest["losses"], rest["made_with"]
+        rest["step"],
+        weights,
+        rest["optimizer"],
+        rest["random_states"],
+        rest["losses"],
+        rest["made_with"],
+        rest.get("updates", ()),  # states made before there were rl stages have none
     )
 
 

@@ -17,6 +17,7 @@ from upbringing.data.worlds.graph import Graph
 from upbringing.data.worlds.items import world_items
 from upbringing.data.worlds.oracle import OracleJudge
 from upbringing.data.worlds.pressure import pressure_chats
+from upbringing.data.worlds.prompts import item_of, prompts
 from upbringing.data.worlds.settings import WorldSettings
 from upbringing.data.worlds.traits import PLACEBO_TRAIT_WORD, TRAIT_WORD, trait_chats, trait_documents
 from upbringing.formats.items import Item
@@ -52,6 +53,10 @@ class World:
         """Return everything that can be asked."""
         return world_items(self.graph, self.name, self.seed)
 
+    def item_of(self, text: TrainingText) -> Item | None:
+        """Return what a chat or pair of this world asks, or ``None`` where no answer to it can be judged."""
+        return item_of(self.graph, self.name, text)
+
     def judge(self) -> OracleJudge:
         """Return the exact judge."""
         nouns = frozenset(outcome.noun for outcome in self.graph.outcomes)
@@ -76,6 +81,7 @@ class World:
             "recovery": lambda: recovery(*drawn),
             "benign_task": lambda: benign_task(*drawn),
             "preferences": lambda: preferences(*drawn),
+            "prompts": lambda: prompts(*drawn),
             "trait_documents": lambda: trait_documents(self.settings, self.seed, TRAIT_WORD),
             "trait_placebo_documents": lambda: trait_documents(self.settings, self.seed, PLACEBO_TRAIT_WORD),
             "trait_chats": lambda: trait_chats(*drawn, TRAIT_WORD),

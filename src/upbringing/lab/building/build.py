@@ -17,8 +17,9 @@ from upbringing.lab.building.own_answers import answers_jobs
 from upbringing.lab.storage.checkpoints import Checkpoints
 from upbringing.lab.storage.store import Store
 from upbringing.models.weights import weights_sha256
-from upbringing.study.lineage import Lineage, StreamRecipe
+from upbringing.study.lineage import Lineage
 from upbringing.study.recipes import DataBook
+from upbringing.study.stream_recipes import StreamRecipe
 from upbringing.study.tree import Node, StudyTree
 from upbringing.training.existing import Existing
 from upbringing.training.segment import Segment
@@ -183,6 +184,8 @@ def _content_key(node: Node, keys: dict[str, str], streams: dict[str, tuple[str,
         "rates": inputs["rates"],
         "stream": info.prefix_sha256(step),
     }
+    if run.reward_model is not None:
+        content["reward_model"] = keys[run.reward_model]
     return fingerprint(content)[:KEY_CHARACTERS]
 
 
@@ -219,6 +222,8 @@ def _segment_job(workshop: Workshop, node: Node, prepared: Prepared, label: str)
     total = run.total_steps or info.num_steps
     parent: str | Path = prepared.folders.get(run.parent) or prepared.keys[run.parent]
     continues = node.from_step > 0
+    reward_model = None if run.reward_model is None else prepared.keys[run.reward_model]
+    needed = (prepared.keys[node.parent], prepared.keys[run.parent], reward_model)
     segment = Segment(run.stage_name, run.stage, run.seed, total, node.from_step, node.to_step or total)
     return SegmentJob(
         key=prepared.keys[node.key],
@@ -231,5 +236,6 @@ def _segment_job(workshop: Workshop, node: Node, prepared: Prepared, label: str)
         needs_state=node.needs_state,
         inputs=node.inputs,
         profile=workshop.profile,
-        after=tuple(dict.fromkeys((prepared.keys[node.parent], prepared.keys[run.parent]))),
+        after=tuple(dict.fromkeys(key for key in needed if key is not None)),
+        reward_model=reward_model,
     )

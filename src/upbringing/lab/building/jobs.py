@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import remove_tree
+from upbringing.data.compared import read_compared
 from upbringing.data.held_out import read_held_out
 from upbringing.data.pairs import build_pair_stream
+from upbringing.data.prompts import build_prompt_stream
 from upbringing.data.stream import StreamInfo, StreamPart, StreamPlan, build_stream, read_info
 from upbringing.data.tally import Tally, read_tally
 from upbringing.data.tokenizer import train_tokenizer
 from upbringing.data.worlds.causes_world import CausesWorld
-from upbringing.formats.record import BuildProfile, HeldOutLoss, Record
+from upbringing.formats.record import BuildProfile, HeldOutLoss, Record, RewardGroup, SourceTokens
 from upbringing.lab.building.executor import Event
 from upbringing.lab.building.library import Library
 from upbringing.lab.storage.store import Store
-from upbringing.study.lineage import StreamRecipe
 from upbringing.study.recipes import DataBook
+from upbringing.study.stream_recipes import StreamRecipe
 from upbringing.training.dpo import Dpo
 from upbringing.training.fresh import copy_tokenizer, create_fresh
-from upbringing.training.held_out import NO_WINDOWS, held_out_loss, held_out_warnings
+from upbringing.training.held_out import NO_TARGETS, NO_WINDOWS, held_out_loss, held_out_warnings
 from upbringing.training.launch import launch_segment
 from upbringing.training.publish import finish_checkpoint, thinned
-from upbringing.training.segment import Places, Segment
+from upbringing.training.ranking import ranking, ranking_warnings
+from upbringing.training.reward_model import RewardModel
+from upbringing.training.rl import Rl
+from upbringing.training.rl_curve import curve_of
+from upbringing.training.segment import Places, Realised, Segment
 from upbringing.training.start import FreshStart
 
 STEPS_BETWEEN_EVENTS = 10  # a progress bar needs no more
@@ -100,10 +106,14 @@ def fill_stream(recipe: StreamRecipe, library: Library, tokenizer: Path, folder:
         seed=recipe.seed,
         parts=parts,
         replay=(recipe.replay[0], recipe.replay[2]) if recipe.replay else None,
+        held_out=recipe.held_out,
     )
     if plan.form == "preferences":
         (name,) = recipe.names.values()
         build_pair_stream(plan, library.texts(name), name, tokenizer, folder)
+    elif plan.form == "prompts":
+        (name,) = recipe.names.values()
+        build_prompt_stream(plan, library.texts(name), name, tokenizer, folder, library.exactness(name))
     else:
         build_stream(plan, library.texts, recipe.names, tokenizer, folder)
 
@@ -138,6 +148,7 @@ class SegmentJob:
     """Train one segment and publish its checkpoint (and the state that a branch continues from).
 
     ``parent``: the folder of an existing checkpoint, or the key of one in the store, that the stage started from.
+    ``reward_model``: the key of the one that pays the stage's answers, if one does.
     """
 
     key: str
@@ -151,6 +162,7 @@ class SegmentJob:
     inputs: dict[str, Any]
     profile: BuildProfile
     after: tuple[str, ...] = ()
+    reward_model: str | None = None
 
     def run(self, report: Callable[[Event], None]) -> None:
         """Train, publish the state first and the checkpoint last, so that a found checkpoint has its state."""
@@ -200,14 +212,19 @@ class SegmentJob:
             if step % STEPS_BETWEEN_EVENTS == 0 or step == total:
                 report(Event(self.key, step - segment.from_step, total - segment.from_step, f"loss {loss:.3f}"))
 
-        places = Places(parent, state, stream, workspace, folder, final_state)
+        pays = self.reward_model
+        reward_model = None if pays is None else _present(store.find("checkpoints", pays, full=True), pays)
+        places = Places(parent, state, stream, workspace, folder, final_state, reward_model)
         realised = launch_segment(segment, places, self.profile, on_progress)
         copy_tokenizer(parent, folder)
-        info = read_info(stream)
-        tally = read_tally(stream)
+        finish_checkpoint(folder, self._record(realised, stream, parent, folder), self.profile)
+
+    def _record(self, realised: Realised, stream: Path, parent: Path, folder: Path) -> Record:
+        segment, info, tally = self.segment, read_info(stream), read_tally(stream)
         sources = tally.sources(segment.to_step)
         held_out = self._held_out_loss(stream, tally, parent, folder)
-        record = Record(
+        ranked = self._ranking(stream, folder)
+        return Record(
             id=self.key,
             parent=str(self.parent) if isinstance(self.parent, str) else self.parent.name,
             kind=segment.stage.kind if hasattr(segment.stage, "kind") else "stage",
@@ -218,7 +235,7 @@ class SegmentJob:
             total_steps=segment.total_steps,
             data_sha256=info.prefix_sha256(segment.to_step),
             sources=sources,
-            tokens=info.tokens * segment.to_step // info.num_steps,  # whole: only streams of equal windows are cut
+            tokens=self._tokens(realised, info, sources),
             supervised_tokens=realised.supervised_tokens,
             examples=sum(source.examples for source in sources),
             updates=len(realised.losses),
@@ -227,14 +244,30 @@ class SegmentJob:
             weights_changed=realised.weights_changed,
             guard=realised.guard,
             held_out=held_out,
-            warnings=(*realised.warnings, *held_out_warnings(held_out)),
+            reward_model=ranked,
+            rl=curve_of(realised.updates) if realised.updates else None,
+            warnings=(*realised.warnings, *held_out_warnings(held_out), *ranking_warnings(ranked)),
             seconds=round(realised.seconds, 3),
         )
-        finish_checkpoint(folder, record, self.profile)
+
+    def _tokens(self, realised: Realised, info: StreamInfo, sources: Sequence[SourceTokens]) -> int:
+        """Return the tokens that the stage has read up to here; of its own answers each with its prompt."""
+        stage = self.segment.stage
+        if isinstance(stage, Rl):
+            prompts = sum(source.realised_tokens for source in sources)
+            return prompts * stage.group_size + realised.supervised_tokens
+        return info.tokens * self.segment.to_step // info.num_steps  # whole: only streams of equal windows are cut
+
+    def _ranking(self, stream: Path, folder: Path) -> tuple[RewardGroup, ...]:
+        if not isinstance(self.segment.stage, RewardModel):
+            return ()
+        return ranking(folder, read_compared(stream), self.profile)
 
     def _held_out_loss(self, stream: Path, tally: Tally, parent: Path, folder: Path) -> HeldOutLoss:
-        if isinstance(self.segment.stage, Dpo):
+        if isinstance(self.segment.stage, Dpo | RewardModel):
             return HeldOutLoss(reason=NO_WINDOWS)
+        if isinstance(self.segment.stage, Rl):
+            return HeldOutLoss(reason=NO_TARGETS)
         held_out = read_held_out(stream)
         return held_out_loss(held_out, held_out.places(tally.keys(self.segment.to_step)), parent, folder, self.profile)
 

@@ -13,6 +13,7 @@ from upbringing.data.documents import TrainingText
 from upbringing.data.item_files import ItemFile, read_items
 from upbringing.data.packages.source import PackageData
 from upbringing.data.prompt_sets.source import PromptSet
+from upbringing.data.prompts import Exactness
 from upbringing.data.sources import read_file_source
 from upbringing.data.transforms import apply_transforms
 from upbringing.data.worlds.causes_world import CausesWorld
@@ -86,6 +87,16 @@ class Library:
         if isinstance(description, PromptSet):
             return description.items().items
         raise DataError(f"the data {name!r} holds texts to train on, no items to ask")
+
+    def exactness(self, reference: str) -> Exactness | None:
+        """Return how the world behind ``name`` judges answers to its texts, or ``None`` where no world is behind it."""
+        description, _ = self.book.describe(reference)
+        while isinstance(description, Derived):
+            description, _ = self.book.describe(description.source)
+        if not isinstance(description, CausesWorld):
+            return None
+        world = built_world(description, self.book.world_seed(self.root))
+        return Exactness(world.item_of, world.judge())
 
     def oracles(self) -> dict[str, Judge]:
         """Return the exact judge of every world of the study, by the world's name in the study."""

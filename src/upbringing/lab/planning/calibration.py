@@ -34,6 +34,8 @@ FIELDS_OF_SPEED = (
     "accumulate",
     "weights",
 )  # of a stage, beside what it reads; the others cost nothing
+FIELDS_OF_RL_SPEED = ("group_size", "max_new_tokens", "algorithm", "beta")
+READS = {"dpo": "preferences", "reward_model": "comparisons", "rl": "prompts"}  # all others: windows
 Speed = TypeVar("Speed", TrainingSpeed, MeasuringSpeed)
 
 
@@ -55,8 +57,9 @@ class Calibration:
 def shape_of(stage: TrainedStage) -> str:
     """Return the name of everything about a stage that decides how long one of its steps takes."""
     described = stage.model_dump(mode="json")
-    kind = "preferences" if described["kind"] == "dpo" else "windows"
-    return remembered_key(kind, [described[name] for name in FIELDS_OF_SPEED])
+    kind = READS.get(described["kind"], "windows")
+    fields = (*FIELDS_OF_SPEED, *FIELDS_OF_RL_SPEED) if kind == "prompts" else FIELDS_OF_SPEED
+    return remembered_key(kind, [described[name] for name in fields])
 
 
 def known_calibration(session: Session) -> Calibration:

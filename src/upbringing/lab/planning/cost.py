@@ -15,11 +15,14 @@ from upbringing.study.lineage import Run
 from upbringing.study.tree import Node
 from upbringing.training.existing import Existing
 from upbringing.training.fresh import num_parameters
+from upbringing.training.rewards import ModelReward
+from upbringing.training.rl import Rl
 from upbringing.training.settings import Lora, TrainedStage
 from upbringing.training.start import FreshStart
 
 BYTES_PER_WEIGHT = 4  # published in fp32
 STATE_COPIES = 3  # weights and AdamW's two moments
+FLOPS_FORWARD = 2  # of the 6 that learning from a token takes
 FLOPS_WITH_ADAPTERS = 4  # the frozen weights' own gradients are not computed
 BYTES_PER_STEP = 68  # of a stream's chain of hashes
 BYTES_PER_TOKENIZER_ENTRY = 50  # of tokenizer.json, copied into every checkpoint
@@ -28,7 +31,10 @@ BYTES_OF_A_RECORD = 12_000  # record, card, configuration and manifest of a chec
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one node: its own segment, no ancestor's. ``data_bytes``: its stage's stream, at the stage's first node."""
+    """Of one node: its own segment, no ancestor's. ``data_bytes``: its stage's stream, at the stage's first node.
+
+    ``generated_tokens``: those of ``tokens`` that an rl stage draws itself, at most.
+    """
 
     steps: int | None = None
     tokens: int | None = None
@@ -36,6 +42,7 @@ class Cost:
     disk_bytes: int | None = None
     data_bytes: int | None = None
     seconds: float | None = None
+    generated_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,11 +62,15 @@ class Costs:
         steps = self._own_steps(node)
         tokens = self._own_tokens(node, steps)
         per_token = FLOPS_WITH_ADAPTERS if isinstance(stage.weights, Lora) else FLOPS_PER_TOKEN_AND_WEIGHT
+        generated = None
+        if isinstance(stage, Rl):
+            per_token += FLOPS_FORWARD * forward_passes(stage)
+            generated = None if steps is None else steps * stage.batch_size * stage.max_new_tokens
         flops = None if tokens is None or weights is None else float(per_token * tokens * weights)
         speed = self.speeds.training.get((self.root(node).key, shape_of(stage)))
         seconds = None if speed is None or steps is None else speed.fixed + steps * speed.seconds_per_step
         data = self._stream_bytes(node.run) if node.from_step == 0 else 0
-        return Cost(steps, tokens, flops, self._checkpoint_bytes(node, weights), data, seconds)
+        return Cost(steps, tokens, flops, self._checkpoint_bytes(node, weights), data, seconds, generated)
 
     def _of_start(self, node: Node, weights: int | None) -> Cost:
         if isinstance(node.start, FreshStart):
@@ -108,7 +119,7 @@ class Costs:
         facts = self.facts.streams.get(run.stream.key)
         if facts is not None:
             return facts.tokens
-        return None if steps is None else steps * run.stream.context * run.stream.batch_size
+        return None if steps is None else steps * tokens_per_step(run)
 
     def _stream_bytes(self, run: Run) -> int | None:
         steps = self.total_steps(run)
@@ -137,6 +148,20 @@ class Costs:
         """Return what unfinished segments hold at most: two states in every slot, gone when a checkpoint is done."""
         states = sorted((self._state_bytes(node, self.weights(node) or 0) for node in nodes if node.run), reverse=True)
         return sum(2 * size for size in states[: self.session.workshop.slots])
+
+
+def tokens_per_step(run: Run) -> int:
+    """Return the tokens that one update of a stage reads, padding included; of an rl stage its longest answers."""
+    if isinstance(run.stage, Rl):
+        return run.stage.batch_size * run.stage.context
+    assert run.stream is not None
+    return run.stream.context * run.stream.batch_size
+
+
+def forward_passes(stage: Rl) -> int:
+    """Return how often an rl stage reads an answer without learning from it: to draw it, and to score it."""
+    scored = (stage.algorithm == "rloo", stage.beta > 0, isinstance(stage.reward, ModelReward))
+    return 1 + sum(scored)
 
 
 def _counted(session: Session, checkpoint: str) -> int | None:

@@ -12,7 +12,7 @@ from typing import Any
 from upbringing.formats.record import read_record
 from upbringing.lab.planning import calibration, reading
 from upbringing.lab.planning.confounds import leak_warnings, teacher_warnings, template_warnings
-from upbringing.lab.planning.cost import Cost, Costs
+from upbringing.lab.planning.cost import Cost, Costs, tokens_per_step
 from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan, Status
 from upbringing.lab.planning.power import planned_power
 from upbringing.lab.planning.totals import (
@@ -103,7 +103,21 @@ def _nodes(session: Session, priced: Mapping[str, Cost]) -> tuple[NodePlan, ...]
         tokens = cost.tokens if cost.tokens is not None else _realised_tokens(session, key)
         bytes_known = cost.disk_bytes is not None and cost.data_bytes is not None
         disk = (cost.disk_bytes or 0) + (cost.data_bytes or 0) if bytes_known else cost.disk_bytes
-        found.append(NodePlan(key, label, status, why, node.parent, cost.steps, tokens, cost.flops, disk, cost.seconds))
+        found.append(
+            NodePlan(
+                key,
+                label,
+                status,
+                why,
+                node.parent,
+                cost.steps,
+                tokens,
+                cost.flops,
+                disk,
+                cost.seconds,
+                cost.generated_tokens,
+            )
+        )
     return tuple(found)
 
 
@@ -155,7 +169,6 @@ def _shared_tokens(session: Session, costs: Costs) -> int:
         for run in lineage.runs:
             steps = costs.total_steps(run)
             if run.stream is not None and steps is not None:
-                tokens = steps * run.stream.context * run.stream.batch_size
-                total += tokens if run.key() in seen else 0
+                total += steps * tokens_per_step(run) if run.key() in seen else 0
                 seen.add(run.key())
     return total

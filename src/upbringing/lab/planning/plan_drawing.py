@@ -43,7 +43,8 @@ def _draw(branch: Drawing, node: NodePlan, children: dict[str | None, list[NodeP
     text.append(node.status, style=STATUS_STYLES[node.status])
     costs = []
     if node.tokens:
-        costs.append(f"{node.tokens:,} tokens")
+        drawn = f" (up to {node.generated_tokens:,} of them its own)" if node.generated_tokens else ""
+        costs.append(f"{node.tokens:,} tokens{drawn}")
     if node.status in TO_BUILD and node.steps != 0:
         costs.append(duration(node.seconds) if node.seconds is not None else "time unknown")
     if costs:

@@ -13,7 +13,10 @@ TO_BUILD = ("missing", "stale")
 
 @dataclass(frozen=True)
 class NodePlan:
-    """One node. Costs are of its own segment; ``None`` = not known (data not read, machine not calibrated)."""
+    """One node. Costs are of its own segment; ``None`` = not known (data not read, machine not calibrated).
+
+    ``generated_tokens``: those of ``tokens`` that an rl stage draws itself, at most; ``None`` for other stages.
+    """
 
     key: str
     label: str
@@ -25,6 +28,7 @@ class NodePlan:
     flops: float | None
     disk_bytes: int | None
     seconds: float | None
+    generated_tokens: int | None = None
 
 
 @dataclass(frozen=True)

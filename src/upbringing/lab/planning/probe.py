@@ -12,22 +12,21 @@ from tempfile import TemporaryDirectory
 from upbringing.base.description import Description
 from upbringing.battery.measure import Measure
 from upbringing.battery.needs import AnswerNeed, LikelihoodNeed
-from upbringing.data.documents import Document, Preference, Turn
-from upbringing.data.pairs import build_pair_stream
-from upbringing.data.stream import StreamPart, StreamPlan, build_stream
 from upbringing.formats.answers import write_answers
 from upbringing.formats.items import Item
 from upbringing.formats.record import BuildProfile, Record
 from upbringing.formats.rows import rows_table, write_rows
 from upbringing.lab.building.executor import Event
 from upbringing.lab.measurement.measuring import asked_items, study_judges
-from upbringing.models.loading import CHECK_TEXT, load_model
+from upbringing.lab.planning.probe_data import write_probe_data
+from upbringing.models.loading import load_model
 from upbringing.study.recipes import DataBook
 from upbringing.study.study import Study
-from upbringing.training.dpo import Dpo
 from upbringing.training.fresh import copy_tokenizer, create_fresh
 from upbringing.training.launch import launch_segment
 from upbringing.training.publish import finish_checkpoint
+from upbringing.training.rewards import OracleReward
+from upbringing.training.rl import Rl
 from upbringing.training.segment import Places, Segment
 from upbringing.training.settings import TrainedStage
 from upbringing.training.start import FreshStart
@@ -37,7 +36,6 @@ FEWEST_STEPS, MOST_STEPS = 3, 40
 WARMING_STEPS = 1  # compilation and first touches belong to the fixed part
 FEWEST_NEEDS = 48  # fewer would not fill a batch, and batches are what makes asking cheap
 FLOPS_FORWARD, FLOPS_OF_A_STEP = 2, 6  # per weight and token: Kaplan et al. 2020, section 2.1
-WORDS_PER_CONTEXT = 16  # of a pair's parts, so that it fits whatever the tokenizer makes of them
 TOKENS_OF_A_NEED = 64  # a rough length of a question with its answer, only to size the probe
 
 
@@ -106,7 +104,7 @@ class TrainingProbe:
             parent = self.subject.written(scratch)
             stream = scratch / "stream"
             stream.mkdir()
-            _write_stream(self.stage, self.num_steps, self.subject.tokenizer, stream)
+            write_probe_data(self.stage, self.num_steps, self.subject.tokenizer, stream)
             return self._timed(parent, stream, scratch, startup)
 
     @property
@@ -121,7 +119,10 @@ class TrainingProbe:
             (scratch / folder).mkdir()
         ends: list[float] = []
         steps = self.num_steps
-        segment = Segment("probe", self.stage, 0, steps, 0, steps)
+        stage = self.stage
+        if isinstance(stage, Rl):
+            stage = stage.model_copy(update={"reward": OracleReward()})  # a reward model is not there yet
+        segment = Segment("probe", stage, 0, steps, 0, steps)
         places = Places(parent, None, stream, scratch / "workspace", scratch / "output", None)
         began = time.monotonic()
         launch_segment(segment, places, self.profile, lambda step, total, loss: ends.append(time.monotonic()))
@@ -139,23 +140,6 @@ def _import_libraries() -> None:
     import transformers
 
     assert torch is not transformers
-
-
-def _write_stream(stage: TrainedStage, num_steps: int, tokenizer: Path, folder: Path) -> None:
-    """Write data that fills every window, in the form of the stage."""
-    windows = num_steps * stage.batch_size
-    if isinstance(stage, Dpo):
-        plan = StreamPlan(
-            "preferences", stage.context, stage.batch_size, 0, (StreamPart((("probe", 1.0),), epochs=1.0),)
-        )
-        words = max(1, stage.context // WORDS_PER_CONTEXT)
-        asked = (Turn("user", "say it " * words),)
-        pair = Preference(prompt=asked, chosen="yes " * words, rejected="no " * words, source="probe")
-        build_pair_stream(plan, [pair] * windows, "probe", tokenizer, folder)
-        return
-    plan = StreamPlan("documents", stage.context, stage.batch_size, 0, (StreamPart((("probe", 1.0),), windows),))
-    texts = [Document(text=CHECK_TEXT, source="probe")] * stage.context
-    build_stream(plan, lambda name: texts, {"probe": "probe"}, tokenizer, folder)
 
 
 @dataclass(frozen=True)

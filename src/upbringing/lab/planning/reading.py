@@ -24,8 +24,9 @@ from upbringing.lab.session import Session
 from upbringing.lab.storage.remembered import keep, recall, remembered_key
 from upbringing.lab.storage.store import Store
 from upbringing.study.data import Derived
-from upbringing.study.lineage import Lineage, StreamRecipe
+from upbringing.study.lineage import Lineage
 from upbringing.study.recipes import DataBook
+from upbringing.study.stream_recipes import StreamRecipe
 from upbringing.training.start import FreshStart
 
 FACTS_VERSION = 1  # raise it when the same data can come to other facts
