@@ -15,6 +15,7 @@ from upbringing.attribution.controls import with_assay, with_batch_noise, with_c
 from upbringing.attribution.defaults import default_contrasts
 from upbringing.attribution.design import design_of
 from upbringing.attribution.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_of_flat_table, with_cells
+from upbringing.attribution.protocols import conclusions_of
 from upbringing.attribution.questions import contrast_questions, sensitivity_questions
 from upbringing.attribution.tables import level_table
 from upbringing.attribution.validity import validity_of
@@ -22,6 +23,7 @@ from upbringing.attribution.warnings import study_warnings
 from upbringing.base.errors import FormatError
 from upbringing.formats.findings import Findings
 from upbringing.formats.labels import LABELS_NAME, read_labels_table
+from upbringing.formats.protocols import with_protocol
 from upbringing.formats.tree import Tree, read_tree
 
 
@@ -38,6 +40,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
     design = design_of(completed)
     measures = evidence.scores.columns.measure.labels
     specs = completed.study.contrasts or default_contrasts(design, completed.study, measures)
+    specs = with_protocol(specs, completed.study)
     questions = [question for spec in specs for question in contrast_questions(completed, evidence, design, spec)]
     questions += sensitivity_questions(completed, evidence, design)
     validity = validity_of(completed, evidence, design)
@@ -50,6 +53,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
         study=completed.study.name,
         question=completed.study.question,
         claims=claims,
+        conclusions=conclusions_of(completed.study, claims),
         tables={"levels": levels, **calibration.tables},
         warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),
     )

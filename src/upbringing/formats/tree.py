@@ -45,6 +45,13 @@ class ContrastSpec(Open):
     scale: Literal["natural", "logit"] = "natural"
 
 
+class Protocol(Open):
+    """A claim protocol that a study follows. ``cells``: role to cell (``arm@position``); roles may be absent."""
+
+    kind: str
+    cells: dict[str, str] = Field(default_factory=dict)
+
+
 class Registered(Open):
     """What was fixed before the first row: margins, primary measures, scales, families."""
 
@@ -61,7 +68,7 @@ class StudyInfo(Open):
 
     name: str
     question: str = ""
-    protocol: str | None = None
+    protocol: Protocol | None = None
     primary: tuple[str, ...] = ()
     margins: dict[str, float] = Field(default_factory=dict)
     contrasts: tuple[ContrastSpec, ...] = ()

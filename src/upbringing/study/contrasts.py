@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise, product
 
+from upbringing.formats.protocols import protocol_contrasts
 from upbringing.formats.tree import ContrastSpec
 from upbringing.study.study import ResolvedArm, Study
 from upbringing.study.tree import StudyTree
 
 
 def contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
-    """Return the declared contrasts, then the derived ones, for every measure of the battery."""
+    """Return the declared contrasts, those of the protocol, then the derived ones for every measure of the battery."""
     positions = _positions(tree)
     declared = [_with_margin(spec, study) for spec in study.contrasts]
     known = {(frozenset(spec.weights.items()), spec.measure) for spec in declared}
@@ -24,7 +25,7 @@ def contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
         for measure in study.battery:
             if (frozenset(weights.items()), measure.id) in known:
                 continue
-            primary = not study.contrasts and measure.id in study.primary and level != "L1"
+            primary = not (study.contrasts or study.protocol) and measure.id in study.primary and level != "L1"
             derived.append(
                 ContrastSpec.model_validate(
                     {
@@ -40,7 +41,11 @@ def contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
                     }
                 )
             )
-    return (*declared, *derived)
+    return (*declared, *_of_protocol(study), *derived)
+
+
+def _of_protocol(study: Study) -> tuple[ContrastSpec, ...]:
+    return () if study.protocol is None else protocol_contrasts(study.protocol.spec(), study.primary, study.margins)
 
 
 def _with_margin(spec: ContrastSpec, study: Study) -> ContrastSpec:
