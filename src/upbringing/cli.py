@@ -14,6 +14,7 @@ from upbringing.base.terminal import visible
 from upbringing.cli_data import app as data_app
 from upbringing.cli_label import app as label_app
 from upbringing.cli_store import add_to as add_store_verbs
+from upbringing.cli_studies import add_to as add_study_verbs
 
 if TYPE_CHECKING:
     from upbringing.formats.findings import Findings
@@ -286,6 +287,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
 
 add_store_verbs(app)
+add_study_verbs(app)
 
 
 @app.command()
