@@ -14,6 +14,8 @@ from upbringing.base.terminal import visible
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
 EXIT_UNANSWERED = 1
+SHOWN_UNANSWERED = 20
+DEFAULT_MAX_TOKENS = 256  # as lab.retargeting says, which is loaded only when it is used
 
 
 def studies(
@@ -46,6 +48,54 @@ def studies(
         print(visible(str(path)))
 
 
+def retarget(
+    data: Annotated[Path, typer.Argument(help="A file of chats (docs/formats.md).")],
+    teacher: Annotated[Path, typer.Option("--teacher", help="A checkpoint's folder, or the YAML file of an endpoint.")],
+    output: Annotated[Path, typer.Option("--output", help="Where the retargeted chats go (JSON Lines).")],
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest reply; longer ones are left out.")] = (
+        DEFAULT_MAX_TOKENS
+    ),
+    as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")] = False,
+) -> None:
+    """Write the same prompts with another teacher's replies; exit code 1 if some were not answered.
+
+    What was answered is kept: the same command goes on where it stopped.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from upbringing.lab.retargeting import retarget as retarget_chats
+
+    with Progress(console=Console(stderr=True), disable=quiet, transient=True) as progress:
+        task = progress.add_task("replies")
+
+        def shown(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        suffix = data.suffix.removeprefix(".")
+        found = retarget_chats(
+            data,
+            teacher,
+            output,
+            max_tokens=max_tokens,
+            format="parquet" if suffix == "parquet" else "jsonl",
+            on_progress=shown,
+        )
+    if as_json:
+        print(json.dumps(asdict(found), indent=1, sort_keys=True, default=str))
+    else:
+        print(f"{found.num_answered} of {found.num_chats} chats answered by {visible(found.teacher)}")
+        for each in found.unanswered[:SHOWN_UNANSWERED]:
+            print(visible(f"row {each.row}, reply {each.turn}: not answered ({each.reason})"))
+        if len(found.unanswered) > SHOWN_UNANSWERED:
+            print(f"(and {len(found.unanswered) - SHOWN_UNANSWERED} more: {visible(str(found.report))})")
+        print(visible(str(found.output)))
+    if found.unanswered:
+        raise typer.Exit(EXIT_UNANSWERED)
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
-    app.command()(studies)
+    for verb in (studies, retarget):
+        app.command()(verb)

@@ -16,10 +16,10 @@ from upbringing.lab.planning.plan import plan
 from upbringing.lab.session import open_session
 from upbringing.lab.templates import FOLDER, copy_study, studies, template_names
 from upbringing.study.loading import load_study
+from upbringing.study.protocol import SftOrRl
 from upbringing.study.study import Study
 
 NAMES = template_names()
-RL_KINDS = {"rl", "reward_model"}
 PARAGRAPHS = ("**Question.**", "**Needs.**", "**Prediction, written before any run.**", "**Found.**")
 
 
@@ -76,10 +76,6 @@ def test_every_primary_contrast_has_a_margin_and_cells_that_are_measured(name: s
 
 def test_the_protocol_of_sft_or_rl_lacks_no_arm() -> None:
     cells = load_yaml(FOLDER / "sft-or-rl" / "study.yaml").value["protocol"]["cells"]
-    protocol = Study.model_fields["protocol"].annotation
-    assert protocol is not None
-    from upbringing.study.protocol import SftOrRl
-
     assert missing_roles(SftOrRl(cells=cells).spec()) == {}
 
 

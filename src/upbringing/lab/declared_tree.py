@@ -12,8 +12,9 @@ from upbringing.base.description import Description
 from upbringing.base.errors import StudyError
 from upbringing.base.strict_yaml import load_yaml
 from upbringing.formats.items import JudgeKind
-from upbringing.formats.tree import Cell, Checkpoint, ContrastSpec, StudyInfo, Tree
+from upbringing.formats.tree import Cell, Checkpoint, ContrastSpec, Protocol, StudyInfo, Tree
 from upbringing.study.loading import validated
+from upbringing.study.protocol import SftOrRl
 from upbringing.study.study import Name
 
 Control = Literal["none", "positive", "placebo", "copy", "reference"]
@@ -70,6 +71,7 @@ class DeclaredTree(Description):
     primary: tuple[str, ...] = ()
     margins: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     contrasts: tuple[DeclaredContrast, ...] = ()
+    protocol: SftOrRl | None = None
     measures: dict[str, DeclaredMeasure] = Field(default_factory=dict)
     judges: dict[str, dict[str, JudgeKind]] = Field(default_factory=dict)
     values: dict[str, dict[str, float]] = Field(default_factory=dict)
@@ -115,9 +117,19 @@ def tree_of(declared: DeclaredTree) -> Tree:
     controls = _controls(declared)
     cells = tuple(cell.model_copy(update={"control": controls.get(cell.arm, "none")}) for cell in tree.cells)
     contrasts = tuple(_contrast(each, declared, cells) for each in declared.contrasts)
-    return tree.model_copy(
-        update={"cells": cells, "study": tree.study.model_copy(update={"contrasts": contrasts})},
-    )
+    update = {"contrasts": contrasts, "protocol": _protocol(declared, cells)}
+    return tree.model_copy(update={"cells": cells, "study": tree.study.model_copy(update=update)})
+
+
+def _protocol(declared: DeclaredTree, cells: tuple[Cell, ...]) -> Protocol | None:
+    if declared.protocol is None:
+        return None
+    positions: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        positions.setdefault(cell.arm, {})[cell.position] = None
+    if (problem := declared.protocol.problem(positions)) is not None:
+        raise StudyError(problem)
+    return declared.protocol.spec()
 
 
 def _controls(declared: DeclaredTree) -> dict[str, Control]:
