@@ -73,15 +73,7 @@ def retarget(
         def shown(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        suffix = data.suffix.removeprefix(".")
-        found = retarget_chats(
-            data,
-            teacher,
-            output,
-            max_tokens=max_tokens,
-            format="parquet" if suffix == "parquet" else "jsonl",
-            on_progress=shown,
-        )
+        found = retarget_chats(data, teacher, output, max_tokens=max_tokens, on_progress=shown)
     if as_json:
         print(json.dumps(asdict(found), indent=1, sort_keys=True, default=str))
     else:

@@ -24,7 +24,7 @@ LONG = [
     ("user", "and then {n} ?"),
     ("assistant", "old second {n} ."),
 ]
-SECRET = "a-key-that-nobody-may-see"  # noqa: S105
+SECRET = "a-key-that-nobody-may-see"
 
 
 def line(turns: list[tuple[str, str]], number: int) -> str:

@@ -85,9 +85,11 @@ class _Evidence:
         """Return the answer of ``part``. ``before``: the parts that were answered before it."""
         missing = part.missing(self.cells)
         intervals = self._adjusted(part)
-        measures = {} if missing else {
-            measure: self._measure(part.name, measure, intervals, before) for measure in self.study.primary
-        }
+        measures = (
+            {}
+            if missing
+            else {measure: self._measure(part.name, measure, intervals, before) for measure in self.study.primary}
+        )
         verdict = _combined(part.name, [each.verdict for each in measures.values()])
         reasons = [f"{name}: {each.reason}" for name, each in measures.items() if each.reason]
         if not self.study.primary:

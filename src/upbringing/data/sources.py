@@ -80,9 +80,7 @@ def _text(row: Mapping[str, Any], where: str, source: FileSource) -> TrainingTex
         return Chat(turns=_turns(row["messages"], where), source=origin, teacher=teacher)
     if "chosen" in row and "rejected" in row:
         chosen, rejected = _string(row, "chosen", where), _string(row, "rejected", where)
-        return Preference(
-            prompt=_prompt(row, where), chosen=chosen, rejected=rejected, source=origin, teacher=teacher
-        )
+        return Preference(prompt=_prompt(row, where), chosen=chosen, rejected=rejected, source=origin, teacher=teacher)
     if "completion" in row:
         turns = (*_prompt(row, where), Turn("assistant", _string(row, "completion", where)))
         return Chat(turns=turns, source=origin, teacher=teacher)

@@ -12,6 +12,7 @@ from upbringing.base.description import Description
 from upbringing.base.errors import StudyError
 from upbringing.base.strict_yaml import load_yaml
 from upbringing.formats.items import JudgeKind
+from upbringing.formats.protocols import protocol_contrasts
 from upbringing.formats.tree import Cell, Checkpoint, ContrastSpec, Protocol, StudyInfo, Tree
 from upbringing.study.loading import validated
 from upbringing.study.protocol import SftOrRl
@@ -117,13 +118,17 @@ def tree_of(declared: DeclaredTree) -> Tree:
     controls = _controls(declared)
     cells = tuple(cell.model_copy(update={"control": controls.get(cell.arm, "none")}) for cell in tree.cells)
     contrasts = tuple(_contrast(each, declared, cells) for each in declared.contrasts)
-    update = {"contrasts": contrasts, "protocol": _protocol(declared, cells)}
+    protocol = _protocol(declared, cells)
+    of_protocol = () if protocol is None else protocol_contrasts(protocol, declared.primary, declared.margins)
+    update = {"contrasts": (*contrasts, *of_protocol), "protocol": protocol}
     return tree.model_copy(update={"cells": cells, "study": tree.study.model_copy(update=update)})
 
 
 def _protocol(declared: DeclaredTree, cells: tuple[Cell, ...]) -> Protocol | None:
     if declared.protocol is None:
         return None
+    if not declared.primary:
+        raise StudyError("protocol: it is about the primary measures: name them (primary: [...])")
     positions: dict[str, dict[str, None]] = {}
     for cell in cells:
         positions.setdefault(cell.arm, {})[cell.position] = None

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
 from upbringing.base.errors import DataError, IntegrityError, StudyError
 from upbringing.base.files import write_bytes_atomic, write_json_atomic
 from upbringing.base.fingerprint import canonical_json, file_sha256, text_sha256
@@ -60,17 +58,17 @@ def retarget(
     output: Path,
     *,
     max_tokens: int = DEFAULT_MAX_TOKENS,
-    format: Literal["jsonl", "parquet"] = "jsonl",
     on_progress: Progress = lambda done, total: None,
 ) -> Retargeted:
     """Write to ``output`` the chats of ``data`` with every reply answered anew by ``teacher``, greedily.
 
-    ``teacher``: a checkpoint's folder or the YAML file of an endpoint. Each reply is asked for after the teacher's own
+    ``data``: JSON Lines, or Parquet where its name ends so. ``teacher``: a checkpoint's folder or the YAML file of an
+    endpoint. Each reply is asked for after the teacher's own
     earlier replies; system and user turns stay as they are, which is verified. Beside the output stand a report
     (``.retarget.json``) and the folder of replies (``.replies``) from which a repeated run goes on. Raises
     ``DataError`` for what is no chat and ``StudyError`` where ``output`` is there and came about otherwise.
     """
-    chats = _chats(data, format)
+    chats = _chats(data)
     report, replies = output.with_suffix(".retarget.json"), output.with_suffix(".replies")
     if output.resolve() == data.resolve():
         raise StudyError(f"{output} is the data: name another output")
@@ -122,17 +120,20 @@ def _asked(turns: Sequence[Turn]) -> list[Turn]:
     return [turn for turn in turns if turn.role != "assistant"]
 
 
-def _chats(data: Path, format: Literal["jsonl", "parquet"]) -> list[tuple[Turn, ...]]:
+def _chats(data: Path) -> list[tuple[Turn, ...]]:
     if not data.is_file():
         raise DataError(f"{data} does not exist: name a file of chats")
-    texts = read_file_source(FileSource(path=data.name, format=format), data.parent).texts
+    source = FileSource(path=data.name, format="parquet" if data.suffix == ".parquet" else "jsonl")
+    texts = read_file_source(source, data.parent).texts
     chats = []
     for row, text in enumerate(texts, start=1):
         if not isinstance(text, Chat):
             raise DataError(f"{data.name} row {row} is no chat: only messages, or prompt with completion, have replies")
         roles = [turn.role for turn in text.turns]
         if roles[-1] != "assistant" or "user" not in roles[: roles.index("assistant")]:
-            raise DataError(f"{data.name} row {row}: a chat begins with a question and ends with a reply, found {roles}")
+            raise DataError(
+                f"{data.name} row {row}: a chat begins with a question and ends with a reply, found {roles}"
+            )
         chats.append(text.turns)
     return chats
 
@@ -187,9 +188,7 @@ class _Asking:
         return [samples[0] for samples in said]
 
 
-def _answered(
-    chats: Sequence[Sequence[Turn]], asking: _Asking
-) -> tuple[dict[int, tuple[Turn, ...]], list[Unanswered]]:
+def _answered(chats: Sequence[Sequence[Turn]], asking: _Asking) -> tuple[dict[int, tuple[Turn, ...]], list[Unanswered]]:
     """Return the new turns of every chat (row to turns) whose replies were all given, and the chats without."""
     written: dict[int, list[Turn]] = {row: [] for row in range(1, len(chats) + 1)}
     left = {row: list(turns) for row, turns in enumerate(chats, start=1)}

@@ -21,7 +21,12 @@ def design_warnings(study: Study, tree: StudyTree, realised_steps: Mapping[str, 
 
     ``realised_steps``: optimiser steps per run key, for stages whose length is given in epochs.
     """
-    return (*_seed_warnings(study), *_unmatched(tree, realised_steps or {}), *_missing_controls(study), *_missing_roles(study))
+    return (
+        *_seed_warnings(study),
+        *_unmatched(tree, realised_steps or {}),
+        *_missing_controls(study),
+        *_missing_roles(study),
+    )
 
 
 def _seed_warnings(study: Study) -> Iterable[str]:

@@ -13,7 +13,7 @@ from upbringing.formats.tree import Protocol
 
 
 class SftOrRl(Description):
-    """"SFT alone is like SFT with RL; SFT drives safety": parts CA0 to CA6 on every primary measure.
+    """ "SFT alone is like SFT with RL; SFT drives safety": parts CA0 to CA6 on every primary measure.
 
     ``cells``: role to cell (``arm@position``). A part whose roles are absent is not decided. Fixed before anything is
     measured. Roles: ``base``, ``sft``, ``sft_rl``, ``placebo_sft``, ``placebo_sft_rl``, ``rl_alone``,
