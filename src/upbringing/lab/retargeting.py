@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
 from upbringing.base.errors import DataError, IntegrityError, StudyError
 from upbringing.base.files import write_bytes_atomic, write_json_atomic
 from upbringing.base.fingerprint import canonical_json, file_sha256, text_sha256
@@ -63,10 +64,10 @@ def retarget(
     """Write to ``output`` the chats of ``data`` with every reply answered anew by ``teacher``, greedily.
 
     ``data``: JSON Lines, or Parquet where its name ends so. ``teacher``: a checkpoint's folder or the YAML file of an
-    endpoint. Each reply is asked for after the teacher's own
-    earlier replies; system and user turns stay as they are, which is verified. Beside the output stand a report
-    (``.retarget.json``) and the folder of replies (``.replies``) from which a repeated run goes on. Raises
-    ``DataError`` for what is no chat and ``StudyError`` where ``output`` is there and came about otherwise.
+    endpoint. Each reply is asked for after the teacher's own earlier replies; system and user turns stay as they are,
+    which is verified. Beside the output stand a report (``.retarget.json``) and the folder of replies (``.replies``)
+    from which a repeated run goes on. Raises ``DataError`` for what is no chat and ``StudyError`` where ``output`` is
+    there and came about otherwise.
     """
     chats = _chats(data)
     report, replies = output.with_suffix(".retarget.json"), output.with_suffix(".replies")
@@ -79,7 +80,6 @@ def retarget(
     answered, unanswered = _answered(chats, asking)
     _verify(chats, answered)
     lines = [_line(turns, opened.name) for _, turns in sorted(answered.items())]
-    write_bytes_atomic(output, "".join(lines).encode("utf-8"))
     result = Retargeted(
         output=output,
         report=report,
@@ -89,7 +89,8 @@ def retarget(
         unanswered=tuple(sorted(unanswered, key=lambda each: each.row)),
         prompts_sha256=prompts_sha256([turns for _, turns in sorted(answered.items())]),
     )
-    write_json_atomic(report, _report(result, data, chats, opened, asking))
+    write_json_atomic(report, _report(result, data, chats, opened, asking))  # first: an output without it is foreign
+    write_bytes_atomic(output, "".join(lines).encode("utf-8"))
     return result
 
 
