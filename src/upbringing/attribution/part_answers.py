@@ -43,7 +43,7 @@ def similarity(claims: Sequence[Claim], adjusted: Sequence[Adjusted], *, can_mov
     known, reason = readable(claims)
     if not known:
         return _said(claims, "not-decided", reason)
-    (claim,), (interval,) = known, adjusted
+    claim, interval = known[0], adjusted[0]
     said = _said(claims, "not-decided", words.NO_MARGIN if claim.margin is None else words.WITHIN)
     if claim.verdict == "changed" and interval.is_beyond:
         said = _said(claims, "refuted", words.BEYOND)
@@ -68,7 +68,7 @@ def dominance(claims: Sequence[Claim]) -> PartMeasure:
     known, reason = readable(claims)
     if not known:
         return _said(claims, "not-decided", reason)
-    (claim,) = known
+    claim = known[0]
     if claim.dominance == "yes":
         return _said(claims, "supported")
     if claim.dominance == "no" and claim.p_adjusted is not None and claim.p_adjusted <= PRIMARY_LEVEL:
@@ -81,7 +81,7 @@ def necessity(claims: Sequence[Claim]) -> PartMeasure:
     known, reason = readable(claims)
     if not known:
         return _said(claims, "not-decided", reason)
-    (claim,) = known
+    claim = known[0]
     if claim.verdict == "changed":
         return _said(claims, "supported")
     if claim.verdict in ALIKE:
