@@ -87,6 +87,7 @@ def test_heavy_libraries_are_imported_where_they_compute(path: Path) -> None:
         "import upbringing.study.loading",
         "import upbringing.lab.logs",
         "import upbringing.lab.planning.plan",
+        "import upbringing.lab.templates",
         "import upbringing.attribution.attribute",
         "import upbringing.reporting.build",
         "import upbringing.validation.run",

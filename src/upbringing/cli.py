@@ -16,6 +16,7 @@ from upbringing.cli_gate import add_to as add_gate
 from upbringing.cli_label import app as label_app
 from upbringing.cli_power import add_to as add_power_verb
 from upbringing.cli_store import add_to as add_store_verbs
+from upbringing.cli_studies import add_to as add_study_verbs
 from upbringing.cli_validate import add_to as add_validate
 
 if TYPE_CHECKING:
@@ -302,6 +303,7 @@ add_power_verb(app)
 add_store_verbs(app)
 add_validate(app)
 add_gate(app)
+add_study_verbs(app)
 
 
 @app.command()

@@ -78,6 +78,16 @@ def test_each_field_has_a_hash_of_its_own(scene: Scene, field: str) -> None:
     assert registration(scene.opened(scene.text.replace(*FAMILY)))["contrasts"] != before["contrasts"]
 
 
+def test_the_roles_of_a_protocol_are_registered_and_a_study_without_one_keeps_its_registration(scene: Scene) -> None:
+    before = registration(scene.opened(scene.text))
+    protocol = "protocol: {kind: sft_or_rl, cells: {base: main@start, sft: main@tuned}}\n"
+    after = registration(scene.opened(scene.text + protocol))
+    moved = registration(scene.opened(scene.text + protocol.replace("base: main", "base: without")))
+    assert "protocol" not in before
+    assert {name for name in after if before.get(name) != after[name]} == {"protocol"}  # no part has all its cells
+    assert moved["protocol"] != after["protocol"]
+
+
 def test_prompts_are_hashed_as_what_is_asked(scene: Scene, tiny_folder: Path, tmp_path: Path) -> None:
     before = registration(scene.opened(scene.text))
     copied = tmp_path / "prompts.jsonl"

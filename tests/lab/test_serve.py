@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from upbringing.battery.judges.llm_judge import EndpointJudge, LlmJudge
 from upbringing.data.tokenizer import train_tokenizer
 from upbringing.formats.items import Item, Message
 from upbringing.formats.tree import read_tree
+from upbringing.lab.retargeting import retarget
 from upbringing.lab.run import Watch, run
 from upbringing.lab.session import open_session
 from upbringing.models.asking import Prompt
@@ -117,6 +119,21 @@ def test_random_weights_judge_nothing_and_the_study_says_so(
     assert info.accounting["requested"] == 16
     assert info.accounting["failed"] == info.accounting["malformed"] == 0
     assert all(claim.verdict == "not-measurable" for claim in findings.claims)
+
+
+def test_a_served_model_is_a_teacher_whose_answers_are_asked_for_once(
+    served: str, judge_folder: Path, tmp_path: Path
+) -> None:
+    data, teacher = tmp_path / "chats.jsonl", tmp_path / "teacher.yaml"
+    data.write_text(
+        "\n".join(f'{{"prompt": "{word}", "completion": "an old answer"}}' for word in ("bab", "dek")), encoding="utf-8"
+    )
+    teacher.write_text(f"base_url: {served}\nmodel: {judge_folder}\nworkers: 1\n", encoding="utf-8")
+    first, second = (retarget(data, teacher, tmp_path / "other.jsonl", max_tokens=6) for _ in range(2))
+    assert first == second
+    assert first.num_answered + len(first.unanswered) == first.num_chats == 2
+    assert json.loads(first.report.read_text(encoding="utf-8"))["calls"] <= 4  # only empty answers are asked for again
+    assert "an old answer" not in first.output.read_text(encoding="utf-8")
 
 
 def test_a_real_small_model_gives_verdicts_or_none_and_every_request_is_accounted_for(tmp_path: Path) -> None:

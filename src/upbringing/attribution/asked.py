@@ -12,6 +12,7 @@ from upbringing.attribution.design import Design, design_of
 from upbringing.attribution.flat import with_cells
 from upbringing.attribution.questions import Question, contrast_questions
 from upbringing.base.errors import FormatError
+from upbringing.formats.protocols import with_protocol
 from upbringing.formats.tree import ContrastSpec, Tree
 
 
@@ -34,6 +35,7 @@ def asked_of(rows: pa.Table, tree: Tree) -> Asked:
     design = design_of(completed)
     measures = evidence.scores.columns.measure.labels
     specs = completed.study.contrasts or default_contrasts(design, completed.study, measures)
+    specs = with_protocol(specs, completed.study)
     questions = tuple(question for spec in specs for question in contrast_questions(completed, evidence, design, spec))
     return Asked(completed, evidence, design, tuple(specs), questions)
 

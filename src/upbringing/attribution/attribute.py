@@ -19,6 +19,7 @@ from upbringing.attribution.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_o
 from upbringing.attribution.indices import index_tables
 from upbringing.attribution.judge_agreement import judge_agreement
 from upbringing.attribution.passports import passports_of
+from upbringing.attribution.protocols import conclusions_of
 from upbringing.attribution.questions import sensitivity_questions
 from upbringing.attribution.tables import level_table
 from upbringing.attribution.validity import validity_of
@@ -53,6 +54,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
         study=completed.study.name,
         question=completed.study.question,
         claims=claims,
+        conclusions=conclusions_of(completed.study, claims),
         tables={
             "levels": levels,
             **calibration.tables,

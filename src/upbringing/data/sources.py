@@ -18,7 +18,7 @@ ROLES = ("system", "user", "assistant")
 class FileSource(Description):
     """A file of texts. The columns decide what a row is: ``text`` a document; ``messages``, or ``prompt`` with
     ``completion``, a chat; ``prompt`` with ``chosen`` and ``rejected`` a preference. ``teacher``: who wrote the
-    assistant's words, where it is known.
+    assistant's words, where it is known and no column ``teacher`` says it.
     """
 
     kind: Literal["file"] = "file"
@@ -75,20 +75,29 @@ def _text(row: Mapping[str, Any], where: str, source: FileSource) -> TrainingTex
     origin = Path(source.path).stem
     if "text" in row:
         return Document(text=_string(row, "text", where), source=origin)
+    teacher = _teacher(row, where, source)
     if "messages" in row:
-        return Chat(turns=_turns(row["messages"], where), source=origin, teacher=source.teacher)
+        return Chat(turns=_turns(row["messages"], where), source=origin, teacher=teacher)
     if "chosen" in row and "rejected" in row:
         chosen, rejected = _string(row, "chosen", where), _string(row, "rejected", where)
-        return Preference(
-            prompt=_prompt(row, where), chosen=chosen, rejected=rejected, source=origin, teacher=source.teacher
-        )
+        return Preference(prompt=_prompt(row, where), chosen=chosen, rejected=rejected, source=origin, teacher=teacher)
     if "completion" in row:
         turns = (*_prompt(row, where), Turn("assistant", _string(row, "completion", where)))
-        return Chat(turns=turns, source=origin, teacher=source.teacher)
+        return Chat(turns=turns, source=origin, teacher=teacher)
     raise DataError(
         f"{where} has the columns {', '.join(row) or 'none'}; expected text, or messages, or prompt with completion, "
         "or prompt with chosen and rejected"
     )
+
+
+def _teacher(row: Mapping[str, Any], where: str, source: FileSource) -> str | None:
+    """Return who wrote the row's replies: its own column, else what the study says of the whole file."""
+    if row.get("teacher") is None:
+        return source.teacher
+    teacher = _string(row, "teacher", where)
+    if source.teacher not in (None, teacher):
+        raise DataError(f"{where} names the teacher {teacher!r}, the study says {source.teacher!r}: remove one of them")
+    return teacher
 
 
 def _string(row: Mapping[str, Any], column: str, where: str) -> str:

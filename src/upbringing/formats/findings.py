@@ -148,11 +148,33 @@ class Claim(Open):
     checkpoints: tuple[str, ...] = ()
 
 
-class ConclusionPart(Open):
-    """One part of a protocol's conclusion."""
+Decision = Literal["supported", "refuted", "not-decided"]
+
+
+class PartMeasure(Open):
+    """What one part of a protocol says of one primary measure.
+
+    ``low``, ``high``: the interval corrected by Holm for everything the part asks, where the margin decides.
+    ``reason``: why it is not decided, or by what it is refuted.
+    """
 
     claims: tuple[str, ...] = ()
-    verdict: str = "not-decided"
+    verdict: Decision = "not-decided"
+    reason: str = ""
+    low: float | None = None
+    high: float | None = None
+    equivalence_radius: float | None = None
+    profile_ratio: float | None = None
+
+
+class ConclusionPart(Open):
+    """One part of a protocol's conclusion. ``missing``: roles without a cell that would let it be decided."""
+
+    claims: tuple[str, ...] = ()
+    verdict: Decision = "not-decided"
+    sentence: str = ""
+    missing: tuple[str, ...] = ()
+    measures: dict[str, PartMeasure] = Field(default_factory=dict)
 
 
 class Conclusion(Open):
@@ -160,7 +182,7 @@ class Conclusion(Open):
 
     protocol: str
     parts: dict[str, ConclusionPart] = Field(default_factory=dict)
-    verdict: Literal["supported", "refuted", "not-decided"] = "not-decided"
+    verdict: Decision = "not-decided"
     qualifiers: tuple[str, ...] = ()
     rule_version: str = "1"
     sentence: str = ""

@@ -63,6 +63,13 @@ class ContrastSpec(Open):
         return (*(each for each in single if each[1]), *(("orders", each) for each in self.orders))
 
 
+class Protocol(Open):
+    """A claim protocol that a study follows. ``cells``: role to cell (``arm@position``); roles may be absent."""
+
+    kind: str
+    cells: dict[str, str] = Field(default_factory=dict)
+
+
 class Registered(Open):
     """What was fixed before the first row: margins, primary measures, scales, families."""
 
@@ -79,7 +86,7 @@ class StudyInfo(Open):
 
     name: str
     question: str = ""
-    protocol: str | None = None
+    protocol: Protocol | None = None
     primary: tuple[str, ...] = ()
     margins: dict[str, float] = Field(default_factory=dict)
     contrasts: tuple[ContrastSpec, ...] = ()

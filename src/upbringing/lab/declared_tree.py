@@ -12,8 +12,10 @@ from upbringing.base.description import Description
 from upbringing.base.errors import StudyError
 from upbringing.base.strict_yaml import load_yaml
 from upbringing.formats.items import JudgeKind
-from upbringing.formats.tree import Cell, Checkpoint, ContrastSpec, StudyInfo, Tree
+from upbringing.formats.protocols import protocol_contrasts
+from upbringing.formats.tree import Cell, Checkpoint, ContrastSpec, Protocol, StudyInfo, Tree
 from upbringing.study.loading import validated
+from upbringing.study.protocol import SftOrRl
 from upbringing.study.study import Name
 
 Control = Literal["none", "positive", "placebo", "copy", "reference"]
@@ -73,6 +75,7 @@ class DeclaredTree(Description):
     primary: tuple[str, ...] = ()
     margins: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     contrasts: tuple[DeclaredContrast, ...] = ()
+    protocol: SftOrRl | None = None
     measures: dict[str, DeclaredMeasure] = Field(default_factory=dict)
     judges: dict[str, dict[str, JudgeKind]] = Field(default_factory=dict)
     values: dict[str, dict[str, float]] = Field(default_factory=dict)
@@ -122,9 +125,25 @@ def tree_of(declared: DeclaredTree) -> Tree:
         for cell in tree.cells
     )
     contrasts = tuple(_contrast(each, declared, cells) for each in declared.contrasts)
+    protocol = _protocol(declared, cells)
+    of_protocol = () if protocol is None else protocol_contrasts(protocol, declared.primary, declared.margins)
+    update = {"contrasts": (*contrasts, *of_protocol), "protocol": protocol}
     return tree.model_copy(
-        update={"cells": _with_known(declared, cells), "study": tree.study.model_copy(update={"contrasts": contrasts})},
+        update={"cells": _with_known(declared, cells), "study": tree.study.model_copy(update=update)}
     )
+
+
+def _protocol(declared: DeclaredTree, cells: tuple[Cell, ...]) -> Protocol | None:
+    if declared.protocol is None:
+        return None
+    if not declared.primary:
+        raise StudyError("protocol: it is about the primary measures: name them (primary: [...])")
+    positions: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        positions.setdefault(cell.arm, {})[cell.position] = None
+    if (problem := declared.protocol.problem(positions)) is not None:
+        raise StudyError(problem)
+    return declared.protocol.spec()
 
 
 def _with_known(declared: DeclaredTree, cells: tuple[Cell, ...]) -> tuple[Cell, ...]:

@@ -47,6 +47,8 @@ def registration(session: Session) -> dict[str, str]:
         "seed": study.seed,
         "seeds": study.seeds,
     }
+    if study.protocol is not None:  # studies without one keep the registration that they have
+        values["protocol"] = study.protocol.model_dump(mode="json")
     return {name: fingerprint(value) for name, value in values.items()}
 
 

@@ -55,6 +55,7 @@ def results_tree(
     info = StudyInfo(
         name=study.name,
         question=study.question,
+        protocol=None if study.protocol is None else study.protocol.spec(),
         primary=study.primary,
         margins=dict(study.margins),
         contrasts=contrasts,

@@ -13,7 +13,7 @@ MAX_CLAIMS_SHOWN = 12
 
 
 def print_findings(findings: Findings, console: Console) -> None:
-    """Print the primary claims as a table (all claims where none is primary), then the warnings."""
+    """Print the primary claims as a table (all claims where none is primary), then conclusions and warnings."""
     claims = [claim for claim in findings.claims if claim.role == "primary"] or list(findings.claims)
     table = Table(show_header=True, header_style="bold", pad_edge=False)
     for name, side in (("claim", "left"), ("difference", "right"), ("95% interval", "right"), ("verdict", "left")):
@@ -23,6 +23,10 @@ def print_findings(findings: Findings, console: Console) -> None:
     console.print(table)
     if len(claims) > MAX_CLAIMS_SHOWN:
         console.print(f"(and {len(claims) - MAX_CLAIMS_SHOWN} more in the report)")
+    for conclusion in findings.conclusions:
+        console.print(Text(visible(f"{conclusion.protocol}: {conclusion.sentence}"), style="bold"))
+        for line in (*(part.sentence for part in conclusion.parts.values()), *conclusion.qualifiers):
+            console.print(Text(visible(f"  {line}")))
     for warning in findings.warnings:
         console.print(Text(f"note: {visible(warning)}", style="yellow"))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from upbringing.reporting.differences import Fact
+from upbringing.reporting.claim_facts import Fact
 
 Record = Mapping[str, Any]
 COURSE = (

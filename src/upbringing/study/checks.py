@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from upbringing.formats.protocols import ROLE_WORDS, missing_roles
 from upbringing.study.lineage import Run
 from upbringing.study.seeds import replicates
 from upbringing.study.study import Study
@@ -25,6 +26,7 @@ def design_warnings(study: Study, tree: StudyTree, realised_steps: Mapping[str, 
         *_unmatched(tree, realised_steps or {}),
         *_other_reward_models(tree),
         *_missing_controls(study),
+        *_missing_roles(study),
     )
 
 
@@ -107,3 +109,13 @@ def _missing_controls(study: Study) -> Iterable[str]:
     for measure in study.primary:
         if measure not in study.margins:
             yield f"no margin for the primary measure {measure!r}: it can be found changed, never equivalent"
+
+
+def _missing_roles(study: Study) -> Iterable[str]:
+    """Name the roles of the protocol that no cell plays, and the part each would decide."""
+    missing = {} if study.protocol is None else missing_roles(study.protocol.spec())
+    for part, roles in missing.items():
+        yield (
+            f"protocol {part} will not be decided: no cell is "
+            f"{'; '.join(f'{role} ({ROLE_WORDS[role]})' for role in roles)}"
+        )

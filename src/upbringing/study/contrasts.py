@@ -14,6 +14,7 @@ from upbringing.formats.effects.branches import branch_kind, by_arm, lasting_dif
 from upbringing.formats.effects.derived import ALWAYS_EXPLORATORY, Derived, without_repeats
 from upbringing.formats.effects.factorial import factorial_effects, lasting_effects
 from upbringing.formats.effects.places import Factorial, Place, factorials
+from upbringing.formats.protocols import protocol_contrasts
 from upbringing.formats.tree import ContrastSpec
 from upbringing.study.arms import Arm
 from upbringing.study.study import ResolvedArm, Study
@@ -23,7 +24,7 @@ COPY = "copy"
 
 
 def contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
-    """Return the declared contrasts, then the derived ones, for every measure of the battery.
+    """Return the declared contrasts, those of the protocol, then the derived ones for every measure of the battery.
 
     A declared contrast that the design supports as well is a share of the same total and has the same orders.
     """
@@ -36,10 +37,14 @@ def contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
         for measure in study.battery:
             if (frozenset(derived.weights.items()), measure.id) in known:
                 continue
-            primary = not study.contrasts and measure.id in study.primary and derived.level != "L1"
+            primary = not (study.contrasts or study.protocol) and measure.id in study.primary and derived.level != "L1"
             role: Literal["primary", "exploratory"] = "primary" if primary else "exploratory"
             found.append(derived.spec(measure.id, study.margins.get(measure.id), role, role))
-    return (*declared, *found)
+    return (*declared, *_of_protocol(study), *found)
+
+
+def _of_protocol(study: Study) -> tuple[ContrastSpec, ...]:
+    return () if study.protocol is None else protocol_contrasts(study.protocol.spec(), study.primary, study.margins)
 
 
 def deciding_contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:

@@ -17,7 +17,9 @@ from upbringing.study.arms import Arm, RawStages, Resolved, StageState, resolve
 from upbringing.study.components import Components
 from upbringing.study.data import DataDescription
 from upbringing.study.fractions import check_fraction, confounded_effects, is_in_fraction
+from upbringing.study.protocol import SftOrRl
 from upbringing.study.seeds import SeedLevel
+from upbringing.training.existing import Existing
 from upbringing.training.reward_model import RewardModel
 from upbringing.training.rewards import ModelReward
 from upbringing.training.rl import Rl
@@ -69,7 +71,8 @@ class Study(Description):
     ``precision``, ``attention``, ``compile``: of training, the same for all nodes. ``processes``: how many train a
     stage together. ``measure_precision``: in fp32 no answer depends on its batch. ``engine``: what generates answers;
     likelihoods are always transformers'. ``engine_agreement``: least share of verdicts in which another engine must
-    agree with transformers.
+    agree with transformers. ``protocol``: the claim of the field that the study asks about, and the cells that play its
+    roles.
     """
 
     name: Name
@@ -89,6 +92,7 @@ class Study(Description):
     margins: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     components: dict[str, Components] = Field(default_factory=dict)
     contrasts: tuple[ContrastSpec, ...] = ()
+    protocol: SftOrRl | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     attention: Literal["auto", "eager", "sdpa"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
@@ -121,6 +125,7 @@ class Study(Description):
                     raise ArmProblem(
                         f"contrast {contrast.name!r} names the cell {cell!r} of an unknown arm", ("contrasts",)
                     )
+        self._check_protocol(resolved)
         return self
 
     @property
@@ -144,6 +149,16 @@ class Study(Description):
                     f"{', '.join(found[1:])}: run the whole matrix, or another fraction",
                     ("contrasts",),
                 )
+
+    def _check_protocol(self, arms: dict[str, ResolvedArm]) -> None:
+        if self.protocol is None:
+            return
+        if not self.primary:
+            raise ArmProblem("protocol: it is about the primary measures: name them (primary: [...])", ("protocol",))
+        starts = {name: ("start",) if isinstance(arm.start, Existing) else () for name, arm in arms.items()}
+        problem = self.protocol.problem({name: (*starts[name], *arm.stages) for name, arm in arms.items()})
+        if problem is not None:
+            raise ArmProblem(problem, ("protocol",))
 
     def _check_batches(self, arms: dict[str, ResolvedArm]) -> None:
         for name, arm in arms.items():

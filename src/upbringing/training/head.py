@@ -48,7 +48,8 @@ class LearnedPositions:
         if len(logits) != len(self._targets):  # a model that does not call its last layer as a module computed all
             logits = logits[self._places]
         total = torch.nn.functional.cross_entropy(logits.float(), self._targets, ignore_index=IGNORED, reduction="sum")
-        return total / num_items_in_batch
+        mean: torch.Tensor = total / num_items_in_batch
+        return mean
 
     def remove(self) -> None:
         """Take the hook off the model."""

@@ -32,6 +32,10 @@ class Mixture(Description):
             raise ValueError(f"mixture shares must sum to 1, got {total:g} ({listed}): change them by {1 - total:+g}")
         return self
 
+    def __hash__(self) -> int:
+        """Return the hash of the shares, whatever their order: plans remember what they know of a stage."""
+        return hash((frozenset(self.mix.items()), self.max_repetition))
+
 
 DataReference = str | Mixture
 """The name of a data set or of one of its parts (``world.facts``), or a mixture of such names."""

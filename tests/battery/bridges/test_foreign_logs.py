@@ -331,6 +331,29 @@ def test_what_checkpoints_are_known_to_be_reaches_their_cells(tmp_path: Path) ->
         tree_of(load_declared_tree(path))
 
 
+def test_a_tree_of_logs_may_follow_a_protocol(tmp_path: Path) -> None:
+    path = tmp_path / "tree.yaml"
+    text = """
+name: staged
+checkpoints: {base: {}, sft: {parent: base}, rl: {parent: sft}}
+primary: [m]
+margins: {m: 0.1}
+protocol: {kind: sft_or_rl, cells: {base: main@base, sft: main@sft, sft_rl: main@rl}}
+"""
+    path.write_text(text)
+    tree = tree_of(load_declared_tree(path))
+    assert tree.study.protocol is not None
+    assert [spec.name.partition(":")[0] for spec in tree.study.contrasts] == ["CA1", "CA2"]
+    assert {spec.margin for spec in tree.study.contrasts} == {0.1}
+    for before, after, message in (
+        ("main@rl", "main@dpo", "main@base, main@sft, main@rl"),
+        ("primary: [m]", "", "primary measures"),
+    ):
+        path.write_text(text.replace(before, after))
+        with pytest.raises(StudyError, match=message):
+            tree_of(load_declared_tree(path))
+
+
 def test_rows_that_were_not_imported_are_never_overwritten(
     two_models: Path, tree_file: TreeFile, tmp_path: Path
 ) -> None:

@@ -1,0 +1,110 @@
+"""Built-in studies: each is whole, says what it asks and what was found, and can be copied and planned."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from upbringing.base.errors import StudyError
+from upbringing.base.strict_yaml import load_yaml
+from upbringing.formats.protocols import missing_roles
+from upbringing.lab.planning.plan import plan
+from upbringing.lab.session import open_session
+from upbringing.lab.templates import FOLDER, copy_study, studies, template_names
+from upbringing.study.loading import load_study
+from upbringing.study.protocol import SftOrRl
+from upbringing.study.study import Study
+
+NAMES = template_names()
+PARAGRAPHS = ("**Question.**", "**Needs.**", "**Prediction, written before any run.**", "**Found.**")
+
+
+def is_known(name: str) -> bool:
+    """Whether this version trains every kind of stage that the study names."""
+    kinds = set(json.dumps(Study.model_json_schema()).split('"'))
+    value = load_yaml(FOLDER / name / "study.yaml").value
+    return {stage["kind"] for stage in value["stages"].values()} <= kinds
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    if not is_known(request.param):
+        pytest.skip(f"{request.param} needs stages that this version does not train")
+    return str(request.param)
+
+
+def test_the_built_in_studies() -> None:
+    assert {"pipeline-swap", "sft-or-rl", "stage-order"} <= set(NAMES)
+
+
+def test_a_copy_is_the_template_and_is_planned(name: str, tmp_path: Path) -> None:
+    study, readme = copy_study(name, tmp_path / "mine")
+    assert study.read_bytes() == (FOLDER / name / "study.yaml").read_bytes()
+    assert readme.read_bytes() == (FOLDER / name / "README.md").read_bytes()
+    session = open_session(study, store=tmp_path / "store", reads_only=True)
+    found = plan(session)
+    assert session.study.name == name
+    assert {node.status for node in found.nodes} == {"missing"}
+    assert not any("confounded with compute" in warning for warning in found.warnings)
+    with pytest.raises(StudyError, match="is there already"):
+        copy_study(name, tmp_path / "mine")
+
+
+@pytest.mark.parametrize("each", NAMES)
+def test_a_readme_asks_predicts_and_says_what_was_found(each: str) -> None:
+    readme = (FOLDER / each / "README.md").read_text(encoding="utf-8")
+    places = [readme.index(paragraph) for paragraph in PARAGRAPHS]
+    assert places == sorted(places)
+    assert "## What it does not show" in readme
+    assert "## On real checkpoints" in readme
+
+
+def test_every_primary_contrast_has_a_margin_and_cells_that_are_measured(name: str, tmp_path: Path) -> None:
+    session = open_session(FOLDER / name / "study.yaml", store=tmp_path / "store", reads_only=True)
+    cells = {cell.name for cell in session.tree.cells}
+    assert session.study.primary
+    for contrast in session.study.contrasts:
+        assert set(contrast.weights) <= cells
+        assert contrast.measure in session.study.margins
+    if session.study.protocol is not None:
+        assert set(session.study.protocol.cells.values()) <= cells
+
+
+def test_the_protocol_of_sft_or_rl_lacks_no_arm() -> None:
+    cells = load_yaml(FOLDER / "sft-or-rl" / "study.yaml").value["protocol"]["cells"]
+    assert missing_roles(SftOrRl(cells=cells).spec()) == {}
+
+
+def test_the_pipeline_swap_crosses_base_prompts_and_completions() -> None:
+    arms = load_study(FOLDER / "pipeline-swap" / "study.yaml").resolved_arms()
+    crossed = {tuple(arm.arm.factors.values()) for name, arm in arms.items() if name.count("-") == 2}
+    assert len(crossed) == 8
+    for prompts in ("hazards", "pressure"):
+        for completions in ("careful", "obliging"):
+            one, other = (arms[f"{base}-{prompts}-{completions}"].stages["sft"] for base in ("concept", "shuffled"))
+            assert one.kind == other.kind == "sft"
+            assert one.data == other.data
+
+
+def test_the_list_and_the_copy_from_the_command_line(tmp_path: Path) -> None:
+    if not all(is_known(each) for each in NAMES):
+        pytest.skip("a built-in study needs stages that this version does not train")
+
+    def called(*words: str) -> subprocess.CompletedProcess[str]:
+        code = "from upbringing.cli import main; main()"
+        return subprocess.run([sys.executable, "-c", code, "studies", *words], capture_output=True, text=True)
+
+    listed = called()
+    for each in studies():
+        assert f"{each.name}: {each.question}" in listed.stdout
+        assert f"{each.num_arms} arms, {each.num_seeds} seeds, {each.num_trainings} trainings" in listed.stdout
+    assert len(json.loads(called("--json").stdout)) == len(NAMES)
+    assert called("stage-order", "--to", str(tmp_path)).returncode == 0
+    assert (tmp_path / "study.yaml").exists()
+    wrong = called("stage-oder", "--to", str(tmp_path / "other"))
+    assert wrong.returncode == StudyError.exit_code
+    assert "did you mean 'stage-order'" in wrong.stderr
