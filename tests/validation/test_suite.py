@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from upbringing.validation.exact import CHECKS
+from upbringing.validation.gates import read_gate
 from upbringing.validation.monte_carlo import simulate
 from upbringing.validation.page import page_of
 from upbringing.validation.run import Validation, validate
@@ -16,6 +17,7 @@ from upbringing.validation.suite import experiments, not_run
 
 ROOT = Path(__file__).parent.parent.parent
 SHARE = 0.04  # under a minute on one processor
+CONFIRMING = 0.3
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,16 @@ def reduced() -> Validation:
 
 
 def test_every_gate_passes_and_every_naive_analysis_fails(reduced: Validation) -> None:
-    assert [(each.id, each.claim, each.setting, each.value) for each in reduced.bad] == []
+    """A gate that fails on so few studies is asked again with several times as many, and only that decides."""
+    suspects = {(each.claim, each.setting) for each in reduced.bad}
+    again = [each for each in experiments() if any((gate.claim, each.setting) in suspects for gate in each.gates)]
+    exact = [each.claim for each in reduced.bad if each.route == "exact"]
+    found = simulate(again, seed=0, share=CONFIRMING)
+    judged = [
+        read_gate(gate, each, outcomes) for each, outcomes in zip(again, found, strict=True) for gate in each.gates
+    ]
+    assert exact == []
+    assert [(each.id, each.claim, each.setting, each.value) for each in judged if each.is_bad] == []
     statuses = {each.status for each in reduced.results}
     assert {"pass", "fails, as it must", "not enough seeds"} <= statuses
 

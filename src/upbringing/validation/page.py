@@ -82,7 +82,10 @@ def page_of(validation: Validation) -> str:
 def _size(validation: Validation) -> str:
     whole = validation.share >= 1
     size = "A full run" if whole else f"A run with {validation.share:g} of the studies of a full one"
-    return f"{size}, seed {validation.seed}; the same seed gives the same page."
+    wider = (
+        "" if whole else "\nBounds are wider by what that adds: twice the added Monte Carlo error, as root of squares."
+    )
+    return f"{size}, seed {validation.seed}; the same seed gives the same page.{wider}"
 
 
 def _verdict(validation: Validation) -> str:

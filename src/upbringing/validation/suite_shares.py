@@ -105,17 +105,16 @@ def _bootstrap() -> Iterable[Experiment]:
     wrong = Gate(
         id="I12", claim="naive: percentile bootstrap of the share", outcome="covered", at_least=NOMINAL_LOW, must="fail"
     )
-    for num_seeds in (2, 3):
-        design = replace(MEDIUM, num_seeds=num_seeds)
-        yield Experiment(
-            name=f"bootstrap share {num_seeds}",
-            trial=BootstrapShareTrial(scenario=SPLIT.with_noise(HIGH), design=design),
-            route="estimator",
-            gates=(wrong,),
-            scenario=SPLIT,
-            setting=f"{design.label}, high noise",
-            replicates=2000,
-        )
+    design = replace(MEDIUM, num_seeds=2)  # with three seeds it covers some 92%, too near to 93% for a gate
+    yield Experiment(
+        name="bootstrap share 2",
+        trial=BootstrapShareTrial(scenario=SPLIT.with_noise(HIGH), design=design),
+        route="estimator",
+        gates=(wrong,),
+        scenario=SPLIT,
+        setting=f"{design.label}, high noise",
+        replicates=2000,
+    )
     yield Experiment(
         name="bootstrap share of nothing",
         trial=BootstrapShareTrial(scenario=NOTHING, design=MEDIUM),
