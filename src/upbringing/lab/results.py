@@ -94,7 +94,9 @@ def reward_notes(records: Mapping[str, Record], labels: Mapping[str, str]) -> tu
     """Return a sentence per reward model (how well it ranks what it never read) and one per warning of an rl stage."""
     found = []
     for node, record in records.items():
-        label = labels.get(node, record.stage)
+        label = labels.get(node)
+        if label is None:  # the middle of a stage, whose end says the same
+            continue
         whole = next((group for group in record.reward_model if group.held_out and group.policy == "all"), None)
         if whole is not None:
             found.append(
