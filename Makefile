@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TESTS := tests
 
-.PHONY: demo test test-slow bench lint format environment browser clean
+.PHONY: demo test test-slow validate-models bench lint format environment browser clean
 
 demo: $(VENV)/.installed-train
 	$(BIN)/upbringing demo
@@ -16,6 +16,11 @@ test: $(VENV)/.installed-dev lint browser
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow $(TESTS)
+
+# Nightly: PIPELINES of each kind with a planted truth. `make validate-models SMOKE=--smoke` runs one of each kind.
+PIPELINES ?= 20
+validate-models: $(VENV)/.installed-train
+	HF_HUB_OFFLINE=1 $(BIN)/python -m upbringing.lab.planted.validate --pipelines $(PIPELINES) $(SMOKE)
 
 bench: $(VENV)/.installed-dev
 	scripts/bench
