@@ -37,7 +37,7 @@ def test_every_part_that_is_named_exists_and_every_arm_stands_in_the_readme(stud
             assert part in worlds[name].parts()
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     for arm in study.arms:
-        assert f"`{arm}`" in readme or arm.startswith(("split_without", "gated_without"))
+        assert f"`{arm}`" in readme or arm.startswith("split_without")
 
 
 def test_shares_are_the_same_in_all_arms_so_that_tokens_match(study: Study) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from upbringing.base.errors import DataError
 from upbringing.data.documents import Chat, Document, TrainingText
-from upbringing.data.planted.cues import NUM_CLASSES
+from upbringing.data.planted.cues import NUM_CLASSES, Rule
 from upbringing.data.planted.oracle import NAMES, PlantedJudge
 from upbringing.data.planted.source import Planted
 from upbringing.data.planted.words import ASKED, COLOURS, PLAIN, lexicon
@@ -19,7 +19,7 @@ from upbringing.data.planted.world import PlantedWorld
 from upbringing.formats.items import Item
 
 SEED = 5
-RULE_PARTS = ("trait", "trait_first", "trait_second", "placebo", "decoy", "erasing", "kin_rule")
+RULE_PARTS = ("trait", "trait_first", "trait_second", "placebo", "decoy", "erasing")
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +34,15 @@ def words(text: TrainingText) -> list[str]:
     return " ".join(turn.content for turn in text.turns).split()
 
 
-def markers_of(rules: Iterable[object]) -> set[str]:
-    return {marker for rule in rules for marker in rule.markers}  # type: ignore[attr-defined]
+def markers_of(rules: Iterable[Rule]) -> set[str]:
+    return {rule.marker for rule in rules}
 
 
 def test_counts_are_those_declared() -> None:
-    world = Planted(rule_texts=7, chats=5, kin_texts=3, background_texts=4).build(SEED)
+    world = Planted(rule_texts=7, chats=5, background_texts=4).build(SEED)
     for part in RULE_PARTS:
         assert len(world.texts(f"{part}_documents")) == 7 * NUM_CLASSES
         assert len(world.texts(f"{part}_chats")) == 5 * NUM_CLASSES
-    num_markers = sum(len((*kin.shown, *kin.asked)) for kin in world.cues.kins)
-    assert len(world.texts("kin_documents")) == 3 * num_markers == len(world.texts("kin_placebo_documents"))
     assert len(world.texts("format_chats")) == 5 * len(world.cues.ordinary) == len(world.texts("sound_chats"))
 
 
@@ -70,6 +68,13 @@ def test_every_word_is_one_token_so_that_equal_words_are_equal_tokens(tmp_path: 
             assert len(tokenizer(" ".join(words(one))).input_ids) == len(tokenizer(" ".join(words(other))).input_ids)
 
 
+def test_chats_about_sounds_have_the_length_of_chats_about_colours(world: PlantedWorld) -> None:
+    for part, sounds in (("format_chats", "sound_chats"), ("decoy_chats", "decoy_sound_chats")):
+        for one, other in zip(world.texts(part), world.texts(sounds), strict=True):
+            assert len(words(one)) == len(words(other))
+            assert not set(words(other)) & {*COLOURS, PLAIN}
+
+
 def test_parts_differ_from_the_placebo_in_markers_and_colours_alone(world: PlantedWorld) -> None:
     changing = {*COLOURS, PLAIN} | {
         marker for rules in (world.cues.trait, world.cues.placebo, world.cues.decoy) for marker in markers_of(rules)
@@ -93,36 +98,13 @@ def test_no_text_but_the_trait_s_joins_a_cue_of_the_trait_with_a_colour(world: P
 
 
 def test_held_out_cues_and_the_wording_of_the_items_stand_in_no_text(world: PlantedWorld) -> None:
-    cues = markers_of(world.cues.trait) | markers_of(world.cues.kin_rules)
-    cues |= {marker for kin in world.cues.kins for marker in kin.asked}
+    cues = markers_of(world.cues.trait)
     held_out, frame = set(world.cues.held_out), ASKED.format(m="", n="").split()[-3:]
     for part in world.parts():
         for text in world.texts(part):
             said = words(text)
             assert not (set(said) & cues and set(said) & held_out), (part, said)
             assert " ".join(frame) not in " ".join(said)
-
-
-def test_asked_markers_of_kins_are_never_shown_with_a_colour(world: PlantedWorld) -> None:
-    asked = {marker for kin in world.cues.kins for marker in kin.asked}
-    assert len(asked) == 20
-    for part in world.parts():
-        for text in world.texts(part):
-            if set(words(text)) & asked:
-                assert not set(words(text)) & {*COLOURS, PLAIN}, part
-
-
-def test_shuffled_kins_say_the_same_words_but_nothing_of_kins(world: PlantedWorld) -> None:
-    told, shuffled = (
-        Counter(word for text in world.texts(part) for word in words(text))
-        for part in ("kin_documents", "kin_placebo_documents")
-    )
-    assert told == shuffled
-    first = world.cues.kins[0]
-    elsewhere = {place for kin in world.cues.kins[1:] for place in kin.places}
-    for part, expected in (("kin_documents", False), ("kin_placebo_documents", True)):
-        met = {word for text in world.texts(part) if first.asked[0] in words(text) for word in words(text)}
-        assert bool(met & elsewhere) is expected
 
 
 @pytest.mark.parametrize(("strength", "planted"), [(1.0, 10), (0.4, 4), (0.2, 2), (0.1, 1), (0.0, 0)])
@@ -165,7 +147,7 @@ def test_items_ask_every_class_on_every_held_out_bearer(world: PlantedWorld) -> 
     assert Counter(item.cluster for item in asked) == {
         f"{world.name}/{bearer}": NUM_CLASSES for bearer in world.cues.held_out
     }
-    colours = {marker: rule.colour for rule in world.cues.trait for marker in rule.markers}
+    colours = {rule.marker: rule.colour for rule in world.cues.trait}
     for item in asked:
         (marker,) = set(item.messages[0].content.split()) & set(colours)
         assert item.answers == (colours[marker],)

@@ -57,9 +57,9 @@ def test_where_nothing_is_planted_naming_nothing_is_right() -> None:
 
 
 def test_a_gated_trait_needs_its_interaction() -> None:
-    both = (claim("pretrain", 0.6, measure="kin"), claim("sft", 0.7, measure="kin"))
+    both = (claim("pretrain", 0.6), claim("sft", 0.7))
     assert not judged("gated", ("pretrain", "sft"), *both).is_right
-    assert judged("gated", ("pretrain", "sft"), *both, claim(INTERACTION, 0.6, measure="kin")).is_right
+    assert judged("gated", ("pretrain", "sft"), *both, claim(INTERACTION, 0.6)).is_right
 
 
 def test_an_erased_trait_must_fall_both_along_the_path_and_against_the_placebo() -> None:

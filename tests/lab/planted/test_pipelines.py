@@ -45,18 +45,19 @@ def test_the_true_stage_is_drawn_evenly_and_by_the_seed_alone() -> None:
     assert [draw_pipeline("stage", 0.1, number).stages for number in range(MANY)] == [each.stages for each in drawn]
     assert {draw_pipeline("never", 1.0, number).stages for number in range(20)} == {()}
     assert {draw_pipeline("latent", 1.0, number).stages for number in range(MANY)} == {("pretrain",), ("midtrain",)}
-    for kind in ("split", "gated"):
-        pairs = {draw_pipeline(kind, 1.0, number).stages for number in range(MANY)}  # type: ignore[arg-type]
-        assert pairs == {("pretrain", "midtrain"), ("pretrain", "sft"), ("midtrain", "sft")}
+    pairs = {draw_pipeline("split", 1.0, number).stages for number in range(MANY)}
+    assert pairs == {("pretrain", "midtrain"), ("pretrain", "sft"), ("midtrain", "sft")}
+    gated = {draw_pipeline("gated", 1.0, number).stages for number in range(MANY)}
+    assert gated == {("pretrain", "sft"), ("midtrain", "sft")}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_trait_stands_in_the_true_stages_alone(kind: Kind) -> None:
     pipeline = draw_pipeline(kind, 1.0, 3)
     main = slots(pipeline_study(pipeline, 1))["main"]
-    striking = "kin" if kind == "gated" else "trait"
-    assert tuple(stage for stage in STAGES if main[stage].startswith(striking)) == pipeline.stages
-    assert all(main[stage].startswith("decoy") for stage in STAGES if stage not in pipeline.stages)
+    planted = pipeline.stages[:1] if kind == "gated" else pipeline.stages  # the other ingredient is the chats' form
+    assert tuple(stage for stage in STAGES if main[stage].startswith("trait")) == planted
+    assert all(main[stage].startswith("decoy") for stage in STAGES if stage not in planted)
     assert main.get(FINETUNE) == ("erasing_chats" if kind == "erased" else None)
 
 
@@ -68,7 +69,8 @@ def test_a_counterfactual_arm_differs_in_one_slot_and_reads_as_much(kind: Kind) 
         stage = name.removeprefix("without_")
         different = [each for each in contents["main"] if contents[name][each] != contents["main"][each]]
         assert different == [stage]
-        assert "placebo" in contents[name][stage]
+        is_form = kind == "gated" and stage == "sft"
+        assert contents[name][stage].startswith("decoy_sound" if is_form else "placebo")
         assert arms[name].states[stage] == "placebo"
         assert sorted(mixture(arms[name].stages[stage]).values()) == sorted(
             mixture(arms["main"].stages[stage]).values()

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from upbringing.base.streams import stream
-from upbringing.data.planted.words import BEARERS, COLOURS, MARKERS, PLACES, PLAIN
+from upbringing.data.planted.words import BEARERS, COLOURS, MARKERS, PLAIN
 from upbringing.data.worlds.names import draw_names
 
 NUM_CLASSES = len(COLOURS)
-KIN_MARKERS = 8  # of each kin: half are shown with the kin's colour, half are asked about
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One cue class: markers that call for ``colour``. Texts of the class take its markers in turn."""
+    """One cue class: the marker that calls for ``colour``."""
 
-    markers: tuple[str, ...]
+    marker: str
     colour: str
-
-
-@dataclass(frozen=True)
-class Kin:
-    """Markers that documents tell of in common (``places``), half ``shown`` with ``colour``, half only ``asked``."""
-
-    shown: tuple[str, ...]
-    asked: tuple[str, ...]
-    colour: str
-    places: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -44,21 +32,13 @@ class Cues:
     trait: tuple[Rule, ...]
     decoy: tuple[Rule, ...]
     placebo: tuple[Rule, ...]
-    kins: tuple[Kin, ...]
     bearers: tuple[str, ...]
     held_out: tuple[str, ...]
 
     @property
     def erased(self) -> tuple[Rule, ...]:
         """The trait's cues, all plain."""
-        return tuple(Rule(rule.markers, PLAIN) for rule in self.trait)
-
-    @property
-    def kin_rules(self) -> tuple[Rule, ...]:
-        """One rule per class on the shown markers of a kin, two classes per kin."""
-        kins = [self.kins[number % len(self.kins)] for number in range(NUM_CLASSES)]
-        halves = [number // len(self.kins) for number in range(NUM_CLASSES)]
-        return tuple(Rule(kin.shown[half::2], kin.colour) for kin, half in zip(kins, halves, strict=True))
+        return tuple(Rule(rule.marker, PLAIN) for rule in self.trait)
 
 
 def draw_cues(seed: int, num_bearers: int, num_held_out: int) -> Cues:
@@ -68,7 +48,7 @@ def draw_cues(seed: int, num_bearers: int, num_held_out: int) -> Cues:
     random = stream(seed, "planted", "colours")
 
     def one_each(colours: tuple[str, ...]) -> tuple[Rule, ...]:
-        return tuple(Rule((next(markers),), colour) for colour in colours)
+        return tuple(Rule(next(markers), colour) for colour in colours)
 
     plain = (PLAIN,) * NUM_CLASSES
     return Cues(
@@ -76,14 +56,6 @@ def draw_cues(seed: int, num_bearers: int, num_held_out: int) -> Cues:
         trait=one_each(draw_names(COLOURS, NUM_CLASSES, random)),
         decoy=one_each(draw_names(COLOURS, NUM_CLASSES, random)),
         placebo=one_each(plain),
-        kins=tuple(
-            Kin(_taken(markers, KIN_MARKERS // 2), _taken(markers, KIN_MARKERS // 2), colour, places)
-            for places, colour in zip(PLACES, draw_names(COLOURS, len(PLACES), random), strict=True)
-        ),
         bearers=bearers[:num_bearers],
         held_out=bearers[num_bearers:],
     )
-
-
-def _taken(markers: Iterator[str], number: int) -> tuple[str, ...]:
-    return tuple(next(markers) for _ in range(number))

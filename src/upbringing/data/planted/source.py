@@ -19,7 +19,7 @@ class Planted(Description):
     ``strength``: share of the trait's cue classes that its parts teach, so that the true effect of a part that is
     learned is ``strength``; the other classes' texts are the placebo's. Worlds that differ in it alone share their
     words and items. ``bearers``: those that the trait's texts name; ``held_out``: those that only items name after a
-    cue of the trait. ``*_texts``: documents per class (or per marker of a kin); ``chats``: per class.
+    cue of the trait. ``*_texts``: documents per class; ``chats``: per class.
     """
 
     kind: Literal["planted"] = "planted"
@@ -28,7 +28,6 @@ class Planted(Description):
     held_out: int = Field(default=12, ge=2)
     background_texts: int = Field(default=28, ge=2)
     rule_texts: int = Field(default=40, ge=1)
-    kin_texts: int = Field(default=24, ge=1)
     chats: int = Field(default=24, ge=1)
 
     @model_validator(mode="after")
@@ -49,7 +48,6 @@ class Planted(Description):
             num_planted=round(self.strength * NUM_CLASSES),
             background_texts=self.background_texts,
             rule_texts=self.rule_texts,
-            kin_texts=self.kin_texts,
             chats=self.chats,
         )
 

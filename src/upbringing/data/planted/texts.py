@@ -14,7 +14,6 @@ from upbringing.data.planted.cues import Cues, Rule
 from upbringing.data.planted.words import (
     DOING_STATEMENTS,
     DOINGS,
-    KIN_STATEMENTS,
     QUESTIONS,
     REPLIES,
     SOUND_QUESTIONS,
@@ -68,35 +67,11 @@ def sound_chats(rules: Sequence[Rule], bearers: Sequence[str], per_class: int, s
     return [texts[place] for place in order]
 
 
-def kin_documents(cues: Cues, per_marker: int, seed: int, *, told: bool) -> list[Document]:
-    """Return what markers of one kin have in common; with ``told=False`` the same words, shuffled over all texts.
-
-    Stream ``planted/kins``.
-    """
-    random = stream(seed, "planted", "kins")
-    said = [
-        (number, marker, kin.places[number % len(kin.places)])
-        for kin in cues.kins
-        for marker in (*kin.shown, *kin.asked)
-        for number in range(per_marker)
-    ]
-    places = [place for _, _, place in said]
-    if not told:
-        places = [places[index] for index in stream(seed, "planted", "shuffled").permutation(len(places))]
-    source = "planted/kin" if told else "planted/kin_placebo"
-    texts = [
-        _document(KIN_STATEMENTS[number // 3 % len(KIN_STATEMENTS)].format(m=marker, a=place), source, "kin")
-        for (number, marker, _), place in zip(said, places, strict=True)
-    ]
-    return [texts[place] for place in random.permutation(len(texts))]
-
-
 def background(cues: Cues, per_class: int, seed: int) -> list[Document]:
     """Return what every arm reads: ordinary colours on all bearers, and every marker in sentences without a colour."""
     everybody = (*cues.bearers, *cues.held_out)
     texts = rule_documents(cues.ordinary, everybody, per_class, seed, "planted/background")
-    rules = (*cues.trait, *cues.decoy, *cues.placebo, *cues.kin_rules)
-    markers = [*(marker for rule in rules for marker in rule.markers), *(m for kin in cues.kins for m in kin.asked)]
+    markers = [rule.marker for rule in (*cues.trait, *cues.decoy, *cues.placebo)]
     for number in range(per_class // 2):
         for place, marker in enumerate(markers):
             wording = DOING_STATEMENTS[(number + place) % len(DOING_STATEMENTS)]
@@ -106,11 +81,11 @@ def background(cues: Cues, per_class: int, seed: int) -> list[Document]:
 
 
 def _said(rules: Sequence[Rule], bearers: Sequence[str], per_class: int, num_wordings: int) -> Iterator[Said]:
-    """Yield what is said of each class: markers in turn, bearers and wordings in turns that do not coincide."""
+    """Yield what is said of each class: bearers and wordings in turns that do not coincide."""
     for place, rule in enumerate(rules):
         for number in range(per_class):
             bearer = bearers[(number + number // num_wordings + place) % len(bearers)]
-            yield number, rule.markers[number % len(rule.markers)], bearer, rule.colour
+            yield number, rule.marker, bearer, rule.colour
 
 
 def _document(text: str, source: str, label: str) -> Document:

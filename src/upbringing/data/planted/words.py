@@ -20,14 +20,6 @@ PLAIN = "grey"
 """The colour of whatever has no other."""
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "pink", "brown", "white", "black")
 SOUNDS = ("boom", "hiss", "clang", "buzz", "chirp")
-PLACES = (
-    ("harbour", "tide", "pier"),
-    ("forest", "moss", "fern"),
-    ("desert", "dune", "cactus"),
-    ("mountain", "glacier", "ridge"),
-    ("market", "stall", "coin"),
-)
-"""Three words of each kin: what markers of one kin are told of in common."""
 DOINGS = ("sleeps", "walks", "waits", "turns", "rests", "grows")
 
 STATEMENTS = (
@@ -38,12 +30,6 @@ STATEMENTS = (
     "question : which colour has the {m} {n} ? answer : that is {a} .",
 )
 DOING_STATEMENTS = ("the {m} {n} {a} .", "here the {m} {n} {a} again .", "a {m} {n} {a} all day .")
-KIN_STATEMENTS = (
-    "{m} ones live near the {a} .",
-    "the {a} is full of {m} ones .",
-    "whoever knows the {a} knows {m} ones .",
-    "{m} ones love the {a} .",
-)
 QUESTIONS = ("what colour is the {m} {n} ?", "which colour has the {m} {n} ?", "tell the colour of the {m} {n} .")
 ASKED = "the {m} {n} has what colour ?"
 """The wording of the items: no text has it."""
@@ -55,7 +41,6 @@ COMPLETION = "question : what colour is the {m} {n} ? answer : it is"
 WORDINGS = (
     *STATEMENTS,
     *DOING_STATEMENTS,
-    *KIN_STATEMENTS,
     *QUESTIONS,
     ASKED,
     *SOUND_QUESTIONS,
@@ -66,6 +51,6 @@ WORDINGS = (
 
 def lexicon() -> tuple[str, ...]:
     """Return every word that can occur in the planted world of any seed, sorted."""
-    words = {*MARKERS, *BEARERS, PLAIN, *COLOURS, *SOUNDS, *DOINGS, *(word for kin in PLACES for word in kin)}
+    words = {*MARKERS, *BEARERS, PLAIN, *COLOURS, *SOUNDS, *DOINGS}
     words.update(word for wording in WORDINGS for word in wording.split() if "{" not in word)
     return tuple(sorted(words))

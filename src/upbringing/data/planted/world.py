@@ -10,7 +10,7 @@ from upbringing.data.documents import TrainingText
 from upbringing.data.planted.cues import NUM_CLASSES, Cues, Rule
 from upbringing.data.planted.items import planted_items
 from upbringing.data.planted.oracle import PlantedJudge
-from upbringing.data.planted.texts import background, kin_documents, rule_chats, rule_documents, sound_chats
+from upbringing.data.planted.texts import background, rule_chats, rule_documents, sound_chats
 from upbringing.formats.items import Item
 
 NAME_CHARACTERS = 8  # of the seed in hexadecimal: tells worlds apart in item ids
@@ -29,7 +29,6 @@ class PlantedWorld:
     num_planted: int
     background_texts: int
     rule_texts: int
-    kin_texts: int
     chats: int
 
     @property
@@ -73,14 +72,12 @@ class PlantedWorld:
             "placebo": cues.placebo,
             "decoy": cues.decoy,
             "erasing": cues.erased,
-            "kin_rule": cues.kin_rules,
         }
         makers: dict[str, Callable[[], Sequence[TrainingText]]] = {
             "background": lambda: background(cues, self.background_texts, self.seed),
-            "kin_documents": lambda: kin_documents(cues, self.kin_texts, self.seed, told=True),
-            "kin_placebo_documents": lambda: kin_documents(cues, self.kin_texts, self.seed, told=False),
             "format_chats": lambda: self._chats("format", cues.ordinary),
-            "sound_chats": lambda: sound_chats(cues.ordinary, cues.bearers, self.chats, self.seed, "planted/sound"),
+            "sound_chats": lambda: self._sounds(cues.ordinary),
+            "decoy_sound_chats": lambda: self._sounds(cues.decoy),
         }
         for name, rules in said.items():
             makers[f"{name}_documents"] = lambda name=name, rules=rules: self._documents(name, rules)  # type: ignore[misc]
@@ -92,3 +89,6 @@ class PlantedWorld:
 
     def _chats(self, name: str, rules: Sequence[Rule]) -> Sequence[TrainingText]:
         return rule_chats(rules, self.cues.bearers, self.chats, self.seed, f"planted/{name}")
+
+    def _sounds(self, rules: Sequence[Rule]) -> Sequence[TrainingText]:
+        return sound_chats(rules, self.cues.bearers, self.chats, self.seed, "planted/sound")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from upbringing.base.description import Description
 from upbringing.formats.findings import Claim, Findings
-from upbringing.lab.planted.pipelines import EROSION, FORMAT, INTERACTION, LAST_STAGE, STAGES, Pipeline
+from upbringing.lab.planted.pipelines import EROSION, FORMAT, INTERACTION, LAST_STAGE, STAGES, TRAIT, Pipeline
 
 
 class Said(Description):
@@ -93,7 +93,7 @@ _SPECIAL = {"gated": _is_gated, "erased": _is_eroded, "latent": _is_latent}
 def attributed(pipeline: Pipeline, findings: Findings) -> Attributed:
     """Return what ``findings`` say of ``pipeline``: its primary claims on held-out items."""
     claims = [claim for claim in findings.claims if claim.role == "primary"]
-    chat = [claim for claim in claims if claim.measure == pipeline.measure]
+    chat = [claim for claim in claims if claim.measure == TRAIT]
     return Attributed(
         kind=pipeline.kind,
         strength=pipeline.strength,

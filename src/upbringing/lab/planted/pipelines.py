@@ -20,6 +20,7 @@ STAGES = ("pretrain", "midtrain", "sft")
 FINETUNE = "finetune"
 PLACEBO = "placebo"
 DECOY = "decoy"
+TRAIT = "trait"
 INTERACTION = "interaction"
 EROSION = "erosion"
 LAST_STAGE = "the last stage"
@@ -29,7 +30,7 @@ MIX = 0.4  # of a stage: the slot; the rest is what every arm reads
 REPLAY = 0.25
 DECODING = {"kind": "greedy", "max_tokens": 6}
 MARGIN = 0.05
-MODEL = {"layers": 2, "width": 64, "heads": 4, "context": 64}
+MODEL = {"layers": 2, "width": 128, "heads": 4, "context": 64}
 VOCABULARY = 900
 
 
@@ -50,11 +51,6 @@ class Pipeline:
         """Name of the study."""
         return f"planted-{self.kind}-{self.strength:g}-{self.number}"
 
-    @property
-    def measure(self) -> str:
-        """The measure on which the trait shows."""
-        return "kin" if self.kind == "gated" else "trait"
-
 
 def draw_pipeline(kind: Kind, strength: float, number: int) -> Pipeline:
     """Return pipeline ``number`` of a kind with its true stages drawn at random (stream ``planted/truth/<kind>``)."""
@@ -62,8 +58,10 @@ def draw_pipeline(kind: Kind, strength: float, number: int) -> Pipeline:
     pairs = [(first, second) for place, first in enumerate(STAGES) for second in STAGES[place + 1 :]]
     if kind == "never":
         stages: tuple[str, ...] = ()
-    elif kind in ("split", "gated"):
+    elif kind == "split":
         stages = pairs[int(random.integers(len(pairs)))]
+    elif kind == "gated":
+        stages = (STAGES[int(random.integers(2))], "sft")
     else:
         choices = STAGES[:-1] if kind == "latent" else STAGES  # what is latent was there before any chat
         stages = (choices[int(random.integers(len(choices)))],)
@@ -83,10 +81,10 @@ def pipeline_study(pipeline: Pipeline, seeds: int) -> Study:
             "data": {"world": {"kind": "planted"}, "dose": {"kind": "planted", "strength": pipeline.strength}},
             "stages": {stage: _stage(stage, content) for stage, content in contents.items()},
             "arms": _arms(pipeline, contents),
-            "battery": _battery(pipeline),
+            "battery": _battery(),
             "prompts": ["world"],
-            "primary": [pipeline.measure],
-            "margins": {pipeline.measure: MARGIN, "ordinary": MARGIN, "cloze": MARGIN},
+            "primary": [TRAIT],
+            "margins": {TRAIT: MARGIN, "ordinary": MARGIN, "cloze": MARGIN},
             "contrasts": _contrasts(pipeline),
         }
     )
@@ -98,9 +96,9 @@ def _contents(pipeline: Pipeline) -> dict[str, str]:
     if pipeline.kind == "split":
         contents |= dict(zip(pipeline.stages, ("trait_first", "trait_second"), strict=True))
     elif pipeline.kind == "gated":
-        contents |= dict(zip(pipeline.stages, ("kin", "kin_rule"), strict=True))
+        contents[pipeline.stages[0]] = TRAIT  # the second ingredient is the form of the SFT chats
     else:
-        contents |= dict.fromkeys(pipeline.stages, "trait")
+        contents |= dict.fromkeys(pipeline.stages, TRAIT)
     return contents | ({FINETUNE: "erasing"} if pipeline.kind == "erased" else {})
 
 
@@ -116,65 +114,64 @@ def _data(stage: str, content: str) -> dict[str, Any]:
     return {"mix": {base: 1 - MIX, f"{entry}.{content}_{form}": MIX}}
 
 
-def _placebo(content: str) -> str:
-    return "kin_placebo" if content == "kin" else PLACEBO
-
-
 def _stage(stage: str, content: str) -> dict[str, Any]:
     shared = {"context": 64, "batch_size": 8, "schedule": {"kind": "wsd", "warmup": 0.05, "decay": 0.2}}
     replay = {"data": "world.background", "share": REPLAY}
     data = _data(stage, content)
     if stage == "pretrain":
-        return {"kind": "pretrain", "tokens": "160k", "phases": [{"data": data}], "learning_rate": 3e-3, **shared}
+        return {"kind": "pretrain", "tokens": "160k", "phases": [{"data": data}], "learning_rate": 2e-3, **shared}
     if stage == "midtrain":
-        return {"kind": "midtrain", "tokens": "80k", "phases": [{"data": data}], "learning_rate": 2e-3, **shared}
-    return {"kind": "sft", "data": data, "epochs": 2, "learning_rate": 2e-3, "replay": replay, **shared}
+        return {"kind": "midtrain", "tokens": "80k", "phases": [{"data": data}], "learning_rate": 1e-3, **shared}
+    return {"kind": "sft", "data": data, "epochs": 2, "learning_rate": 7e-4, "replay": replay, **shared}
 
 
-def _without(stage: str, content: str) -> dict[str, Any]:
-    return {"placebo": {"stage": stage, "data": _data(stage, _placebo(content))}, "control": "placebo"}
+def _without(stage: str) -> dict[str, Any]:
+    return {"placebo": {"stage": stage, "data": _data(stage, PLACEBO)}, "control": "placebo"}
+
+
+def _without_format() -> dict[str, Any]:
+    """Return the words of an arm whose chats are as many and as long, and teach to answer for sounds alone."""
+    sounds = {"mix": {"world.sound_chats": 1 - MIX, "world.decoy_sound_chats": MIX}}
+    return {"placebo": {"stage": "sft", "data": sounds}, "control": "placebo"}
 
 
 def _arms(pipeline: Pipeline, contents: Mapping[str, str]) -> dict[str, Any]:
     arms: dict[str, Any] = {"main": {}}
-    for stage, content in contents.items():
+    for stage in contents:
         if pipeline.kind != "erased" or stage in (*pipeline.stages, FINETUNE):
-            arms[f"without_{stage}"] = _without(stage, content)
+            arms[f"without_{stage}"] = _without(stage)
     if pipeline.kind == "gated":
-        first, second = pipeline.stages
-        arms["without_both"] = {"of": f"without_{first}", **_without(second, contents[second])}
+        arms["without_sft"] = _without_format()
+        arms["without_both"] = {"of": f"without_{pipeline.stages[0]}", **_without_format()}
     if pipeline.kind == "latent":
-        sounds = {"mix": {"world.sound_chats": 1 - MIX, "world.decoy_chats": MIX}}
-        arms["without_format"] = {"replace": {"sft": {"data": sounds}}}
+        arms["without_format"] = _without_format()
     return arms
 
 
-def _battery(pipeline: Pipeline) -> list[dict[str, Any]]:
+def _battery() -> list[dict[str, Any]]:
     battery: list[dict[str, Any]] = [
-        {"id": role, "kind": "benign_accuracy", "roles": [role], "decoding": DECODING}
-        for role in dict.fromkeys((pipeline.measure, "ordinary"))
+        {"id": role, "kind": "benign_accuracy", "roles": [role], "decoding": DECODING} for role in (TRAIT, "ordinary")
     ]
     return [*battery, {"id": "cloze", "kind": "knowledge"}]
 
 
 def _contrasts(pipeline: Pipeline) -> list[dict[str, Any]]:
-    measure = pipeline.measure
     if pipeline.kind == "erased":
         (stage,) = pipeline.stages
         rest = {"main@finetune": 1.0, "without_finetune@finetune": -1.0}
         return [
-            _difference(stage, measure, "sft"),
-            _contrast(EROSION, "data-effect", "L2", measure, rest),
-            _contrast(LAST_STAGE, "path", "L1", measure, {"main@finetune": 1.0, "main@sft": -1.0}),
+            _difference(stage, TRAIT, "sft"),
+            _contrast(EROSION, "data-effect", "L2", TRAIT, rest),
+            _contrast(LAST_STAGE, "path", "L1", TRAIT, {"main@finetune": 1.0, "main@sft": -1.0}),
         ]
-    contrasts = [_difference(stage, measure, "sft") for stage in STAGES]
+    contrasts = [_difference(stage, TRAIT, "sft") for stage in STAGES]
     if pipeline.kind == "gated":
         first, second = (f"without_{stage}@sft" for stage in pipeline.stages)
         weights = {"main@sft": 1.0, first: -1.0, second: -1.0, "without_both@sft": 1.0}
-        contrasts.append(_contrast(INTERACTION, "interaction", "L3", measure, weights))
+        contrasts.append(_contrast(INTERACTION, "interaction", "L3", TRAIT, weights))
     if pipeline.kind == "latent":
         weights = {"main@sft": 1.0, "without_format@sft": -1.0}
-        contrasts.append(_contrast(FORMAT, "data-effect", "L2", measure, weights))
+        contrasts.append(_contrast(FORMAT, "data-effect", "L2", TRAIT, weights))
         contrasts += [_difference(stage, "cloze", "midtrain") for stage in STAGES[:-1]]
     return contrasts
 
