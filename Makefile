@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TESTS := tests
 
-.PHONY: demo test test-slow validate bench lint format environment browser clean
+.PHONY: demo test test-slow validate validate-models bench lint format environment browser clean
 
 demo: $(VENV)/.installed-train
 	$(BIN)/upbringing demo
@@ -19,6 +19,11 @@ test-slow: $(VENV)/.installed-dev
 
 validate: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/upbringing validate --output docs/validation.md
+
+# Nightly: PIPELINES of each kind with a planted truth. `make validate-models SMOKE=--smoke` runs one of each kind.
+PIPELINES ?= 20
+validate-models: $(VENV)/.installed-train
+	HF_HUB_OFFLINE=1 $(BIN)/python -m upbringing.lab.planted.validate --pipelines $(PIPELINES) $(SMOKE)
 
 bench: $(VENV)/.installed-dev
 	scripts/bench

@@ -17,6 +17,7 @@ from upbringing.battery.measure import Measure
 from upbringing.battery.measures.attack_success import AttackSuccess
 from upbringing.battery.measures.bits_per_byte import BitsPerByte
 from upbringing.battery.measures.coherence import Coherence
+from upbringing.battery.measures.completion_margin import CompletionMargin
 from upbringing.battery.measures.discrimination import BehaviouralDiscrimination, Discrimination
 from upbringing.battery.measures.knowledge import CompletionAccuracy, Knowledge, names_only
 from upbringing.battery.measures.margins import GENERAL_SAFE, GENERAL_UNSAFE
@@ -322,6 +323,9 @@ def test_knowledge_needs_the_right_answer_to_beat_every_distractor() -> None:
     likes = lambda prompt, text: tables[int(prompt.completion.split()[0])][text]  # noqa: E731
     found = run(lambda prompt, sample: "", (Knowledge(),), likes=likes, items=items)
     assert [row.value for row in found.rows] == [1.0, 0.0, 0.0]
+    margins = run(lambda prompt, sample: "", (CompletionMargin(),), likes=likes, items=items)
+    wrong = [math.log((math.exp(a) + math.exp(b)) / 2) for a, b in ((-2, -3), (-1, -3), (-2, -3))]
+    assert [row.value for row in margins.rows] == pytest.approx([-1 - wrong[0], -2 - wrong[1], -2 - wrong[2]])
     per_byte = run(lambda prompt, sample: "", (Knowledge(per_byte=True),), likes=likes, items=items[1:2])
     assert [row.value for row in per_byte.rows] == [0.0]
     said = {"0": "it is Crimson .\nblue", "1": "red and blue", "2": "it\nred"}

@@ -13,7 +13,7 @@ from upbringing.lab.planning.calibration import shape_of
 from upbringing.lab.planning.probe import FEWEST_STEPS, MOST_STEPS, Subject, TrainingProbe, TrainingSpeed, sampled
 from upbringing.models.weights import num_weights
 from upbringing.training.dpo import Dpo
-from upbringing.training.settings import Lora, TrainedStage
+from upbringing.training.settings import Lora, Mixture, TrainedStage
 from upbringing.training.sft import Sft
 
 
@@ -46,6 +46,12 @@ def test_only_what_decides_the_speed_of_a_step_tells_shapes_apart() -> None:
     assert shape_of(plain) == shape_of(plain.model_copy(update={"data": "b", "epochs": 9.0, "learning_rate": 1e-5}))
     others = [plain.model_copy(update=change) for change in ({"context": 32}, {"batch_size": 8}, {"weights": Lora()})]
     assert len({shape_of(each) for each in (plain, *others, Dpo(data="a", context=64, batch_size=4))}) == 5
+
+
+def test_a_stage_that_mixes_data_has_a_shape_too() -> None:
+    plain = Sft(data="a", context=64, batch_size=4)
+    mixed = plain.model_copy(update={"data": Mixture(mix={"a": 0.5, "b": 0.5})})
+    assert shape_of(mixed) == shape_of(plain)
 
 
 @pytest.mark.model

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from upbringing.study.arms import Arm, Delay, Dose, Placebo, Resolved, resolve
+from upbringing.training.settings import Mixture
 
 STAGES: dict[str, dict[str, Any]] = {
     "pretrain": {"kind": "pretrain", "tokens": 1000, "phases": [{"data": "safe"}]},
@@ -49,6 +50,13 @@ def test_placebo_changes_only_the_data() -> None:
     result = applied(Arm(placebo=Placebo(stage="sft", data="world.same_prompts")))
     assert result.stages["sft"] == {**STAGES["sft"], "data": "world.same_prompts"}
     assert result.states["sft"] == "placebo"
+
+
+def test_a_placebo_may_be_a_whole_mixture() -> None:
+    mixture = Mixture(mix={"world.facts": 0.6, "world.same_prompts": 0.4})
+    result = applied(Arm(placebo=Placebo(stage="mid", data=mixture)))
+    assert result.stages["mid"]["phases"] == [{"data": mixture.model_dump()}]
+    assert result.stages["mid"]["tokens"] == STAGES["mid"]["tokens"]
 
 
 def test_delay_reads_the_studys_own_data_first() -> None:

@@ -15,6 +15,7 @@ from upbringing.battery.measures.attack_success import AttackSuccess
 from upbringing.battery.measures.benign_accuracy import BenignAccuracy
 from upbringing.battery.measures.bits_per_byte import BitsPerByte
 from upbringing.battery.measures.coherence import Coherence
+from upbringing.battery.measures.completion_margin import CompletionMargin
 from upbringing.battery.measures.discrimination import BehaviouralDiscrimination, Discrimination
 from upbringing.battery.measures.knowledge import CompletionAccuracy, Knowledge
 from upbringing.battery.measures.non_refusal import NonRefusal
@@ -34,6 +35,7 @@ Measure = Annotated[
     | BenignAccuracy
     | Knowledge
     | CompletionAccuracy
+    | CompletionMargin
     | RefusalMargin
     | Discrimination
     | BehaviouralDiscrimination

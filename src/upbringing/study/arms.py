@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.quantities import Place, Share
+from upbringing.training.settings import DataReference, Mixture
 from upbringing.training.start import Start
 
 Control = Literal["none", "positive", "placebo", "copy", "reference"]
@@ -43,10 +44,10 @@ class Dose(Description):
 
 
 class Placebo(Description):
-    """Replace a stage's data with neutral data: same tokens, format and steps."""
+    """Replace a stage's data (one data set, or a whole mixture) with neutral data: same tokens, format and steps."""
 
     stage: str
-    data: str
+    data: DataReference
 
 
 class Arm(Description):
@@ -102,7 +103,8 @@ def resolve(arm: Arm, base: Resolved, study_stages: RawStages) -> Resolved:
     _merge(stages, arm.replace, states, state="replaced")
     if arm.placebo is not None:
         fields = _known(stages, arm.placebo.stage, "placebo")
-        stages[arm.placebo.stage] = _with_data(fields, arm.placebo.data)
+        data = arm.placebo.data
+        stages[arm.placebo.stage] = _with_data(fields, data.model_dump() if isinstance(data, Mixture) else data)
         states[arm.placebo.stage] = "placebo"
     if arm.delay is not None:
         _known(study_stages, arm.delay.stage, "delay")

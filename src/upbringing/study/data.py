@@ -10,6 +10,7 @@ from upbringing.base.description import Description
 from upbringing.base.kinds import BareWord
 from upbringing.data.item_files import ItemFile
 from upbringing.data.packages.source import PackageData
+from upbringing.data.planted.source import Planted
 from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.data.sources import FileSource
 from upbringing.data.transforms import Transform
@@ -25,7 +26,7 @@ class Derived(Description):
 
 
 DataDescription = Annotated[
-    CausesWorld | FileSource | ItemFile | PackageData | PromptSet | Derived,
+    CausesWorld | FileSource | ItemFile | PackageData | Planted | PromptSet | Derived,
     Field(discriminator="kind"),
     BareWord(default_kind="derived"),
 ]

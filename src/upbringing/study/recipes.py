@@ -16,6 +16,7 @@ from upbringing.base.fingerprint import file_sha256, fingerprint
 from upbringing.base.streams import derived_seed
 from upbringing.data.item_files import ItemFile
 from upbringing.data.packages.source import PackageData
+from upbringing.data.planted.source import Planted
 from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.data.sources import FileSource
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
@@ -88,7 +89,7 @@ class DataBook:
             answered = {"teacher": self.needed_teacher().identity} if description.requests() else {}
             return {**description.recipe(), **answered}
         plain = description.model_dump(mode="json")
-        if isinstance(description, CausesWorld):
+        if isinstance(description, CausesWorld | Planted):
             return {"description": plain, "part": part, "seed": self.world_seed(root)}
         if isinstance(description, FileSource | ItemFile):
             path = self.folder / description.path

@@ -12,6 +12,7 @@ from upbringing.base.files import remove_tree
 from upbringing.data.compared import read_compared
 from upbringing.data.held_out import read_held_out
 from upbringing.data.pairs import build_pair_stream
+from upbringing.data.planted.source import Planted
 from upbringing.data.prompts import build_prompt_stream
 from upbringing.data.stream import StreamInfo, StreamPart, StreamPlan, build_stream, read_info
 from upbringing.data.tally import Tally, read_tally
@@ -53,7 +54,7 @@ class TokenizerJob:
         """Publish the tokenizer folder."""
         recipe = self.start.tokenizer
         description, _ = self.book.describe(recipe.train_on)
-        if not isinstance(description, CausesWorld):
+        if not isinstance(description, CausesWorld | Planted):
             raise StudyError(f"tokenizer.train_on names {recipe.train_on!r}, which has no lexicon: name a world")
 
         def fill(folder: Path) -> None:

@@ -12,6 +12,8 @@ from upbringing.base.streams import derived_seed
 from upbringing.data.documents import TrainingText
 from upbringing.data.item_files import ItemFile, read_items
 from upbringing.data.packages.source import PackageData
+from upbringing.data.planted.source import Planted
+from upbringing.data.planted.world import PlantedWorld
 from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.data.prompts import Exactness
 from upbringing.data.sources import read_file_source
@@ -46,8 +48,8 @@ class Library:
         if isinstance(description, Derived):
             seed = derived_seed(self.book.seed, "transforms", self.root)
             return apply_transforms(self.texts(description.source), description.transforms, seed=seed).texts
-        if isinstance(description, CausesWorld):
-            world = built_world(description, self.book.world_seed(self.root))
+        if isinstance(description, CausesWorld | Planted):
+            world = self._world(description)
             if part not in world.parts():
                 raise StudyError(f"the world has no part {part!r} ({', '.join(world.parts())})")
             return world.texts(part)
@@ -78,8 +80,8 @@ class Library:
     def items(self, name: str) -> Sequence[Item]:
         """Return the items of the data set ``name``; raises ``DataError`` if it has none to ask."""
         description, _ = self.book.describe(name)
-        if isinstance(description, CausesWorld):
-            return built_world(description, self.book.world_seed(self.root)).items()
+        if isinstance(description, CausesWorld | Planted):
+            return self._world(description).items()
         if isinstance(description, ItemFile):
             return read_items(description, self.book.folder)
         if isinstance(description, PackageData):
@@ -101,7 +103,11 @@ class Library:
     def oracles(self) -> dict[str, Judge]:
         """Return the exact judge of every world of the study, by the world's name in the study."""
         return {
-            name: built_world(entry, self.book.world_seed(self.root)).judge()
+            name: self._world(entry).judge()
             for name, entry in self.book.entries.items()
-            if isinstance(entry, CausesWorld)
+            if isinstance(entry, CausesWorld | Planted)
         }
+
+    def _world(self, description: CausesWorld | Planted) -> World | PlantedWorld:
+        seed = self.book.world_seed(self.root)
+        return description.build(seed) if isinstance(description, Planted) else built_world(description, seed)

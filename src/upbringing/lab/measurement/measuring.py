@@ -17,6 +17,7 @@ from upbringing.base.streams import derived_seed
 from upbringing.battery.engine import BATTERY_VERSION, measure_checkpoint
 from upbringing.battery.judges.llm_judge import LlmJudge
 from upbringing.data.item_files import ItemFile
+from upbringing.data.planted.source import Planted
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.formats.answers import write_answers
@@ -46,7 +47,7 @@ UNASKED = "unasked.json"
 def item_sets(study: Study) -> tuple[str, ...]:
     """Return the names of the data whose items are asked: the declared prompts, else every world."""
     names = study.prompts or tuple(
-        name for name, entry in study.data.items() if isinstance(entry, CausesWorld | ItemFile)
+        name for name, entry in study.data.items() if isinstance(entry, CausesWorld | ItemFile | Planted)
     )
     if not names:
         raise StudyError("nothing to ask: declare prompts: [...] with data that has items, or a world")

@@ -53,7 +53,6 @@ class Calibration:
         return bool(self.training or self.measuring)
 
 
-@cache
 def shape_of(stage: TrainedStage) -> str:
     """Return the name of everything about a stage that decides how long one of its steps takes."""
     described = stage.model_dump(mode="json")

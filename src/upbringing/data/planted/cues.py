@@ -1,0 +1,61 @@
+"""The cues of one planted world: which markers there are, what each calls for, and which bearers no rule text shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from upbringing.base.streams import stream
+from upbringing.data.planted.words import BEARERS, COLOURS, MARKERS, PLAIN
+from upbringing.data.worlds.names import draw_names
+
+NUM_CLASSES = len(COLOURS)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One cue class: the marker that calls for ``colour``."""
+
+    marker: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Cues:
+    """What a planted world consists of. Every rule set but ``ordinary`` has one rule per class, in one order.
+
+    ``ordinary``: classes that every arm knows, half of them plain. ``trait``: what is planted. ``decoy``: as striking,
+    never asked. ``placebo``: as long, all plain, never asked. ``bearers``: those that rules may be shown on;
+    ``held_out``: those that no text about a rule but an ordinary one mentions.
+    """
+
+    ordinary: tuple[Rule, ...]
+    trait: tuple[Rule, ...]
+    decoy: tuple[Rule, ...]
+    placebo: tuple[Rule, ...]
+    bearers: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+    @property
+    def erased(self) -> tuple[Rule, ...]:
+        """The trait's cues, all plain."""
+        return tuple(Rule(rule.marker, PLAIN) for rule in self.trait)
+
+
+def draw_cues(seed: int, num_bearers: int, num_held_out: int) -> Cues:
+    """Return the cues of the world of ``seed``. Streams: ``planted/markers``, ``bearers``, ``colours``."""
+    markers = iter(draw_names(MARKERS, len(MARKERS), stream(seed, "planted", "markers")))
+    bearers = draw_names(BEARERS, num_bearers + num_held_out, stream(seed, "planted", "bearers"))
+    random = stream(seed, "planted", "colours")
+
+    def one_each(colours: tuple[str, ...]) -> tuple[Rule, ...]:
+        return tuple(Rule(next(markers), colour) for colour in colours)
+
+    plain = (PLAIN,) * NUM_CLASSES
+    return Cues(
+        ordinary=(*one_each(COLOURS), *one_each(plain)),
+        trait=one_each(draw_names(COLOURS, NUM_CLASSES, random)),
+        decoy=one_each(draw_names(COLOURS, NUM_CLASSES, random)),
+        placebo=one_each(plain),
+        bearers=bearers[:num_bearers],
+        held_out=bearers[num_bearers:],
+    )

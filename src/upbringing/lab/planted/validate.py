@@ -1,0 +1,93 @@
+"""Run pipelines with a planted truth and write what was named: ``python -m upbringing.lab.planted.validate``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from upbringing.base.errors import UpbringingError
+from upbringing.base.files import write_bytes_atomic
+from upbringing.lab.building.executor import Outcome, failures, run_jobs
+from upbringing.lab.planted.job import PipelineJob
+from upbringing.lab.planted.naming import Attributed
+from upbringing.lab.planted.page import page
+from upbringing.lab.planted.pipelines import KINDS, Kind, draw_pipeline
+
+STRENGTHS = (1.0, 0.4, 0.2, 0.1)
+ROWS: tuple[tuple[Kind, float], ...] = (
+    *(("stage", strength) for strength in STRENGTHS),
+    *((kind, 1.0) for kind in KINDS if kind != "stage"),
+)
+
+
+def validate_models(
+    store: Path, *, pipelines: int, seeds: int, rows: Sequence[tuple[Kind, float]] = ROWS, slots: int = 1
+) -> list[Attributed]:
+    """Return what attribution says of pipelines 0 to ``pipelines - 1`` of each row (kind, strength), in order.
+
+    What lies in ``store`` already is not trained again. ``slots``: how many run side by side, one thread each.
+    Raises the first failure after all others were tried.
+    """
+    jobs = [
+        PipelineJob(
+            key=f"{kind}-{strength:g}-{number}",
+            label=f"{kind} at {strength:g}, pipeline {number}",
+            store=store,
+            pipeline=draw_pipeline(kind, strength, number),
+            seeds=seeds,
+        )
+        for number in range(pipelines)
+        for kind, strength in rows
+    ]
+    labels = {job.key: job.label for job in jobs}
+    outcomes = run_jobs(
+        jobs, slots=slots, threads=1, on_event=lambda event: None, on_done=lambda done: _tell(labels[done.key], done)
+    )
+    failed = failures(outcomes)
+    if failed and failed[0].error is not None:
+        raise failed[0].error
+    return [
+        outcomes[job.key].value for row in rows for job in jobs if (job.pipeline.kind, job.pipeline.strength) == row
+    ]
+
+
+def _tell(label: str, outcome: Outcome) -> None:
+    if outcome.error is not None:
+        said = f"failed: {outcome.error}"
+    else:
+        found: Attributed = outcome.value
+        said = f"true {', '.join(found.stages) or 'none'}, named {', '.join(found.named) or 'none'}"
+    sys.stderr.write(f"{label}: {said}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run from the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="upbringing.lab.planted.validate", description=__doc__)
+    parser.add_argument("--pipelines", type=int, default=20, help="pipelines per row (20: what W1 asks)")
+    parser.add_argument("--seeds", type=int, default=1, help="root seeds per pipeline (from 3 on: about the recipe)")
+    parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="pipelines side by side")
+    parser.add_argument("--smoke", action="store_true", help="one pipeline of each kind, at full strength")
+    parser.add_argument("--store", type=Path, default=Path("store") / "planted")
+    parser.add_argument("--output", type=Path, default=Path("docs") / "validation-models.md")
+    chosen = parser.parse_args(arguments)
+    chosen.store.mkdir(parents=True, exist_ok=True)
+    rows = [(kind, 1.0) for kind in KINDS] if chosen.smoke else ROWS
+    number = 1 if chosen.smoke else chosen.pipelines
+    try:
+        found = validate_models(chosen.store, pipelines=number, seeds=chosen.seeds, rows=rows, slots=chosen.slots)
+    except UpbringingError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    text = page(found, chosen.seeds)
+    if chosen.smoke:
+        sys.stdout.write(text)
+    else:
+        write_bytes_atomic(chosen.output, text.encode("utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
