@@ -188,3 +188,26 @@ def test_arms_that_state_a_number_have_trends() -> None:
     found = of_kind(derived(arms=arms), "linear-trend")
     assert found["start, linear trend @ finetune"].weights["from_80@finetune"] > 0
     assert sum(found["start, linear trend @ finetune"].weights.values()) == pytest.approx(0)
+
+
+PLACEBO = {"stage": "sft", "data": "world.same_prompts"}
+
+
+def primary_cells(**changes: Any) -> list[frozenset[str]]:
+    found = contrasts(*planned(primary=["over_refusal"], **changes))
+    return [frozenset(spec.weights) for spec in found if spec.role == "primary"]
+
+
+def test_a_branch_that_is_a_total_or_generic_effect_still_decides() -> None:
+    neutral = {"stage": "finetune", "data": "world.same_prompts"}
+    arms = {
+        "full": {},
+        "no_sft": {"placebo": PLACEBO},
+        "no_finetune": {"placebo": neutral},
+        "neither": {"of": "no_sft", "placebo": neutral, "control": "reference"},
+    }
+    assert frozenset({"full@finetune", "neither@finetune"}) in primary_cells(arms=arms)
+    bare = {"bare": {"drop": "sft", "control": "reference"}, "full": {}, "neutral": {"placebo": PLACEBO}}
+    generic = frozenset({"neutral@finetune", "bare@finetune"})
+    assert generic in primary_cells(arms=bare)
+    assert generic in [frozenset(spec.weights) for spec in deciding_contrasts(*planned(arms=bare))]

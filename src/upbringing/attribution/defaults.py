@@ -17,19 +17,19 @@ CONTROLS = ("reference", "placebo")
 def default_contrasts(design: Design, study: StudyInfo, measures: Iterable[str]) -> tuple[ContrastSpec, ...]:
     """Return what the design supports: L1 along each arm, L2 between branches, L3 in factorial tables, copies as nulls.
 
-    Only paths and branches on primary measures are primary: whatever else is asked was not named in advance.
+    Only paths and branches on primary measures are primary, whatever else the same difference is called: what else is
+    asked was not named in advance.
     """
     places = places_of(design)
     tables = factorials(places)
     crossed = [*(each for table in tables for each in factorial_effects(table)), *lasting_effects(tables)]
     paths, branches = tuple(_paths(design)), tuple(_branches(design))
     asked = without_repeats((*three_arms(places), *crossed, *branches, *_lasting(places)))
-    named = {frozenset(each.weights.items()) for each in (*paths, *branches)}
     return tuple(
         each.spec(
             measure,
             study.margins.get(measure),
-            "primary" if measure in study.primary and frozenset(each.weights.items()) in named else "exploratory",
+            "primary" if measure in study.primary and each.is_named else "exploratory",
             "null" if each.kind == "copy" else "exploratory",
         )
         for measure in measures
@@ -56,7 +56,7 @@ def _paths(design: Design) -> Iterable[Derived]:
             seen.add((before.checkpoints, cell.checkpoints))
             name = f"{cell.arm}: {before.position} -> {cell.position}"
             weights = {cell.name: 1.0, before.name: -1.0}
-            yield Derived(name, "path", "L1", weights, share_of=wholes[cell.arm])
+            yield Derived(name, "path", "L1", weights, share_of=wholes[cell.arm], is_named=True)
 
 
 def _whole_path(design: Design, arm: str) -> dict[str, float]:
@@ -88,9 +88,8 @@ def _branches(design: Design) -> Iterable[Derived]:
                 same_place = cell.position == control.position and cell.arm != control.arm
                 if same_place and cell.control not in (*CONTROLS, "copy") and cell.checkpoints != control.checkpoints:
                     name = f"{cell.arm} - {control.arm} @ {cell.position}"
-                    yield Derived(
-                        name, branch_kind(_place(cell), _place(control)), "L2", {cell.name: 1.0, control.name: -1.0}
-                    )
+                    kind, weights = branch_kind(_place(cell), _place(control)), {cell.name: 1.0, control.name: -1.0}
+                    yield Derived(name, kind, "L2", weights, is_named=True)
 
 
 def _lasting(places: Sequence[Place]) -> Iterable[Derived]:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Literal
 
 from upbringing.formats.effects.branches import branch_kind, by_arm, lasting_difference, three_arms
-from upbringing.formats.effects.derived import ALWAYS_EXPLORATORY, Derived, without_repeats
+from upbringing.formats.effects.derived import Derived, without_repeats
 from upbringing.formats.effects.factorial import factorial_effects, lasting_effects
 from upbringing.formats.effects.places import Factorial, Place, factorials
 from upbringing.formats.tree import ContrastSpec
@@ -44,8 +44,11 @@ def contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
 
 def deciding_contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
     """Return the derived contrasts that may decide something: what must be fixed before anything is measured."""
+    deciding = {
+        (each.kind, frozenset(each.weights.items())) for each in _derived(study, _places(tree)) if each.may_decide
+    }
     derived = contrasts(study, tree)[len(study.contrasts) :]
-    return tuple(spec for spec in derived if spec.kind not in ALWAYS_EXPLORATORY)
+    return tuple(spec for spec in derived if (spec.kind, frozenset(spec.weights.items())) in deciding)
 
 
 def _completed(spec: ContrastSpec, study: Study, derived: Derived | None) -> ContrastSpec:
@@ -115,7 +118,7 @@ def _branches(arms: dict[str, ResolvedArm], found: dict[str, dict[str, Place]]) 
                 against = found[other][position]
                 kind = COPY if is_copy else branch_kind(place, against)
                 weights = {place.name: 1.0, against.name: -1.0}
-                yield Derived(f"{name} - {other} @ {position}", kind, "L2", weights)
+                yield Derived(f"{name} - {other} @ {position}", kind, "L2", weights, is_named=True)
     for name, other in _swaps(arms):
         ends = [list(found[arm].values())[-1].name for arm in (name, other)]
         yield Derived(f"{name} - {other}, after all stages", "order-effect", "L2", {ends[0]: 1.0, ends[1]: -1.0})
