@@ -86,6 +86,8 @@ def test_what_the_last_stage_leaves_of_a_difference() -> None:
             "raw@finetune": 1.0, "raw@sft": -1.0, "full@finetune": -1.0, "full@sft": 1.0,
         },
     }  # fmt: skip
+    both = {"stages": {**RAW["stages"], "finetune": {"data": "world.safety"}}}
+    assert not of_kind(derived(arms={"full": {}, "raw": both}), "difference-in-differences")  # another last stage
     last = {"last": {"stages": {"finetune": {"data": "world.safety"}}}}
     assert not of_kind(derived(arms={"full": {}, **last}), "difference-in-differences")  # nothing differs before
 
@@ -211,3 +213,23 @@ def test_a_branch_that_is_a_total_or_generic_effect_still_decides() -> None:
     generic = frozenset({"neutral@finetune", "bare@finetune"})
     assert generic in primary_cells(arms=bare)
     assert generic in [frozenset(spec.weights) for spec in deciding_contrasts(*planned(arms=bare))]
+
+
+def test_other_pretraining_is_no_data_effect_of_sft() -> None:
+    arms = {"raw": RAW, "neutral": {"placebo": PLACEBO}, "bare": {"drop": "sft"}}
+    assert not {"data-effect", "generic-effect"} & {spec.kind for spec in derived(arms=arms)}
+    found = of_kind(derived(arms={**arms, "full": {}}), "data-effect")
+    assert set(found["sft, data effect @ sft"].weights) == {"full@sft", "neutral@sft"}
+    assert set(found) == {"sft, data effect @ sft", "sft, data effect @ finetune"}
+    other = {"raw": RAW, "of_raw": {"of": "raw", "placebo": PLACEBO}, "full": {}, "bare": {"drop": "sft"}}
+    assert not of_kind(derived(arms=other), "data-effect")
+    slower = {"slow": {"stages": {"sft": {"learning_rate": 1e-5}}}, "neutral": {"of": "slow", "placebo": PLACEBO}}
+    found = of_kind(derived(arms={"full": {}, **slower, "bare": {"drop": "sft"}}), "data-effect")
+    assert set(found["sft, data effect @ sft"].weights) == {"slow@sft", "neutral@sft"}  # one learning rate
+
+
+def test_swapped_arms_are_compared_after_both_stages_only() -> None:
+    stages = {**STAGES, "last": {"kind": "sft", "data": "world.same_prompts"}}
+    found = derived(stages=stages, arms={"full": {}, "swapped": {"swap": ["sft", "finetune"]}})
+    assert set(of_kind(found, "branch")) == {"swapped - full @ pretrain", "swapped - full @ last"}
+    assert not of_kind(found, "difference-in-differences")

@@ -16,7 +16,10 @@ STAGE_ON, STAGE_OFF = "on", "placebo"
 
 @dataclass(frozen=True)
 class Place:
-    """A cell of a design, all its replicates. ``identity``: what fills it; places with one identity are one thing."""
+    """A cell of a design, all its replicates. ``identity``: what fills it; places with one identity are one thing.
+
+    ``recipe``: facts of the stage that leads here, each with the values that its replicates have, as far as stated.
+    """
 
     arm: str
     position: str
@@ -24,6 +27,7 @@ class Place:
     state: tuple[tuple[str, str], ...]
     control: str
     identity: tuple[str, ...]
+    recipe: tuple[tuple[str, frozenset[str]], ...] = ()
 
     @property
     def name(self) -> str:
