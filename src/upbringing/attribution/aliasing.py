@@ -60,7 +60,7 @@ def alias_tables(design: Design) -> dict[str, list[dict[str, Any]]]:
 
 def _groups(design: Design) -> Iterator[tuple[Factorial, dict[frozenset[str], str], tuple[frozenset[str], ...]]]:
     for table in factorials(places_of(design)):
-        cells = table.on_off
+        cells = table.two_level
         if not table.is_complete and cells is not None:
             for group in aliases(tuple(table.factors), tuple(cells)):
                 yield table, cells, group
