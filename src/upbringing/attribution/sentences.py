@@ -92,6 +92,7 @@ OVERDETERMINED = (
     "it does."
 )
 NEEDS_OTHERS = "It works only together with the others: alone it does little, and without it little is left."
+DIFFER = "Alone, and with everything else on, it does not do the same: neither says what it does."
 
 CHANGED_WORDS = {
     "sufficiency": ("this alone raises it", "this alone lowers it"),
@@ -122,8 +123,10 @@ ESTIMAND_WORDS = {
 
 def verdict_sentence(claim: Claim, label: str) -> str:
     """Return the sentence of a claim. Below L2 nothing is said to depend on, or be caused by, anything."""
-    patterns = {None: "", "overdetermined": f" {OVERDETERMINED}", "needs-others": f" {NEEDS_OTHERS}"}
-    return f"{_verdict(claim, label)}{patterns[claim.pattern]}"
+    if claim.pattern is None:
+        return _verdict(claim, label)
+    patterns = {"overdetermined": OVERDETERMINED, "needs-others": NEEDS_OTHERS, "differ": DIFFER}
+    return f"{_verdict(claim, label)} {patterns[claim.pattern]}"
 
 
 def _verdict(claim: Claim, label: str) -> str:
