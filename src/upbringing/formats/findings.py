@@ -41,7 +41,7 @@ class Flips(Open):
 
 
 class OrderRange(Open):
-    """The least and the most that a stage or factor contributes over all orders of switching them on (estimates).
+    """The least and the most that a stage or factor contributes over the orders known of switching them on (estimates).
 
     ``is_wide``: wider than 0.2 of the total effect; ``None`` where the total is not distinguishable from 0.
     """
