@@ -169,10 +169,16 @@ def test_a_fraction_lists_aliases_and_refuses_what_it_cannot_tell() -> None:
         measure=MEASURE,
         weights={f"{arm}@final": sign / 2 for arm, sign in signs.items()},
     )
-    claim = attribute(*planted(0, rates, factors=factors, contrasts=(asked,))).claims[0]
-    assert claim.verdict == "not-measurable"
-    assert claim.estimate is None
-    assert "cannot tell a x b and c x d apart" in claim.sentence
+    plain = [
+        asked.model_copy(update={"name": kind, "kind": kind, "level": "L1"}) for kind in ("path", "branch", "mine")
+    ]
+    lower = asked.model_copy(update={"name": "lower", "level": "L2"})
+    claims = attribute(*planted(0, rates, factors=factors, contrasts=(asked, lower, *plain), num_items=20)).claims
+    assert len(claims) == 5
+    for claim in claims:
+        assert claim.verdict == "not-measurable"
+        assert claim.estimate is None
+        assert "cannot tell a x b and c x d apart" in claim.sentence
 
 
 def test_two_of_four_cells_still_have_a_total() -> None:

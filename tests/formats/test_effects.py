@@ -221,8 +221,28 @@ def test_a_level_that_means_off_is_the_base() -> None:
     assert base_last(("concept", "shuffled")) == ("concept", "shuffled")
     table = only_table({"a": ("off", "on"), "b": ("x", "y")})
     assert table.factors == {"a": ("on", "off"), "b": ("x", "y")}
+    assert table.two_level is not None
+    assert table.two_level[on("a", "b")] == "on+x@final"
+    assert table.on_off is None  # of x and y, neither is off
+
+
+@pytest.mark.parametrize("off", ["0%", "0.0", "0", "Off", "No", "NONE", "0M"])
+def test_off_is_recognised_however_it_is_written(off: str) -> None:
+    assert base_last((off, "20%")) == ("20%", off)
+    table = only_table({"a": (off, "20%"), "b": ("on", "off")})
     assert table.on_off is not None
-    assert table.on_off[on("a", "b")] == "on+x@final"
+    assert table.on_off[on()] == f"{off}+off@final"
+    enough = next(each for each in factorial_effects(table) if each.kind == "sufficiency")
+    assert enough.weights == {"20%+off@final": 1.0, f"{off}+off@final": -1.0}
+
+
+def test_two_kinds_of_a_thing_are_not_on_and_off() -> None:
+    found = factorial_effects(only_table({"teacher": ("a", "b"), "tuning": ("safety", "none")}))
+    assert {each.kind for each in found} == {"data-effect", "main-effect", "interaction"}
+    assert len(found) == 4 + 2 + 1
+    assert not [each for each in found if each.share_of or each.orders or each.counterpart]
+    three = factorial_effects(only_table({"teacher": ("a", "b"), "x": ("on", "off"), "y": ("on", "off")}))
+    assert {each.kind for each in three} == {"data-effect", "main-effect", "interaction", "higher-interaction"}
 
 
 def test_numbers_as_levels_have_trends() -> None:

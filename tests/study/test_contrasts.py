@@ -86,16 +86,18 @@ def test_what_the_last_stage_leaves_of_a_difference() -> None:
             "raw@finetune": 1.0, "raw@sft": -1.0, "full@finetune": -1.0, "full@sft": 1.0,
         },
     }  # fmt: skip
+    both = {"stages": {**RAW["stages"], "finetune": {"data": "world.safety"}}}
+    assert not of_kind(derived(arms={"full": {}, "raw": both}), "difference-in-differences")  # another last stage
     last = {"last": {"stages": {"finetune": {"data": "world.safety"}}}}
     assert not of_kind(derived(arms={"full": {}, **last}), "difference-in-differences")  # nothing differs before
 
 
 def test_what_the_last_stage_leaves_of_main_effects() -> None:
     found = of_kind(derived(matrix=MATRIX), "difference-in-differences")
-    assert set(found) == {"tuning safety - answered: sft -> finetune", "data facts - clean: sft -> finetune"}
-    weights = found["tuning safety - answered: sft -> finetune"].weights
-    assert weights["safety+facts+benign@finetune"] == weights["answered+facts+benign@sft"] == 0.25
-    assert weights["answered+clean+more@finetune"] == weights["safety+clean+more@sft"] == -0.25
+    assert set(found) == {"tuning safety - neutral: sft -> finetune", "data facts - without: sft -> finetune"}
+    weights = found["tuning safety - neutral: sft -> finetune"].weights
+    assert weights["safety+facts+benign@finetune"] == weights["neutral+facts+benign@sft"] == 0.25
+    assert weights["neutral+without+none@finetune"] == weights["safety+without+none@sft"] == -0.25
     assert {spec.level for spec in found.values()} == {"L3"}
 
 
@@ -128,9 +130,9 @@ def test_swapped_stages_know_what_they_did_in_the_other_order() -> None:
 
 
 MATRIX = {
-    "tuning": {"safety": {}, "answered": {"stages": {"sft": {"data": "world.same_prompts"}}}},
-    "data": {"facts": {}, "clean": RAW},
-    "later": {"benign": {}, "more": {"stages": {"finetune": {"data": "world.safety"}}}},
+    "tuning": {"safety": {}, "neutral": {"stages": {"sft": {"data": "world.same_prompts"}}}},
+    "data": {"facts": {}, "without": RAW},
+    "later": {"benign": {}, "none": {"stages": {"finetune": {"data": "world.safety"}}}},
 }
 
 
@@ -152,13 +154,13 @@ def test_only_the_order_of_training_is_feasible() -> None:
     found = of_kind(derived(matrix=MATRIX), "asymmetric-shapley")
     assert {name: spec.weights for name, spec in found.items()} == {
         "tuning, Shapley value in the order of training @ finetune": {
-            "safety+facts+more@finetune": 1.0, "answered+facts+more@finetune": -1.0,
+            "safety+facts+none@finetune": 1.0, "neutral+facts+none@finetune": -1.0,
         },
         "data, Shapley value in the order of training @ finetune": {
-            "answered+facts+more@finetune": 1.0, "answered+clean+more@finetune": -1.0,
+            "neutral+facts+none@finetune": 1.0, "neutral+without+none@finetune": -1.0,
         },
         "later, Shapley value in the order of training @ finetune": {
-            "safety+facts+benign@finetune": 1.0, "safety+facts+more@finetune": -1.0,
+            "safety+facts+benign@finetune": 1.0, "safety+facts+none@finetune": -1.0,
         },
     }  # fmt: skip
 
@@ -172,7 +174,7 @@ def test_declared_and_exploratory_contrasts() -> None:
     assert {"path", "main-effect", "interaction", "necessity"} <= {spec.kind for spec in deciding}
     declared = {
         "name": "mine", "measure": "over_refusal", "kind": "shapley", "level": "L3", "role": "primary",
-        "weights": {"safety+facts+benign@finetune": 1, "answered+facts+benign@finetune": -1},
+        "weights": {"safety+facts+benign@finetune": 1, "neutral+facts+benign@finetune": -1},
     }  # fmt: skip
     assert derived(matrix=MATRIX, contrasts=[declared])[0].role == "primary"
 
@@ -188,3 +190,55 @@ def test_arms_that_state_a_number_have_trends() -> None:
     found = of_kind(derived(arms=arms), "linear-trend")
     assert found["start, linear trend @ finetune"].weights["from_80@finetune"] > 0
     assert sum(found["start, linear trend @ finetune"].weights.values()) == pytest.approx(0)
+
+
+PLACEBO = {"stage": "sft", "data": "world.same_prompts"}
+
+
+def primary_cells(**changes: Any) -> list[frozenset[str]]:
+    found = contrasts(*planned(primary=["over_refusal"], **changes))
+    return [frozenset(spec.weights) for spec in found if spec.role == "primary"]
+
+
+def test_a_branch_that_is_a_total_or_generic_effect_still_decides() -> None:
+    neutral = {"stage": "finetune", "data": "world.same_prompts"}
+    arms = {
+        "full": {},
+        "no_sft": {"placebo": PLACEBO},
+        "no_finetune": {"placebo": neutral},
+        "neither": {"of": "no_sft", "placebo": neutral, "control": "reference"},
+    }
+    assert frozenset({"full@finetune", "neither@finetune"}) in primary_cells(arms=arms)
+    bare = {"bare": {"drop": "sft", "control": "reference"}, "full": {}, "neutral": {"placebo": PLACEBO}}
+    generic = frozenset({"neutral@finetune", "bare@finetune"})
+    assert generic in primary_cells(arms=bare)
+    assert generic in [frozenset(spec.weights) for spec in deciding_contrasts(*planned(arms=bare))]
+
+
+def test_other_pretraining_is_no_data_effect_of_sft() -> None:
+    arms = {"raw": RAW, "neutral": {"placebo": PLACEBO}, "bare": {"drop": "sft"}}
+    assert not {"data-effect", "generic-effect"} & {spec.kind for spec in derived(arms=arms)}
+    found = of_kind(derived(arms={**arms, "full": {}}), "data-effect")
+    assert set(found["sft, data effect @ sft"].weights) == {"full@sft", "neutral@sft"}
+    assert set(found) == {"sft, data effect @ sft", "sft, data effect @ finetune"}
+    other = {"raw": RAW, "of_raw": {"of": "raw", "placebo": PLACEBO}, "full": {}, "bare": {"drop": "sft"}}
+    assert not of_kind(derived(arms=other), "data-effect")
+    slower = {"slow": {"stages": {"sft": {"learning_rate": 1e-5}}}, "neutral": {"of": "slow", "placebo": PLACEBO}}
+    found = of_kind(derived(arms={"full": {}, **slower, "bare": {"drop": "sft"}}), "data-effect")
+    assert set(found["sft, data effect @ sft"].weights) == {"slow@sft", "neutral@sft"}  # one learning rate
+
+
+def test_swapped_arms_are_compared_after_both_stages_only() -> None:
+    stages = {**STAGES, "last": {"kind": "sft", "data": "world.same_prompts"}}
+    found = derived(stages=stages, arms={"full": {}, "swapped": {"swap": ["sft", "finetune"]}})
+    assert set(of_kind(found, "branch")) == {"swapped - full @ pretrain", "swapped - full @ last"}
+    assert not of_kind(found, "difference-in-differences")
+
+
+def test_levels_that_are_not_off_have_no_total_to_share() -> None:
+    """Teacher a or b: nothing is ever off, so nothing alone can be enough, and nothing all."""
+    teachers = {"a": {}, "b": {"stages": {"sft": {"data": "world.same_prompts"}}}}
+    found = derived(matrix={**MATRIX, "tuning": teachers})
+    kinds = {spec.kind for spec in found if spec.name.endswith("@ finetune")}
+    assert kinds == {"data-effect", "main-effect", "interaction", "higher-interaction"}
+    assert not [spec.name for spec in found if spec.kind != "path" and (spec.share_of or spec.orders)]

@@ -14,8 +14,8 @@ from upbringing.formats.effects.fractions import NEGLIGIBLE_ORDER, aliases, effe
 from upbringing.formats.effects.places import Factorial, factorials
 from upbringing.formats.tree import ContrastSpec
 
-FACTORIAL_LEVEL = "L3"
-EFFECT_KINDS = ("main-effect", "interaction", "higher-interaction")  # other contrasts of the same cells name no effect
+EFFECT_KINDS = ("main-effect", "interaction", "higher-interaction")
+DIFFERENCE_CELLS = 2  # of totals, simple effects and steps of paths, which compare recipes and name no effect
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class AliasedEffects:
     signs: Mapping[str, int]
 
     def are_asked_by(self, spec: ContrastSpec) -> bool:
-        """Return whether a claim on an effect (L3) is this contrast, at any scale and with either sign."""
-        is_effect = spec.level == FACTORIAL_LEVEL and spec.kind in EFFECT_KINDS
-        if not is_effect or set(spec.weights) != set(self.signs):
+        """Return whether a claim is this contrast, at any scale and with either sign, whatever its kind and level."""
+        is_difference = len(spec.weights) == DIFFERENCE_CELLS and spec.kind not in EFFECT_KINDS
+        if is_difference or set(spec.weights) != set(self.signs):
             return False
         ratios = np.array([weight * self.signs[cell] for cell, weight in spec.weights.items()])
         return bool(np.allclose(ratios, ratios[0], rtol=1e-9, atol=0) and ratios[0] != 0)
@@ -60,7 +60,7 @@ def alias_tables(design: Design) -> dict[str, list[dict[str, Any]]]:
 
 def _groups(design: Design) -> Iterator[tuple[Factorial, dict[frozenset[str], str], tuple[frozenset[str], ...]]]:
     for table in factorials(places_of(design)):
-        cells = table.on_off
+        cells = table.two_level
         if not table.is_complete and cells is not None:
             for group in aliases(tuple(table.factors), tuple(cells)):
                 yield table, cells, group

@@ -9,7 +9,8 @@ from upbringing.formats.effects.branches import branch_kind, by_arm, lasting_dif
 from upbringing.formats.effects.derived import Derived, without_repeats
 from upbringing.formats.effects.factorial import factorial_effects, lasting_effects
 from upbringing.formats.effects.places import Place, factorials
-from upbringing.formats.tree import ContrastSpec, StudyInfo
+from upbringing.formats.effects.recipes import DATA, are_at_one_depth
+from upbringing.formats.tree import ContrastSpec, StageInfo, StudyInfo
 
 CONTROLS = ("reference", "placebo")
 
@@ -17,19 +18,19 @@ CONTROLS = ("reference", "placebo")
 def default_contrasts(design: Design, study: StudyInfo, measures: Iterable[str]) -> tuple[ContrastSpec, ...]:
     """Return what the design supports: L1 along each arm, L2 between branches, L3 in factorial tables, copies as nulls.
 
-    Only paths and branches on primary measures are primary: whatever else is asked was not named in advance.
+    Only paths and branches on primary measures are primary, whatever else the same difference is called: what else is
+    asked was not named in advance.
     """
     places = places_of(design)
     tables = factorials(places)
     crossed = [*(each for table in tables for each in factorial_effects(table)), *lasting_effects(tables)]
-    paths, branches = tuple(_paths(design)), tuple(_branches(design))
+    paths, branches = tuple(_paths(design)), tuple(_branches(places))
     asked = without_repeats((*three_arms(places), *crossed, *branches, *_lasting(places)))
-    named = {frozenset(each.weights.items()) for each in (*paths, *branches)}
     return tuple(
         each.spec(
             measure,
             study.margins.get(measure),
-            "primary" if measure in study.primary and frozenset(each.weights.items()) in named else "exploratory",
+            "primary" if measure in study.primary and each.is_named else "exploratory",
             "null" if each.kind == "copy" else "exploratory",
         )
         for measure in measures
@@ -38,12 +39,35 @@ def default_contrasts(design: Design, study: StudyInfo, measures: Iterable[str])
 
 
 def places_of(design: Design) -> tuple[Place, ...]:
-    """Return the design's cells as places, in order."""
-    return tuple(_place(cell) for cell in design.cells.values())
+    """Return the design's cells as places, in order; those of one arm in the order in which they were trained."""
+    arms: dict[str, list[DesignCell]] = {}
+    for cell in design.cells.values():
+        arms.setdefault(cell.arm, []).append(cell)
+    trained = {arm: iter(sorted(cells, key=lambda each: _depth(design, each))) for arm, cells in arms.items()}
+    return tuple(_place(design, next(trained[cell.arm])) for cell in design.cells.values())
 
 
-def _place(cell: DesignCell) -> Place:
-    return Place(cell.arm, cell.position, cell.factors, cell.state, cell.control, cell.checkpoints)
+def _depth(design: Design, cell: DesignCell) -> int:
+    return len(design.path(cell.checkpoints[0]))
+
+
+def _place(design: Design, cell: DesignCell) -> Place:
+    stages = [design.checkpoints[name].stages for name in cell.checkpoints if name in design.checkpoints]
+    recipe = _stated([each[-1] for each in stages if each])
+    return Place(cell.arm, cell.position, cell.factors, cell.state, cell.control, cell.checkpoints, recipe)
+
+
+def _stated(stages: Sequence[StageInfo]) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Return what replicates of a stage state of their recipe; how many tokens were generated is none of it."""
+    values = {
+        "kind": [each.kind for each in stages],
+        DATA: [each.data_sha256 for each in stages],
+        "teacher": [each.teacher.id for each in stages if each.teacher is not None],
+        **{name: [getattr(each, name) for each in stages] for name in ("examples", "updates", "lr_sum", "dose")},
+        "from": [each.start for each in stages],
+    }
+    known = {fact: frozenset(str(value) for value in found if value is not None) for fact, found in values.items()}
+    return tuple((fact, found) for fact, found in known.items() if found)
 
 
 def _paths(design: Design) -> Iterable[Derived]:
@@ -56,7 +80,7 @@ def _paths(design: Design) -> Iterable[Derived]:
             seen.add((before.checkpoints, cell.checkpoints))
             name = f"{cell.arm}: {before.position} -> {cell.position}"
             weights = {cell.name: 1.0, before.name: -1.0}
-            yield Derived(name, "path", "L1", weights, share_of=wholes[cell.arm])
+            yield Derived(name, "path", "L1", weights, share_of=wholes[cell.arm], is_named=True)
 
 
 def _whole_path(design: Design, arm: str) -> dict[str, float]:
@@ -81,16 +105,18 @@ def _nearest(design: Design, cell: DesignCell) -> DesignCell | None:
     return next((others[name] for name in ancestors if name in others), None)
 
 
-def _branches(design: Design) -> Iterable[Derived]:
-    for control in design.cells.values():
+def _branches(places: Sequence[Place]) -> Iterable[Derived]:
+    arms = by_arm(places)
+    for control in places:
         if control.control in CONTROLS:
-            for cell in design.cells.values():
-                same_place = cell.position == control.position and cell.arm != control.arm
-                if same_place and cell.control not in (*CONTROLS, "copy") and cell.checkpoints != control.checkpoints:
-                    name = f"{cell.arm} - {control.arm} @ {cell.position}"
-                    yield Derived(
-                        name, branch_kind(_place(cell), _place(control)), "L2", {cell.name: 1.0, control.name: -1.0}
-                    )
+            for place in places:
+                is_other = place.position == control.position and place.arm != control.arm
+                if not is_other or place.control in (*CONTROLS, "copy") or place.identity == control.identity:
+                    continue
+                if are_at_one_depth(arms[place.arm], arms[control.arm], place.position):
+                    name = f"{place.arm} - {control.arm} @ {place.position}"
+                    weights = {place.name: 1.0, control.name: -1.0}
+                    yield Derived(name, branch_kind(place, control), "L2", weights, is_named=True)
 
 
 def _lasting(places: Sequence[Place]) -> Iterable[Derived]:

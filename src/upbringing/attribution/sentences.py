@@ -82,8 +82,9 @@ NO_LOG_ODDS = "a rate is, or may be, 0 or 1, which has no log-odds"
 SHARE_UNDEFINED = "share undefined: {reason}"
 SCALE_SENSITIVE = "scale-sensitive yes: in log-odds the stages rank differently"
 SCALE_ROBUST = "scale-sensitive no"
-ORDER_SENSITIVE = "order-sensitive: {low:+.2f} to {high:+.2f} over all orders, more than a fifth of the total apart"
-ORDER_RANGE = "{low:+.2f} to {high:+.2f} over all orders"
+ORDER_SENSITIVE = "order-sensitive: {low:+.2f} to {high:+.2f} over {orders}, more than a fifth of the total apart"
+ORDER_RANGE = "{low:+.2f} to {high:+.2f} over {orders}"
+ALL_ORDERS, KNOWN_ORDERS = "all orders", "the orders known"
 SMALL_TOTAL = (
     "{num} shares are of a total effect below {limit:g}: with any affordable number of seeds and prompts such shares "
     "are imprecise."
@@ -93,6 +94,7 @@ OVERDETERMINED = (
     "it does."
 )
 NEEDS_OTHERS = "It works only together with the others: alone it does little, and without it little is left."
+DIFFER = "Alone, and with everything else on, it does not do the same: neither says what it does."
 
 CHANGED_WORDS = {
     "sufficiency": ("this alone raises it", "this alone lowers it"),
@@ -100,8 +102,8 @@ CHANGED_WORDS = {
     "asymmetric-shapley": ("this contributes upwards", "this contributes downwards"),
     "total-effect": ("together they raise it", "together they lower it"),
     "generic-effect": (
-        "training itself, whatever its data, raises it",
-        "training itself, whatever its data, lowers it",
+        "training on neutral data raises it",
+        "training on neutral data lowers it",
     ),
     "difference-in-differences": ("the first gained more or lost less", "the first lost more or gained less"),
     "linear-trend": ("rises with the level", "falls with the level"),
@@ -109,9 +111,9 @@ CHANGED_WORDS = {
 }
 """Words for a rise and a fall, by kind, from L2 on; other kinds say what depends on what."""
 
-NO_PAIR = frozenset(
-    {*CHANGED_WORDS, "interaction", "higher-interaction"} - {"sufficiency", "total-effect", "generic-effect"}
-)
+INTERACTIONS = ("interaction", "higher-interaction")
+ALL_ORDER_KINDS = ("main-effect", "shapley")  # of a whole factorial; paths know the orders that were trained
+NO_PAIR = frozenset({*CHANGED_WORDS, *INTERACTIONS} - {"sufficiency", "total-effect", "generic-effect"})
 """Kinds that compare no two things, which could be alike."""
 
 ESTIMAND_WORDS = {
@@ -123,8 +125,10 @@ ESTIMAND_WORDS = {
 
 def verdict_sentence(claim: Claim, label: str) -> str:
     """Return the sentence of a claim. Below L2 nothing is said to depend on, or be caused by, anything."""
-    patterns = {None: "", "overdetermined": f" {OVERDETERMINED}", "needs-others": f" {NEEDS_OTHERS}"}
-    return f"{_verdict(claim, label)}{patterns[claim.pattern]}"
+    if claim.pattern is None or claim.level == "L1":
+        return _verdict(claim, label)
+    patterns = {"overdetermined": OVERDETERMINED, "needs-others": NEEDS_OTHERS, "differ": DIFFER}
+    return f"{_verdict(claim, label)} {patterns[claim.pattern]}"
 
 
 def _verdict(claim: Claim, label: str) -> str:
@@ -181,7 +185,8 @@ def _share(claim: Claim) -> list[str]:
         parts.append(SCALE_SENSITIVE if claim.scale_sensitive else SCALE_ROBUST)
     if claim.order_range is not None:
         words = ORDER_SENSITIVE if claim.order_range.is_wide else ORDER_RANGE
-        parts.append(words.format(low=claim.order_range.low, high=claim.order_range.high))
+        orders = ALL_ORDERS if claim.kind in ALL_ORDER_KINDS else KNOWN_ORDERS
+        parts.append(words.format(low=claim.order_range.low, high=claim.order_range.high, orders=orders))
     return parts
 
 
@@ -226,8 +231,9 @@ def _changed_word(claim: Claim) -> str:
         return "the judges differ: the first is higher" if rose else "the judges differ: the first is lower"
     if claim.kind == "format-sensitivity":
         return "the prompt's format moves it up" if rose else "the prompt's format moves it down"
-    if claim.kind in ("interaction", "higher-interaction"):
-        return "the effects depend on each other"
+    if claim.kind in INTERACTIONS:
+        along_a_path = "comes out above zero" if rose else "comes out below zero"
+        return along_a_path if claim.level == "L1" else "the effects depend on each other"
     if claim.level == "L1":
         return "rose during this stage" if rose else "fell during this stage"
     words = CHANGED_WORDS.get(claim.kind, ("depends on this: it is higher", "depends on this: it is lower"))

@@ -41,7 +41,7 @@ class Flips(Open):
 
 
 class OrderRange(Open):
-    """The least and the most that a stage or factor contributes over all orders of switching them on (estimates).
+    """The least and the most that a stage or factor contributes over the orders known of switching them on (estimates).
 
     ``is_wide``: wider than 0.2 of the total effect; ``None`` where the total is not distinguishable from 0.
     """
@@ -88,7 +88,8 @@ class Claim(Open):
     where it is undefined, and ``share_reason`` says why. It is never clipped: below 0 is erosion, and what exceeds 1 is
     undone by something else.
     ``scale_sensitive``: whether stages rank differently by their effects in log-odds; ``None`` where nothing is ranked
-    or there are no log-odds. ``pattern``: ``overdetermined`` (enough alone, hardly missed) or ``needs-others``.
+    or there are no log-odds. ``pattern``: ``overdetermined`` (enough alone, hardly missed), ``needs-others``, or
+    ``differ`` (necessity and sufficiency are unlike, and no more is shown).
     """
 
     id: str
@@ -134,7 +135,7 @@ class Claim(Open):
     share_reason: str | None = None
     scale_sensitive: bool | None = None
     order_range: OrderRange | None = None
-    pattern: Literal["overdetermined", "needs-others"] | None = None
+    pattern: Literal["overdetermined", "needs-others", "differ"] | None = None
     per_judge: tuple[dict[str, Any], ...] = ()
     judge_robust: bool | None = None
     judge: str | None = None

@@ -11,9 +11,10 @@ from itertools import pairwise
 from typing import Literal
 
 from upbringing.formats.effects.branches import branch_kind, by_arm, lasting_difference, three_arms
-from upbringing.formats.effects.derived import ALWAYS_EXPLORATORY, Derived, without_repeats
+from upbringing.formats.effects.derived import Derived, without_repeats
 from upbringing.formats.effects.factorial import factorial_effects, lasting_effects
 from upbringing.formats.effects.places import Factorial, Place, factorials
+from upbringing.formats.effects.recipes import DATA, START, are_at_one_depth
 from upbringing.formats.protocols import protocol_contrasts
 from upbringing.formats.tree import ContrastSpec
 from upbringing.study.arms import Arm
@@ -21,6 +22,7 @@ from upbringing.study.study import ResolvedArm, Study
 from upbringing.study.tree import StudyTree
 
 COPY = "copy"
+DATA_FIELDS = {"data", "phases"}
 
 
 def contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
@@ -49,8 +51,11 @@ def _of_protocol(study: Study) -> tuple[ContrastSpec, ...]:
 
 def deciding_contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
     """Return the derived contrasts that may decide something: what must be fixed before anything is measured."""
+    deciding = {
+        (each.kind, frozenset(each.weights.items())) for each in _derived(study, _places(tree)) if each.may_decide
+    }
     derived = contrasts(study, tree)[len(study.contrasts) :]
-    return tuple(spec for spec in derived if spec.kind not in ALWAYS_EXPLORATORY)
+    return tuple(spec for spec in derived if (spec.kind, frozenset(spec.weights.items())) in deciding)
 
 
 def _completed(spec: ContrastSpec, study: Study, derived: Derived | None) -> ContrastSpec:
@@ -78,9 +83,20 @@ def _places(tree: StudyTree) -> tuple[Place, ...]:
             state=tuple(arms[name].states.items()),
             control=COPY if arms[name].arm.same_as is not None else arms[name].arm.control,
             identity=tuple(dict.fromkeys(found)),
+            recipe=_recipe(arms[name], position),
         )
         for (name, position), found in nodes.items()
     )
+
+
+def _recipe(arm: ResolvedArm, position: str) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Return the start of an arm and the stage that leads to ``position``, its data apart from all else."""
+    stage = arm.stages.get(position.partition(":")[0])
+    facts = {START: arm.start.model_dump_json()}
+    if stage is not None:
+        facts["settings"] = stage.model_dump_json(exclude={*DATA_FIELDS, "measure_at", "identity"})
+        facts[DATA] = stage.model_dump_json(include=DATA_FIELDS)
+    return tuple((fact, frozenset({value})) for fact, value in facts.items())
 
 
 def _derived(study: Study, places: Sequence[Place]) -> Iterable[Derived]:
@@ -116,11 +132,11 @@ def _branches(arms: dict[str, ResolvedArm], found: dict[str, dict[str, Place]]) 
     for name, other in pairs:
         is_copy = arms[name].arm.same_as is not None
         for position, place in found[name].items():
-            if position in found[other]:
+            if position in found[other] and are_at_one_depth(found[name], found[other], position):
                 against = found[other][position]
                 kind = COPY if is_copy else branch_kind(place, against)
                 weights = {place.name: 1.0, against.name: -1.0}
-                yield Derived(f"{name} - {other} @ {position}", kind, "L2", weights)
+                yield Derived(f"{name} - {other} @ {position}", kind, "L2", weights, is_named=True)
     for name, other in _swaps(arms):
         ends = [list(found[arm].values())[-1].name for arm in (name, other)]
         yield Derived(f"{name} - {other}, after all stages", "order-effect", "L2", {ends[0]: 1.0, ends[1]: -1.0})

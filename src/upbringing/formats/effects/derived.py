@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from upbringing.formats.effects.coalitions import Coalition, Weights
@@ -24,7 +24,7 @@ ALWAYS_EXPLORATORY = frozenset(
         "order-effect",
     }
 )
-"""Kinds of derived contrasts that decide nothing unless a study declares them itself."""
+"""Kinds of derived contrasts that decide nothing unless a study declares them itself, or names them as a branch."""
 
 WEIGHT_DIGITS = 12  # weights such as 1/3 are rounded
 ALWAYS_KEPT = ("linear-trend", "quadratic-trend", "asymmetric-shapley")
@@ -40,7 +40,10 @@ TESTS: Mapping[str, Literal["interaction", "trend"]] = {
 
 @dataclass(frozen=True)
 class Derived:
-    """A contrast of cells with its kind and level of evidence; see ``ContrastSpec`` for the other fields."""
+    """A contrast of cells with its kind and level of evidence; see ``ContrastSpec`` for the other fields.
+
+    ``is_named``: the design itself sets these cells against each other: an arm and its control, or a step of an arm.
+    """
 
     name: str
     kind: str
@@ -49,20 +52,25 @@ class Derived:
     share_of: dict[str, float] = field(default_factory=dict)
     counterpart: dict[str, float] = field(default_factory=dict)
     orders: tuple[dict[str, float], ...] = ()
+    is_named: bool = False
+
+    @property
+    def may_decide(self) -> bool:
+        """Whether this contrast may be more than exploratory without being declared."""
+        return self.is_named or self.kind not in ALWAYS_EXPLORATORY
 
     def spec(
         self, measure: str, margin: float | None, role: Literal["primary", "exploratory"], family: str
     ) -> ContrastSpec:
-        """Return the contrast put to ``measure``; a kind that is always exploratory never gets another role."""
-        is_exploratory = self.kind in ALWAYS_EXPLORATORY
+        """Return the contrast put to ``measure``; what may not decide never gets another role."""
         return ContrastSpec(
             name=self.name,
             kind=self.kind,
             level=self.level,
             weights=self.weights,
             measure=measure,
-            role="exploratory" if is_exploratory else role,
-            family="exploratory" if is_exploratory else family,
+            role=role if self.may_decide else "exploratory",
+            family=family if self.may_decide else "exploratory",
             test=TESTS.get(self.kind, "difference"),
             margin=margin,
             share_of=self.share_of,
@@ -81,20 +89,24 @@ def without_repeats(
 ) -> tuple[Derived, ...]:
     """Return ``derived`` without contrasts that ask the same as an earlier one, or its opposite.
 
+    Where the later one is named by the design, the earlier one is named as well: its kind says more.
+
     ``identities``: what fills the cells. Then cells that one checkpoint fills are one, and a contrast of a checkpoint
     with itself asks nothing. Two kinds stay whatever else asks the same: a trend over three equally spaced levels is
     the difference of the outer two as well, and an asymmetric Shapley value may be a single step, but belongs to
     values that sum to the total.
     """
-    seen: set[frozenset[tuple[tuple[str, ...], float]]] = set()
-    kept = []
+    first: dict[frozenset[tuple[tuple[str, ...], float]], int] = {}
+    kept: list[Derived] = []
     for each in derived:
         own = _merged(each.weights, identities or {})
         opposite = frozenset((what, -weight) for what, weight in own)
-        is_new = own and own not in seen and opposite not in seen
-        if is_new or (own and each.kind in ALWAYS_KEPT):
-            seen.add(own)
+        earlier = first.get(own, first.get(opposite))
+        if own and (earlier is None or each.kind in ALWAYS_KEPT):
+            first.setdefault(own, len(kept))
             kept.append(each)
+        elif earlier is not None and each.is_named:
+            kept[earlier] = replace(kept[earlier], is_named=True)
     return tuple(kept)
 
 

@@ -32,6 +32,7 @@ def factorial_effects(table: Factorial) -> tuple[Derived, ...]:
         if len(table.factors) > 1:
             found += _main_effects(table, index)
     found += [each for pair in combinations(range(len(table.factors)), 2) for each in _interactions(table, pair)]
+    found += _higher_interactions(table)
     if cells is not None:
         found += _coalition_effects(table, cells)
     found += [each for index in range(len(table.factors)) for each in _trends(table, index)]
@@ -120,14 +121,20 @@ def _interactions(table: Factorial, pair: tuple[int, int]) -> Iterator[Derived]:
             yield Derived(name, "interaction", "L3", weights)
 
 
-def _coalition_effects(table: Factorial, cells: dict[Coalition, str]) -> Iterator[Derived]:
-    """Yield the total, higher interactions and, from three factors on, Shapley values (of two: the main effects)."""
-    players, place = tuple(table.factors), table.position
-    yield Derived(f"{' + '.join(players)}, all on - all off @ {place}", "total-effect", "L3", _total(players, cells))
+def _higher_interactions(table: Factorial) -> Iterator[Derived]:
+    players, cells = tuple(table.factors), table.two_level if table.is_distinct else None
+    if cells is None:
+        return
     for order in range(3, min(len(players), HIGHEST_DERIVED_ORDER) + 1):
         for group in combinations(players, order):
             weights = on_cells(coalitions.interaction(group, players), cells)
-            yield Derived(f"{' x '.join(group)} @ {place}", "higher-interaction", "L3", weights)
+            yield Derived(f"{' x '.join(group)} @ {table.position}", "higher-interaction", "L3", weights)
+
+
+def _coalition_effects(table: Factorial, cells: dict[Coalition, str]) -> Iterator[Derived]:
+    """Yield the total and, from three factors on, Shapley values (of two: the main effects)."""
+    players, place = tuple(table.factors), table.position
+    yield Derived(f"{' + '.join(players)}, all on - all off @ {place}", "total-effect", "L3", _total(players, cells))
     if len(players) < CORNERS_FROM:
         return
     for player in players:
@@ -173,7 +180,7 @@ def _trends(table: Factorial, index: int) -> Iterator[Derived]:
 
 def _of_fraction(table: Factorial) -> Iterable[Derived]:
     """Yield the main effects and two-way interactions that a fraction does not confound with one another."""
-    cells = table.on_off
+    cells = table.two_level
     if cells is None or not table.is_distinct:
         return
     players, runs = tuple(table.factors), tuple(cells)

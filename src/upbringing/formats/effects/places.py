@@ -8,15 +8,19 @@ from itertools import product
 
 from upbringing.formats.effects.coalitions import MAX_PLAYERS, Coalition
 from upbringing.formats.effects.fractions import is_regular
+from upbringing.formats.effects.trends import number_of
 
 NO_LEVELS = ("copy", "positive")  # controls that are no level of any factor, whatever factors they carry
-OFF_WORDS = ("off", "none", "no", "without", "absent", "never", "placebo", "neutral", "false", "0")
+OFF_WORDS = ("off", "none", "no", "without", "absent", "never", "placebo", "neutral", "false")
 STAGE_ON, STAGE_OFF = "on", "placebo"
 
 
 @dataclass(frozen=True)
 class Place:
-    """A cell of a design, all its replicates. ``identity``: what fills it; places with one identity are one thing."""
+    """A cell of a design, all its replicates. ``identity``: what fills it; places with one identity are one thing.
+
+    ``recipe``: facts of the stage that leads here, each with the values that its replicates have, as far as stated.
+    """
 
     arm: str
     position: str
@@ -24,6 +28,7 @@ class Place:
     state: tuple[tuple[str, str], ...]
     control: str
     identity: tuple[str, ...]
+    recipe: tuple[tuple[str, frozenset[str]], ...] = ()
 
     @property
     def name(self) -> str:
@@ -56,6 +61,12 @@ class Factorial:
 
     @property
     def on_off(self) -> dict[Coalition, str] | None:
+        """Return the cell's name by the factors that are on; ``None`` unless each has two levels, one of them off."""
+        has_off = all([means_off(level) for level in levels] == [False, True] for levels in self.factors.values())
+        return self.two_level if has_off else None
+
+    @property
+    def two_level(self) -> dict[Coalition, str] | None:
         """Return the cell's name by the factors that are not at their base; ``None`` unless all have two levels."""
         if any(len(levels) != 2 for levels in self.factors.values()) or len(self.factors) > MAX_PLAYERS:
             return None
@@ -110,14 +121,19 @@ def _table(
     table = Factorial(position, present, cells, before)
     if table.is_complete:
         return table
-    runs = table.on_off
+    runs = table.two_level
     return table if runs is not None and len(runs) > 1 and is_regular(tuple(present), tuple(runs)) else None
 
 
 def base_last(levels: Sequence[str]) -> tuple[str, ...]:
     """Return ``levels`` with the one that means "off" last, if exactly one of them does."""
-    off = [level for level in levels if level in OFF_WORDS]
+    off = [level for level in levels if means_off(level)]
     return tuple(levels) if len(off) != 1 else (*(level for level in levels if level not in off), *off)
+
+
+def means_off(level: str) -> bool:
+    """Return whether a level is a word for off, in any case, or a number that is 0 (``0%``, ``0.0``)."""
+    return level.casefold() in OFF_WORDS or number_of(level) == 0
 
 
 def _staged(places: Sequence[Place], positions: Sequence[str]) -> Iterable[Place]:
