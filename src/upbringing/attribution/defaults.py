@@ -59,7 +59,7 @@ def _place(design: Design, cell: DesignCell) -> Place:
 
 def _stated(stages: Sequence[StageInfo]) -> tuple[tuple[str, frozenset[str]], ...]:
     """Return what replicates of a stage state of their recipe; how many tokens were generated is none of it."""
-    values = {
+    values: dict[str, list[object]] = {
         "kind": [each.kind for each in stages],
         DATA: [each.data_sha256 for each in stages],
         "teacher": [each.teacher.id for each in stages if each.teacher is not None],

@@ -38,7 +38,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Factorial:
-    """Cells of crossed factors at one position. Each factor's last level is its base: "off" where it has two.
+    """Cells of crossed factors at one position. Each factor's last level is its base: the one that is off, if one is.
 
     ``cells`` may hold only a part of the combinations: a fraction. ``before``: pairs of factors of which the first acts
     on an earlier stage of training than the second; empty = not known, or not fixed.
