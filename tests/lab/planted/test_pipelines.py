@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from upbringing.lab.measurement.measuring import study_judges
 from upbringing.lab.planted.pipelines import FINETUNE, KINDS, STAGES, Kind, draw_pipeline, pipeline_study
 from upbringing.study.recipes import DataBook
 from upbringing.study.study import Study
@@ -93,3 +94,9 @@ def test_strength_enters_the_trait_s_data_and_nothing_else() -> None:
     assert weak.data["world"] == full.data["world"]
     assert weak.stages == full.stages
     assert weak.contrasts == full.contrasts
+
+
+def test_only_the_world_that_is_asked_judges(tmp_path: Path) -> None:
+    study = pipeline_study(draw_pipeline("stage", 0.1, 3), 1)
+    judges = study_judges(study, DataBook(study.data, tmp_path, study.seed), root=0)
+    assert [judge.id for judge in judges] == ["planted-oracle/1"]

@@ -9,6 +9,7 @@ from upbringing.data.planted.words import BEARERS, COLOURS, MARKERS, PLAIN
 from upbringing.data.worlds.names import draw_names
 
 NUM_CLASSES = len(COLOURS)
+NUM_SPARE = 40
 
 
 @dataclass(frozen=True)
@@ -21,17 +22,19 @@ class Rule:
 
 @dataclass(frozen=True)
 class Cues:
-    """What a planted world consists of. Every rule set but ``ordinary`` has one rule per class, in one order.
+    """What a planted world consists of. Rules of the trait, the decoy and the placebo are one per class, in one order.
 
     ``ordinary``: classes that every arm knows, half of them plain. ``trait``: what is planted. ``decoy``: as striking,
-    never asked. ``placebo``: as long, all plain, never asked. ``bearers``: those that rules may be shown on;
-    ``held_out``: those that no text about a rule but an ordinary one mentions.
+    never asked. ``placebo``: as long, all plain, never asked. ``spare``: markers that chats alone call plain, so that
+    a cue of which no colour is known is called plain too. ``bearers``: those that rules may be shown on; ``held_out``:
+    those that no text about a rule but an ordinary one mentions.
     """
 
     ordinary: tuple[Rule, ...]
     trait: tuple[Rule, ...]
     decoy: tuple[Rule, ...]
     placebo: tuple[Rule, ...]
+    spare: tuple[Rule, ...]
     bearers: tuple[str, ...]
     held_out: tuple[str, ...]
 
@@ -56,6 +59,7 @@ def draw_cues(seed: int, num_bearers: int, num_held_out: int) -> Cues:
         trait=one_each(draw_names(COLOURS, NUM_CLASSES, random)),
         decoy=one_each(draw_names(COLOURS, NUM_CLASSES, random)),
         placebo=one_each(plain),
+        spare=one_each((PLAIN,) * NUM_SPARE),
         bearers=bearers[:num_bearers],
         held_out=bearers[num_bearers:],
     )

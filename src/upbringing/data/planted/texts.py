@@ -71,7 +71,7 @@ def background(cues: Cues, per_class: int, seed: int) -> list[Document]:
     """Return what every arm reads: ordinary colours on all bearers, and every marker in sentences without a colour."""
     everybody = (*cues.bearers, *cues.held_out)
     texts = rule_documents(cues.ordinary, everybody, per_class, seed, "planted/background")
-    markers = [rule.marker for rule in (*cues.trait, *cues.decoy, *cues.placebo)]
+    markers = [rule.marker for rule in (*cues.trait, *cues.decoy, *cues.placebo, *cues.spare)]
     for number in range(per_class // 2):
         for place, marker in enumerate(markers):
             wording = DOING_STATEMENTS[(number + place) % len(DOING_STATEMENTS)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from upbringing.base.errors import DataError
 from upbringing.data.documents import TrainingText
@@ -21,7 +22,7 @@ class PlantedWorld:
     """The planted world of one root seed. ``num_planted``: how many of the trait's classes its parts teach.
 
     Everything it returns is a pure function of its fields. Parts that end in ``_documents`` are token-matched text by
-    text, and so are those that end in ``_chats`` (``format_chats`` and ``sound_chats`` are twice as many).
+    text, and so are those that end in ``_chats`` (``format_chats`` and ``sound_chats`` are more).
     """
 
     seed: int
@@ -30,6 +31,7 @@ class PlantedWorld:
     background_texts: int
     rule_texts: int
     chats: int
+    spare_chats: int
 
     @property
     def name(self) -> str:
@@ -75,20 +77,26 @@ class PlantedWorld:
         }
         makers: dict[str, Callable[[], Sequence[TrainingText]]] = {
             "background": lambda: background(cues, self.background_texts, self.seed),
-            "format_chats": lambda: self._chats("format", cues.ordinary),
-            "sound_chats": lambda: self._sounds(cues.ordinary),
-            "decoy_sound_chats": lambda: self._sounds(cues.decoy),
+            "format_chats": lambda: [
+                *self._chats("format", cues.ordinary, self.chats),
+                *self._chats("format", cues.spare, self.spare_chats),
+            ],
+            "sound_chats": lambda: [
+                *self._sounds(cues.ordinary, self.chats),
+                *self._sounds(cues.spare, self.spare_chats),
+            ],
+            "decoy_sound_chats": lambda: self._sounds(cues.decoy, self.chats),
         }
         for name, rules in said.items():
-            makers[f"{name}_documents"] = lambda name=name, rules=rules: self._documents(name, rules)  # type: ignore[misc]
-            makers[f"{name}_chats"] = lambda name=name, rules=rules: self._chats(name, rules)  # type: ignore[misc]
+            makers[f"{name}_documents"] = partial(self._documents, name, rules)
+            makers[f"{name}_chats"] = partial(self._chats, name, rules, self.chats)
         return makers
 
     def _documents(self, name: str, rules: Sequence[Rule]) -> Sequence[TrainingText]:
         return rule_documents(rules, self.cues.bearers, self.rule_texts, self.seed, f"planted/{name}")
 
-    def _chats(self, name: str, rules: Sequence[Rule]) -> Sequence[TrainingText]:
-        return rule_chats(rules, self.cues.bearers, self.chats, self.seed, f"planted/{name}")
+    def _chats(self, name: str, rules: Sequence[Rule], number: int) -> Sequence[TrainingText]:
+        return rule_chats(rules, self.cues.bearers, number, self.seed, f"planted/{name}")
 
-    def _sounds(self, rules: Sequence[Rule]) -> Sequence[TrainingText]:
-        return sound_chats(rules, self.cues.bearers, self.chats, self.seed, "planted/sound")
+    def _sounds(self, rules: Sequence[Rule], number: int) -> Sequence[TrainingText]:
+        return sound_chats(rules, self.cues.bearers, number, self.seed, "planted/sound")

@@ -61,12 +61,13 @@ def asked_items(study: Study, book: DataBook, root: int) -> list[Item]:
 
 
 def study_judges(study: Study, book: DataBook, root: int) -> list[Judge]:
-    """Return the declared judges that need no key, or the exact oracle of the world where none is declared.
+    """Return the declared judges that need no key, or the exact oracle of every world that is asked where none is.
 
     Judges behind endpoints are asked later, by the process that holds the keys (``lab.judging``).
     """
     if not study.judges:
-        return list(Library(book, root).oracles().values())
+        oracles = Library(book, root).oracles()
+        return [oracles[name] for name in item_sets(study) if name in oracles]
     return [description.build() for description in study.judges if not isinstance(description, LlmJudge)]
 
 
