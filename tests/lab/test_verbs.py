@@ -14,7 +14,7 @@ import pytest
 import typer
 
 import upbringing
-from upbringing.base.errors import StudyError, UpbringingWarning
+from upbringing.base.errors import StudyError
 from upbringing.cli import app
 from upbringing.lab.session import Session
 
@@ -97,8 +97,7 @@ def test_functions_take_a_path_a_value_or_an_open_session(
     with pytest.raises(StudyError, match="open already"):
         upbringing.run(session, seeds=2)
     named = {"base": f"{tiny_folder}/base", "tuned": f"{tiny_folder}/tuned"}
-    with pytest.warns(UpbringingWarning, match="asks nothing"):  # of these prompts, a likelihood has nothing to score
-        traced, page = upbringing.trace(named, tiny_folder / "prompts.jsonl", store=store)
+    traced, page = upbringing.trace(named, tiny_folder / "prompts.jsonl", store=store)
     assert traced.claims
     assert page.is_file()
     assert upbringing.schema()["title"] == "Study"
