@@ -311,7 +311,7 @@ protocol: {kind: sft_or_rl, cells: {base: main@base, sft: main@sft, sft_rl: main
     assert [spec.name.partition(":")[0] for spec in tree.study.contrasts] == ["CA1", "CA2"]
     assert {spec.margin for spec in tree.study.contrasts} == {0.1}
     for before, after, message in (
-        ("main@rl", "main@dpo", "main@base, main@sft, main@rl"),
+        ("main@rl", "main@dpo", "main@base, main@rl, main@sft"),
         ("primary: [m]", "", "primary measures"),
     ):
         path.write_text(text.replace(before, after))
