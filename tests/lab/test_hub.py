@@ -14,6 +14,7 @@ import pytest
 from fake_hub import FakeHub, Repository, serving
 
 from upbringing.base.errors import StudyError
+from upbringing.formats.items import Item, Message
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, build
 from upbringing.lab.session import LOCK_NAME, open_session
@@ -162,6 +163,9 @@ def test_what_is_no_safe_checkpoint_is_refused(
 def test_a_trace_keeps_hub_ids_and_makes_folders_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
+    asked = (Message(role="user", content="How?"),)
+    item = Item(id="one", cluster="one", request="harmful", split="ood", messages=asked)
+    (tmp_path / "items.jsonl").write_text(item.model_dump_json(), encoding="utf-8")
     study = trace_study({"base": CHECKPOINT, "sft": "mine"}, tmp_path / "items.jsonl")
     found = [study.start, *study.stages.values()]
     assert [getattr(each, "checkpoint", None) for each in found] == [CHECKPOINT, str(tmp_path / "mine")]

@@ -186,8 +186,11 @@ def test_jobs_side_by_side_take_as_long_as_their_schedule() -> None:
     ("template", "message"),
     [
         (None, "has no chat template"),
-        ("{{ raise_exception('no users here') }}", "does not render messages of the roles user.*no users here"),
-        ("{% for message in messages %}{{ message.nothing.at_all }}{% endfor %}", "does not render messages"),
+        ("{{ raise_exception('no users here') }}", "a user's question cannot be rendered.*no users here"),
+        (
+            "{% for message in messages %}{{ message.nothing.at_all }}{% endfor %}",
+            "a user's question cannot be rendered",
+        ),
     ],
 )
 def test_a_template_that_fails_stops_plan_and_build_before_training(
