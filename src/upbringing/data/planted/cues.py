@@ -25,9 +25,9 @@ class Cues:
     """What a planted world consists of. Rules of the trait, the decoy and the placebo are one per class, in one order.
 
     ``ordinary``: classes that every arm knows, half of them plain. ``trait``: what is planted. ``decoy``: as striking,
-    never asked. ``placebo``: as long, all plain, never asked. ``spare``: markers that chats alone call plain, so that
-    a cue of which no colour is known is called plain too. ``bearers``: those that rules may be shown on; ``held_out``:
-    those that no text about a rule but an ordinary one mentions.
+    never asked. ``placebo``: as long, all plain, never asked. ``spare``: markers that a few documents call plain, so
+    that a cue of which no colour is known is called plain too. ``bearers``: those that rules may be shown on;
+    ``held_out``: those that no text about a rule but an ordinary one mentions.
     """
 
     ordinary: tuple[Rule, ...]
