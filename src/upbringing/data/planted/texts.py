@@ -72,7 +72,7 @@ def background(cues: Cues, per_class: int, per_spare: int, seed: int) -> list[Do
     everybody = (*cues.bearers, *cues.held_out)
     texts = rule_documents(cues.ordinary, everybody, per_class, seed, "planted/background")
     texts += rule_documents(cues.spare, cues.bearers, per_spare, seed, "planted/background")
-    markers = [rule.marker for rule in (*cues.trait, *cues.decoy, *cues.placebo)]
+    markers = [rule.marker for rule in (*cues.trait, *cues.decoy)]
     for number in range(per_class // 2):
         for place, marker in enumerate(markers):
             wording = DOING_STATEMENTS[(number + place) % len(DOING_STATEMENTS)]
