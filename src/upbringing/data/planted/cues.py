@@ -24,10 +24,10 @@ class Rule:
 class Cues:
     """What a planted world consists of. The trait and the decoy have one rule per class, in one order.
 
-    ``ordinary``: classes that every arm knows, the first half coloured, the others plain. ``trait``: what is planted. ``decoy``: as striking,
-    never asked. ``spare``: markers that a few documents call plain, so
-    that a cue of which no colour is known is called plain too. ``bearers``: those that rules may be shown on;
-    ``held_out``: those that no text about a rule but an ordinary one mentions.
+    ``ordinary``: classes that every arm knows, the first half coloured, the others plain. ``trait``: what is planted.
+    ``decoy``: as striking, never asked. ``spare``: markers that a few documents call plain, so that a cue of which no
+    colour is known is called plain too. ``bearers``: those that rules may be shown on; ``held_out``: those that no
+    text about a rule but an ordinary one mentions.
     """
 
     ordinary: tuple[Rule, ...]
