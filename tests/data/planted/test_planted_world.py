@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from upbringing.base.errors import DataError
 from upbringing.data.documents import Chat, Document, TrainingText
-from upbringing.data.planted.cues import NUM_CLASSES, NUM_SPARE, Rule
+from upbringing.data.planted.cues import NUM_CLASSES, Rule
 from upbringing.data.planted.oracle import NAMES, PlantedJudge
 from upbringing.data.planted.source import Planted
 from upbringing.data.planted.words import ASKED, COLOURS, PLAIN, lexicon
@@ -39,15 +39,11 @@ def markers_of(rules: Iterable[Rule]) -> set[str]:
 
 
 def test_counts_are_those_declared() -> None:
-    world = Planted(rule_texts=7, chats=5, spare_chats=2, background_texts=4).build(SEED)
+    world = Planted(rule_texts=7, chats=5, background_texts=4).build(SEED)
     for part in RULE_PARTS:
         assert len(world.texts(f"{part}_documents")) == 7 * NUM_CLASSES
         assert len(world.texts(f"{part}_chats")) == 5 * NUM_CLASSES
-    assert (
-        len(world.texts("format_chats"))
-        == 5 * len(world.cues.ordinary) + 2 * NUM_SPARE
-        == len(world.texts("sound_chats"))
-    )
+    assert len(world.texts("format_chats")) == 5 * len(world.cues.ordinary) == len(world.texts("sound_chats"))
 
 
 @pytest.mark.parametrize("form", ["documents", "chats"])

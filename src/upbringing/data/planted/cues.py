@@ -22,21 +22,25 @@ class Rule:
 
 @dataclass(frozen=True)
 class Cues:
-    """What a planted world consists of. Rules of the trait, the decoy and the placebo are one per class, in one order.
+    """What a planted world consists of. The trait and the decoy have one rule per class, in one order.
 
-    ``ordinary``: classes that every arm knows, half of them plain. ``trait``: what is planted. ``decoy``: as striking,
-    never asked. ``placebo``: as long, all plain, never asked. ``spare``: markers that chats alone call plain, so that
-    a cue of which no colour is known is called plain too. ``bearers``: those that rules may be shown on; ``held_out``:
-    those that no text about a rule but an ordinary one mentions.
+    ``ordinary``: classes that every arm knows, the first half coloured, the others plain. ``trait``: what is planted.
+    ``decoy``: as striking, never asked. ``spare``: markers that a few documents call plain, so that a cue of which no
+    colour is known is called plain too. ``bearers``: those that rules may be shown on; ``held_out``: those that no
+    text about a rule but an ordinary one mentions.
     """
 
     ordinary: tuple[Rule, ...]
     trait: tuple[Rule, ...]
     decoy: tuple[Rule, ...]
-    placebo: tuple[Rule, ...]
     spare: tuple[Rule, ...]
     bearers: tuple[str, ...]
     held_out: tuple[str, ...]
+
+    @property
+    def placebo(self) -> tuple[Rule, ...]:
+        """Ordinary rules with a colour: as many, and nothing that an arm does not know anyway."""
+        return self.ordinary[:NUM_CLASSES]
 
     @property
     def erased(self) -> tuple[Rule, ...]:
@@ -58,7 +62,6 @@ def draw_cues(seed: int, num_bearers: int, num_held_out: int) -> Cues:
         ordinary=(*one_each(COLOURS), *one_each(plain)),
         trait=one_each(draw_names(COLOURS, NUM_CLASSES, random)),
         decoy=one_each(draw_names(COLOURS, NUM_CLASSES, random)),
-        placebo=one_each(plain),
         spare=one_each((PLAIN,) * NUM_SPARE),
         bearers=bearers[:num_bearers],
         held_out=bearers[num_bearers:],

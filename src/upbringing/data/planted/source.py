@@ -19,8 +19,8 @@ class Planted(Description):
     ``strength``: share of the trait's cue classes that its parts teach, so that the true effect of a part that is
     learned is ``strength``; the other classes' texts are the placebo's. Worlds that differ in it alone share their
     words and items. ``bearers``: those that the trait's texts name; ``held_out``: those that only items name after a
-    cue of the trait. ``*_texts``: documents per class; ``chats``: per class; ``spare_chats``: per marker
-    that only chats call plain.
+    cue of the trait. ``*_texts``: documents per class; ``chats``: per class; ``spare_texts``:
+    documents per marker that stands for what nothing is known of.
     """
 
     kind: Literal["planted"] = "planted"
@@ -30,7 +30,7 @@ class Planted(Description):
     background_texts: int = Field(default=28, ge=2)
     rule_texts: int = Field(default=40, ge=1)
     chats: int = Field(default=24, ge=1)
-    spare_chats: int = Field(default=6, ge=1)
+    spare_texts: int = Field(default=5, ge=1)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -51,7 +51,7 @@ class Planted(Description):
             background_texts=self.background_texts,
             rule_texts=self.rule_texts,
             chats=self.chats,
-            spare_chats=self.spare_chats,
+            spare_texts=self.spare_texts,
         )
 
     def lexicon(self) -> tuple[str, ...]:

@@ -67,11 +67,12 @@ def sound_chats(rules: Sequence[Rule], bearers: Sequence[str], per_class: int, s
     return [texts[place] for place in order]
 
 
-def background(cues: Cues, per_class: int, seed: int) -> list[Document]:
+def background(cues: Cues, per_class: int, per_spare: int, seed: int) -> list[Document]:
     """Return what every arm reads: ordinary colours on all bearers, and every marker in sentences without a colour."""
     everybody = (*cues.bearers, *cues.held_out)
     texts = rule_documents(cues.ordinary, everybody, per_class, seed, "planted/background")
-    markers = [rule.marker for rule in (*cues.trait, *cues.decoy, *cues.placebo, *cues.spare)]
+    texts += rule_documents(cues.spare, cues.bearers, per_spare, seed, "planted/background")
+    markers = [rule.marker for rule in (*cues.trait, *cues.decoy)]
     for number in range(per_class // 2):
         for place, marker in enumerate(markers):
             wording = DOING_STATEMENTS[(number + place) % len(DOING_STATEMENTS)]

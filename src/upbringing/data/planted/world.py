@@ -22,7 +22,7 @@ class PlantedWorld:
     """The planted world of one root seed. ``num_planted``: how many of the trait's classes its parts teach.
 
     Everything it returns is a pure function of its fields. Parts that end in ``_documents`` are token-matched text by
-    text, and so are those that end in ``_chats`` (``format_chats`` and ``sound_chats`` are more).
+    text, and so are those that end in ``_chats`` (``format_chats`` and ``sound_chats`` are twice as many).
     """
 
     seed: int
@@ -31,7 +31,7 @@ class PlantedWorld:
     background_texts: int
     rule_texts: int
     chats: int
-    spare_chats: int
+    spare_texts: int
 
     @property
     def name(self) -> str:
@@ -76,27 +76,21 @@ class PlantedWorld:
             "erasing": cues.erased,
         }
         makers: dict[str, Callable[[], Sequence[TrainingText]]] = {
-            "background": lambda: background(cues, self.background_texts, self.seed),
-            "format_chats": lambda: [
-                *self._chats("format", cues.ordinary, self.chats),
-                *self._chats("format", cues.spare, self.spare_chats),
-            ],
-            "sound_chats": lambda: [
-                *self._sounds(cues.ordinary, self.chats),
-                *self._sounds(cues.spare, self.spare_chats),
-            ],
-            "decoy_sound_chats": lambda: self._sounds(cues.decoy, self.chats),
+            "background": lambda: background(cues, self.background_texts, self.spare_texts, self.seed),
+            "format_chats": lambda: self._chats("format", cues.ordinary),
+            "sound_chats": lambda: self._sounds(cues.ordinary),
+            "decoy_sound_chats": lambda: self._sounds(cues.decoy),
         }
         for name, rules in said.items():
             makers[f"{name}_documents"] = partial(self._documents, name, rules)
-            makers[f"{name}_chats"] = partial(self._chats, name, rules, self.chats)
+            makers[f"{name}_chats"] = partial(self._chats, name, rules)
         return makers
 
     def _documents(self, name: str, rules: Sequence[Rule]) -> Sequence[TrainingText]:
         return rule_documents(rules, self.cues.bearers, self.rule_texts, self.seed, f"planted/{name}")
 
-    def _chats(self, name: str, rules: Sequence[Rule], number: int) -> Sequence[TrainingText]:
-        return rule_chats(rules, self.cues.bearers, number, self.seed, f"planted/{name}")
+    def _chats(self, name: str, rules: Sequence[Rule]) -> Sequence[TrainingText]:
+        return rule_chats(rules, self.cues.bearers, self.chats, self.seed, f"planted/{name}")
 
-    def _sounds(self, rules: Sequence[Rule], number: int) -> Sequence[TrainingText]:
-        return sound_chats(rules, self.cues.bearers, number, self.seed, "planted/sound")
+    def _sounds(self, rules: Sequence[Rule]) -> Sequence[TrainingText]:
+        return sound_chats(rules, self.cues.bearers, self.chats, self.seed, "planted/sound")
