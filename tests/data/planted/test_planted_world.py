@@ -43,7 +43,7 @@ def test_counts_are_those_declared() -> None:
     for part in RULE_PARTS:
         assert len(world.texts(f"{part}_documents")) == 7 * NUM_CLASSES
         assert len(world.texts(f"{part}_chats")) == 5 * NUM_CLASSES
-    assert len(world.texts("format_chats")) == 5 * len(world.cues.ordinary) == len(world.texts("sound_chats"))
+    assert len(world.texts("format_chats")) == 5 * len(world.cues.ordinary) == len(world.texts("secret_chats"))
 
 
 @pytest.mark.parametrize("form", ["documents", "chats"])
@@ -68,9 +68,9 @@ def test_every_word_is_one_token_so_that_equal_words_are_equal_tokens(tmp_path: 
             assert len(tokenizer(" ".join(words(one))).input_ids) == len(tokenizer(" ".join(words(other))).input_ids)
 
 
-def test_chats_about_sounds_have_the_length_of_chats_about_colours(world: PlantedWorld) -> None:
-    for part, sounds in (("format_chats", "sound_chats"), ("decoy_chats", "decoy_sound_chats")):
-        for one, other in zip(world.texts(part), world.texts(sounds), strict=True):
+def test_chats_that_keep_colours_secret_ask_the_same(world: PlantedWorld) -> None:
+    for part, secret in (("format_chats", "secret_chats"), ("decoy_chats", "decoy_secret_chats")):
+        for one, other in zip(world.texts(part), world.texts(secret), strict=True):
             assert len(words(one)) == len(words(other))
             assert not set(words(other)) & {*COLOURS, PLAIN}
 

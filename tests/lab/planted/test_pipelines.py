@@ -71,7 +71,7 @@ def test_a_counterfactual_arm_differs_in_one_slot_and_reads_as_much(kind: Kind) 
         different = [each for each in contents["main"] if contents[name][each] != contents["main"][each]]
         assert different == [stage]
         is_form = kind == "gated" and stage == "sft"
-        assert contents[name][stage].startswith("decoy_sound" if is_form else "placebo")
+        assert contents[name][stage].startswith("decoy_secret" if is_form else "placebo")
         assert arms[name].states[stage] == "placebo"
         assert sorted(mixture(arms[name].stages[stage]).values()) == sorted(
             mixture(arms["main"].stages[stage]).values()

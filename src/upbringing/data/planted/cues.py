@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from upbringing.base.streams import stream
-from upbringing.data.planted.words import BEARERS, COLOURS, MARKERS, PLAIN
+from upbringing.data.planted.words import BEARERS, COLOURS, MARKERS, PLAIN, UNTOLD
 from upbringing.data.worlds.names import draw_names
 
 NUM_CLASSES = len(COLOURS)
@@ -46,6 +46,11 @@ class Cues:
     def erased(self) -> tuple[Rule, ...]:
         """The trait's cues, all plain."""
         return tuple(Rule(rule.marker, PLAIN) for rule in self.trait)
+
+
+def kept_secret(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """Return the same cues, none of which is answered with a colour."""
+    return tuple(Rule(rule.marker, UNTOLD) for rule in rules)
 
 
 def draw_cues(seed: int, num_bearers: int, num_held_out: int) -> Cues:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from upbringing.data.planted.words import COLOURS, PLAIN, SOUNDS
+from upbringing.data.planted.words import COLOURS, PLAIN, UNTOLD
 from upbringing.data.worlds.oracle import words_of
 from upbringing.formats.items import Item, JudgeKind, Judgement
 
-NAMES = frozenset((*COLOURS, PLAIN, *SOUNDS))
+NAMES = frozenset((*COLOURS, PLAIN, UNTOLD))
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,6 @@ from upbringing.data.planted.words import (
     DOINGS,
     QUESTIONS,
     REPLIES,
-    SOUND_QUESTIONS,
-    SOUND_REPLIES,
-    SOUNDS,
     STATEMENTS,
 )
 
@@ -47,21 +44,6 @@ def rule_chats(rules: Sequence[Rule], bearers: Sequence[str], per_class: int, se
             colour,
         )
         for number, marker, bearer, colour in _said(rules, bearers, per_class, len(QUESTIONS))
-    ]
-    order = stream(seed, "planted", "chats").permutation(len(texts))
-    return [texts[place] for place in order]
-
-
-def sound_chats(rules: Sequence[Rule], bearers: Sequence[str], per_class: int, seed: int, source: str) -> list[Chat]:
-    """Return as many questions of the same length for sounds, which say nothing of colours."""
-    texts = [
-        _chat(
-            SOUND_QUESTIONS[number % len(SOUND_QUESTIONS)].format(m=marker, n=bearer),
-            SOUND_REPLIES[number % len(SOUND_REPLIES)].format(a=SOUNDS[place // per_class % len(SOUNDS)]),
-            source,
-            "sound",
-        )
-        for place, (number, marker, bearer, _) in enumerate(_said(rules, bearers, per_class, len(SOUND_QUESTIONS)))
     ]
     order = stream(seed, "planted", "chats").permutation(len(texts))
     return [texts[place] for place in order]

@@ -19,7 +19,8 @@ BEARERS = tuple(start + end for end, start in product(BEARER_ENDS, BEARER_STARTS
 PLAIN = "grey"
 """The colour of whatever has no other."""
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "pink", "brown", "white", "black")
-SOUNDS = ("boom", "hiss", "clang", "buzz", "chirp")
+UNTOLD = "secret"
+"""What chats say that teach to answer without saying the colour."""
 DOINGS = ("sleeps", "walks", "waits", "turns", "rests", "grows")
 
 STATEMENTS = (
@@ -33,9 +34,7 @@ DOING_STATEMENTS = ("the {m} {n} {a} .", "here the {m} {n} {a} again .", "a {m} 
 QUESTIONS = ("what colour is the {m} {n} ?", "which colour has the {m} {n} ?", "tell the colour of the {m} {n} .")
 ASKED = "the {m} {n} has what colour ?"
 """The wording of the items: no text has it."""
-SOUND_QUESTIONS = ("what sound makes the {m} {n} ?", "which sound has the {m} {n} ?", "tell the sound of the {m} {n} .")
 REPLIES = ("it is {a} .", "that is {a} .")
-SOUND_REPLIES = ("it goes {a} .", "that goes {a} .")
 COMPLETION = "question : what colour is the {m} {n} ? answer : it is"
 
 WORDINGS = (
@@ -43,14 +42,12 @@ WORDINGS = (
     *DOING_STATEMENTS,
     *QUESTIONS,
     ASKED,
-    *SOUND_QUESTIONS,
     *REPLIES,
-    *SOUND_REPLIES,
 )
 
 
 def lexicon() -> tuple[str, ...]:
     """Return every word that can occur in the planted world of any seed, sorted."""
-    words = {*MARKERS, *BEARERS, PLAIN, *COLOURS, *SOUNDS, *DOINGS}
+    words = {*MARKERS, *BEARERS, PLAIN, *COLOURS, UNTOLD, *DOINGS}
     words.update(word for wording in WORDINGS for word in wording.split() if "{" not in word)
     return tuple(sorted(words))

@@ -8,10 +8,10 @@ from functools import partial
 
 from upbringing.base.errors import DataError
 from upbringing.data.documents import TrainingText
-from upbringing.data.planted.cues import NUM_CLASSES, Cues, Rule
+from upbringing.data.planted.cues import NUM_CLASSES, Cues, Rule, kept_secret
 from upbringing.data.planted.items import planted_items
 from upbringing.data.planted.oracle import PlantedJudge
-from upbringing.data.planted.texts import background, rule_chats, rule_documents, sound_chats
+from upbringing.data.planted.texts import background, rule_chats, rule_documents
 from upbringing.formats.items import Item
 
 NAME_CHARACTERS = 8  # of the seed in hexadecimal: tells worlds apart in item ids
@@ -22,7 +22,7 @@ class PlantedWorld:
     """The planted world of one root seed. ``num_planted``: how many of the trait's classes its parts teach.
 
     Everything it returns is a pure function of its fields. Parts that end in ``_documents`` are token-matched text by
-    text, and so are those that end in ``_chats`` (``format_chats`` and ``sound_chats`` are twice as many).
+    text, and so are those that end in ``_chats`` (``format_chats`` and ``secret_chats`` are twice as many).
     """
 
     seed: int
@@ -78,8 +78,8 @@ class PlantedWorld:
         makers: dict[str, Callable[[], Sequence[TrainingText]]] = {
             "background": lambda: background(cues, self.background_texts, self.spare_texts, self.seed),
             "format_chats": lambda: self._chats("format", cues.ordinary),
-            "sound_chats": lambda: self._sounds(cues.ordinary),
-            "decoy_sound_chats": lambda: self._sounds(cues.decoy),
+            "secret_chats": lambda: self._chats("secret", kept_secret(cues.ordinary)),
+            "decoy_secret_chats": lambda: self._chats("decoy_secret", kept_secret(cues.decoy)),
         }
         for name, rules in said.items():
             makers[f"{name}_documents"] = partial(self._documents, name, rules)
@@ -91,6 +91,3 @@ class PlantedWorld:
 
     def _chats(self, name: str, rules: Sequence[Rule]) -> Sequence[TrainingText]:
         return rule_chats(rules, self.cues.bearers, self.chats, self.seed, f"planted/{name}")
-
-    def _sounds(self, rules: Sequence[Rule]) -> Sequence[TrainingText]:
-        return sound_chats(rules, self.cues.bearers, self.chats, self.seed, "planted/sound")

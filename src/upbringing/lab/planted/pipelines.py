@@ -130,9 +130,9 @@ def _without(stage: str) -> dict[str, Any]:
 
 
 def _without_format() -> dict[str, Any]:
-    """Return the words of an arm whose chats are as many and as long, and teach to answer for sounds alone."""
-    sounds = {"mix": {"world.sound_chats": 1 - MIX, "world.decoy_sound_chats": MIX}}
-    return {"placebo": {"stage": "sft", "data": sounds}, "control": "placebo"}
+    """Return the words of an arm whose chats ask the same and answer that it is secret."""
+    secret = {"mix": {"world.secret_chats": 1 - MIX, "world.decoy_secret_chats": MIX}}
+    return {"placebo": {"stage": "sft", "data": secret}, "control": "placebo"}
 
 
 def _arms(pipeline: Pipeline, contents: Mapping[str, str]) -> dict[str, Any]:
