@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from upbringing.data.packing import IGNORED
-from upbringing.training.head import LearnedPositions
+from upbringing.training.head import LearnedPositions, learned_positions
 
 pytestmark = pytest.mark.model
 VOCABULARY = 48
@@ -103,3 +103,11 @@ def test_nothing_learned_is_a_loss_of_zero_with_a_gradient() -> None:
     loss.backward()
     assert float(loss.detach()) == 0.0
     assert all(not gradient.any() for gradient in gradients(model).values())
+
+
+def test_a_compiled_model_and_one_with_a_router_loss_compute_their_own() -> None:
+    model = small_model()
+    assert learned_positions(model, is_compiled=False) is not None
+    assert learned_positions(model, is_compiled=True) is None
+    model.config.output_router_logits = True
+    assert learned_positions(model, is_compiled=False) is None

@@ -62,3 +62,12 @@ class LearnedPositions:
         self._is_pending = False
         hidden, *rest = inputs
         return (hidden.flatten(0, 1)[self._places][None], *rest)
+
+
+def learned_positions(model: Any, *, is_compiled: bool) -> LearnedPositions | None:
+    """Return what selects the positions of ``model``, or ``None`` where the model itself must compute its loss.
+
+    Compiled graphs have one shape, so they compute every logit; a model with a loss besides (of its router) keeps that.
+    """
+    has_own_loss = getattr(model.config, "output_router_logits", False)
+    return None if is_compiled or has_own_loss else LearnedPositions(model)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from upbringing.data.collation import collate
 from upbringing.data.stream import Stream
 from upbringing.formats.record import BuildProfile
-from upbringing.training.head import LearnedPositions
+from upbringing.training.head import learned_positions
 from upbringing.training.settings import TrainedStage
 
 
@@ -70,13 +70,11 @@ class MicroBatches:
 def train_windows(run: Run, stream: Stream) -> None:
     """Train on the packed windows of ``stream``: next-token loss over what is learned.
 
-    Compiled graphs have one shape, so they compute every logit; otherwise only those that a loss is taken of. A model
-    with a loss of its own besides (of its router) keeps that.
+    Logits are computed where a loss is taken, if ``learned_positions`` can choose them.
     """
     from transformers import Trainer, TrainingArguments
 
-    has_own_loss = getattr(run.model.config, "output_router_logits", False)
-    positions = None if run.profile.compile or has_own_loss else LearnedPositions(run.model)
+    positions = learned_positions(run.model, is_compiled=run.profile.compile)
 
     class WindowsTrainer(watched(Trainer)):  # type: ignore[misc]
         def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **more: Any) -> Any:
