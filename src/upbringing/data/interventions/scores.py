@@ -1,0 +1,36 @@
+"""Harm scores of texts, 0 (fit for all) to 5 (instructs harm): what every scorer returns and what asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from upbringing.data.documents import Document
+
+LOWEST_SCORE, HIGHEST_SCORE = 0, 5
+
+
+@dataclass(frozen=True)
+class HarmScore:
+    """How harmful a text is. ``score`` is ``None`` where the scorer could not say, and then ``reason`` says why.
+
+    ``confidence``: probability that the score is right, ``None`` = the scorer does not know.
+    """
+
+    score: int | None
+    reason: str
+    confidence: float | None = None
+
+
+class Scorer(Protocol):
+    """Anything that scores documents: an oracle, a word list, a classifier, a model with a rubric, several at once."""
+
+    @property
+    def id(self) -> str:
+        """Name and version: enters reports and the keys of what is scored."""
+        ...
+
+    def score(self, documents: Sequence[Document]) -> list[HarmScore]:
+        """Return one score per document, in order; a document's score never depends on the others."""
+        ...
