@@ -13,7 +13,7 @@ Task = Literal["rephrase", "refusal", "moral_education", "benign_dialogue"]
 
 @dataclass(frozen=True)
 class WritingRequest:
-    """One text to write. ``style``: of a rephrasing. ``name`` seeds whatever is drawn: the document, never its place."""
+    """One text to write. ``style``: of a rephrasing. ``name`` seeds what is drawn: the document, not its place."""
 
     task: Task
     document: Document
