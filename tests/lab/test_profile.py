@@ -25,8 +25,11 @@ def study(**fields: Any) -> Study:
     return Study.model_validate({**plain, **fields})
 
 
-def test_the_demo_is_too_short_to_be_compiled() -> None:
-    assert not chosen_profile(load_study(DEMO)).compile
+def test_the_demo_is_long_enough_to_be_compiled_and_its_profile_says_how() -> None:
+    chosen = chosen_profile(load_study(DEMO))
+    assert chosen.compile
+    assert "compiled layers" in chosen.versions
+    assert "compiled layers" not in chosen_profile(study(compile="off")).versions
 
 
 @pytest.mark.parametrize(("asked", "given"), [("auto", True), ("on", True), ("off", False)])
@@ -35,7 +38,7 @@ def test_a_long_stage_is_compiled_unless_told_not_to(asked: str, given: bool) ->
 
 
 def test_an_arm_that_lengthens_a_stage_counts() -> None:
-    short = {**LONG, "tokens": "100k"}
+    short = {**LONG, "tokens": "10k"}
     assert not pays_to_compile(study(stages={"pretrain": short}))
     assert pays_to_compile(study(stages={"pretrain": short}, arms={"long": {"stages": {"pretrain": {"tokens": "8M"}}}}))
 

@@ -105,9 +105,8 @@ def test_nothing_learned_is_a_loss_of_zero_with_a_gradient() -> None:
     assert all(not gradient.any() for gradient in gradients(model).values())
 
 
-def test_a_compiled_model_and_one_with_a_router_loss_compute_their_own() -> None:
+def test_a_model_with_a_router_loss_computes_its_own() -> None:
     model = small_model()
-    assert learned_positions(model, is_compiled=False) is not None
-    assert learned_positions(model, is_compiled=True) is None
+    assert learned_positions(model) is not None
     model.config.output_router_logits = True
-    assert learned_positions(model, is_compiled=False) is None
+    assert learned_positions(model) is None

@@ -18,7 +18,7 @@ class BuildProfile(Description):
     """The numerics of a study: chosen once, written to ``study.lock``, the same for all nodes.
 
     ``precision``: ``bf16`` = bf16 autocast over fp32 weights. ``threads``: per process. ``versions``:
-    of the libraries that can move a bit.
+    of whatever can move a bit: libraries, and our own way to compile where that is done.
     """
 
     precision: Literal["fp32", "bf16"] = "fp32"

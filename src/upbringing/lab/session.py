@@ -31,7 +31,8 @@ from upbringing.training.start import FreshStart
 LOCK_NAME = "study.lock"
 PACKAGES_NAME = "packages"  # below the store: wheels that `data fetch` downloads
 FLOPS_PER_TOKEN_AND_WEIGHT = 6  # forward 2, backward 4: Kaplan et al. 2020, section 2.1; attention is left out
-FLOPS_WORTH_COMPILING = 2e13  # some two minutes of a core at 150 GFLOP/s; compiling takes up to one, once per shape
+FLOPS_WORTH_COMPILING = 2e12  # some half a minute of a core; compiling a layer takes 10 s, later processes 2 s
+COMPILED_LAYERS_VERSION = "1"  # raise it when compiled training computes other bits
 FAST_BF16_FLAGS = ("amx_bf16", "avx512_bf16")  # without them bf16 is emulated and slower than fp32
 DEFAULT_STORE = Path("store")
 
@@ -176,12 +177,13 @@ def chosen_profile(study: Study) -> BuildProfile:
     ``compile: auto`` compiles where a stage is long enough to pay for it, a rule that knows no machine.
     """
     precision = ("bf16" if _fast_bf16() else "fp32") if study.precision == "auto" else study.precision
+    compiled = study.compile == "on" or (study.compile == "auto" and pays_to_compile(study))
     return BuildProfile(
         precision=precision,
         attention="eager" if study.attention == "auto" else study.attention,
-        compile=study.compile == "on" or (study.compile == "auto" and pays_to_compile(study)),
+        compile=compiled,
         world_size=study.processes,
-        versions=library_versions(),
+        versions=library_versions() | ({"compiled layers": COMPILED_LAYERS_VERSION} if compiled else {}),
     )
 
 

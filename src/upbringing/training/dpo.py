@@ -74,7 +74,7 @@ def train_pairs(run: Run, pairs: PairStream, reference: Reference, tokenizer: An
         optimizers=(run.optimizer, exact_rates(run)),
     )
     trainer.ref_model = None  # all it had to say is written down
-    start(trainer, run)
+    start(trainer, run, is_compiled=run.profile.compile)
 
 
 def _columns(pair: Pair) -> dict[str, list[int]]:

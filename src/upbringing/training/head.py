@@ -64,10 +64,10 @@ class LearnedPositions:
         return (hidden.flatten(0, 1)[self._places][None], *rest)
 
 
-def learned_positions(model: Any, *, is_compiled: bool) -> LearnedPositions | None:
+def learned_positions(model: Any) -> LearnedPositions | None:
     """Return what selects the positions of ``model``, or ``None`` where the model itself must compute its loss.
 
-    Compiled graphs have one shape, so they compute every logit; a model with a loss besides (of its router) keeps that.
+    A model with a loss besides (of its router) keeps that.
     """
     has_own_loss = getattr(model.config, "output_router_logits", False)
-    return None if is_compiled or has_own_loss else LearnedPositions(model)
+    return None if has_own_loss else LearnedPositions(model)

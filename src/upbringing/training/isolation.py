@@ -22,7 +22,6 @@ IGNORED_ENVIRONMENT = (
     "ACCELERATE_MIXED_PRECISION",
 )
 FORCED_ENVIRONMENT = {
-    "ACCELERATE_DYNAMO_USE_DYNAMIC": "false",  # shapes never vary; guessed dynamic ones would give other kernels
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # deterministic products on an accelerator need a fixed workspace
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }

@@ -57,14 +57,14 @@ def train_prompts(run: Run, rollouts: Rollouts, reference: Any, tokenizer: Any) 
         trainer._metrics["train"].clear()
         run.after_update(step)
 
-    start(trainer, replace(run, after_update=after_update))
+    updates = replace(run, after_update=after_update)
+    start(trainer, updates, is_compiled=False)  # answers have many lengths, and each would be a graph of its own
 
 
 def _arguments(run: Run, stage: Rl) -> dict[str, Any]:
     """Return what both algorithms are told: answers for one update at a time, each used once."""
     return {
         **common_arguments(run),
-        "torch_compile": False,  # answers have many lengths, and each would be a graph of its own
         "per_device_train_batch_size": run.micro_batch,
         "steps_per_generation": stage.accumulate,
         "num_iterations": 1,

@@ -58,4 +58,4 @@ def train_comparisons(run: Run, pairs: PairStream, tokenizer: Any) -> None:
         processing_class=tokenizer,
         optimizers=(run.optimizer, exact_rates(run)),
     )
-    start(trainer, run)
+    start(trainer, run, is_compiled=run.profile.compile)

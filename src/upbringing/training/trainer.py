@@ -7,6 +7,7 @@ the loss of an update is normalised by all its learned tokens (the Trainer's own
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from upbringing.data.collation import collate
 from upbringing.data.stream import Stream
 from upbringing.formats.record import BuildProfile
+from upbringing.training.compilation import compiled_layers
 from upbringing.training.head import learned_positions
 from upbringing.training.settings import TrainedStage
 
@@ -74,7 +76,7 @@ def train_windows(run: Run, stream: Stream) -> None:
     """
     from transformers import Trainer, TrainingArguments
 
-    positions = learned_positions(run.model, is_compiled=run.profile.compile)
+    positions = learned_positions(run.model)
 
     class WindowsTrainer(watched(Trainer)):  # type: ignore[misc]
         def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **more: Any) -> Any:
@@ -91,7 +93,7 @@ def train_windows(run: Run, stream: Stream) -> None:
         optimizers=(run.optimizer, exact_rates(run)),
     )
     try:
-        start(trainer, run)
+        start(trainer, run, is_compiled=run.profile.compile)
     finally:
         if positions is not None:
             positions.remove()
@@ -110,7 +112,6 @@ def common_arguments(run: Run) -> dict[str, Any]:
         "max_grad_norm": run.stage.max_gradient_norm,
         "bf16": run.profile.precision == "bf16",
         "use_cpu": run.profile.device == "cpu",
-        "torch_compile": run.profile.compile,
         "logging_strategy": "no",
         "logging_nan_inf_filter": False,
         "save_strategy": "no",
@@ -167,8 +168,8 @@ def watched(base: type) -> type:
     return Watched
 
 
-def start(trainer: Any, run: Run) -> None:
-    """Run ``trainer`` from ``run.first`` to ``run.last``."""
+def start(trainer: Any, run: Run, *, is_compiled: bool) -> None:
+    """Run ``trainer`` from ``run.first`` to ``run.last``, its layers compiled if asked for."""
     from transformers import TrainerCallback
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -187,7 +188,8 @@ def start(trainer: Any, run: Run) -> None:
     for unwanted in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(unwanted)
     trainer.add_callback(Hooks())
-    trainer.train()
+    with compiled_layers(run.model) if is_compiled else nullcontext():
+        trainer.train()
 
 
 def random_state() -> dict[str, Any]:
