@@ -30,7 +30,7 @@ def equal_layers(model: Any) -> Sequence[Any]:
             f"compile: on compiles the equal layers of a model, and {type(model).__name__} has no list of them: set "
             "compile: off"
         )
-    return tuple(max(lists.values(), key=len))
+    return tuple(max(lists.values(), key=lambda layers: len(layers)))
 
 
 @contextmanager
@@ -51,8 +51,8 @@ def compiled_layers(model: Any) -> Iterator[None]:
             yield
     except FailOnRecompileLimitHit as error:
         raise TrainingError(
-            f"the batches of this stage have more than {config.recompile_limit} shapes, and each would be compiled anew: "
-            "set compile: off"
+            f"the batches of this stage have more than {config.recompile_limit} shapes, and each would be compiled anew: set "
+            "compile: off"
         ) from error
     finally:
         for layer in layers:
