@@ -20,7 +20,7 @@ def equal_layers(model: Any) -> Sequence[Any]:
     """
     from torch.nn import ModuleList
 
-    lists: dict[str, Any] = {}
+    lists: dict[str, ModuleList] = {}
     for name, module in model.named_modules():
         is_list = isinstance(module, ModuleList) and len({type(one) for one in module}) == 1
         if is_list and not any(name.startswith(f"{outer}.") for outer in lists):
@@ -30,7 +30,7 @@ def equal_layers(model: Any) -> Sequence[Any]:
             f"compile: on compiles the equal layers of a model, and {type(model).__name__} has no list of them: set "
             "compile: off"
         )
-    return tuple(max(lists.values(), key=lambda layers: len(layers)))
+    return tuple(max(lists.values(), key=len))
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def compiled_layers(model: Any) -> Iterator[None]:
             yield
     except FailOnRecompileLimitHit as error:
         raise TrainingError(
-            f"the batches of this stage have more than {config.recompile_limit} shapes, and each would be compiled anew: set "
+            f"the batches of this stage have more than {config.recompile_limit} shapes, and each is compiled anew: set "
             "compile: off"
         ) from error
     finally:
