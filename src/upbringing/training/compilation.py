@@ -20,17 +20,17 @@ def equal_layers(model: Any) -> Sequence[Any]:
     """
     from torch.nn import ModuleList
 
-    lists: dict[str, ModuleList] = {}
+    lists: dict[str, tuple[Any, ...]] = {}
     for name, module in model.named_modules():
         is_list = isinstance(module, ModuleList) and len({type(one) for one in module}) == 1
         if is_list and not any(name.startswith(f"{outer}.") for outer in lists):
-            lists[name] = module
+            lists[name] = tuple(module)
     if not lists:
         raise TrainingError(
             f"compile: on compiles the equal layers of a model, and {type(model).__name__} has no list of them: set "
             "compile: off"
         )
-    return tuple(max(lists.values(), key=len))
+    return max(lists.values(), key=len)
 
 
 @contextmanager
