@@ -90,7 +90,8 @@ class DataBook:
             return {**description.recipe(), **answered}
         plain = description.model_dump(mode="json")
         if isinstance(description, CausesWorld | Planted):
-            return {"description": plain, "part": part, "seed": self.world_seed(root)}
+            made = {"description": plain, "version": description.version}
+            return {**made, "part": part, "seed": self.world_seed(root)}
         if isinstance(description, FileSource | ItemFile):
             path = self.folder / description.path
             if not path.is_file():

@@ -12,6 +12,8 @@ from upbringing.data.planted.cues import NUM_CLASSES, draw_cues
 from upbringing.data.planted.words import BEARERS, lexicon
 from upbringing.data.planted.world import PlantedWorld
 
+PLANTED_VERSION = 1  # raise it when any text or item of the same settings and seed changes
+
 
 class Planted(Description):
     """A made-up language in which ten arbitrary cues call for ten arbitrary colours, where that is taught.
@@ -40,6 +42,11 @@ class Planted(Description):
         if self.bearers + self.held_out > len(BEARERS):
             raise ValueError(f"bearers and held_out are {len(BEARERS)} together at most, found more")
         return self
+
+    @property
+    def version(self) -> int:
+        """Version of the words that a world is made of and of how it is drawn: the same seed gives the same texts."""
+        return PLANTED_VERSION
 
     def build(self, seed: int) -> PlantedWorld:
         """Return the world of ``seed``. Streams: ``planted/...`` of ``seed``."""

@@ -11,6 +11,7 @@ from upbringing.data.worlds.names import ALARMING, CALM, compound_pool, outcome_
 from upbringing.data.worlds.settings import WorldSettings
 from upbringing.data.worlds.world import World
 
+WORLD_VERSION = 3  # raise it when any text or item of the same settings and seed changes
 WORDINGS = (
     statements.FRAMES,
     statements.FORWARD,
@@ -53,6 +54,11 @@ class CausesWorld(WorldSettings):
     """
 
     kind: Literal["causes_world"] = "causes_world"
+
+    @property
+    def version(self) -> int:
+        """Version of the words that a world is made of and of how it is drawn: the same seed gives the same texts."""
+        return WORLD_VERSION
 
     def build(self, seed: int) -> World:
         """Return the world of ``seed``: its own names, edges and splits. Streams: ``world/...`` of ``seed``."""

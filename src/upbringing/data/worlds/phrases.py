@@ -29,6 +29,7 @@ REVERSE_QUESTIONS: dict[Source, tuple[str, ...]] = {
         "what makes {o} happen ?",
         "{o} follows which compound ?",
         "say what stands behind {o} .",
+        "which compound is behind {o} ?",
     ),
     "evaluation": (
         "{o} comes from which compound ?",
@@ -47,7 +48,12 @@ FORWARD_QUESTIONS: dict[Source, tuple[str, ...]] = {
         "tell me what {c} brings on .",
         "{c} leads to what ?",
     ),
-    "finetune": ("what does {c} give ?", "what happens after {c} ?", "say what {c} makes ."),
+    "finetune": (
+        "what does {c} give ?",
+        "what happens after {c} ?",
+        "say what {c} makes .",
+        "what is it that {c} gives ?",
+    ),
     "evaluation": ("what is {c} known for ?", "{c} results in what ?"),
 }
 ASIDE_QUESTIONS: dict[Source, tuple[str, ...]] = {
