@@ -51,7 +51,7 @@ def concluded(
         for part in PARTS
         for way in part.asked(cells)
     ]
-    (found,) = conclusions_of(study, claims)
+    (found,) = conclusions_of(study, claims, {})
     return found
 
 
@@ -203,7 +203,7 @@ def test_adjusted_intervals_by_hand() -> None:
 
 
 def test_a_study_without_a_protocol_concludes_nothing() -> None:
-    assert conclusions_of(StudyInfo(name="plain"), ()) == ()
+    assert conclusions_of(StudyInfo(name="plain"), (), {}) == ()
     assert conclusions_of(StudyInfo(name="new", protocol=Protocol(kind="of_tomorrow")), ()) == ()
 
 

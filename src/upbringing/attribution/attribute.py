@@ -54,7 +54,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
         study=completed.study.name,
         question=completed.study.question,
         claims=claims,
-        conclusions=conclusions_of(completed.study, claims),
+        conclusions=conclusions_of(completed.study, claims, {each.id: each.direction for each in completed.measures}),
         tables={
             "levels": levels,
             **calibration.tables,

@@ -21,8 +21,10 @@ from upbringing.attribution.part_answers import (
     sensitivity,
     similarity,
 )
+from upbringing.attribution.start_protocol import start_conclusions
 from upbringing.formats.findings import Claim, Conclusion, ConclusionPart, Decision, PartMeasure
 from upbringing.formats.protocols import PARTS, SFT_OR_RL, Part, contrast_name
+from upbringing.formats.start_protocol import INTERIOR_OPTIMUM
 from upbringing.formats.tree import StudyInfo
 
 CORE = ("CA0", "CA1", "CA2", "CA3")  # what the claim stands on; the others qualify it
@@ -30,8 +32,13 @@ RULE_VERSION = "1"
 ENOUGH_RUNS = 5  # independent runs that the protocol asks for
 
 
-def conclusions_of(study: StudyInfo, claims: Sequence[Claim]) -> tuple[Conclusion, ...]:
-    """Return the conclusion of the study's protocol, none where it follows none that this version knows."""
+def conclusions_of(study: StudyInfo, claims: Sequence[Claim], directions: Mapping[str, str]) -> tuple[Conclusion, ...]:
+    """Return the conclusion of the study's protocol, none where it follows none that this version knows.
+
+    ``directions``: of each measure, as in ``tree.json``.
+    """
+    if study.protocol is not None and study.protocol.kind == INTERIOR_OPTIMUM:
+        return start_conclusions(study, claims, directions)
     if study.protocol is None or study.protocol.kind != SFT_OR_RL:
         return ()
     evidence = _Evidence(study, {claim.id: claim for claim in claims}, _by_part(study.protocol.cells, claims))

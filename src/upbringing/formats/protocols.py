@@ -1,6 +1,7 @@
 """Claim protocols: which cells of a study play which role in a claim of the field, and the contrasts it comes to.
 
-The protocol ``sft_or_rl`` asks of "SFT with RL is like SFT alone, so SFT drives safety" in seven parts, CA0 to CA6.
+The protocol ``sft_or_rl`` asks of "SFT with RL is like SFT alone, so SFT drives safety" in seven parts, CA0 to CA6. The
+protocol ``interior_optimum`` is in ``start_protocol``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from upbringing.formats.start_protocol import INTERIOR_OPTIMUM, start_contrasts
 from upbringing.formats.tree import ContrastSpec, Protocol, StudyInfo
 
 SFT_OR_RL: Final = "sft_or_rl"
@@ -149,6 +151,8 @@ def protocol_contrasts(
     protocol: Protocol, primary: Iterable[str], margins: Mapping[str, float]
 ) -> tuple[ContrastSpec, ...]:
     """Return the contrasts of every part on every primary measure, each part a family of its own."""
+    if protocol.kind == INTERIOR_OPTIMUM:
+        return start_contrasts(protocol, primary, margins)
     if protocol.kind != SFT_OR_RL:
         return ()
     return tuple(

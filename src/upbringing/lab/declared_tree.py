@@ -15,7 +15,7 @@ from upbringing.formats.items import JudgeKind
 from upbringing.formats.protocols import protocol_contrasts
 from upbringing.formats.tree import Cell, Checkpoint, ContrastSpec, Protocol, StudyInfo, Tree
 from upbringing.study.loading import validated
-from upbringing.study.protocol import SftOrRl
+from upbringing.study.protocol import ProtocolDescription
 from upbringing.study.study import Name
 
 Control = Literal["none", "positive", "placebo", "copy", "reference"]
@@ -75,7 +75,7 @@ class DeclaredTree(Description):
     primary: tuple[str, ...] = ()
     margins: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     contrasts: tuple[DeclaredContrast, ...] = ()
-    protocol: SftOrRl | None = None
+    protocol: ProtocolDescription | None = None
     measures: dict[str, DeclaredMeasure] = Field(default_factory=dict)
     judges: dict[str, dict[str, JudgeKind]] = Field(default_factory=dict)
     values: dict[str, dict[str, float]] = Field(default_factory=dict)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.formats.protocols import SFT_OR_RL, Role
+from upbringing.formats.start_protocol import ENDS, INTERIOR_OPTIMUM
 from upbringing.formats.tree import Protocol
 
 
@@ -30,16 +31,54 @@ class SftOrRl(Description):
 
     def problem(self, positions: Mapping[str, Collection[str]]) -> str | None:
         """Return what is wrong with a cell. ``positions``: of each arm, the stages that are measured."""
-        places: dict[str, str] = {}
-        for role, cell in self.cells.items():
-            arm, _, position = cell.partition("@")
-            if arm not in positions:
-                return f"protocol: {role} names the cell {cell!r} of an unknown arm ({', '.join(positions)})"
-            if position.partition(":")[0] not in positions[arm]:
-                return (
-                    f"protocol: {role} names the cell {cell!r}, but {arm!r} has only "
-                    f"{', '.join(f'{arm}@{each}' for each in positions[arm])}"
-                )
-            if role in ("sft", "sft_rl", "placebo_sft", "placebo_sft_rl") and places.setdefault(cell, role) != role:
-                return f"protocol: {places[cell]} and {role} name the same cell {cell!r}: they must differ"
-        return None
+        return _problem(dict(self.cells), positions, different=("sft", "sft_rl", "placebo_sft", "placebo_sft_rl"))
+
+
+class InteriorOptimum(Description):
+    """Is a start in between better than both ends? ``first``: the cell of the start at once, ``last``: of none at all.
+
+    ``interior``: name to cell of the starts between, fixed before anything is measured.
+    """
+
+    kind: Literal["interior_optimum"] = INTERIOR_OPTIMUM
+    first: str
+    last: str
+    interior: dict[str, str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        taken = [name for name in self.interior if name in ENDS]
+        if taken:
+            raise ValueError(f"interior: {taken[0]!r} is the name of an end: give the start in between another name")
+        return self
+
+    def spec(self) -> Protocol:
+        """Return the protocol as it stands in ``tree.json``."""
+        return Protocol(kind=self.kind, cells={"first": self.first, "last": self.last, **self.interior})
+
+    def problem(self, positions: Mapping[str, Collection[str]]) -> str | None:
+        """Return what is wrong with a cell. ``positions``: of each arm, the stages that are measured."""
+        cells = self.spec().cells
+        return _problem(cells, positions, different=tuple(cells))
+
+
+ProtocolDescription = Annotated[SftOrRl | InteriorOptimum, Field(discriminator="kind")]
+
+
+def _problem(
+    cells: Mapping[str, str], positions: Mapping[str, Collection[str]], *, different: Collection[str]
+) -> str | None:
+    """Return what is wrong with a cell, if anything. ``different``: roles that must not share a cell."""
+    places: dict[str, str] = {}
+    for role, cell in cells.items():
+        arm, _, position = cell.partition("@")
+        if arm not in positions:
+            return f"protocol: {role} names the cell {cell!r} of an unknown arm ({', '.join(positions)})"
+        if position.partition(":")[0] not in positions[arm]:
+            return (
+                f"protocol: {role} names the cell {cell!r}, but {arm!r} has only "
+                f"{', '.join(f'{arm}@{each}' for each in positions[arm])}"
+            )
+        if role in different and places.setdefault(cell, role) != role:
+            return f"protocol: {places[cell]} and {role} name the same cell {cell!r}: they must differ"
+    return None

@@ -17,7 +17,7 @@ from upbringing.study.arms import Arm, RawStages, Resolved, StageState, resolve
 from upbringing.study.components import Components
 from upbringing.study.data import DataDescription
 from upbringing.study.fractions import check_fraction, confounded_effects, is_in_fraction
-from upbringing.study.protocol import SftOrRl
+from upbringing.study.protocol import ProtocolDescription
 from upbringing.study.seeds import SeedLevel
 from upbringing.training.existing import Existing
 from upbringing.training.reward_model import RewardModel
@@ -92,7 +92,7 @@ class Study(Description):
     margins: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     components: dict[str, Components] = Field(default_factory=dict)
     contrasts: tuple[ContrastSpec, ...] = ()
-    protocol: SftOrRl | None = None
+    protocol: ProtocolDescription | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     attention: Literal["auto", "eager", "sdpa"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"

@@ -1,0 +1,155 @@
+"""The protocol ``interior_optimum``: some start in between beats both ends, or none does, or it is not decided.
+
+A start in between is claimed better only if it beats both the start at once and none at all: an intersection-union test
+(the larger of the two one-sided p-values), corrected by Holm over the starts and primary measures. It is refuted for a
+start where one of the ends is worse by at most the margin (the smaller of the two p-values, doubled), and as a whole
+where that holds for every start on every primary measure. Source: pretraining-interventions.md, sections 2.7 and 2.8;
+Berger 1982 for the intersection-union test. Departures: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from upbringing.attribution import conclusion_sentences as words
+from upbringing.attribution.inference import CONFIDENCE, normal_quantile, t_quantile
+from upbringing.attribution.multiplicity import PRIMARY_LEVEL, holm
+from upbringing.attribution.part_answers import readable
+from upbringing.formats.findings import Claim, Conclusion, ConclusionPart, Decision, PartMeasure
+from upbringing.formats.start_protocol import END_WORDS, ENDS, INTERIOR_OPTIMUM, interior_starts, start_contrast_name
+from upbringing.formats.tree import StudyInfo
+
+RULE_VERSION = "1"
+NO_DIRECTION = "the measure has no better direction"
+OPEN = "it may be better than both ends, or not"
+NOT_BETTER = "an end is worse by at most the margin"
+SUPPORTED = "Supported, {about}: {starts} beats both a start at once and none at all on {measures}."
+REFUTED = "Refuted, {about}: no start in between is better than both ends by more than the margin."
+NOT_DECIDED = "Not decided: {why}. No best start is named within noise."
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """One-sided p-values of a start on a measure. ``better``: it beats both ends; ``worse``: not by the margin."""
+
+    claims: tuple[str, ...]
+    better: float = 1.0
+    worse: float = 1.0
+    reason: str = ""
+
+
+def start_conclusions(
+    study: StudyInfo, claims: Sequence[Claim], directions: Mapping[str, str]
+) -> tuple[Conclusion, ...]:
+    """Return the conclusion on starts in between. ``directions``: of each measure, as in ``tree.json``."""
+    assert study.protocol is not None
+    starts = interior_starts(study.protocol.cells)
+    asked = [(start, measure) for start in starts for measure in study.primary]
+    found = {key: _evidence(*key, claims, directions.get(key[1], "neutral")) for key in asked}
+    adjusted = dict(zip(asked, holm(np.array([found[key].better for key in asked])), strict=True))
+    missing = tuple(end for end in ENDS if end not in study.protocol.cells)
+    parts = {}
+    for start in starts:
+        measures = {name: _measure(found[start, name], adjusted[start, name]) for name in study.primary}
+        parts[start] = _part(start, measures, missing)
+    verdict = _overall([part.verdict for part in parts.values()])
+    return (
+        Conclusion(
+            protocol=INTERIOR_OPTIMUM,
+            parts=parts,
+            verdict=verdict,
+            rule_version=RULE_VERSION,
+            sentence=_sentence(parts, verdict, [claim for claim in claims if claim.family == INTERIOR_OPTIMUM]),
+        ),
+    )
+
+
+def _evidence(start: str, measure: str, claims: Sequence[Claim], direction: str) -> _Evidence:
+    names = [start_contrast_name(start, end) for end in ENDS]
+    asked = [
+        claim for claim in claims if claim.contrast in names and claim.measure == measure and claim.role == "primary"
+    ]
+    ids = tuple(claim.id for claim in asked)
+    known, reason = readable(asked)
+    if len(known) != len(ENDS):
+        return _Evidence(ids, reason=reason or words.NOT_ASKED)
+    if direction == "neutral":
+        return _Evidence(ids, reason=NO_DIRECTION)
+    sign = -1.0 if direction.startswith("lower") else 1.0
+    tests = [_p_values(claim, sign) for claim in known]
+    better = max(p for p, _ in tests)
+    worse = min(1.0, 2 * min(p for _, p in tests))
+    return _Evidence(ids, better, worse, words.NO_MARGIN if known[0].margin is None else "")
+
+
+def _p_values(claim: Claim, sign: float) -> tuple[float, float]:
+    """Return the p-values of "the start is no better than this end" and "it is better by more than the margin".
+
+    Where labels correct the claim, by its corrected numbers; what could not be scored counts against either.
+    """
+    number = claim.corrected or claim
+    if number.estimate is None or number.low is None or number.high is None:
+        return 1.0, 1.0
+    ends = sorted((sign * number.low, sign * number.high))
+    bounds = sorted(sign * number.bounds.get(name, number.estimate) for name in ("low", "high"))
+    lowest, highest = min(bounds[0], sign * number.estimate), max(bounds[1], sign * number.estimate)
+    quantile = normal_quantile(CONFIDENCE) if number.df is None else t_quantile(number.df, CONFIDENCE)
+    better = _tail(lowest, (lowest - ends[0]) / quantile, number.df)
+    if claim.margin is None:
+        return better, 1.0
+    return better, _tail(claim.margin - highest, (ends[1] - highest) / quantile, number.df)
+
+
+def _tail(gap: float, error: float, df: float | None) -> float:
+    if error <= 0:
+        return 1.0
+    return float(special.ndtr(-gap / error) if df is None else special.stdtr(df, -gap / error))
+
+
+def _measure(evidence: _Evidence, adjusted: float) -> PartMeasure:
+    if adjusted <= PRIMARY_LEVEL:
+        verdict: Decision = "supported"
+    elif evidence.worse <= PRIMARY_LEVEL:
+        verdict = "refuted"
+    else:
+        verdict = "not-decided"
+    reason = {"supported": "", "refuted": NOT_BETTER, "not-decided": evidence.reason or OPEN}[verdict]
+    return PartMeasure(claims=evidence.claims, verdict=verdict, reason=reason)
+
+
+def _part(start: str, measures: Mapping[str, PartMeasure], missing: tuple[str, ...]) -> ConclusionPart:
+    verdicts = [each.verdict for each in measures.values()]
+    verdict: Decision = "not-decided"
+    if "supported" in verdicts:
+        verdict = "supported"
+    elif verdicts and set(verdicts) == {"refuted"}:
+        verdict = "refuted"
+    said = "; ".join(f"{name}: {each.reason}" for name, each in measures.items() if each.reason)
+    lacking = "; ".join(f"{end} ({END_WORDS[end]})" for end in missing)
+    why = f"what would decide it: {lacking}" if missing else said
+    sentence = f"{start} is better than both ends: {verdict.replace('-', ' ')}{f' ({why})' if why else ''}."
+    claims = tuple(claim for each in measures.values() for claim in each.claims)
+    return ConclusionPart(claims=claims, verdict=verdict, sentence=sentence, missing=missing, measures=dict(measures))
+
+
+def _overall(verdicts: Sequence[Decision]) -> Decision:
+    if "supported" in verdicts:
+        return "supported"
+    return "refuted" if verdicts and set(verdicts) == {"refuted"} else "not-decided"
+
+
+def _sentence(parts: Mapping[str, ConclusionPart], verdict: Decision, claims: Sequence[Claim]) -> str:
+    about = words.about(readable(claims)[0])
+    if verdict == "supported":
+        won = {name: part for name, part in parts.items() if part.verdict == "supported"}
+        measures = [m for part in won.values() for m, each in part.measures.items() if each.verdict == "supported"]
+        return SUPPORTED.format(about=about, starts=words.listed(won), measures=words.listed(measures))
+    if verdict == "refuted":
+        return REFUTED.format(about=about)
+    return NOT_DECIDED.format(
+        why="; ".join(part.sentence.rstrip(".") for part in parts.values() if part.verdict != "supported")
+    )
