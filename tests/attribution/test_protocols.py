@@ -204,7 +204,7 @@ def test_adjusted_intervals_by_hand() -> None:
 
 def test_a_study_without_a_protocol_concludes_nothing() -> None:
     assert conclusions_of(StudyInfo(name="plain"), (), {}) == ()
-    assert conclusions_of(StudyInfo(name="new", protocol=Protocol(kind="of_tomorrow")), ()) == ()
+    assert conclusions_of(StudyInfo(name="new", protocol=Protocol(kind="of_tomorrow")), (), {}) == ()
 
 
 def conclusion(seed: int, measures: Mapping[str, Mapping[str, float]], **settings: Any) -> Conclusion:
