@@ -96,7 +96,12 @@ def fill_stream(recipe: StreamRecipe, library: Library, tokenizer: Path, folder:
     """Render and pack the data of ``recipe`` into ``folder``; raises ``DataError`` for data that does not fit."""
     parts = tuple(
         StreamPart(
-            tuple((key, share) for key, _, share in part.sources), part.num_windows, part.epochs, part.max_repetition
+            tuple((key, share) for key, _, share in part.sources),
+            part.num_windows,
+            part.epochs,
+            part.max_repetition,
+            part.to,
+            part.slots,
         )
         for part in recipe.parts
     )
