@@ -12,9 +12,11 @@ from typing import Any
 from upbringing.formats.record import read_record
 from upbringing.lab.planning import calibration, reading
 from upbringing.lab.planning.confounds import leak_warnings, teacher_warnings, template_warnings
-from upbringing.lab.planning.cost import Cost, Costs, tokens_per_step
+from upbringing.lab.planning.cost import Cost, Costs
+from upbringing.lab.planning.curriculum import planned_phases, rate_warnings
 from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan, Status
 from upbringing.lab.planning.power import planned_power
+from upbringing.lab.planning.sharing import planned_sharing
 from upbringing.lab.planning.totals import (
     SUSTAINED_FLOPS,
     free_bytes,
@@ -68,6 +70,7 @@ def priced_plan(
     nodes = _nodes(session, priced)
     measuring = planned_measuring(session, costs, nodes, sustained_flops)
     steps = {run.key(): costs.total_steps(run) for each in session.tree.lineages for run in each.runs}
+    curricula = planned_phases(session)
     leaks = leak_warnings(session, read_data=read_data)
     return Plan(
         study=session.study.name,
@@ -76,9 +79,11 @@ def priced_plan(
             *design_warnings(session.study, session.tree, {key: each for key, each in steps.items() if each}),
             *teacher_warnings(session, facts),
             *template_warnings(session),
+            *rate_warnings(curricula),
             *leaks,
         ),
-        shared_tokens=_shared_tokens(session, costs),
+        sharing=planned_sharing(session, costs),
+        curricula=curricula,
         profile=session.workshop.profile.model_dump(mode="json"),
         measuring=measuring,
         slots=session.workshop.slots,
@@ -159,16 +164,3 @@ def differences(before: Any, after: Any, path: str = "") -> list[str]:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:37]}..."  # a hash or a list says nothing in full
-
-
-def _shared_tokens(session: Session, costs: Costs) -> int:
-    """Return the tokens that runs share with others, counted as often as they are shared."""
-    total = 0
-    seen: set[str] = set()
-    for lineage in session.tree.lineages:
-        for run in lineage.runs:
-            steps = costs.total_steps(run)
-            if run.stream is not None and steps is not None:
-                total += steps * tokens_per_step(run) if run.key() in seen else 0
-                seen.add(run.key())
-    return total
