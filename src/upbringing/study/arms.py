@@ -63,7 +63,9 @@ class Arm(Description):
     ``of``: the arm this one starts from. ``stages``: fields of stages that differ, merged before validation.
     ``replace``: the same, but the cell is marked as replaced (a counterfactual of what happened). ``drop``: stages
     left out. ``swap``: two stages that change places. ``same_as``: this arm is meant to coincide with another
-    (a copy control). ``control``: what the arm is for; ``factors``: its levels in a factorial design.
+    (a copy control). ``windows_of``: the arm whose windows this one's stages have, as many and in the same order, so
+    that the two are matched token by token and differ in content only. ``control``: what the arm is for; ``factors``:
+    its levels in a factorial design.
     """
 
     of: str | None = None
@@ -76,6 +78,7 @@ class Arm(Description):
     drop: str | tuple[str, ...] = ()
     swap: tuple[str, str] | None = None
     same_as: str | None = None
+    windows_of: str | None = None
     control: Control = "none"
     factors: dict[str, str] = Field(default_factory=dict)
 
@@ -126,6 +129,21 @@ def resolve(arm: Arm, base: Resolved, study_stages: RawStages) -> Resolved:
     if arm.swap is not None:
         stages = _swapped(stages, *arm.swap)
     return Resolved(stages=stages, states=states, start=arm.start or base.start)
+
+
+def windows_problem(name: str, arms: Mapping[str, tuple[Arm, Mapping[str, object]]]) -> str | None:
+    """Return why the arm ``name`` cannot have the windows that it names, if so. ``arms``: words and stages by name."""
+    arm, stages = arms[name]
+    if arm.windows_of is None:
+        return None
+    where = f"arm {name!r}: windows_of names {arm.windows_of!r}"
+    if arm.windows_of not in arms or arm.windows_of == name:
+        return f"{where}, which is no other arm ({', '.join(arms)})"
+    other, theirs = arms[arm.windows_of]
+    if other.windows_of is not None:
+        return f"{where}, which has the windows of {other.windows_of!r} itself: name that arm"
+    missing = [stage for stage in stages if stage not in theirs]
+    return f"{where}, which has no stage {missing[0]!r}: the stages of both have to match" if missing else None
 
 
 def _known(stages: Mapping[str, dict[str, Any]], name: str, word: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from upbringing.base.quantities import parse_count, steps_at
 from upbringing.training.settings import TrainedStage
 
 RawStage = dict[str, Any]
+ROUNDING = 1e-9  # of sums of shares that were written as decimals
 
 
 def phases_of(fields: Mapping[str, Any], word: str) -> list[dict[str, Any]]:
@@ -33,6 +34,7 @@ def reshared(data: dict[str, Any], shares: Mapping[str, float]) -> dict[str, Any
     """Return a raw mixture in which some components have the given shares and the others keep their proportions."""
     others = {name: share for name, share in mix_of(data).items() if name not in shares}
     left = 1.0 - math.fsum(shares.values())
+    left = left if left > ROUNDING else 0.0
     rest = sum(others.values())
     if rest == 0 and left > 0:
         raise ValueError(f"{' and '.join(map(repr, shares))} is all of its mixture: name what takes its place")
@@ -84,7 +86,7 @@ def kept_dose(
     wanted = share * total
     needed = (wanted - given * start) / (total - start) if start < total else math.inf
     named = " and ".join(map(repr, components))
-    if needed > 1.0:
+    if needed > 1.0 + ROUNDING:
         raise ValueError(
             f"delay: the dose of {named} cannot be kept: {share:.4g} of {total} steps are {wanted:.4g} steps of it, "
             f"and from step {start} on only {total - start} are left (it would need {needed:.0%} of them): start at "
@@ -95,9 +97,9 @@ def kept_dose(
             f"delay: the dose of {named} cannot be kept: before step {start} the study's own data holds more of it "
             f"({given:.4g}) than the whole of the arm ({share:.4g} of {total} steps): start earlier, or lower it there"
         )
-    return reshared(data, {name: mix[name] / share * needed for name in components})
+    return reshared(data, {name: mix[name] / share * min(needed, 1.0) for name in components})
 
 
 def _latest(share: float, given: float, total: int) -> int:
     """Return the last step from which on the intervention, with nothing beside it, still makes up the dose."""
-    return math.floor(total * (1 - share) / (1 - given) + 1e-9) if given < 1 else 0
+    return math.floor(total * (1 - share) / (1 - given) + ROUNDING) if given < 1 else 0

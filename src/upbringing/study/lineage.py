@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.streams import derived_seed
+from upbringing.study.matched_windows import in_windows_of
 from upbringing.study.recipes import DataBook
 from upbringing.study.seeds import LEVEL_OF_KIND, Replicate
 from upbringing.study.stream_recipes import StreamRecipe, stream_recipe
@@ -164,14 +165,21 @@ class Lineage:
         return trunk[-1].key() if trunk else self.start_key
 
 
-def lineage(study: Study, book: DataBook, arm: ResolvedArm, replicate: Replicate) -> Lineage:
-    """Return the lineage of ``arm`` in ``replicate``; raises ``StudyError`` for data or places that do not fit."""
+def lineage(
+    study: Study, book: DataBook, arm: ResolvedArm, replicate: Replicate, windows_of: ResolvedArm | None = None
+) -> Lineage:
+    """Return the lineage of ``arm`` in ``replicate``; raises ``StudyError`` for data or places that do not fit.
+
+    ``windows_of``: the arm whose windows its stages have to have, as many and in the same order.
+    """
     start = start_inputs(arm.start, study, book, replicate)
     parent = fingerprint(start)
     runs: list[Run] = []
     rewards: dict[str, str] = {}
     for name, stage in arm.stages.items():
         run = _run(study, book, name, stage, parent, replicate)
+        if windows_of is not None and run.stream is not None:
+            run = _matched(run, _run(study, book, name, windows_of.stages[name], parent, replicate), windows_of.name)
         if isinstance(stage, Rl) and isinstance(stage.reward, ModelReward):
             run = replace(run, reward_model=rewards[stage.reward.stage])
         runs.append(run)
@@ -180,6 +188,13 @@ def lineage(study: Study, book: DataBook, arm: ResolvedArm, replicate: Replicate
         else:
             parent = run.key()
     return Lineage(arm=arm, replicate=replicate, start_inputs=start, runs=tuple(runs))
+
+
+def _matched(run: Run, other: Run, arm: str) -> Run:
+    assert run.stream is not None
+    if other.stream is None:
+        return run
+    return replace(run, stream=in_windows_of(run.stream, other.stream, stage=run.stage_name, arm=arm))
 
 
 def start_inputs(start: Start, study: Study, book: DataBook, replicate: Replicate) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def _hours(sharing: Sharing) -> str:
     if sharing.accelerator_hours is not None and sharing.accelerator_hours_apart is not None:
         together, apart = sharing.accelerator_hours, sharing.accelerator_hours_apart
         return (
-            f" and {apart - together:,.2g} of {apart:,.2g} GPU-hours at an assumed {sharing.sustained_flops:.1e} FLOP/s"
+            f" and {apart - together:.3g} of {apart:.3g} GPU-hours at an assumed {sharing.sustained_flops:.1e} FLOP/s"
         )
     return ""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from upbringing.formats.record import read_record
 from upbringing.lab.planning import calibration, reading
-from upbringing.lab.planning.confounds import leak_warnings, teacher_warnings, template_warnings
+from upbringing.lab.planning.confounds import absent_warnings, leak_warnings, teacher_warnings, template_warnings
 from upbringing.lab.planning.cost import Cost, Costs
 from upbringing.lab.planning.curriculum import planned_phases, rate_warnings
 from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan, Status
@@ -79,6 +79,7 @@ def priced_plan(
             *design_warnings(session.study, session.tree, {key: each for key, each in steps.items() if each}),
             *teacher_warnings(session, facts),
             *template_warnings(session),
+            *absent_warnings(session),
             *rate_warnings(curricula),
             *leaks,
         ),

@@ -111,7 +111,7 @@ def read_data(session: Session, scratch: Path) -> DataFacts:
     tokenizers = tokenizers_for(session, scratch) if wanted else {}
     require_templates(session.tree, tokenizers)
     for recipe, (lineage, root) in wanted.items():
-        if reason := _missing_answers(session, recipe):
+        if reason := _missing_file(session, recipe) or _missing_answers(session, recipe):
             unread[recipe.key] = reason
             continue
         book, store = session.workshop.book, session.store.root
@@ -186,6 +186,11 @@ def _facts_key(session: Session, lineage: Lineage, recipe: StreamRecipe) -> str:
         folder = session.workshop.checkpoints.needed(start.checkpoint)
         tokenizer = [tokenizer_sha256(folder), template_sha256(folder)]
     return remembered_key("data", [FACTS_VERSION, recipe.key, tokenizer, session.workshop.profile.versions])
+
+
+def _missing_file(session: Session, recipe: StreamRecipe) -> str | None:
+    absent = [path for name in recipe.names.values() if (path := session.workshop.book.absent_file(name)) is not None]
+    return f"the file {absent[0]} is not here" if absent else None
 
 
 def _missing_answers(session: Session, recipe: StreamRecipe) -> str | None:

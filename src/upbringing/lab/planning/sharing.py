@@ -18,7 +18,8 @@ SECONDS_PER_HOUR = 3600
 def planned_sharing(session: Session, costs: Costs) -> Sharing:
     """Return what the distinct prefixes of a tree cost, and what independent runs of every arm and seed would.
 
-    Both count a stage whose length is not known as nothing; seconds and FLOPs are ``None`` where any part is missing.
+    Tokens and accelerator hours count a stage whose length is not known as nothing in both; seconds are ``None`` where
+    any part is missing.
     """
     apart: list[Cost] = []
     priced: dict[str, Cost] = {}
@@ -30,17 +31,14 @@ def planned_sharing(session: Session, costs: Costs) -> Sharing:
                 priced[run.key()] = costs.of(_whole(run))
             apart.append(priced[run.key()])
     together = [costs.of(node) for node in session.tree.nodes.values() if node.run and not _is_existing(node)]
-    flops, flops_apart = _sum(together, "flops"), _sum(apart, "flops")
     return Sharing(
         num_pipelines=len(session.tree.lineages),
         tokens=sum(cost.tokens or 0 for cost in together),
         tokens_apart=sum(cost.tokens or 0 for cost in apart),
-        seconds=_sum(together, "seconds"),
-        seconds_apart=_sum(apart, "seconds"),
-        accelerator_hours=None if flops is None else flops / SUSTAINED_TRAINING_FLOPS / SECONDS_PER_HOUR,
-        accelerator_hours_apart=None
-        if flops_apart is None
-        else flops_apart / SUSTAINED_TRAINING_FLOPS / SECONDS_PER_HOUR,
+        seconds=_seconds(together),
+        seconds_apart=_seconds(apart),
+        accelerator_hours=_hours(together),
+        accelerator_hours_apart=_hours(apart),
         sustained_flops=SUSTAINED_TRAINING_FLOPS,
         forbidden=tuple(dict.fromkeys(_forbidden(session))),
     )
@@ -54,9 +52,14 @@ def _is_existing(node: Node) -> bool:
     return node.run is not None and isinstance(node.run.stage, Existing)
 
 
-def _sum(costs: Sequence[Cost], name: str) -> float | None:
-    values = [getattr(cost, name) for cost in costs]
-    return None if None in values else float(sum(values))
+def _seconds(costs: Sequence[Cost]) -> float | None:
+    values = [cost.seconds for cost in costs]
+    return None if None in values else sum(value or 0.0 for value in values)
+
+
+def _hours(costs: Sequence[Cost]) -> float | None:
+    flops = [cost.flops for cost in costs if cost.flops is not None]
+    return sum(flops) / SUSTAINED_TRAINING_FLOPS / SECONDS_PER_HOUR if flops else None
 
 
 def _forbidden(session: Session) -> Iterator[str]:
