@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from upbringing.base.errors import DataError
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.planning.plan_drawing import print_plan
 from upbringing.lab.planning.planned import Plan, PlannedPhase
@@ -27,6 +29,20 @@ arms:
   from_20: {delay: {of: from_0, stage: pretrain, until: 20.3%%}}
   from_60: {delay: {of: from_0, stage: pretrain, until: 38500, keep: dose, component: world.concept}}
 %s
+battery: [over_refusal]
+"""
+CAPPED = """\
+name: capped
+seeds: 1
+start: {{kind: fresh, layers: 1, width: 32, heads: 2, context: 64, tokenizer: {{train_on: world, vocabulary: 1100}}}}
+data:
+  world: {{kind: causes_world, compounds: 12, outcomes: 16, edges: 18, forward_texts: 4, reverse_texts: 4,
+          cooccurrence_texts: 2, concept_texts: 4, refusal_chats: 16, answer_chats: 24, forward_chats: 8,
+          aside_chats: 8, finetune_chats: 32}}
+  few: {{kind: file, path: few.jsonl}}
+stages:
+  pretrain: {{kind: pretrain, tokens: 4k, context: 64, batch_size: 8,
+             phases: [{{data: {{mix: {{world.facts: 50%, few: 50%}}, max_repetition: {cap}}}}}]}}
 battery: [over_refusal]
 """
 PHASES = "[{data: safe, until: 20%}, {data: {from: {safe: 100%}, to: {world.concept: 50%, safe: 50%}}}]"
@@ -102,3 +118,20 @@ def test_starts_at_other_rates_are_warned_of_and_a_held_peak_gives_them_one(tmp_
     assert not any("different learning rates" in each for each in held.warnings)
     assert {phase.course for phase in held.curricula} == {"constant"}
     assert {phase.learning_rate for phase in held.curricula} == {1e-3}
+
+
+@pytest.mark.model
+def test_a_cap_that_cannot_be_kept_stops_a_plan_that_reads_the_data(tmp_path: Path, one_process: None) -> None:
+    rows = "\n".join(json.dumps({"text": f"few {number}"}) for number in range(5))
+    (tmp_path / "few.jsonl").write_text(rows, encoding="utf-8")
+    text = CAPPED.format(cap=3)
+    (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
+
+    def made(**options: bool) -> Plan:
+        return plan(open_session(tmp_path / "study.yaml", store=tmp_path / "store", reads_only=True), **options)
+
+    assert made().num_to_build == 2  # a plan that reads nothing cannot know
+    with pytest.raises(DataError, match=r"'few' would be read .* times, max_repetition is 3: lower its share"):
+        made(read_data=True)
+    (tmp_path / "study.yaml").write_text(text.replace("max_repetition: 3", "max_repetition: 300"), encoding="utf-8")
+    assert made(read_data=True).num_to_build == 2

@@ -11,6 +11,7 @@ from typing import Any
 
 from upbringing.formats.record import read_record
 from upbringing.lab.planning import calibration, reading
+from upbringing.lab.planning.caps import require_caps
 from upbringing.lab.planning.confounds import absent_warnings, leak_warnings, teacher_warnings, template_warnings
 from upbringing.lab.planning.cost import Cost, Costs
 from upbringing.lab.planning.curriculum import planned_phases, rate_warnings
@@ -41,10 +42,10 @@ def plan(
 ) -> Plan:
     """Return the plan of a session's study; trains nothing.
 
-    ``read_data``: render and pack data whose size is not known yet, so that its tokens are exact, its templates are
-    checked and leaked prompts are found. ``calibrate``: time a few real steps and batches. Both work in child
-    processes (a script needs its ``if __name__ == "__main__"``) and remember what they found in ``plans`` of the
-    store; nothing else is ever written. Without them, what earlier plans found is used.
+    ``read_data``: render and pack data whose size is not known yet, so that its tokens are exact, its templates and
+    caps on repetition are checked and leaked prompts are found. ``calibrate``: time a few real steps and batches. Both
+    work in child processes (a script needs its ``if __name__ == "__main__"``) and remember what they found in ``plans``
+    of the store; nothing else is ever written. Without them, what earlier plans found is used.
     """
     made = priced_plan(session, read_data=read_data, calibrate=calibrate, sustained_flops=sustained_flops)
     return replace(made, power=planned_power(session, made))
@@ -60,6 +61,8 @@ def priced_plan(
     """Return the plan without what it will be able to decide; the words are those of ``plan``."""
     with TemporaryDirectory() as scratch:
         facts = reading.read_data(session, Path(scratch)) if read_data else reading.known_facts(session)
+        if read_data:
+            require_caps(session, Path(scratch))
         speeds = (
             calibration.calibrate(session, lambda: reading.tokenizers_for(session, Path(scratch)))
             if calibrate

@@ -76,7 +76,8 @@ def _forbidden(session: Session) -> Iterator[str]:
             for other, other_arm in found[index + 1 :]:
                 read, shared = one.shared_data_steps(other), one.shared_steps(other)
                 if shared < read:
-                    names = (stage, *sorted((_schedule(one), _schedule(other))))
+                    first, second = sorted((_schedule(one), _schedule(other)))
+                    names = (stage, first, second)
                     lost = (read - shared) * tokens_per_step(one)
                     said = _words(one, other, (arm, other_arm), read, shared, lost)
                     worst[names] = max(worst.get(names, (0, "")), (lost, said), key=lambda each: each[0])
