@@ -131,7 +131,7 @@ def print_schedules(steps: int, size: tuple[int, int, int], root: Path) -> None:
         found = planned(steps, size, root / f"schedule-{number}", schedule, longer)
         saved = found.tokens_apart - found.tokens
         print(f"{schedule}, one arm twice as long: saves {saved:,} of {found.tokens_apart:,} tokens "
-              f"({saved / found.tokens_apart:.0%}); {'; '.join(found.forbidden) or 'nothing is forbidden'}")  # fmt: skip
+              f"({saved / found.tokens_apart:.0%}); {'; '.join(found.forbidden) or 'nothing forbidden'}")  # fmt: skip
 
 
 def main() -> None:
