@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,7 @@ def chats(count: int = 30) -> list[TrainingText]:
 
 
 def built(
-    folder: Path, tokenizer: Path, texts: dict[str, Sequence[TrainingText]], part: StreamPart, **plan: object
+    folder: Path, tokenizer: Path, texts: Mapping[str, Sequence[TrainingText]], part: StreamPart, **plan: object
 ) -> StreamInfo:
     folder.mkdir()
     fields = {"form": "documents", "context": 24, "batch_size": 4, "seed": 3, "parts": (part,), **plan}

@@ -151,7 +151,7 @@ def test_a_delay_of_nothing_is_the_arm_and_one_to_the_end_is_the_study(until: fl
 
 def test_a_start_beyond_the_budget_is_refused() -> None:
     full = applied(Arm(stages={"pretrain": {"phases": [{"data": "full"}]}}))
-    with pytest.raises(ValueError, match="1001 lies beyond the stage's 1000 tokens"):
+    with pytest.raises(ValueError, match="1001 lies beyond the stage's 1000 tokens: start earlier"):
         applied(Arm(delay=Delay(of="full", stage="pretrain", until=1001)), full)
 
 

@@ -52,7 +52,10 @@ def steps_of(fields: Mapping[str, Any], place: int | float) -> tuple[int, int]:
     )
     if tokens < per_step:
         raise ValueError(f"{tokens} tokens are less than one step of {per_step} tokens: give the stage more tokens")
-    return steps_at(place, total_tokens=tokens, tokens_per_step=per_step), tokens // per_step
+    try:
+        return steps_at(place, total_tokens=tokens, tokens_per_step=per_step), tokens // per_step
+    except ValueError as error:
+        raise ValueError(f"{error}: start earlier, or give the stage more tokens") from None
 
 
 def delayed(fields: RawStage, before: Any, until: int | float, data: Any) -> RawStage:

@@ -74,6 +74,8 @@ def _forbidden(session: Session) -> Iterator[str]:
         found = list(runs.values())
         for index, (one, arm) in enumerate(found):
             for other, other_arm in found[index + 1 :]:
+                if _rates_of(one) == _rates_of(other):
+                    continue
                 read, shared = one.shared_data_steps(other), one.shared_steps(other)
                 if shared < read:
                     first, second = sorted((_schedule(one), _schedule(other)))
@@ -83,6 +85,12 @@ def _forbidden(session: Session) -> Iterator[str]:
                     worst[names] = max(worst.get(names, (0, "")), (lost, said), key=lambda each: each[0])
     for _, said in worst.values():
         yield said
+
+
+def _rates_of(run: Run) -> tuple[object, ...]:
+    """Return all that decides the learning rates of a run."""
+    assert not isinstance(run.stage, Existing)
+    return run.stage.schedule, run.stage.learning_rate, run.total_steps
 
 
 def _words(one: Run, other: Run, arms: tuple[str, str], read: int, shared: int, lost: int) -> str:
