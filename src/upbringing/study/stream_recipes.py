@@ -21,7 +21,7 @@ from upbringing.training.pretrain import Pretrain
 from upbringing.training.reward_model import RewardModel
 from upbringing.training.rewards import ModelReward
 from upbringing.training.rl import Rl
-from upbringing.training.settings import Anneal, DataReference, Mixture
+from upbringing.training.settings import Anneal, DataReference, Mixture, Replay
 from upbringing.training.sft import Sft
 
 LEAST_WINDOWS = 0.5  # a quota below it is rounded to nothing
@@ -166,7 +166,7 @@ def _phases(book: DataBook, name: str, stage: Pretrain | Midtrain, root: int) ->
         windows = (end - begin) * stage.batch_size
         try:
             sources, to = _sources(book, phase.data, root), _ends(phase.data)
-            _require_windows(sources, to, windows, 0.0 if stage.replay is None else stage.replay.share)
+            _require_windows(sources, to, windows, stage.replay)
         except ValueError as error:
             raise StudyError(f"stage {name!r}: phase {index + 1}: {error}") from None
         parts.append(PartRecipe(sources, windows, None, _cap(phase.data), to))
@@ -231,11 +231,15 @@ def _ends(data: DataReference | Anneal) -> tuple[float, ...] | None:
 
 
 def _require_windows(
-    sources: Sequence[tuple[str, str, float]], to: tuple[float, ...] | None, windows: int, replay: float
+    sources: Sequence[tuple[str, str, float]], to: tuple[float, ...] | None, windows: int, replay: Replay | None
 ) -> None:
     """Raise ``ValueError`` for a share that comes to less than half a window: nothing of it would be read."""
-    for (_, name, begin), end in zip(sources, to or [share for _, _, share in sources], strict=True):
-        quota = (1 - replay) * planned_windows(begin, end, windows, windows)
+    taken = 0.0 if replay is None else replay.share
+    quotas = [
+        (name, (1 - taken) * planned_windows(begin, end, windows, windows))
+        for (_, name, begin), end in zip(sources, to or [share for _, _, share in sources], strict=True)
+    ]
+    for name, quota in [*quotas, *([(replay.data, taken * windows)] if replay is not None and taken else [])]:
         if quota < LEAST_WINDOWS:
             raise ValueError(
                 f"the share of {name!r} comes to {quota:.2g} of {windows} windows, so nothing of it would be read: "
