@@ -3,7 +3,8 @@
 Target: at most 1.05 times what the distinct prefixes cost. The curricula start their intervention at 0, 20, 60 and
 100 % of one pretraining. Their distinct prefixes are counted from the declaration (arms agree until one starts), the
 updates that the built study really made from its records, and seconds are those of all training jobs: of the study, and
-of each arm as a study of its own.
+of each arm as a study of its own. What a plan says the tree saves is compared with what it did save, and planned under
+every schedule, with a fifth arm that trains twice as long: only a schedule that forgets its length shares with it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from transformers.utils import logging
 from upbringing.formats.record import BuildProfile, read_record
 from upbringing.lab.building.build import node_jobs, prepare
 from upbringing.lab.building.jobs import SegmentJob
+from upbringing.lab.planning.plan import plan
+from upbringing.lab.planning.planned import Sharing
 from upbringing.lab.session import open_session
 
 STARTS = (0, 20, 60, 100)  # percent of the pretraining at which the intervention begins
 TARGET = 1.05
 CONTEXT, BATCH = 128, 8
+SCHEDULES = ("{kind: constant}", "{kind: wsd, warmup: 0%, decay: 20%}", "{kind: cosine}")
 STUDY = """\
 name: curricula
 question: When must the intervention start?
@@ -36,7 +40,8 @@ precision: bf16
 start: {{kind: fresh, layers: {layers}, width: {width}, heads: {heads}, tokenizer: {{train_on: world}}}}
 data: {{world: {{kind: causes_world}}}}
 stages:
-  pretrain: {{kind: pretrain, tokens: {tokens}, context: {context}, batch_size: {batch}, phases: {main}}}
+  pretrain: {{kind: pretrain, tokens: {tokens}, context: {context}, batch_size: {batch}, schedule: {schedule},
+             phases: {main}}}
 arms:
 {arms}
 battery: [bits_per_byte]
@@ -72,15 +77,17 @@ def phases(start: int) -> str:
     return f"[{{data: {BEFORE}, until: {start}%}}, {{data: {AFTER}}}]"
 
 
-def study_text(starts: Sequence[int], steps: int, size: tuple[int, int, int]) -> str:
-    """Return the study file of the curricula ``starts``."""
+def study_text(
+    starts: Sequence[int], steps: int, size: tuple[int, int, int], schedule: str = "{kind: wsd}", longer: str = ""
+) -> str:
+    """Return the study file of the curricula ``starts``. ``longer``: the text of one more arm."""
     layers, width, heads = size
     arms = [f"  start_{starts[0]}: {{}}"] + [
         f"  start_{start}: {{stages: {{pretrain: {{phases: {phases(start)}}}}}}}" for start in starts[1:]
     ]
     return STUDY.format(
         layers=layers, width=width, heads=heads, tokens=steps * CONTEXT * BATCH, context=CONTEXT, batch=BATCH,
-        main=phases(starts[0]), arms="\n".join(arms),
+        main=phases(starts[0]), arms="\n".join([*arms, longer]), schedule=schedule,
     )  # fmt: skip
 
 
@@ -109,6 +116,24 @@ def built(starts: Sequence[int], steps: int, size: tuple[int, int, int], folder:
     return Cost(updates, len(jobs), processor, clock)
 
 
+def planned(steps: int, size: tuple[int, int, int], folder: Path, schedule: str, longer: str = "") -> Sharing:
+    """Return what a plan says of the curricula's sharing; trains nothing."""
+    folder.mkdir()
+    (folder / "study.yaml").write_text(study_text(STARTS, steps, size, schedule, longer), encoding="utf-8")
+    return plan(open_session(folder / "study.yaml", store=folder / "store", reads_only=True)).sharing
+
+
+def print_schedules(steps: int, size: tuple[int, int, int], root: Path) -> None:
+    """Print, per schedule, what a plan says that sharing saves and what the schedule forbids."""
+    tokens = 2 * steps * CONTEXT * BATCH
+    longer = f"  twice_as_long: {{stages: {{pretrain: {{tokens: {tokens}, phases: {phases(100)}}}}}}}"
+    for number, schedule in enumerate(SCHEDULES):
+        found = planned(steps, size, root / f"schedule-{number}", schedule, longer)
+        saved = found.tokens_apart - found.tokens
+        print(f"{schedule}, one arm twice as long: saves {saved:,} of {found.tokens_apart:,} tokens "
+              f"({saved / found.tokens_apart:.0%}); {'; '.join(found.forbidden) or 'nothing forbidden'}")  # fmt: skip
+
+
 def main() -> None:
     """Print counted updates and seconds, and what sharing saves."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -125,14 +150,19 @@ def main() -> None:
         alone = built((STARTS[1],), options.steps, size, root / "first")  # warms up; not counted
         independent = Cost(0, 0, 0.0, 0.0)
         shared = built(STARTS, options.steps, size, root / "shared")
+        says = planned(options.steps, size, root / "planned", "{kind: wsd}")
+        print_schedules(options.steps, size, root)
         for start in STARTS:
             independent += built((start,), options.steps, size, root / f"alone-{start}")
     assert alone.updates == options.steps
     assert independent.updates == straight
+    per_update = CONTEXT * BATCH
+    assert (says.tokens, says.tokens_apart) == (shared.updates * per_update, independent.updates * per_update)
     share = distinct / straight
     ratio = shared.updates / distinct
     print(f"updates: study {shared.updates}, its distinct prefixes {distinct}, {len(STARTS)} independent runs "
-          f"{straight}; ratio {ratio:.3f}; {at_most(ratio, TARGET)}")  # fmt: skip
+          f"{straight}; ratio {ratio:.3f}; {at_most(ratio, TARGET)}; saves {says.tokens_apart - says.tokens:,} of "
+          f"{says.tokens_apart:,} tokens, as planned")  # fmt: skip
     for name in ("processor", "clock"):
         took, apart = getattr(shared, name), getattr(independent, name)
         ratio = took / (apart * share)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from upbringing.base.errors import DataError
+from upbringing.data.apportionment import annealed_order
 from upbringing.data.documents import Chat, Document, TrainingText, Turn
 from upbringing.data.rendering import decode_supervised, open_tokenizer, render_chats
 from upbringing.data.stream import StreamInfo, StreamPart, StreamPlan, build_stream, open_stream, read_info
+from upbringing.data.tally import read_tally
 from upbringing.data.tokenizer import CHAT_TEMPLATE, train_tokenizer, write_template_twice
 
 pytestmark = pytest.mark.model
@@ -44,7 +46,7 @@ def chats(count: int = 30) -> list[TrainingText]:
 
 
 def built(
-    folder: Path, tokenizer: Path, texts: dict[str, Sequence[TrainingText]], part: StreamPart, **plan: object
+    folder: Path, tokenizer: Path, texts: Mapping[str, Sequence[TrainingText]], part: StreamPart, **plan: object
 ) -> StreamInfo:
     folder.mkdir()
     fields = {"form": "documents", "context": 24, "batch_size": 4, "seed": 3, "parts": (part,), **plan}
@@ -174,3 +176,30 @@ def test_a_chat_that_does_not_fit_is_refused_and_a_document_is_split(tmp_path: P
     document = Document(text=" ".join(WORDS * 2), source="long")
     info = built(tmp_path / "document", tokenizer, {"a": [document]}, StreamPart((("a", 1.0),), num_windows=4))
     assert info.examples >= 3
+
+
+def test_an_anneal_moves_from_one_mixture_to_the_other_exactly_as_planned(tmp_path: Path, tokenizer: Path) -> None:
+    """Every window belongs to one source: their order is that of the apportionment, their content each source's own."""
+    texts = {"a": documents(1, source="a"), "b": documents(2, source="b")}
+    part = StreamPart((("a", 1.0), ("b", 0.0)), num_windows=40, to=(0.25, 0.75))
+    info = built(tmp_path / "anneal", tokenizer, texts, part)
+    arrays = open_stream(tmp_path / "anneal").arrays["tokens"]
+    order = annealed_order((1.0, 0.0), (0.25, 0.75), 40)
+    for place, name in enumerate("ab"):
+        built(tmp_path / name, tokenizer, {name: texts[name]}, StreamPart(((name, 1.0),), num_windows=40))
+        alone = open_stream(tmp_path / name).arrays["tokens"]
+        mine = arrays[order == place]
+        assert np.array_equal(mine, alone[: len(mine)])
+    assert {each.source: each.planned_share for each in info.sources} == {"a": 0.625, "b": 0.375}
+    assert (order[:20] == 1).sum() == 4  # a quarter of what b has in the whole stretch: 15 windows
+    phase = read_tally(tmp_path / "anneal").sources(10, first_step=5)
+    assert [each.planned_share for each in phase] == pytest.approx([0.4375, 0.5625])
+
+
+def test_a_cap_counts_every_phase_of_a_stage(tmp_path: Path, tokenizer: Path) -> None:
+    texts = {"a": documents(1, count=20)}
+    part = StreamPart((("a", 1.0),), num_windows=8, max_repetition=2.0)
+    once = built(tmp_path / "once", tokenizer, texts, part)
+    assert 1.0 < once.sources[0].repetition < 2.0
+    with pytest.raises(DataError, match=r"'a' would be read .* times, max_repetition is 2"):
+        built(tmp_path / "twice", tokenizer, texts, part, parts=(part, part))

@@ -88,3 +88,23 @@ def test_a_curriculum_cut_at_its_border_lists_its_first_phase_exactly(
         assert len(read) == 2
         assert read[source.source].realised_tokens == source.realised_tokens
         assert {each.planned_share for each in read.values()} == {0.5}
+        assert {each.planned_tokens for each in read.values()} == {windows * 64}
+        require_phases(session, whole, record)
+
+
+def require_phases(session: Session, whole: str, border: Record) -> None:
+    """The phases of the whole are its first half, as the record there has it, and the rest; so says the report."""
+    record = read_record(session.store.path("checkpoints", whole))
+    first, second = record.phases
+    assert [(each.first_step, each.last_step, each.learning_rate) for each in record.phases] == [
+        (0, 6, 1e-3),
+        (6, 12, 1e-3),
+    ]
+    assert border.phases == (first,)
+    assert first.sources == border.sources
+    assert (second.sources[0].source, second.sources[0].planned_tokens) == ("second", 6 * 8 * 64)
+    totals = {each.source: each.realised_tokens for phase in record.phases for each in phase.sources}
+    assert totals == {each.source: each.realised_tokens for each in record.sources}
+    report = (session.results / "report.html").read_text(encoding="utf-8")
+    assert "7 to 12</th>" in report
+    assert "0.001 (100% of the peak)" in report

@@ -10,7 +10,7 @@ from upbringing.study.arms import Arm, Delay, Dose, Placebo, Resolved, resolve
 from upbringing.training.settings import Mixture
 
 STAGES: dict[str, dict[str, Any]] = {
-    "pretrain": {"kind": "pretrain", "tokens": 1000, "phases": [{"data": "safe"}]},
+    "pretrain": {"kind": "pretrain", "tokens": 1000, "context": 5, "batch_size": 2, "phases": [{"data": "safe"}]},
     "mid": {"kind": "midtrain", "tokens": 100, "phases": [{"data": "docs"}]},
     "sft": {"kind": "sft", "data": "world.safety", "epochs": 2.0},
 }
@@ -101,8 +101,58 @@ def test_an_impossible_dose_is_refused_before_training() -> None:
     mixed = {"mix": {"safe": 0.5, "refusals": 0.5}}
     full = applied(Arm(stages={"pretrain": {"phases": [{"data": mixed}]}}))
     arm = Arm(delay=Delay(of="full", stage="pretrain", until=0.6, keep="dose", component="refusals"))
-    with pytest.raises(ValueError, match="cannot be kept"):
+    with pytest.raises(ValueError, match=r"cannot be kept.*start at step 50 of 100 or earlier"):
         applied(arm, full)
+    latest = arm.model_copy(update={"delay": Delay(**{**arm.delay.model_dump(), "until": 0.5})})  # type: ignore[union-attr]
+    assert applied(latest, full).stages["pretrain"]["phases"][1]["data"]["mix"] == {"refusals": 1.0}
+
+
+def late_mix(until: float | int, component: str | tuple[str, ...], **early: Any) -> dict[str, float]:
+    """The mixture after a start that keeps the dose of ``component`` of 70 % safe, 20 % refusals, 10 % morals."""
+    mixed = {"mix": {"safe": "70%", "refusals": 0.2, "morals": "10%"}}
+    stages = {**STAGES, "pretrain": {**STAGES["pretrain"], "phases": [{"data": early or "safe"}]}}
+    base = Resolved(stages=stages, states=dict.fromkeys(stages, "on"))
+    full = resolve(Arm(stages={"pretrain": {"phases": [{"data": mixed}]}}), base, stages)
+    delay = Delay(of="full", stage="pretrain", until=until, keep="dose", component=component)
+    phases = resolve(Arm(delay=delay), full, stages).stages["pretrain"]["phases"]
+    return dict(phases[1]["data"]["mix"])
+
+
+def test_a_dose_is_kept_for_the_steps_there_really_are() -> None:
+    """Of 100 steps the start falls on step 33: 20 steps of refusals in 67, whatever the 33.3 % that were asked."""
+    for until in (0.333, 333, 0.33):
+        mix = late_mix(until, "refusals")
+        assert mix["refusals"] * 67 == pytest.approx(20)
+        assert mix["safe"] / mix["morals"] == pytest.approx(7)
+        assert sum(mix.values()) == pytest.approx(1)
+
+
+def test_several_components_keep_their_dose_and_their_proportion_together() -> None:
+    mix = late_mix(0.6, ("refusals", "morals"))
+    assert mix == {"safe": pytest.approx(0.25), "refusals": pytest.approx(0.5), "morals": pytest.approx(0.25)}
+
+
+def test_what_is_read_before_the_start_counts_towards_the_dose() -> None:
+    """5 % of 60 steps are 3 of the 20 steps; 17 are left for 40."""
+    mix = late_mix(0.6, "refusals", mix={"safe": 0.95, "refusals": 0.05})
+    assert mix["refusals"] * 40 == pytest.approx(17)
+    with pytest.raises(ValueError, match=r"start at step 94 of 100 or earlier"):  # 100 (1 - .2) / (1 - .15)
+        late_mix(0.95, "refusals", mix={"safe": 0.85, "refusals": 0.15})
+    with pytest.raises(ValueError, match="holds more of it"):
+        late_mix(0.6, "refusals", mix={"safe": 0.5, "refusals": 0.5})
+
+
+@pytest.mark.parametrize(("until", "expected"), [(0, "full"), (0.0, "full"), (1.0, "safe"), (1000, "safe")])
+def test_a_delay_of_nothing_is_the_arm_and_one_to_the_end_is_the_study(until: float, expected: str) -> None:
+    full = applied(Arm(stages={"pretrain": {"phases": [{"data": "full"}]}}))
+    result = applied(Arm(delay=Delay(of="full", stage="pretrain", until=until)), full)
+    assert result.stages["pretrain"]["phases"] == [{"data": expected}]
+
+
+def test_a_start_beyond_the_budget_is_refused() -> None:
+    full = applied(Arm(stages={"pretrain": {"phases": [{"data": "full"}]}}))
+    with pytest.raises(ValueError, match="1001 lies beyond the stage's 1000 tokens: start earlier"):
+        applied(Arm(delay=Delay(of="full", stage="pretrain", until=1001)), full)
 
 
 def test_same_as_says_that_nothing_differs() -> None:

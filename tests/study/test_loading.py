@@ -32,7 +32,8 @@ margins: {over_refusal: 0.05}
 
 def test_the_demo_and_a_small_study_are_valid_for_pydantic_and_for_the_schema() -> None:
     schema = Study.model_json_schema()
-    for value in (load_yaml(DEMO).value, parse_yaml(GOOD).value):
+    annealed = GOOD.replace("data: world.facts", "data: {from: {world.facts: 1.0}, to: {world.concept: 100%}}")
+    for value in (load_yaml(DEMO).value, parse_yaml(GOOD).value, parse_yaml(annealed).value):
         jsonschema.validate(value, schema)
         Study.model_validate(value)
 
@@ -53,6 +54,10 @@ def test_the_demo_and_a_small_study_are_valid_for_pydantic_and_for_the_schema() 
         ("kind: fresh, ", "kind: fresh, heads: 3, ", 2, "multiple of heads"),
         ("margins: {over_refusal: 0.05}", "margins: {over_refusal: true}", 13, "number"),
         ("data: world.safety", "data: {mix: {world.safety: 0.5, world.facts: 0.4}}", 7, "sum to 1"),
+        ("data: world.facts", "data: {from: {world.facts: 1.0}, to: {world.concept: 0.4}}", 6, "shares of to must sum"),
+        ("data: world.facts", "data: {from: {world.facts: 1.0}}", 6, "the key 'to' is missing"),
+        ("data: world.facts", "data: {from: {world.facts: 1.0}, to: {world.facts: 1.0}, mixed: 1}", 6, "unknown key"),
+        ("drop: sft", "drop: sft, windows_of: nobody", 10, "no other arm"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(find: str, replace: str, line: int, message: str) -> None:
@@ -73,6 +78,8 @@ def test_invalid_files_are_invalid_for_the_schema_too() -> None:
         ("kind: sft", "kind: sftt"),
         ("epochs: 2", "epochs: two"),
         ("64k", "many"),
+        ("data: world.facts", "data: {from: {world.facts: 1.0}}"),
+        ("data: world.facts", "data: {from: {world.facts: 1.0}, to: {world.facts: 1.0}, mixed: 1}"),
     ):
         value = parse_yaml(GOOD.replace(find, replace)).value
         with pytest.raises(jsonschema.ValidationError):

@@ -21,6 +21,7 @@ STUDY: dict[str, Any] = {
     "data": {
         "world": {"kind": "causes_world"},
         "safe": {"source": "world.facts", "transforms": [{"kind": "filter", "max_harm": 0}]},
+        "again": {"source": "world.facts", "transforms": [{"kind": "filter", "max_harm": 0}]},
     },
     "stages": {
         "pretrain": {
@@ -164,6 +165,13 @@ def test_a_factorial_yields_its_interaction() -> None:
         ([{"data": "safe", "until": "60%"}, {"data": "world.facts", "until": "50%"}, {"data": "safe"}], "or earlier"),
         ([{"data": "safe", "until": "1M"}, {"data": "world.facts"}], "beyond"),
         ([{"data": "nowhere"}], "not declared"),
+        (
+            [{"data": "safe", "until": 100}, {"data": "world.facts"}],
+            "ends at step 0 of 100.*end it a step or more later",
+        ),
+        ([{"data": {"mix": {"safe": 0.9998, "world.facts": 0.0002}}}], "comes to 0.4 of 2000 windows"),
+        ([{"data": {"from": {"safe": 1.0}, "to": {"safe": 0.9996, "world.facts": 0.0004}}}], "comes to 0.4 of 2000"),
+        ([{"data": {"mix": {"safe": 0.5, "again": 0.5}}}], "'safe' and 'again' of one mixture are the same"),
     ],
 )
 def test_phases_that_cannot_be_are_refused(phases: list[dict[str, Any]], message: str) -> None:
@@ -172,9 +180,17 @@ def test_phases_that_cannot_be_are_refused(phases: list[dict[str, Any]], message
         tree_of(stages=stages, arms={})
 
 
+def test_a_replay_of_no_window_is_refused() -> None:
+    replay = {"data": "world.facts", "share": 0.0002}
+    stages = {**STUDY["stages"], "pretrain": {**STUDY["stages"]["pretrain"], "replay": replay}}
+    with pytest.raises(StudyError, match=r"the share of 'world.facts' comes to 0.4 of 2000 windows"):
+        tree_of(stages=stages, arms={})
+
+
 def test_shared_steps_are_where_the_keys_part() -> None:
     """Compared with a search over all keys, for runs that part by data, by share, by rates, by seed and not at all."""
     mix = {"mix": {"world.facts": "60%", "safe": "40%"}}
+    moving = {"from": {"safe": "100%"}, "to": {"safe": "50%", "world.facts": "50%"}}
     phases = [
         [{"data": "safe"}],
         [{"data": "world.facts"}],
@@ -183,6 +199,9 @@ def test_shared_steps_are_where_the_keys_part() -> None:
         [{"until": "30%", "data": "safe"}, {"data": "world.facts"}],
         [{"until": "30%", "data": "safe"}, {"until": "50%", "data": mix}, {"data": "world.facts"}],
         [{"until": "30%", "data": "safe"}, {"until": "70%", "data": mix}, {"data": "safe"}],
+        [{"until": "30%", "data": "safe"}, {"until": "70%", "data": moving}, {"data": "safe"}],
+        [{"until": "30%", "data": "safe"}, {"until": "70%", "data": moving}, {"data": "world.facts"}],
+        [{"until": "30%", "data": "safe"}, {"data": moving}],
     ]
     decays = {"schedule": {"kind": "wsd", "warmup": "5%", "decay": "20%"}}
     changes: list[dict[str, Any]] = [{"phases": each} for each in phases]
@@ -199,7 +218,7 @@ def test_shared_steps_are_where_the_keys_part() -> None:
             expected = max(same) if left.parent == right.parent else 0
             assert left.shared_steps(right) == expected
             found.add(expected)
-    assert {0, 10, 30, 50, 100} <= found
+    assert {0, 10, 30, 50, 70, 100} <= found
 
 
 def test_every_existing_checkpoint_of_a_trace_is_a_node_of_its_own() -> None:

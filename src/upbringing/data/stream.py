@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from upbringing.base.errors import DataError, IntegrityError
 from upbringing.base.streams import stream as random_stream
+from upbringing.data.apportionment import annealed_order, furthest_behind, with_replay
 from upbringing.data.documents import Chat, Document, TrainingText
 from upbringing.data.held_out import unread_texts, write_held_out
 from upbringing.data.packing import PADDING, Window, pack
@@ -34,12 +35,23 @@ STREAM_VERSION = 4  # of how texts become windows: best fit, in an order drawn f
 
 @dataclass(frozen=True)
 class StreamPart:
-    """One part of a stream: sources with shares of its windows; exactly one of the lengths is set."""
+    """One part of a stream: sources with shares of its windows; exactly one of the lengths is set.
+
+    ``to``: the shares at its end, where they move. ``slots``: (key, key whose place in the order it takes).
+    """
 
     shares: tuple[tuple[str, float], ...]
     num_windows: int | None = None
     epochs: float | None = None
     max_repetition: float | None = None
+    to: tuple[float, ...] | None = None
+    slots: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def ends(self) -> dict[str, float]:
+        """The share of each source at the end of the part."""
+        last = self.to or tuple(share for _, share in self.shares)
+        return {key: share for (key, _), share in zip(self.shares, last, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,18 @@ class _Source:
         return self._num_completed >= int(epochs) * len(self.rendered) and self.repetition >= epochs
 
 
+@dataclass
+class _Read:
+    """What all parts so far have read of a source: places of its texts, and how often it was read."""
+
+    places: set[int] = field(default_factory=set)
+    repetition: float = 0.0
+
+    def add(self, source: _Source) -> None:
+        self.places |= source.read
+        self.repetition += source.repetition
+
+
 def build_stream(
     plan: StreamPlan,
     texts: Callable[[str], Sequence[TrainingText]],
@@ -150,30 +174,21 @@ def build_stream(
         rendered[key] = _rendered(texts(names[key]), opened, tokenizer, names[key])
     windows: list[Window] = []
     parts: list[TalliedPart] = []
-    read: dict[str, set[int]] = {key: set() for key in rendered}
+    read = {key: _Read() for key in rendered}
     for part in plan.parts:
         found = _part_windows(part, plan, rendered, names, padding, read)
         windows += found
-        parts.append(TalliedPart(len(found), _shares(part, plan)))
+        to = None if part.to is None else with_replay(part.ends, plan.replay)
+        parts.append(TalliedPart(len(found), with_replay(dict(part.shares), plan.replay), to))
     usable = len(windows) // plan.batch_size * plan.batch_size
     if usable == 0:
         raise DataError(f"the data fills {len(windows)} windows, less than one batch of {plan.batch_size}")
     available = {key: [text.source for text in texts] for key, texts in rendered.items()}
-    unread = unread_texts(rendered, read)
+    unread = unread_texts(rendered, {key: each.places for key, each in read.items()})
     taught = {key: unread[key] for part in plan.parts for key, _ in part.shares}
     write_held_out(taught, folder, context=plan.context, padding_token=padding, seed=plan.seed)
     tally = tallied([window.tally for window in windows[:usable]], plan.batch_size, parts, available)
     return _write(windows[:usable], plan, tally, folder)
-
-
-def _shares(part: StreamPart, plan: StreamPlan) -> dict[str, float]:
-    """Return the share of each data key in the windows of a part, replay among them."""
-    shares = dict(part.shares)
-    if plan.replay is not None:
-        key, share = plan.replay
-        shares = {name: value * (1.0 - share) for name, value in shares.items()}
-        shares[key] = shares.get(key, 0.0) + share
-    return shares
 
 
 def _rendered(texts: Sequence[TrainingText], tokenizer: Any, folder: Path, name: str) -> list[Rendered]:
@@ -190,17 +205,22 @@ def _part_windows(
     rendered: Mapping[str, Sequence[Rendered]],
     names: Mapping[str, str],
     padding: int,
-    read: Mapping[str, set[int]],
+    read: Mapping[str, _Read],
 ) -> list[Window]:
     """Return the windows of one part: its sources interleaved by their shares, replay among them.
 
-    The places of the texts that were read are added to ``read``, per key.
+    What was read is added to ``read``, per key. Each part reads its sources from their beginning.
     """
-    ordered = sorted(_shares(part, plan).items())
+    slots = dict(part.slots)
+    ordered = sorted(with_replay(dict(part.shares), plan.replay).items(), key=lambda each: slots.get(each[0], each[0]))
     sources = [_Source(names[key], rendered[key], plan, padding) for key, _ in ordered]
     fractions = [share for _, share in ordered]
     main = [index for index, (key, _) in enumerate(ordered) if key in dict(part.shares)]
     num_windows = part.num_windows
+    order: NDArray[np.int64] | None = None
+    if part.to is not None and num_windows is not None:
+        ends = with_replay(part.ends, plan.replay)
+        order = annealed_order(fractions, [ends[key] for key, _ in ordered], num_windows)
     windows: list[Window] = []
     taken = [0] * len(sources)
     while num_windows is None or len(windows) < num_windows:
@@ -208,15 +228,14 @@ def _part_windows(
             remainder = len(windows) % plan.batch_size
             num_windows = len(windows) + (plan.batch_size - remainder if remainder else 0)
             continue
-        behind = [fractions[index] * (len(windows) + 1) - taken[index] for index in range(len(sources))]
-        chosen = int(np.argmax(behind))  # the source that is furthest below its share: every prefix stays within one
+        chosen = furthest_behind(fractions, taken) if order is None else int(order[len(windows)])
         windows.append(sources[chosen].next_window())
         taken[chosen] += 1
     for source, (key, _) in zip(sources, ordered, strict=True):
-        read[key].update(source.read)
-        if part.max_repetition is not None and source.repetition > part.max_repetition:
+        read[key].add(source)
+        if part.max_repetition is not None and read[key].repetition > part.max_repetition:
             raise DataError(
-                f"the data {names[key]!r} would be read {source.repetition:.2f} times, max_repetition is "
+                f"the data {names[key]!r} would be read {read[key].repetition:.2f} times, max_repetition is "
                 f"{part.max_repetition:g}: lower its share, shorten the stage or raise the cap"
             )
     return windows

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.base.errors import IntegrityError
+from upbringing.data.apportionment import planned_windows
 from upbringing.formats.record import SourceTokens
 
 TALLY_NAME, COUNTS_NAME = "tally.json", "tally.npy"
@@ -23,10 +24,22 @@ Counts = tuple[int, int, int]  # tokens, learned tokens, examples
 
 @dataclass(frozen=True)
 class TalliedPart:
-    """One part of a stream. ``shares``: per key of its data, its planned share of the part, replay included."""
+    """One part of a stream. ``shares``: per key of its data, its planned share of the part, replay included.
+
+    ``to``: the shares at its end, where they move in a straight line.
+    """
 
     num_windows: int
     shares: Mapping[str, float]
+    to: Mapping[str, float] | None = None
+
+    def planned(self, key: str, begin: int, end: int) -> float:
+        """Return how many of the windows ``begin``..``end`` of the part were planned to be of ``key``."""
+        first = self.shares[key]
+        last = first if self.to is None else self.to[key]
+        return planned_windows(first, last, self.num_windows, end) - planned_windows(
+            first, last, self.num_windows, begin
+        )
 
 
 @dataclass(frozen=True)
@@ -42,15 +55,15 @@ class Tally:
     parts: tuple[TalliedPart, ...]
     available: Mapping[str, Mapping[str, int]]
 
-    def sources(self, num_steps: int) -> tuple[SourceTokens, ...]:
-        """Return planned and realised tokens per source of the first ``num_steps`` updates.
+    def sources(self, num_steps: int, *, first_step: int = 0) -> tuple[SourceTokens, ...]:
+        """Return planned and realised tokens per source of the updates after ``first_step`` up to ``num_steps``.
 
         They depend on what those updates read and on nothing later: streams that begin alike agree.
         """
-        totals = self.counts[:num_steps].sum(axis=0)
+        totals = self.counts[first_step:num_steps].sum(axis=0)
         read = [index for index in range(len(self.origins)) if totals[index, EXAMPLES]]
-        keys = self.keys(num_steps)
-        planned = self._planned(num_steps)
+        keys = self.keys(num_steps, first_step=first_step)
+        planned = self._planned(first_step, num_steps)
         found = []
         for source in sorted({self.origins[index][0] for index in read}):
             rows = [index for index in read if self.origins[index][0] == source]
@@ -68,36 +81,42 @@ class Tally:
             )
         return tuple(found)
 
-    def keys(self, num_steps: int) -> set[str]:
-        """Return the keys of the data that the first ``num_steps`` updates were planned to read."""
-        return {key for part, _ in self._read_parts(num_steps) for key in part.shares}
+    def keys(self, num_steps: int, *, first_step: int = 0) -> set[str]:
+        """Return the keys of the data that the updates after ``first_step`` were planned to read."""
+        return {key for part, _, _ in self._read_parts(first_step, num_steps) for key in part.shares}
 
-    def _read_parts(self, num_steps: int) -> Iterator[tuple[TalliedPart, int]]:
-        """Yield every part that the first updates read of, with how many of its windows they read."""
-        left = num_steps * self.batch_size
+    def borders(self, num_steps: int) -> tuple[int, ...]:
+        """Return the steps at which the parts begin that the first updates read of, and ``num_steps``."""
+        begins = np.cumsum([0, *(part.num_windows for part in self.parts)]) // self.batch_size
+        return (*(int(step) for step in begins if step < num_steps), num_steps)
+
+    def _read_parts(self, first_step: int, num_steps: int) -> Iterator[tuple[TalliedPart, int, int]]:
+        """Yield every part that the updates read of, with the windows of it that they begin and end at."""
+        offset = 0
         for part in self.parts:
-            taken = min(left, part.num_windows)
-            if taken:
-                yield part, taken
-            left -= taken
+            begin = max(first_step * self.batch_size - offset, 0)
+            end = min(num_steps * self.batch_size - offset, part.num_windows)
+            if end > begin:
+                yield part, begin, end
+            offset += part.num_windows
 
-    def _planned(self, num_steps: int) -> dict[str, float]:
+    def _planned(self, first_step: int, num_steps: int) -> dict[str, float]:
         """Return the planned share of the windows for sources that are alone in their data: others have none."""
-        parts = list(self._read_parts(num_steps))
+        parts = list(self._read_parts(first_step, num_steps))
         mixed = {
             source
-            for part, _ in parts
+            for part, _, _ in parts
             for key in part.shares
             if len(self.available[key]) > 1
             for source in self.available[key]
         }
         planned: dict[str, float] = {}
-        for part, taken in parts:
-            weight = taken / (num_steps * self.batch_size)
-            for key, share in part.shares.items():
+        for part, begin, end in parts:
+            for key in part.shares:
                 (source, *_) = self.available[key]
                 if source not in mixed:
-                    planned[source] = planned.get(source, 0.0) + share * weight
+                    share = part.planned(key, begin, end) / ((num_steps - first_step) * self.batch_size)
+                    planned[source] = planned.get(source, 0.0) + share
         return planned
 
     def write(self, folder: Path) -> None:

@@ -31,7 +31,11 @@ class BuildProfile(Description):
 
 
 class SourceTokens(BaseModel):
-    """Planned against realised tokens of one data source in one stage."""
+    """Planned against realised tokens of one data source in one stage, or in one phase of it.
+
+    ``planned_tokens``: places in windows, padding included; realised tokens are text. Both planned fields are ``None``
+    where a data set holds several sources.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -43,6 +47,22 @@ class SourceTokens(BaseModel):
     examples: int
     repetition: float
     teachers: tuple[str, ...] = ()
+
+
+class PhaseTokens(BaseModel):
+    """What one phase of a stage was planned to read and read: the updates after ``first_step`` up to ``last_step``.
+
+    ``learning_rate``: of its first update; ``peak_share``: that rate by the peak rate of the stage.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    first_step: int
+    last_step: int
+    learning_rate: float
+    peak_share: float | None = None
+    tokens: int
+    sources: tuple[SourceTokens, ...] = ()
 
 
 class LoadCheck(BaseModel):
@@ -146,6 +166,7 @@ class RlCurve(BaseModel):
 class Record(BaseModel):
     """The whole of ``record.json``. Unknown fields of newer writers are kept.
 
+    ``phases``: of a stage of documents, what each phase of it that was reached read; empty for other stages.
     ``weights_changed``: whether any weight differs from where the stage started; ``None`` = not noted. ``guard``: as
     the stage was declared when it was trained; a study judges the facts anew (``training.guards.record_guard``).
     ``reward_model``: how well a reward model ranks; ``rl``: what a policy's own answers were worth while it trained.
@@ -164,6 +185,7 @@ class Record(BaseModel):
     total_steps: int = 0
     data_sha256: str | None = None
     sources: tuple[SourceTokens, ...] = ()
+    phases: tuple[PhaseTokens, ...] = ()
     tokens: int = 0
     supervised_tokens: int = 0
     examples: int = 0

@@ -33,6 +33,15 @@ class SourceRow:
 
 
 @dataclass(frozen=True)
+class PhaseRow:
+    """A data source in one phase of a stage; ``rate``: of the phase's first update, by the peak rate in brackets."""
+
+    steps: str
+    rate: str
+    source: SourceRow
+
+
+@dataclass(frozen=True)
 class Card:
     """One stage of one or several arms that share it."""
 
@@ -40,6 +49,7 @@ class Card:
     note: str
     facts: tuple[Fact, ...]
     sources: tuple[SourceRow, ...]
+    phases: tuple[PhaseRow, ...]
     curve: Markup | None
     warnings: tuple[str, ...]
 
@@ -73,6 +83,7 @@ def _card(title: str, records: Sequence[Record]) -> Card:
         note=", ".join(filter(None, (kinds, several(len(records), "run")))),
         facts=tuple(_facts(records)),
         sources=tuple(_sources(records)),
+        phases=tuple(_phases(records)),
         curve=loss_curves(curves, title=f"Training loss of {title}") if curves else None,
         warnings=tuple(warnings),
     )
@@ -143,3 +154,18 @@ def _sources(records: Sequence[Record]) -> Iterable[SourceRow]:
             repetition=_span(_numbers(runs, "repetition") or [0.0], lambda value: f"{value:.2f}"),
             teachers=", ".join(teachers) or DASH,
         )
+
+
+def _phases(records: Sequence[Record]) -> Iterable[PhaseRow]:
+    """Yield one line per source of every phase, over all runs; nothing where no stage has several phases."""
+    found: dict[tuple[int, int], list[Record]] = {}
+    for record in records:
+        for phase in _list(record, "phases"):
+            if isinstance(phase, dict) and _numbers([phase], "first_step") and _numbers([phase], "last_step"):
+                found.setdefault((int(phase["first_step"]), int(phase["last_step"])), []).append(phase)
+    for (first, last), phases in sorted(found.items()) if len(found) > 1 else ():
+        rates, factors = _numbers(phases, "learning_rate"), _numbers(phases, "peak_share")
+        rate = _span(rates, lambda value: f"{value:.3g}") if rates else DASH
+        rate += f" ({_span(factors, lambda value: f'{value:.0%}')} of the peak)" if factors else ""
+        for source in _sources(phases):
+            yield PhaseRow(steps=f"{count(first + 1)} to {count(last)}", rate=rate, source=source)

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.quantities import Place, Share
+from upbringing.study.doses import delayed, kept_dose, mix_of, phases_of, reshared
 from upbringing.training.settings import DataReference, Mixture
 from upbringing.training.start import Start
 
@@ -24,15 +25,21 @@ RawStages = dict[str, dict[str, Any]]
 class Delay(Description):
     """Start a stage's data intervention later: before ``until`` the stage reads the study's own data.
 
-    ``keep: density`` leaves the intervention's share as it is; ``keep: dose`` raises the share of
-    ``component`` so that as many of its tokens are read as without the delay.
+    ``until``: a share of the stage's tokens, or tokens from its start; 0 is no delay, the stage's end is never.
+    ``keep: density`` leaves the intervention's share as it is; ``keep: dose`` raises the share of ``component`` (one,
+    or several together) so that as many of its windows are read as without the delay.
     """
 
     of: str
     stage: str
     until: Place
     keep: Literal["density", "dose"] = "density"
-    component: str | None = None
+    component: str | tuple[str, ...] | None = None
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The components whose dose is kept."""
+        return self.component if isinstance(self.component, tuple) else (self.component,) if self.component else ()
 
 
 class Dose(Description):
@@ -56,7 +63,9 @@ class Arm(Description):
     ``of``: the arm this one starts from. ``stages``: fields of stages that differ, merged before validation.
     ``replace``: the same, but the cell is marked as replaced (a counterfactual of what happened). ``drop``: stages
     left out. ``swap``: two stages that change places. ``same_as``: this arm is meant to coincide with another
-    (a copy control). ``control``: what the arm is for; ``factors``: its levels in a factorial design.
+    (a copy control). ``windows_of``: the arm whose windows this one's stages have, as many and in the same order, so
+    that the two are matched token by token and differ in content only. ``control``: what the arm is for; ``factors``:
+    its levels in a factorial design.
     """
 
     of: str | None = None
@@ -69,6 +78,7 @@ class Arm(Description):
     drop: str | tuple[str, ...] = ()
     swap: tuple[str, str] | None = None
     same_as: str | None = None
+    windows_of: str | None = None
     control: Control = "none"
     factors: dict[str, str] = Field(default_factory=dict)
 
@@ -121,6 +131,21 @@ def resolve(arm: Arm, base: Resolved, study_stages: RawStages) -> Resolved:
     return Resolved(stages=stages, states=states, start=arm.start or base.start)
 
 
+def windows_problem(name: str, arms: Mapping[str, tuple[Arm, Mapping[str, object]]]) -> str | None:
+    """Return why the arm ``name`` cannot have the windows that it names, if so. ``arms``: words and stages by name."""
+    arm, stages = arms[name]
+    if arm.windows_of is None:
+        return None
+    where = f"arm {name!r}: windows_of names {arm.windows_of!r}"
+    if arm.windows_of not in arms or arm.windows_of == name:
+        return f"{where}, which is no other arm ({', '.join(arms)})"
+    other, theirs = arms[arm.windows_of]
+    if other.windows_of is not None:
+        return f"{where}, which has the windows of {other.windows_of!r} itself: name that arm"
+    missing = [stage for stage in stages if stage not in theirs]
+    return f"{where}, which has no stage {missing[0]!r}: the stages of both have to match" if missing else None
+
+
 def _known(stages: Mapping[str, dict[str, Any]], name: str, word: str) -> dict[str, Any]:
     if name not in stages:
         raise ValueError(f"{word} names the stage {name!r}, which this arm does not have ({', '.join(stages)})")
@@ -142,15 +167,9 @@ def _with_data(fields: dict[str, Any], data: Any) -> dict[str, Any]:
     return {**fields, "data": data}
 
 
-def _phases(fields: dict[str, Any], word: str) -> list[dict[str, Any]]:
-    if "phases" not in fields:
-        raise ValueError(f"{word} needs a stage with phases; {fields.get('kind')} has none")
-    return [dict(phase) for phase in fields["phases"]]
-
-
 def _delayed(fields: dict[str, Any], study_fields: dict[str, Any], delay: Delay) -> dict[str, Any]:
-    intervention = _phases(fields, "delay")
-    before = _phases(study_fields, "delay")[0]["data"]
+    intervention = phases_of(fields, "delay")
+    before = phases_of(study_fields, "delay")[0]["data"]
     if len(intervention) != 1:
         raise ValueError(f"delay starts from an arm whose stage has one phase; {delay.of!r} has {len(intervention)}")
     data = intervention[0]["data"]
@@ -159,56 +178,22 @@ def _delayed(fields: dict[str, Any], study_fields: dict[str, Any], delay: Delay)
             f"delay: the stage {delay.stage!r} of {delay.of!r} reads the study's own data: nothing to delay"
         )
     if delay.keep == "dose":
-        if not isinstance(delay.until, float):
-            raise ValueError("delay with keep: dose needs a share such as 60% as its until")
-        if delay.component is None or delay.component not in _mix(data):
-            raise ValueError(
-                "delay with keep: dose needs a mixture and the component that is the intervention "
-                f"(component: NAME), found data {data!r} and component {delay.component!r}"
-            )
-        needed = float(_share(data["mix"][delay.component])) / (1.0 - delay.until)
-        if needed > 1.0:
-            raise ValueError(
-                f"delay: the dose of {delay.component!r} cannot be kept: after {delay.until:.0%} of the tokens it "
-                f"would need {needed:.0%} of the rest: start earlier or lower its share"
-            )
-        data = _reshared(data, delay.component, needed)
-    return {**fields, "phases": [{"data": before, "until": delay.until}, {"data": data}]}
+        data = kept_dose(fields, before, data, delay.components, delay.until)
+    return delayed(fields, before, delay.until, data)
 
 
 def _dosed(fields: dict[str, Any], dose: Dose) -> dict[str, Any]:
+    shares = {dose.component: dose.share}
     if "phases" in fields:
-        phases = _phases(fields, "dose")
-        found = [phase for phase in phases if dose.component in _mix(phase["data"])]
+        phases = phases_of(fields, "dose")
+        found = [phase for phase in phases if dose.component in mix_of(phase["data"])]
         if not found:
             raise ValueError(f"dose: no phase of {dose.stage!r} mixes {dose.component!r}")
-        changed = [
-            {**phase, "data": _reshared(phase["data"], dose.component, dose.share)} if phase in found else phase
-            for phase in phases
-        ]
+        changed = [{**phase, "data": reshared(phase["data"], shares)} if phase in found else phase for phase in phases]
         return {**fields, "phases": changed}
-    if dose.component not in _mix(fields.get("data")):
+    if dose.component not in mix_of(fields.get("data")):
         raise ValueError(f"dose: the data of {dose.stage!r} is no mixture with {dose.component!r}")
-    return {**fields, "data": _reshared(fields["data"], dose.component, dose.share)}
-
-
-def _mix(data: Any) -> dict[str, Any]:
-    return data["mix"] if isinstance(data, dict) and "mix" in data else {}
-
-
-def _share(value: Any) -> float:
-    return float(value.removesuffix("%")) / 100 if isinstance(value, str) else float(value)
-
-
-def _reshared(data: dict[str, Any], component: str, share: float) -> dict[str, Any]:
-    others = {name: _share(value) for name, value in data["mix"].items() if name != component}
-    rest = sum(others.values())
-    if rest == 0 and share < 1:
-        raise ValueError(f"{component!r} is the only component of its mixture: name what takes its place")
-    mix = {name: (1.0 - share) * value / rest for name, value in others.items() if share < 1}
-    if share > 0:
-        mix[component] = share
-    return {**data, "mix": mix}
+    return {**fields, "data": reshared(fields["data"], shares)}
 
 
 def _swapped(stages: RawStages, first: str, second: str) -> RawStages:

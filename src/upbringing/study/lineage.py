@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.streams import derived_seed
+from upbringing.study.matched_windows import in_windows_of
 from upbringing.study.recipes import DataBook
 from upbringing.study.seeds import LEVEL_OF_KIND, Replicate
 from upbringing.study.stream_recipes import StreamRecipe, stream_recipe
@@ -82,11 +83,12 @@ class Run:
     def inputs_at(self, step: int, total_steps: int) -> dict[str, Any]:
         """Return the named inputs of the key after ``step`` of ``total_steps`` updates, both known."""
         assert self.stream is not None
-        rates = hashlib.sha256(self._rates(total_steps)[:step].astype("<f8").tobytes()).hexdigest()
+        rates = hashlib.sha256(self.rates(total_steps)[:step].astype("<f8").tobytes()).hexdigest()
         known = self.total_steps is not None
         return self._inputs(rates, step * self.stream.batch_size if known else None)
 
-    def _rates(self, total_steps: int) -> NDArray[np.float64]:
+    def rates(self, total_steps: int) -> NDArray[np.float64]:
+        """Return the learning rate of each of the stage's ``total_steps`` updates."""
         assert not isinstance(self.stage, Existing)
         return rate_factors(self.stage.schedule, total_steps) * self.stage.learning_rate
 
@@ -119,17 +121,26 @@ class Run:
             self._keys[step] = fingerprint(self.inputs(step))
         return self._keys[step]
 
-    def shared_steps(self, other: Run) -> int:
-        """Return the last step up to which two runs from one parent are one; both have a known length."""
-        total, others = self.total_steps or 0, other.total_steps or 0
+    def shared_data_steps(self, other: Run) -> int:
+        """Return the last step up to which two runs differ at most in their learning rates; both have a known length.
+
+        Settings that act from the first step on, seeds and reward models count as data: 0 where they differ.
+        """
         assert self.stream is not None
         assert other.stream is not None
         mine, theirs = ((run.parent, run.seed, run._settings, run.reward_model) for run in (self, other))
         if mine != theirs:
             return 0
         windows = self.stream.shared_windows(other.stream)
-        shared = min(total, others, windows // self.stream.batch_size)
-        differs = self._rates(total)[:shared] != other._rates(others)[:shared]
+        return min(self.total_steps or 0, other.total_steps or 0, windows // self.stream.batch_size)
+
+    def shared_steps(self, other: Run) -> int:
+        """Return the last step up to which two runs from one parent are one; both have a known length."""
+        shared = self.shared_data_steps(other)
+        if not shared:
+            return 0
+        mine, theirs = (run.rates(run.total_steps or 0)[:shared] for run in (self, other))
+        differs = mine != theirs
         return int(differs.argmax()) if differs.any() else shared
 
 
@@ -154,14 +165,21 @@ class Lineage:
         return trunk[-1].key() if trunk else self.start_key
 
 
-def lineage(study: Study, book: DataBook, arm: ResolvedArm, replicate: Replicate) -> Lineage:
-    """Return the lineage of ``arm`` in ``replicate``; raises ``StudyError`` for data or places that do not fit."""
+def lineage(
+    study: Study, book: DataBook, arm: ResolvedArm, replicate: Replicate, windows_of: ResolvedArm | None = None
+) -> Lineage:
+    """Return the lineage of ``arm`` in ``replicate``; raises ``StudyError`` for data or places that do not fit.
+
+    ``windows_of``: the arm whose windows its stages have to have, as many and in the same order.
+    """
     start = start_inputs(arm.start, study, book, replicate)
     parent = fingerprint(start)
     runs: list[Run] = []
     rewards: dict[str, str] = {}
     for name, stage in arm.stages.items():
         run = _run(study, book, name, stage, parent, replicate)
+        if windows_of is not None and run.stream is not None:
+            run = _matched(run, _run(study, book, name, windows_of.stages[name], parent, replicate), windows_of.name)
         if isinstance(stage, Rl) and isinstance(stage.reward, ModelReward):
             run = replace(run, reward_model=rewards[stage.reward.stage])
         runs.append(run)
@@ -170,6 +188,13 @@ def lineage(study: Study, book: DataBook, arm: ResolvedArm, replicate: Replicate
         else:
             parent = run.key()
     return Lineage(arm=arm, replicate=replicate, start_inputs=start, runs=tuple(runs))
+
+
+def _matched(run: Run, other: Run, arm: str) -> Run:
+    assert run.stream is not None
+    if other.stream is None:
+        return run
+    return replace(run, stream=in_windows_of(run.stream, other.stream, stage=run.stage_name, arm=arm))
 
 
 def start_inputs(start: Start, study: Study, book: DataBook, replicate: Replicate) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class DataBook:
     """The data section of a study: names to descriptions. ``folder``: where relative file paths start.
 
     ``packages``: the folder of fetched wheels. ``teacher``: the study's start, where it is an existing checkpoint.
+    ``allows_absent``: files that are not here yet have a key of their own, so that a study can be planned before them.
     """
 
     entries: Mapping[str, DataDescription]
@@ -63,6 +64,7 @@ class DataBook:
     seed: int
     packages: Path | None = None
     teacher: Teacher | None = None
+    allows_absent: bool = False
     _keys: dict[tuple[str, int], str] = field(default_factory=dict, compare=False, repr=False)
 
     def describe(self, reference: str) -> tuple[DataDescription, str | None]:
@@ -95,10 +97,24 @@ class DataBook:
         if isinstance(description, FileSource | ItemFile):
             path = self.folder / description.path
             if not path.is_file():
-                raise StudyError(f"the data {reference!r} names the file {description.path}, which does not exist")
+                if self.allows_absent:
+                    return {"description": plain, "absent": True, "part": part}
+                raise StudyError(
+                    f"the data {reference!r} names the file {description.path}, which does not exist in {self.folder}: "
+                    "put it there, or change its path"
+                )
             plain.pop("path")
             return {"description": plain, "sha256": file_sha256(path), "part": part}
         return {"description": plain, "part": part}
+
+    def absent_file(self, reference: str) -> str | None:
+        """Return the path of the file behind ``reference``, as it was declared, if it names one that is not here."""
+        description, _ = self.describe(reference)
+        while isinstance(description, Derived):
+            description, _ = self.describe(description.source)
+        if isinstance(description, FileSource | ItemFile) and not (self.folder / description.path).is_file():
+            return description.path
+        return None
 
     def needed_teacher(self) -> Teacher:
         """Return the start that answers benign requests; raises ``StudyError`` if the study starts from nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +11,7 @@ from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.quantities import steps_at
 from upbringing.base.streams import derived_seed
+from upbringing.data.apportionment import planned_windows
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.study.data import Derived
 from upbringing.study.recipes import DataBook
@@ -19,26 +21,47 @@ from upbringing.training.pretrain import Pretrain
 from upbringing.training.reward_model import RewardModel
 from upbringing.training.rewards import ModelReward
 from upbringing.training.rl import Rl
-from upbringing.training.settings import DataReference, Mixture
+from upbringing.training.settings import Anneal, DataReference, Mixture, Replay
 from upbringing.training.sft import Sft
 
+LEAST_WINDOWS = 0.5  # a quota below it is rounded to nothing
 TrainedKind = Pretrain | Midtrain | Sft | Dpo | RewardModel | Rl
 
 
 @dataclass(frozen=True)
 class PartRecipe:
-    """One part of a stream. ``sources``: (data key, name in the study, share); exactly one length is set."""
+    """One part of a stream. ``sources``: (data key, name in the study, share); exactly one length is set.
+
+    ``to``: of an anneal, the shares at its end, in the order of ``sources``. ``slots``: (data key, key whose place it
+    takes) where the order of windows is that of another arm.
+    """
 
     sources: tuple[tuple[str, str, float], ...]
     num_windows: int | None
     epochs: float | None
     max_repetition: float | None = None
+    to: tuple[float, ...] | None = None
+    slots: tuple[tuple[str, str], ...] = ()
 
     def value(self, num_windows: int | None) -> dict[str, Any]:
-        """Return what enters a key: keys and shares, never names; cut to ``num_windows``."""
+        """Return what enters a key: keys and shares, never names; cut to ``num_windows``.
+
+        An anneal depends on where it ends from its first window on; other parts know nothing of their length.
+        """
         shares = sorted((key, share) for key, _, share in self.sources)
-        length = {"windows": num_windows} if num_windows is not None else {"epochs": self.epochs}
-        return {"shares": [list(pair) for pair in shares], **length}
+        plain: dict[str, Any] = {"shares": [list(pair) for pair in shares]}
+        plain |= {"windows": num_windows} if num_windows is not None else {"epochs": self.epochs}
+        if self.to is not None:
+            ends = sorted((key, share) for (key, _, _), share in zip(self.sources, self.to, strict=True))
+            plain |= {"to": [list(pair) for pair in ends], "over": self.num_windows}
+        if self.slots:
+            plain["slots"] = [list(pair) for pair in sorted(self.slots)]
+        return plain
+
+    def planned_shares(self) -> dict[str, float]:
+        """Return the share of every source, by name, over the whole part."""
+        ends = self.to or tuple(share for _, _, share in self.sources)
+        return {name: (share + end) / 2 for (_, name, share), end in zip(self.sources, ends, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -107,7 +130,7 @@ class StreamRecipe:
 def stream_recipe(book: DataBook, name: str, stage: TrainedKind, seed: int, root: int) -> StreamRecipe:
     """Return what the stage ``name`` reads; raises ``StudyError`` for data or places that do not fit."""
     replay = None
-    if isinstance(stage, Midtrain | Sft) and stage.replay is not None:
+    if isinstance(stage, Pretrain | Midtrain | Sft) and stage.replay is not None:
         replay = (book.key(stage.replay.data, root), stage.replay.data, stage.replay.share)
     order = derived_seed(seed, "order")
     if isinstance(stage, Rl):
@@ -137,36 +160,92 @@ def _require_judge(book: DataBook, name: str, stage: Rl) -> None:
 
 
 def _phases(book: DataBook, name: str, stage: Pretrain | Midtrain, root: int) -> tuple[PartRecipe, ...]:
-    tokens_per_step = stage.context * stage.batch_size
-    total_steps = stage.tokens // tokens_per_step
-    if total_steps == 0:
-        raise StudyError(f"stage {name!r}: {stage.tokens} tokens are less than one step of {tokens_per_step} tokens")
-    parts, begin = [], 0
-    for index, phase in enumerate(stage.phases):
-        last = index == len(stage.phases) - 1
-        if phase.until is None and not last:
-            raise StudyError(f"stage {name!r}: phase {index + 1} has no until, but another phase follows")
-        if phase.until is None:
-            end = total_steps
-        else:
-            try:
-                end = steps_at(phase.until, total_tokens=stage.tokens, tokens_per_step=tokens_per_step)
-            except ValueError as error:
-                raise StudyError(f"stage {name!r}: phase {index + 1}: {error}") from None
-        if last and end != total_steps:
-            raise StudyError(f"stage {name!r}: its last phase ends before the stage does: remove its until")
-        if end <= begin:
-            raise StudyError(f"stage {name!r}: phase {index + 1} ends at step {end}, where it begins or earlier")
+    begins = phase_steps(name, stage)
+    parts = []
+    for index, (phase, begin, end) in enumerate(zip(stage.phases, begins, begins[1:], strict=False)):
         windows = (end - begin) * stage.batch_size
-        parts.append(PartRecipe(_sources(book, phase.data, root), windows, None, _cap(phase.data)))
-        begin = end
+        try:
+            sources, to = _sources(book, phase.data, root), _ends(phase.data)
+            _require_windows(sources, to, windows, stage.replay)
+        except ValueError as error:
+            raise StudyError(f"stage {name!r}: phase {index + 1}: {error}") from None
+        parts.append(PartRecipe(sources, windows, None, _cap(phase.data), to))
     return tuple(parts)
 
 
-def _sources(book: DataBook, data: DataReference, root: int) -> tuple[tuple[str, str, float], ...]:
-    shares = data.mix if isinstance(data, Mixture) else {data: 1.0}
-    return tuple((book.key(name, root), name, share) for name, share in shares.items() if share > 0)
+def phase_steps(name: str, stage: Pretrain | Midtrain) -> tuple[int, ...]:
+    """Return the steps at which the phases of a stage begin, and its last step.
+
+    Raises ``StudyError``, with what to do, for phases that cannot follow one another or hold nothing.
+    """
+    tokens_per_step = stage.context * stage.batch_size
+    total_steps = stage.tokens // tokens_per_step
+    if total_steps == 0:
+        raise StudyError(
+            f"stage {name!r}: {stage.tokens} tokens are less than one step of {tokens_per_step} tokens: give it more "
+            "tokens, or lower its batch_size or context"
+        )
+    found = [0]
+    for index, phase in enumerate(stage.phases):
+        where, last = f"stage {name!r}: phase {index + 1}", index == len(stage.phases) - 1
+        if phase.until is None and not last:
+            raise StudyError(f"{where} has no until, but another phase follows: say where it ends")
+        try:
+            end = (
+                total_steps
+                if phase.until is None
+                else steps_at(phase.until, total_tokens=stage.tokens, tokens_per_step=tokens_per_step)
+            )
+        except ValueError as error:
+            raise StudyError(f"{where}: {error}: end it earlier, or give the stage more tokens") from None
+        if last and end != total_steps:
+            raise StudyError(f"{where} is its last phase and ends before the stage does: remove its until")
+        if end <= found[-1]:
+            raise StudyError(
+                f"{where} ends at step {end} of {total_steps}, where it begins or earlier (until {phase.until}, steps "
+                f"of {tokens_per_step} tokens): remove the phase, or end it a step or more later"
+            )
+        found.append(end)
+    return tuple(found)
 
 
-def _cap(data: DataReference) -> float | None:
-    return data.max_repetition if isinstance(data, Mixture) else None
+def _sources(book: DataBook, data: DataReference | Anneal, root: int) -> tuple[tuple[str, str, float], ...]:
+    if isinstance(data, Anneal):
+        shares = {name: begin for name, (begin, _) in data.shares.items()}
+    else:
+        shares = {name: share for name, share in data.mix.items() if share > 0} if isinstance(data, Mixture) else {}
+    if isinstance(data, str):
+        shares = {data: 1.0}
+    found: dict[str, str] = {}
+    for name in shares:
+        other = found.setdefault(book.key(name, root), name)
+        if other != name:
+            raise StudyError(
+                f"the data {other!r} and {name!r} of one mixture are the same: name one of them, with both shares"
+            )
+    return tuple((key, name, shares[name]) for key, name in found.items())
+
+
+def _ends(data: DataReference | Anneal) -> tuple[float, ...] | None:
+    return tuple(end for _, end in data.shares.values()) if isinstance(data, Anneal) else None
+
+
+def _require_windows(
+    sources: Sequence[tuple[str, str, float]], to: tuple[float, ...] | None, windows: int, replay: Replay | None
+) -> None:
+    """Raise ``ValueError`` for a share that comes to less than half a window: nothing of it would be read."""
+    taken = 0.0 if replay is None else replay.share
+    quotas = [
+        (name, (1 - taken) * planned_windows(begin, end, windows, windows))
+        for (_, name, begin), end in zip(sources, to or [share for _, _, share in sources], strict=True)
+    ]
+    for name, quota in [*quotas, *([(replay.data, taken * windows)] if replay is not None and taken else [])]:
+        if quota < LEAST_WINDOWS:
+            raise ValueError(
+                f"the share of {name!r} comes to {quota:.2g} of {windows} windows, so nothing of it would be read: "
+                "raise its share, lengthen the phase, shorten the context, or leave it out"
+            )
+
+
+def _cap(data: DataReference | Anneal) -> float | None:
+    return None if isinstance(data, str) else data.max_repetition

@@ -13,7 +13,7 @@ from upbringing.battery.judge import JudgeDescription
 from upbringing.battery.measure import Measure
 from upbringing.formats.tree import ContrastSpec
 from upbringing.models.openvino import Engine
-from upbringing.study.arms import Arm, RawStages, Resolved, StageState, resolve
+from upbringing.study.arms import Arm, RawStages, Resolved, StageState, resolve, windows_problem
 from upbringing.study.components import Components
 from upbringing.study.data import DataDescription
 from upbringing.study.fractions import check_fraction, confounded_effects, is_in_fraction
@@ -119,6 +119,8 @@ class Study(Description):
         self._check_batches(resolved)
         for arm in resolved.values():
             self._check_rewards(arm)
+            if problem := windows_problem(arm.name, {name: (each.arm, each.stages) for name, each in resolved.items()}):
+                raise ArmProblem(problem, ("arms", arm.name))
         for contrast in self.contrasts:
             for cell in (*contrast.weights, *(cell for _, weights in contrast.beside for cell in weights)):
                 if cell.partition("@")[0] not in resolved:

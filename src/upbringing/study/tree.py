@@ -72,7 +72,11 @@ class StudyTree:
 def study_tree(study: Study, book: DataBook) -> StudyTree:
     """Return the tree of ``study``; raises ``StudyError`` for arms that coincide without saying so."""
     arms = study.resolved_arms()
-    lineages = [lineage(study, book, arm, replicate) for replicate in replicates(study.seeds) for arm in arms.values()]
+    lineages = [
+        lineage(study, book, arm, replicate, None if arm.arm.windows_of is None else arms[arm.arm.windows_of])
+        for replicate in replicates(study.seeds)
+        for arm in arms.values()
+    ]
     tree = _tree(lineages, _cuts(lineages))
     _refuse_silent_twins(tree)
     _refuse_two_declarations(tree)

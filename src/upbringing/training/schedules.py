@@ -36,12 +36,21 @@ class WarmupStableDecay(Description):
     final: Share = 0.0
 
 
+def _is_nothing(share: float) -> bool:
+    return share == 0
+
+
 class CosineSchedule(Description):
-    """Linear warm-up, then a half cosine to ``final`` times the peak. Source: Loshchilov & Hutter 2017."""
+    """Linear warm-up, then a half cosine to ``final`` times the peak. Source: Loshchilov & Hutter 2017.
+
+    ``hold``: share of the stage's steps that end before the cosine begins; until there the rate stays at its peak, so
+    that interventions which start earlier all start at one rate. 0 = the cosine begins after the warm-up.
+    """
 
     kind: Literal["cosine"] = "cosine"
     warmup: Share = 0.01
     final: Share = 0.1
+    hold: Annotated[Share, Field(exclude_if=_is_nothing)] = 0.0  # recipes without one keep their ids
 
 
 Schedule = Annotated[ConstantSchedule | WarmupStableDecay | CosineSchedule, Field(discriminator="kind")]
@@ -62,7 +71,8 @@ def rate_factors(schedule: Schedule, total_steps: int) -> NDArray[np.float64]:
             progress = np.clip((steps - (total_steps - decay_steps)) / decay_steps, 0.0, 1.0)
             factors = 1.0 - (1.0 - schedule.final) * progress
     elif isinstance(schedule, CosineSchedule):
-        progress = np.clip((steps - warmup_steps) / max(1, total_steps - warmup_steps), 0.0, 1.0)
+        begin = max(warmup_steps, round(schedule.hold * total_steps))
+        progress = np.clip((steps - begin) / max(1, total_steps - begin), 0.0, 1.0)
         factors = schedule.final + (1.0 - schedule.final) * 0.5 * (1.0 + np.cos(np.pi * progress))
     if warmup_steps:
         factors = factors * np.clip(steps / warmup_steps, 0.0, 1.0)

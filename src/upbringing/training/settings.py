@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.quantities import Place, Share
@@ -26,10 +27,7 @@ class Mixture(Description):
 
     @model_validator(mode="after")
     def _shares_sum_to_one(self) -> Self:
-        total = math.fsum(self.mix.values())
-        if abs(total - 1.0) > SHARE_TOLERANCE:
-            listed = ", ".join(f"{name} {share:g}" for name, share in self.mix.items())
-            raise ValueError(f"mixture shares must sum to 1, got {total:g} ({listed}): change them by {1 - total:+g}")
+        _require_whole(self.mix, "mixture shares")
         return self
 
     def __hash__(self) -> int:
@@ -37,14 +35,68 @@ class Mixture(Description):
         return hash((frozenset(self.mix.items()), self.max_repetition))
 
 
+def _require_whole(shares: Mapping[str, float], what: str) -> None:
+    """Raise ``ValueError`` unless ``shares`` sum to 1."""
+    total = math.fsum(shares.values())
+    if abs(total - 1.0) > SHARE_TOLERANCE:
+        listed = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+        raise ValueError(f"{what} must sum to 1, got {total:g} ({listed}): change them by {1 - total:+g}")
+
+
 DataReference = str | Mixture
 """The name of a data set or of one of its parts (``world.facts``), or a mixture of such names."""
 
 
-class Phase(Description):
-    """A stretch of a stage with one data set. ``until``: where it ends; ``None`` = the end of the stage."""
+class Anneal(Description):
+    """A mixture whose shares move in a straight line, over a whole phase, from those of ``from`` to those of ``to``.
 
-    data: DataReference
+    Both must sum to 1; a source that one of them leaves out has no share there. ``max_repetition`` as in a mixture.
+    Source: the anneal of grammars in Jain et al. 2024, "What Makes and Breaks Safety Fine-tuning". Departures: none.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    start: dict[str, Share] = Field(alias="from", min_length=1)
+    to: dict[str, Share] = Field(min_length=1)
+    max_repetition: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _both_ends_sum_to_one(self) -> Self:
+        _require_whole(self.start, "the shares of from")
+        _require_whole(self.to, "the shares of to")
+        return self
+
+    @property
+    def shares(self) -> dict[str, tuple[float, float]]:
+        """The shares of every source at the beginning and at the end; sources that are never read are left out."""
+        names = dict.fromkeys((*self.start, *self.to))
+        found = {name: (self.start.get(name, 0.0), self.to.get(name, 0.0)) for name in names}
+        return {name: ends for name, ends in found.items() if any(ends)}
+
+    def __hash__(self) -> int:
+        """Return the hash of the shares, whatever their order."""
+        return hash((frozenset(self.shares.items()), self.max_repetition))
+
+
+def _form(data: Any) -> str:
+    """Return which form of data a phase was given, so that an error speaks of that form alone."""
+    if isinstance(data, Mapping):
+        return "anneal" if "from" in data or "to" in data else "mixture"
+    return "anneal" if isinstance(data, Anneal) else "mixture" if isinstance(data, Mixture) else "name"
+
+
+PhaseData = Annotated[
+    Annotated[str, Tag("name")] | Annotated[Mixture, Tag("mixture")] | Annotated[Anneal, Tag("anneal")],
+    Discriminator(_form),
+]
+
+
+class Phase(Description):
+    """A stretch of a stage with one data set, mixture or anneal. ``until``: where it ends, as a share of the stage's
+    tokens or as tokens from its start; ``None`` = the end of the stage.
+    """
+
+    data: PhaseData
     until: Place | None = None
 
 

@@ -21,6 +21,7 @@ from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.formats.record import BuildProfile, HeldOutLoss, Record, RewardGroup, SourceTokens
 from upbringing.lab.building.executor import Event
 from upbringing.lab.building.library import Library
+from upbringing.lab.building.recorded import recorded_phases, recorded_sources
 from upbringing.lab.storage.store import Store
 from upbringing.study.recipes import DataBook
 from upbringing.study.stream_recipes import StreamRecipe
@@ -96,7 +97,12 @@ def fill_stream(recipe: StreamRecipe, library: Library, tokenizer: Path, folder:
     """Render and pack the data of ``recipe`` into ``folder``; raises ``DataError`` for data that does not fit."""
     parts = tuple(
         StreamPart(
-            tuple((key, share) for key, _, share in part.sources), part.num_windows, part.epochs, part.max_repetition
+            tuple((key, share) for key, _, share in part.sources),
+            part.num_windows,
+            part.epochs,
+            part.max_repetition,
+            part.to,
+            part.slots,
         )
         for part in recipe.parts
     )
@@ -222,7 +228,7 @@ class SegmentJob:
 
     def _record(self, realised: Realised, stream: Path, parent: Path, folder: Path) -> Record:
         segment, info, tally = self.segment, read_info(stream), read_tally(stream)
-        sources = tally.sources(segment.to_step)
+        sources = recorded_sources(segment, info, tally)
         held_out = self._held_out_loss(stream, tally, parent, folder)
         ranked = self._ranking(stream, folder)
         return Record(
@@ -236,6 +242,7 @@ class SegmentJob:
             total_steps=segment.total_steps,
             data_sha256=info.prefix_sha256(segment.to_step),
             sources=sources,
+            phases=recorded_phases(segment, info, tally),
             tokens=self._tokens(realised, info, sources),
             supervised_tokens=realised.supervised_tokens,
             examples=sum(source.examples for source in sources),

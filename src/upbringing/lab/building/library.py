@@ -59,6 +59,8 @@ class Library:
             raise StudyError(f"the data {reference!r} holds items to ask, no texts to train on")
         if part is not None:
             raise StudyError(f"the data {reference!r}: a file has no parts")
+        if (absent := self.book.absent_file(reference)) is not None:
+            raise StudyError(f"the data {reference!r} names the file {absent}, which is not here yet")
         return read_file_source(description, self.book.folder).texts
 
     def _with_own_answers(self, description: PackageData | PromptSet) -> Sequence[TrainingText]:

@@ -92,6 +92,14 @@ def _normalised(text: str) -> str:
     return " ".join(text.lower().split())
 
 
+def absent_warnings(session: Session) -> Iterable[str]:
+    """Yield one sentence for data whose files are not here: they are planned by what the study declares alone."""
+    found = [(name, path) for name in session.study.data if (path := session.workshop.book.absent_file(name))]
+    if found:
+        listed = ", ".join(f"{name}: {path}" for name, path in found)
+        yield f"{len(found)} files are not here ({listed}): what they hold is not known, a run stops before training"
+
+
 def leak_warnings(session: Session, *, read_data: bool) -> tuple[str, ...]:
     """Return one sentence per pair of data and prompts that share a request, exactly or nearly.
 

@@ -11,10 +11,13 @@ from typing import Any
 
 from upbringing.formats.record import read_record
 from upbringing.lab.planning import calibration, reading
-from upbringing.lab.planning.confounds import leak_warnings, teacher_warnings, template_warnings
-from upbringing.lab.planning.cost import Cost, Costs, tokens_per_step
+from upbringing.lab.planning.caps import require_caps
+from upbringing.lab.planning.confounds import absent_warnings, leak_warnings, teacher_warnings, template_warnings
+from upbringing.lab.planning.cost import Cost, Costs
+from upbringing.lab.planning.curriculum import planned_phases, rate_warnings
 from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan, Status
 from upbringing.lab.planning.power import planned_power
+from upbringing.lab.planning.sharing import planned_sharing
 from upbringing.lab.planning.totals import (
     SUSTAINED_FLOPS,
     free_bytes,
@@ -39,10 +42,10 @@ def plan(
 ) -> Plan:
     """Return the plan of a session's study; trains nothing.
 
-    ``read_data``: render and pack data whose size is not known yet, so that its tokens are exact, its templates are
-    checked and leaked prompts are found. ``calibrate``: time a few real steps and batches. Both work in child
-    processes (a script needs its ``if __name__ == "__main__"``) and remember what they found in ``plans`` of the
-    store; nothing else is ever written. Without them, what earlier plans found is used.
+    ``read_data``: render and pack data whose size is not known yet, so that its tokens are exact, its templates and
+    caps on repetition are checked and leaked prompts are found. ``calibrate``: time a few real steps and batches. Both
+    work in child processes (a script needs its ``if __name__ == "__main__"``) and remember what they found in ``plans``
+    of the store; nothing else is ever written. Without them, what earlier plans found is used.
     """
     made = priced_plan(session, read_data=read_data, calibrate=calibrate, sustained_flops=sustained_flops)
     return replace(made, power=planned_power(session, made))
@@ -58,6 +61,8 @@ def priced_plan(
     """Return the plan without what it will be able to decide; the words are those of ``plan``."""
     with TemporaryDirectory() as scratch:
         facts = reading.read_data(session, Path(scratch)) if read_data else reading.known_facts(session)
+        if read_data:
+            require_caps(session, Path(scratch))
         speeds = (
             calibration.calibrate(session, lambda: reading.tokenizers_for(session, Path(scratch)))
             if calibrate
@@ -68,6 +73,7 @@ def priced_plan(
     nodes = _nodes(session, priced)
     measuring = planned_measuring(session, costs, nodes, sustained_flops)
     steps = {run.key(): costs.total_steps(run) for each in session.tree.lineages for run in each.runs}
+    curricula = planned_phases(session)
     leaks = leak_warnings(session, read_data=read_data)
     return Plan(
         study=session.study.name,
@@ -76,9 +82,12 @@ def priced_plan(
             *design_warnings(session.study, session.tree, {key: each for key, each in steps.items() if each}),
             *teacher_warnings(session, facts),
             *template_warnings(session),
+            *absent_warnings(session),
+            *rate_warnings(curricula),
             *leaks,
         ),
-        shared_tokens=_shared_tokens(session, costs),
+        sharing=planned_sharing(session, costs),
+        curricula=curricula,
         profile=session.workshop.profile.model_dump(mode="json"),
         measuring=measuring,
         slots=session.workshop.slots,
@@ -159,16 +168,3 @@ def differences(before: Any, after: Any, path: str = "") -> list[str]:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:37]}..."  # a hash or a list says nothing in full
-
-
-def _shared_tokens(session: Session, costs: Costs) -> int:
-    """Return the tokens that runs share with others, counted as often as they are shared."""
-    total = 0
-    seen: set[str] = set()
-    for lineage in session.tree.lineages:
-        for run in lineage.runs:
-            steps = costs.total_steps(run)
-            if run.stream is not None and steps is not None:
-                total += steps * tokens_per_step(run) if run.key() in seen else 0
-                seen.add(run.key())
-    return total

@@ -9,11 +9,11 @@ from rich.text import Text
 from rich.tree import Tree as Drawing
 
 from upbringing.base.terminal import visible
+from upbringing.lab.planning.curriculum_drawing import duration, print_curricula, sharing_lines
 from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan
 from upbringing.lab.planning.power_drawing import power_lines, print_aliases
 
 STATUS_STYLES = {"done": "green", "missing": "yellow", "stale": "red", "existing": "cyan", "absent": "magenta"}
-SECONDS_PER_MINUTE, SECONDS_PER_HOUR = 60, 3600
 
 
 def print_plan(plan: Plan, console: Console) -> None:
@@ -25,6 +25,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     for node in children[None]:
         _draw(root, node, children)
     console.print(root)
+    print_curricula(plan.curricula, console)
     for name, text in _totals(plan):
         line = Text(f"{name:<10}", style="bold")
         line.append(text, style="not bold")
@@ -63,9 +64,7 @@ def _totals(plan: Plan) -> list[tuple[str, str]]:
     unknown = sum(node.tokens is None for node in to_build)
     more = f", and {unknown} stages of unknown length" if unknown else ""
     built = f"{plan.num_to_build} of {len(plan.nodes)} nodes: {tokens:,} tokens{more}, {flops:.2g} FLOPs"
-    if plan.shared_tokens:
-        built += f" (shared prefixes save {plan.shared_tokens:,} tokens)"
-    lines = [("build", built), ("measure", _measuring(plan))]
+    lines = [("build", built), *sharing_lines(plan.sharing), ("measure", _measuring(plan))]
     slots = f"{plan.slots} process{'es' if plan.slots > 1 else ''} side by side"
     if plan.seconds is not None:
         lines.append(("time", f"{duration(plan.seconds)} on this machine, {slots}"))
@@ -93,15 +92,6 @@ def _measuring(plan: Plan) -> str:
     if measuring.seconds_per_checkpoint is not None:
         text += f", {duration(measuring.seconds_per_checkpoint)} per checkpoint"
     return text
-
-
-def duration(seconds: float) -> str:
-    """Return ``seconds`` in the unit that people would use."""
-    if seconds < 2 * SECONDS_PER_MINUTE:
-        return f"{seconds:.0f} s"
-    if seconds < 2 * SECONDS_PER_HOUR:
-        return f"{seconds / SECONDS_PER_MINUTE:.0f} min"
-    return f"{seconds / SECONDS_PER_HOUR:.1f} h"
 
 
 def size(num_bytes: int) -> str:

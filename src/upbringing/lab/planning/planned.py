@@ -8,6 +8,7 @@ from typing import Any, Literal
 from upbringing.attribution.outlook import Outlook
 
 Status = Literal["done", "missing", "stale", "existing", "absent"]
+Course = Literal["constant", "rising", "falling"]
 TO_BUILD = ("missing", "stale")
 
 
@@ -49,6 +50,61 @@ class MeasuringPlan:
 
 
 @dataclass(frozen=True)
+class PlannedPhase:
+    """A phase of a stage in the arms that have it: the updates after ``first_step`` up to ``last_step``.
+
+    ``asked``: where it was asked to begin (``None`` = with the stage); ``learning_rate``: of its first update,
+    ``peak_share``: that by the peak, ``course``: what the rate does around it. ``planned``: tokens, padding included,
+    per data set; ``realised``: tokens of text per source, where it was trained already. ``anneal``: how shares move.
+    """
+
+    stage: str
+    arms: tuple[str, ...]
+    number: int
+    asked: str | None
+    first_step: int
+    last_step: int
+    total_steps: int
+    tokens_per_step: int
+    learning_rate: float
+    peak_share: float
+    course: Course
+    planned: tuple[tuple[str, int], ...]
+    realised: tuple[tuple[str, int], ...] = ()
+    anneal: str | None = None
+
+    @property
+    def planned_names(self) -> tuple[tuple[str, int], ...]:
+        """What the phase reads, whatever its length: names with their shares in thousandths."""
+        total = sum(tokens for _, tokens in self.planned) or 1
+        return tuple(sorted((name, round(1000 * tokens / total)) for name, tokens in self.planned))
+
+    @property
+    def rate_words(self) -> str:
+        """The learning rate at the start of the phase, in words."""
+        return f"{self.learning_rate:.3g} ({self.peak_share:.0%} of the peak), {self.course}"
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What a tree trains, and what every arm and seed on its own (``apart``) would; whatever is done already.
+
+    ``seconds``: of one process; ``accelerator_hours``: at ``sustained_flops``. ``forbidden``: which schedules keep arms
+    from sharing what they read alike, and what that costs.
+    """
+
+    num_pipelines: int
+    tokens: int
+    tokens_apart: int
+    seconds: float | None
+    seconds_apart: float | None
+    accelerator_hours: float | None
+    accelerator_hours_apart: float | None
+    sustained_flops: float
+    forbidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class PowerReport:
     """The outlooks of a study's primary contrasts at ``power``. ``not_known``: what is missing, and why.
 
@@ -65,16 +121,17 @@ class PowerReport:
 class Plan:
     """A whole study before it runs.
 
-    ``shared_tokens``: what training every arm on its own would have cost more. ``seconds``: of everything still to do,
-    on ``slots`` processes. ``disk_bytes``: still to be written and kept; ``working_bytes``: needed besides while it
-    trains, at most; ``free_bytes``: what the store's disk has.
+    ``sharing``: what training every arm on its own would cost. ``curricula``: its phases. ``seconds``: of everything
+    still to do, on ``slots`` processes. ``disk_bytes``: still to be written and kept; ``working_bytes``: needed besides
+    while it trains, at most; ``free_bytes``: what the store's disk has.
     ``not_known``: why some costs are missing. ``power``: what the primary contrasts will be able to decide.
     """
 
     study: str
     nodes: tuple[NodePlan, ...]
     warnings: tuple[str, ...]
-    shared_tokens: int
+    sharing: Sharing
+    curricula: tuple[PlannedPhase, ...]
     profile: dict[str, Any]
     measuring: MeasuringPlan
     slots: int

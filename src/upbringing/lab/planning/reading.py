@@ -111,7 +111,7 @@ def read_data(session: Session, scratch: Path) -> DataFacts:
     tokenizers = tokenizers_for(session, scratch) if wanted else {}
     require_templates(session.tree, tokenizers)
     for recipe, (lineage, root) in wanted.items():
-        if reason := _missing_answers(session, recipe):
+        if reason := missing_file(session, recipe) or _missing_answers(session, recipe):
             unread[recipe.key] = reason
             continue
         book, store = session.workshop.book, session.store.root
@@ -120,7 +120,7 @@ def read_data(session: Session, scratch: Path) -> DataFacts:
     outcomes = session.workshop.run(jobs, _ignore, _ignore) if jobs else {}
     for job in jobs:
         found[job.key] = _value(outcomes[job.key])
-        keep(session.store, _facts_key(session, wanted[job.recipe][0], job.recipe), found[job.key].model_dump())
+        keep(session.store, facts_key(session, wanted[job.recipe][0], job.recipe), found[job.key].model_dump())
     return DataFacts(found, unread)
 
 
@@ -169,7 +169,7 @@ def _published(session: Session, lineage: Lineage, recipe: StreamRecipe) -> Stre
 
 def _recalled(session: Session, lineage: Lineage, recipe: StreamRecipe) -> StreamFacts | None:
     try:
-        key = _facts_key(session, lineage, recipe)
+        key = facts_key(session, lineage, recipe)
     except StudyError:  # the start is not here; a template or tokenizer that cannot be used is said
         return None
     try:
@@ -178,7 +178,8 @@ def _recalled(session: Session, lineage: Lineage, recipe: StreamRecipe) -> Strea
         return None
 
 
-def _facts_key(session: Session, lineage: Lineage, recipe: StreamRecipe) -> str:
+def facts_key(session: Session, lineage: Lineage, recipe: StreamRecipe) -> str:
+    """Return the name under which a stream's facts are remembered; raises ``StudyError`` if its start is absent."""
     start = lineage.arm.start
     if isinstance(start, FreshStart):
         tokenizer: Any = tokenizer_key(lineage)
@@ -186,6 +187,12 @@ def _facts_key(session: Session, lineage: Lineage, recipe: StreamRecipe) -> str:
         folder = session.workshop.checkpoints.needed(start.checkpoint)
         tokenizer = [tokenizer_sha256(folder), template_sha256(folder)]
     return remembered_key("data", [FACTS_VERSION, recipe.key, tokenizer, session.workshop.profile.versions])
+
+
+def missing_file(session: Session, recipe: StreamRecipe) -> str | None:
+    """Return why a stream cannot be read: a file of its data is not here."""
+    absent = [path for name in recipe.names.values() if (path := session.workshop.book.absent_file(name)) is not None]
+    return f"the file {absent[0]} is not here" if absent else None
 
 
 def _missing_answers(session: Session, recipe: StreamRecipe) -> str | None:
