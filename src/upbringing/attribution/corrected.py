@@ -23,7 +23,7 @@ from upbringing.attribution.pivot import Pivot, tabled
 from upbringing.attribution.prediction_powered import Labelled, power_of, power_share
 
 MIN_LABELS = 10  # of one checkpoint, under one measure and condition: fewer tell next to nothing
-UNSEEN_ERRORS = 0.5  # added per verdict to the variance alone: what few labels did not show is not impossible
+UNSEEN = 0.5  # labels of either kind added per verdict, to the variance alone: what few labels did not show may be
 Places = NDArray[np.int64]
 
 
@@ -88,7 +88,11 @@ def corrected_contrast(
         for row, terms in enumerate(found.found)
     )
     num_labels = sum(part.labelled.num for part in parts.values())
-    drawing = Drawing(sum(part.share**2 * _unseen(part) for part in parts.values()), float(num_labels - len(parts)))
+    drawing = Drawing(
+        variance=sum(part.share**2 * _unseen(part) for part in parts.values()),
+        df=float(num_labels - len(parts)),
+        is_sample=any(part.drawn.max() > 1 for part in parts.values()),
+    )
     result = estimate_of(evidence, tabled(found.terms, found.units, tables), drawing)
     return Corrected(result, power, num_labels)
 
@@ -139,14 +143,19 @@ def _corrected_values(part: _Part, power: float) -> ClusterValues:
 
 
 def _unseen(part: _Part) -> float:
-    """Return the variance of errors that the labels did not show: ``UNSEEN_ERRORS`` per verdict, as large as a share.
+    """Return the variance that the labels of few errors hide: of their rate with and without ``UNSEEN`` labels more.
 
-    Verdicts that were all labelled hide none.
+    By Jeffreys' prior half an error and half an agreement are added per verdict, so that sixty labels without an error
+    prove no perfect judge, and labels that show many errors are believed. Verdicts that were all labelled hide nothing.
     """
     verdicts = part.judged[:, 0]
     variance = 0.0
     for verdict in np.unique(verdicts).tolist():
         own = verdicts == verdict
+        num, weight = int(own.sum()), part.weight[own]
+        seen = float(weight @ np.abs(part.human[own, 0] - verdict) / weight.sum())
+        likely = (num * seen + UNSEEN) / (num + 2 * UNSEEN)
         hidden = 1.0 - 1.0 / float(part.drawn[own].mean())
-        variance += UNSEEN_ERRORS * hidden * float(part.weight[own].mean() / part.weight.sum()) ** 2
+        added = max(likely * (1 - likely) - seen * (1 - seen), 0.0) / num
+        variance += hidden * added * float(weight.sum() / part.weight.sum()) ** 2
     return variance
