@@ -52,10 +52,11 @@ class Components:
 
     @property
     def sampled_df(self) -> float:
-        """``df`` of a contrast corrected by some labels: where runs differ no more than the residual, those of the prompts.
+        """``df`` of a contrast that some labels corrected: the prompts' where runs show no spread of their own.
 
-        The numerator is then the prompts' mean square alone. The noise of labels fills the residual, so that this is
-        frequent, and ``df`` would take the runs' mean square for part of it: intervals of 95% hold 97 to 98%.
+        That is where the runs' mean square is within the residual's, so that the numerator is the prompts' alone. The
+        noise of labels fills the residual, which makes this frequent; ``df`` would take the runs' mean square for part
+        of the numerator, and intervals of 95% would hold 97 to 98%.
         """
         is_prompts_alone = self.seeds <= self.residual and self.numerator == self.items
         return float(self.num_items - 1) if is_prompts_alone else self.df

@@ -81,9 +81,9 @@ SHARE_AS_JUDGED = "labels correct the judge of this claim, and shares are made o
 NO_LOG_ODDS = "a rate is, or may be, 0 or 1, which has no log-odds"
 NOT_SEPARABLE = "not told apart from its teacher"
 TEACHER = (
-    "{num} claims are about stages that learned a model's answers, or about RL after such a stage, and no two arms differ "
-    "in the teacher alone with one of them known to have seen no RL: what the stage did and what its teacher brought, the "
-    "teacher's own RL included, are not separable."
+    "{num} claims are about stages that learned a model's answers, or about RL after such a stage, and no two arms "
+    "differ in the teacher alone with one of them known to have seen no RL: what the stage did and what its teacher "
+    "brought, the teacher's own RL included, are not separable."
 )
 SHARE_UNDEFINED = "share undefined: {reason}"
 SCALE_SENSITIVE = "scale-sensitive yes: in log-odds the stages rank differently"

@@ -28,7 +28,7 @@ def one_teacher_is_not_separable() -> tuple[int, int]:
 
 
 def two_teachers_are_separable() -> tuple[int, int]:
-    """Return how many claims of studies whose second arm learned the answers of a teacher without RL say no such thing."""
+    """Return how many claims of studies whose second arm learned from a teacher without RL say no such thing."""
     cases = [
         claim.teacher_separable is True
         and NOT_SEPARABLE not in _statement(claim.model_extra)

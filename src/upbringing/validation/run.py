@@ -17,7 +17,7 @@ SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """What a run of the suite found. ``share``: of the studies of a full run. ``only``: what was selected, or nothing."""
+    """What a run of the suite found. ``share``: of a full run's studies. ``only``: what was selected, if not all."""
 
     seed: int
     share: float
@@ -54,7 +54,7 @@ def validate(
 
 
 def selected(only: Sequence[str]) -> tuple[Experiment, ...]:
-    """Return the experiments that have one of these gates, or one of these texts in their name; all where none is given.
+    """Return the experiments that have one of these gates, or texts in their name; all where nothing is named.
 
     Raises ``FormatError`` for a text that selects nothing, checks without chance included.
     """

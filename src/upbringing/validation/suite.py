@@ -58,7 +58,8 @@ NOT_RUN = (
     (
         "I15",
         "sequential mode: type I at most 6.4% at any of 50 looks",
-        "there is no sequential mode: prompts and seeds are fixed before, and a later change is flagged (see I15 above)",
+        "there is no sequential mode: prompts and seeds are fixed before, and a later change is flagged "
+        "(see I15 above)",
     ),
     (
         "A9",
