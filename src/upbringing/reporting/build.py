@@ -23,6 +23,7 @@ from upbringing.reporting.power import power_of
 from upbringing.reporting.provenance import checkpoints_of, gates_of, judges_of, num_rows, versions_of
 from upbringing.reporting.runs import runs_of
 from upbringing.reporting.shares import shares_of
+from upbringing.reporting.together import together_of
 from upbringing.reporting.upbringing import upbringing_of
 from upbringing.reporting.verdicts import controls_of, first_screen, size_of
 from upbringing.reporting.words import VERDICT_MARKS, VERDICT_WORDS, shown
@@ -57,7 +58,9 @@ def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
         "designs": designs_of(inputs, runs),
         "groups": groups,
         "facts_block": facts_block(groups),
+        "has_corrected": any(claim.corrected is not None for claim in inputs.findings.claims),
         "shares": shares_of(inputs),
+        "together": together_of(inputs),
         "power": power_of(inputs),
         "verdicts": [(verdict, VERDICT_MARKS[verdict], word) for verdict, word in VERDICT_WORDS.items()],
         "answers": answers_block(inputs, with_text=with_text),

@@ -41,9 +41,9 @@ def validate(
 ) -> Validation:
     """Return the results of the whole suite on simulated studies with planted truth.
 
-    ``share`` below 1 runs fewer studies, with thresholds widened by what that adds in Monte Carlo error. ``only``: gates
-    (``I8``) or parts of the names of experiments; nothing = all. ``processes`` ``None`` = one per processor; their
-    number changes no result. Draws from the streams ``(seed, "validation", ...)``.
+    ``share`` below 1 runs fewer studies, with thresholds widened by what that adds in Monte Carlo error. ``only``:
+    gates (``I8``) or parts of the names of experiments; nothing = all. ``processes`` ``None`` = one per processor;
+    their number changes no result. Draws from the streams ``(seed, "validation", ...)``.
     """
     if not 0 < share <= 1:
         raise ValueError(f"share must lie in (0, 1], got {share}: it is the part of a full run's studies")
@@ -54,7 +54,7 @@ def validate(
 
 
 def selected(only: Sequence[str]) -> tuple[Experiment, ...]:
-    """Return the experiments that have one of these gates, or texts in their name; all where nothing is named.
+    """Return the experiments that have one of these gates, or texts in their name; all where nothing is asked.
 
     Raises ``FormatError`` for a text that selects nothing, checks without chance included.
     """
