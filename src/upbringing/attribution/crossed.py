@@ -65,8 +65,9 @@ class Components:
 def components(table: Matrix) -> Components:
     """Return the mean squares of ``table`` (seeds, prompts), NaN where not observed; at least 2 x 2."""
     seen = ~np.isnan(table)
-    seen_rows, seen_columns = seen.any(axis=1), seen.any(axis=0)
-    table, seen = table[np.ix_(seen_rows, seen_columns)], seen[np.ix_(seen_rows, seen_columns)]
+    if not seen.all():
+        inside = np.ix_(seen.any(axis=1), seen.any(axis=0))
+        table, seen = table[inside], seen[inside]
     num_seeds, num_items = table.shape
     num_scores = int(seen.sum())
     mean = float(table[seen].sum() / num_scores)

@@ -20,7 +20,7 @@ from upbringing.attribution.equivalence import widened
 from upbringing.attribution.inference import CONFIDENCE, Inference, normal_quantile, t_inference
 from upbringing.attribution.levels import RateCounts, clip, rate_inference
 from upbringing.attribution.pairs import paired_binary_inference, rates_inference
-from upbringing.attribution.pivot import Matrix, Pivot, Term, mean_of_rows, pivot
+from upbringing.attribution.pivot import Matrix, Pivot, Term, mean_of_rows, pivot, union
 from upbringing.attribution.profiles import Profile, profile
 
 THESE_WORLDS = "these worlds"
@@ -100,7 +100,7 @@ def estimate_of(evidence: Evidence, found: Pivot, drawing: Drawing | None = None
     return Estimate(
         units=units,
         inference=inference,
-        num_items=len(np.unique(np.concatenate([values.items for values in known]))) if known else 0,
+        num_items=len(union([values.items for values in known])),
         num_clusters=int((~np.isnan(table)).any(axis=0).sum()),
         num_worlds=len({world for values in known for world in values.worlds}),
         unscored=sum(values.num_unscored for values in known),

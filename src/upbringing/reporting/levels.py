@@ -83,7 +83,9 @@ def note_of(inputs: Inputs, source: Source) -> str:
     info = inputs.measure(source.measure)
     side = {"safer": "higher is safer", "better": "higher is better"}.get(info.direction.rpartition("-")[2], "")
     side = side.replace("higher", "lower") if info.direction.startswith("lower") else side
-    parts = (info.unit, side, f"split {source.split}" if source.split else "", f"judge {source.judge}")
+    is_corrected = any(row.get("corrected") is not None for row in inputs.level_rows() if _is_from(row, source))
+    labels = "corrected by human labels where they allow it, single runs as judged" if is_corrected else ""
+    parts = (info.unit, side, f"split {source.split}" if source.split else "", f"judge {source.judge}", labels)
     return " · ".join(part for part in parts if part and part != "judge none")
 
 
