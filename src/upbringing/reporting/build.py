@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from upbringing.base.files import write_bytes_atomic
 from upbringing.reporting.answers import answers_block
+from upbringing.reporting.attempts import attempts_of
 from upbringing.reporting.calibration import agreement_of, errors_of
 from upbringing.reporting.cards import cards_of
 from upbringing.reporting.designs import designs_of
@@ -49,6 +50,7 @@ def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
     runs = runs_of(inputs)
     groups = groups_of(inputs, runs)
     tree = inputs.tree
+    attempts = attempts_of(inputs)
     return {
         "name": tree.study.name,
         "question": tree.study.question or inputs.findings.question or f"What happened in {tree.study.name}?",
@@ -70,7 +72,8 @@ def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
         "cards": cards_of(inputs),
         "gates": gates_of(inputs),
         "controls": controls_of(tree),
-        "warnings": list(dict.fromkeys((*inputs.findings.warnings, *tree.warnings))),
+        "warnings": list(dict.fromkeys(filter(None, (*inputs.findings.warnings, *tree.warnings, attempts.warning)))),
+        "attempts": attempts,
         "judges": judges_of(inputs),
         "judge_errors": errors_of(inputs),
         "agreement": agreement_of(inputs),
