@@ -143,19 +143,24 @@ def _corrected_values(part: _Part, power: float) -> ClusterValues:
 
 
 def _unseen(part: _Part) -> float:
-    """Return the variance that the labels of few errors hide: of their rate with and without ``UNSEEN`` labels more.
-
-    By Jeffreys' prior half an error and half an agreement are added per verdict, so that sixty labels without an error
-    prove no perfect judge, and labels that show many errors are believed. Verdicts that were all labelled hide nothing.
-    """
+    """Return the variance of a corrected mean that its labels hide; verdicts that were all labelled hide nothing."""
     verdicts = part.judged[:, 0]
     variance = 0.0
     for verdict in np.unique(verdicts).tolist():
         own = verdicts == verdict
-        num, weight = int(own.sum()), part.weight[own]
+        weight = part.weight[own]
         seen = float(weight @ np.abs(part.human[own, 0] - verdict) / weight.sum())
-        likely = (num * seen + UNSEEN) / (num + 2 * UNSEEN)
         hidden = 1.0 - 1.0 / float(part.drawn[own].mean())
-        added = max(likely * (1 - likely) - seen * (1 - seen), 0.0) / num
-        variance += hidden * added * float(weight.sum() / part.weight.sum()) ** 2
+        share = float(weight.sum() / part.weight.sum())
+        variance += hidden * share**2 * hidden_variance(int(own.sum()), seen)
     return variance
+
+
+def hidden_variance(num: int, seen: float) -> float:
+    """Return by how much ``num`` labels that show a rate ``seen`` of errors understate the variance of that rate.
+
+    Half an error and half an agreement more (Jeffreys' prior) say how likely an error is, so that labels without one
+    prove no perfect judge, and labels that show many are believed.
+    """
+    likely = (num * seen + UNSEEN) / (num + 2 * UNSEEN)
+    return max(likely * (1 - likely) - seen * (1 - seen), 0.0) / num
