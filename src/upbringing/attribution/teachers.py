@@ -6,7 +6,7 @@ later RL stage of the student then seems to do nothing. Source: statistics-and-m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from upbringing.attribution.design import UNTRAINED_KINDS, Design, DesignCell
@@ -36,10 +36,11 @@ CellFacts = Mapping[str, StageFacts]
 
 @dataclass(frozen=True)
 class Teachers:
-    """Answers whether contrasts of a design tell stages from teachers. Remembers which stages had teachers swapped."""
+    """Answers whether contrasts of a design tell stages from teachers. Remembers its answers."""
 
     cells: Mapping[str, CellFacts]
     positions: Mapping[str, str]
+    _answers: dict[frozenset[str], bool | None] = field(default_factory=dict)
     _swapped: dict[str, bool] = field(default_factory=dict)
 
     def is_separable(self, names: Iterable[str]) -> bool | None:
@@ -48,7 +49,12 @@ class Teachers:
         ``None`` where no model's answers are known to stand between these cells. An RL stage is about a teacher too
         where an earlier stage of its cells learned the answers of one that RL had made.
         """
-        facts = [self.cells[name] for name in names if name in self.cells]
+        key = frozenset(names)
+        if key not in self._answers:
+            self._answers[key] = self._answer([self.cells[name] for name in sorted(key) if name in self.cells])
+        return self._answers[key]
+
+    def _answer(self, facts: Sequence[CellFacts]) -> bool | None:
         roles = dict.fromkeys(role for each in facts for role in each)
         differing = [role for role in roles if len({each.get(role) for each in facts}) > 1]
         about = [role for role in differing if any(role in each and each[role].is_model for each in facts)]

@@ -79,7 +79,9 @@ def _lines(inputs: Inputs, table: str, needed: set[str]) -> list[dict[str, Any]]
 
 def _indices(inputs: Inputs) -> Iterable[Figure]:
     rows = _lines(inputs, "indices", NEEDED)
-    for name, (title, note) in INDICES.items() if rows else ():
+    if not rows:
+        return
+    for name, (title, note) in INDICES.items():
         table = tuple(TableRow(_place(inputs, row), _index_cells(row, name)) for row in rows)
         drawn = [row for row in rows if row[name] is not None][:MAX_ROWS]
         chart = _index_chart(inputs, drawn, name, title) if drawn else Markup("")
