@@ -14,9 +14,9 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 import pyarrow as pa
-import statsmodels.api as sm
+import statsmodels.api as sm  # type: ignore[import-untyped]
 from alternating import Ratio, alternate, at_least, at_most, light_machine
 
 from upbringing.attribution.attribute import attribute
