@@ -10,6 +10,9 @@ import typer
 
 def validate(
     share: Annotated[float, typer.Option(min=0.001, max=1.0, help="Part of the studies of a full run.")] = 1.0,
+    only: Annotated[
+        list[str] | None, typer.Option(help="A gate, such as I8, or a part of an experiment's name; may be repeated.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the simulated studies.")] = 0,
     processes: Annotated[int | None, typer.Option(min=1, help="Side by side; one per processor unless given.")] = None,
     output: Annotated[Path | None, typer.Option("--output", help="Where the page goes, as Markdown.")] = None,
@@ -32,6 +35,7 @@ def validate(
         found = run_suite(
             seed=seed,
             share=share,
+            only=only or (),
             processes=processes,
             watch=lambda done, total: progress.update(task, completed=done, total=total),
         )

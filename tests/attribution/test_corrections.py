@@ -12,6 +12,8 @@ import pytest
 from judged_studies import WORDS, Judged
 
 from upbringing.attribution.attribute import attribute
+from upbringing.attribution.corrected import hidden_variance
+from upbringing.attribution.crossed import components
 from upbringing.formats.findings import Claim, Corrected
 from upbringing.formats.tree import Tree
 
@@ -245,3 +247,23 @@ def test_the_naive_analysis_attributes_judge_drift_and_the_corrected_one_does_no
     monte_carlo = 2 * (0.05 * 0.95 / repeats) ** 0.5
     assert changed / repeats <= 0.05 + monte_carlo
     assert covered / repeats >= 0.95 - monte_carlo
+
+
+def test_runs_without_a_spread_of_their_own_take_no_degrees_of_freedom() -> None:
+    """Prompts 0 and 1 apart by 1, and cells of +-.5 that cancel in every run: MSI = 1.5, MSS = 0, MSE = .5 by hand."""
+    table = np.array([[0.5, 0.5], [-0.5, 1.5], [0.0, 1.0]])
+    found = components(table)
+    assert (found.items, found.seeds, found.residual) == pytest.approx((1.5, 0.0, 0.5))
+    assert found.sampled_df == 1.0  # two prompts
+    assert found.df == pytest.approx(max(2.0, 1.5**2 / (1.5**2 / 1 + 0.5**2 / 2)))
+    spread = components(table + np.array([[0.0], [2.0], [4.0]]))
+    assert spread.seeds > spread.residual
+    assert spread.sampled_df == spread.df
+
+
+def test_labels_that_show_errors_hide_little() -> None:
+    assert hidden_variance(30, 0.0) == pytest.approx(0.5 / 31 * 30.5 / 31 / 30)
+    assert hidden_variance(30, 1 / 3) == pytest.approx((10.5 / 31 * 20.5 / 31 - 2 / 9) / 30)
+    assert hidden_variance(30, 0.5) == 0.0
+    shown = [hidden_variance(30, seen) for seen in (0.0, 0.1, 0.3, 0.5)]
+    assert shown == sorted(shown, reverse=True)

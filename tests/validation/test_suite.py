@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from upbringing.base.errors import FormatError
 from upbringing.validation.exact import CHECKS
 from upbringing.validation.gates import read_gate
 from upbringing.validation.monte_carlo import simulate
 from upbringing.validation.page import page_of
-from upbringing.validation.run import Validation, validate
+from upbringing.validation.run import Validation, selected, validate
 from upbringing.validation.suite import experiments, not_run
 
 ROOT = Path(__file__).parent.parent.parent
@@ -66,6 +67,17 @@ def test_two_processes_find_what_one_finds() -> None:
         assert {name: values.tolist() for name, values in first.items()}.keys() == second.keys()
         for name, values in first.items():
             assert values.tobytes() == second[name].tobytes()
+
+
+def test_gates_and_parts_of_names_select_experiments() -> None:
+    assert selected(()) == experiments()
+    assert {gate.id for each in selected(["I14"]) for gate in each.gates} == {"I14"}
+    assert [each.name for each in selected(["peeking", "shuffle"])] == ["peeking", "shuffle"]
+    found = validate(share=0.001, only=("peeking",), processes=1)
+    assert {each.id for each in found.results} == {"I15", "I2"}
+    assert "only peeking, seed 0" in page_of(found)
+    with pytest.raises(FormatError, match="'I99' selects nothing: name a gate"):
+        selected(["I99"])
 
 
 def test_a_share_outside_zero_and_one_is_named() -> None:

@@ -31,6 +31,7 @@ from upbringing.attribution.shares import (
     share_fields,
     shares,
 )
+from upbringing.attribution.teachers import teachers_of
 from upbringing.attribution.validity import Reason, Validity
 from upbringing.attribution.verdicts import numbers
 from upbringing.formats.findings import Claim, OrderRange, Units, Verdict
@@ -132,11 +133,15 @@ def claims_of(
     """Return the claims in the order of ``answers``: Holm within primary families, Benjamini-Hochberg in others."""
     adjusted = _adjusted(answers)
     labels = {measure.id: measure.label or measure.id for measure in tree.measures}
+    teachers = teachers_of(corrections.design)
     beside = [
         {"p_adjusted": p, "dominance": _dominance(each, evidence, corrections), "scale_sensitive": flag}
         for each, p, flag in zip(answers, adjusted, _scale_flags(answers), strict=True)
     ]
-    return tuple(_claim(number, each, beside[number], evidence, labels) for number, each in enumerate(answers))
+    return tuple(
+        _claim(number, each, beside[number], evidence, labels, teachers.is_separable(each.question.spec.weights))
+        for number, each in enumerate(answers)
+    )
 
 
 def _scale_flags(answers: Sequence[Answered]) -> list[bool | None]:
@@ -182,6 +187,7 @@ def _claim(
     beside: Mapping[str, Any],
     evidence: Evidence,
     labels: Mapping[str, str],
+    teacher_separable: bool | None,
 ) -> Claim:
     """Return the claim of an answer. ``beside``: the fields that other answers or contrasts decide."""
     spec, source = each.question.spec, each.question.source
@@ -200,6 +206,7 @@ def _claim(
         judge=source.judge,
         margin=spec.margin,
         scale=spec.scale,
+        teacher_separable=teacher_separable,
         blocked_by=tuple(reason.text for reason in each.reasons),
     )
     if each.found is not None:

@@ -23,7 +23,7 @@ from upbringing.attribution.pivot import Pivot, tabled
 from upbringing.attribution.prediction_powered import Labelled, power_of, power_share
 
 MIN_LABELS = 10  # of one checkpoint, under one measure and condition: fewer tell next to nothing
-UNSEEN_ERRORS = 0.5  # added per verdict to the variance alone: what few labels did not show is not impossible
+UNSEEN = 0.5  # labels of either kind added per verdict, to the variance alone: what few labels did not show may be
 Places = NDArray[np.int64]
 
 
@@ -88,7 +88,11 @@ def corrected_contrast(
         for row, terms in enumerate(found.found)
     )
     num_labels = sum(part.labelled.num for part in parts.values())
-    drawing = Drawing(sum(part.share**2 * _unseen(part) for part in parts.values()), float(num_labels - len(parts)))
+    drawing = Drawing(
+        variance=sum(part.share**2 * _unseen(part) for part in parts.values()),
+        df=float(num_labels - len(parts)),
+        is_sample=any(part.drawn.max() > 1 for part in parts.values()),
+    )
     result = estimate_of(evidence, tabled(found.terms, found.units, tables), drawing)
     return Corrected(result, power, num_labels)
 
@@ -139,14 +143,24 @@ def _corrected_values(part: _Part, power: float) -> ClusterValues:
 
 
 def _unseen(part: _Part) -> float:
-    """Return the variance of errors that the labels did not show: ``UNSEEN_ERRORS`` per verdict, as large as a share.
-
-    Verdicts that were all labelled hide none.
-    """
+    """Return the variance of a corrected mean that its labels hide; verdicts that were all labelled hide nothing."""
     verdicts = part.judged[:, 0]
     variance = 0.0
     for verdict in np.unique(verdicts).tolist():
         own = verdicts == verdict
+        weight = part.weight[own]
+        seen = float(weight @ np.abs(part.human[own, 0] - verdict) / weight.sum())
         hidden = 1.0 - 1.0 / float(part.drawn[own].mean())
-        variance += UNSEEN_ERRORS * hidden * float(part.weight[own].mean() / part.weight.sum()) ** 2
+        share = float(weight.sum() / part.weight.sum())
+        variance += hidden * share**2 * hidden_variance(int(own.sum()), seen)
     return variance
+
+
+def hidden_variance(num: int, seen: float) -> float:
+    """Return by how much ``num`` labels that show a rate ``seen`` of errors understate the variance of that rate.
+
+    Half an error and half an agreement more (Jeffreys' prior) say how likely an error is, so that labels without one
+    prove no perfect judge, and labels that show many are believed.
+    """
+    likely = (num * seen + UNSEEN) / (num + 2 * UNSEEN)
+    return max(likely * (1 - likely) - seen * (1 - seen), 0.0) / num

@@ -50,12 +50,24 @@ class Components:
         floor = float(self.num_seeds - 1)
         return max(floor, self.numerator**2 / below) if below > 0 else floor
 
+    @property
+    def sampled_df(self) -> float:
+        """``df`` of a contrast that some labels corrected: the prompts' where runs show no spread of their own.
+
+        That is where the runs' mean square is within the residual's, so that the numerator is the prompts' alone. The
+        noise of labels fills the residual, which makes this frequent; ``df`` would take the runs' mean square for part
+        of the numerator, and intervals of 95% would hold 97 to 98%.
+        """
+        is_prompts_alone = self.seeds <= self.residual and self.numerator == self.items
+        return float(self.num_items - 1) if is_prompts_alone else self.df
+
 
 def components(table: Matrix) -> Components:
     """Return the mean squares of ``table`` (seeds, prompts), NaN where not observed; at least 2 x 2."""
     seen = ~np.isnan(table)
-    seen_rows, seen_columns = seen.any(axis=1), seen.any(axis=0)
-    table, seen = table[np.ix_(seen_rows, seen_columns)], seen[np.ix_(seen_rows, seen_columns)]
+    if not seen.all():
+        inside = np.ix_(seen.any(axis=1), seen.any(axis=0))
+        table, seen = table[inside], seen[inside]
     num_seeds, num_items = table.shape
     num_scores = int(seen.sum())
     mean = float(table[seen].sum() / num_scores)
@@ -85,15 +97,19 @@ def _residual_square(deviation: Matrix, seen: NDArray[np.bool_]) -> float:
     return float((rest**2).sum())
 
 
-def crossed_inference(table: Matrix) -> Inference:
-    """Return the recipe-level inference for the mean of ``table`` (seeds, prompts); needs 2 x 2 or more."""
-    return inference_of(components(table))
+def crossed_inference(table: Matrix, *, is_sampled: bool = False) -> Inference:
+    """Return the recipe-level inference for the mean of ``table`` (seeds, prompts); needs 2 x 2 or more.
+
+    ``is_sampled``: the values carry the noise of drawing the labels that corrected them (``Components.sampled_df``).
+    """
+    found = components(table)
+    return inference_of(found, found.sampled_df if is_sampled else found.df)
 
 
-def inference_of(found: Components) -> Inference:
-    """Return the recipe-level inference from mean squares."""
+def inference_of(found: Components, df: float | None = None) -> Inference:
+    """Return the recipe-level inference from mean squares. ``df``: those of ``found`` unless given."""
     standard_error = float(np.sqrt(found.variance)) if found.variance > NEGLIGIBLE_VARIANCE else 0.0
-    return t_inference(found.mean, standard_error, found.df, "crossed prompts x seeds")
+    return t_inference(found.mean, standard_error, found.df if df is None else df, "crossed prompts x seeds")
 
 
 @dataclass(frozen=True)

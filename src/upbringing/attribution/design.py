@@ -128,7 +128,7 @@ class Design:
         if found is None:
             return False
         existing = bool(found.stages) and all(stage.kind in UNTRAINED_KINDS for stage in found.stages)
-        return existing or any(other.parent == checkpoint for other in self.checkpoints.values())
+        return existing or checkpoint in self.parents
 
     def start(self, checkpoint: str) -> str | None:
         """Return the fixed checkpoint under ``checkpoint``, as far as the tree names one; it need not list it."""

@@ -20,7 +20,7 @@ from upbringing.attribution.equivalence import widened
 from upbringing.attribution.inference import CONFIDENCE, Inference, normal_quantile, t_inference
 from upbringing.attribution.levels import RateCounts, clip, rate_inference
 from upbringing.attribution.pairs import paired_binary_inference, rates_inference
-from upbringing.attribution.pivot import Matrix, Pivot, Term, mean_of_rows, pivot
+from upbringing.attribution.pivot import Matrix, Pivot, Term, mean_of_rows, pivot, union
 from upbringing.attribution.profiles import Profile, profile
 
 THESE_WORLDS = "these worlds"
@@ -28,10 +28,14 @@ THESE_WORLDS = "these worlds"
 
 @dataclass(frozen=True)
 class Drawing:
-    """What drawing labels adds to a corrected contrast: variance that its values do not show, degrees of freedom."""
+    """What drawing labels adds to a corrected contrast: variance that its values do not show, degrees of freedom.
+
+    ``is_sample``: some answers have no label, so that the values carry the noise of drawing those that have one.
+    """
 
     variance: float
     df: float
+    is_sample: bool
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,9 @@ def estimate_of(evidence: Evidence, found: Pivot, drawing: Drawing | None = None
     if usable and same:
         inference = Inference(estimate=0.0, method="one and the same checkpoint")
     elif usable:
-        inference = _inference(found, table, is_share=is_share, is_binary=is_binary)
+        inference = _inference(
+            found, table, is_share=is_share, is_binary=is_binary, is_sampled=drawing is not None and drawing.is_sample
+        )
     lowest, highest = (None, None) if same or not usable else found.bounds()
     if inference is not None:
         inference = inference if drawing is None else _with_drawing(inference, drawing)
@@ -94,7 +100,7 @@ def estimate_of(evidence: Evidence, found: Pivot, drawing: Drawing | None = None
     return Estimate(
         units=units,
         inference=inference,
-        num_items=len(np.unique(np.concatenate([values.items for values in known]))) if known else 0,
+        num_items=len(union([values.items for values in known])),
         num_clusters=int((~np.isnan(table)).any(axis=0).sum()),
         num_worlds=len({world for values in known for world in values.worlds}),
         unscored=sum(values.num_unscored for values in known),
@@ -134,8 +140,8 @@ def _outcomes(found: Pivot) -> dict[str, int]:
     return total
 
 
-def _inference(found: Pivot, table: Matrix, *, is_share: bool, is_binary: bool) -> Inference:
-    inference = _over_units(found, table, is_binary=is_binary)
+def _inference(found: Pivot, table: Matrix, *, is_share: bool, is_binary: bool, is_sampled: bool) -> Inference:
+    inference = _over_units(found, table, is_binary=is_binary, is_sampled=is_sampled)
     if not is_share:
         return inference
     seen = ~np.isnan(table)
@@ -149,22 +155,22 @@ def _inference(found: Pivot, table: Matrix, *, is_share: bool, is_binary: bool) 
     return inference
 
 
-def _over_units(found: Pivot, table: Matrix, *, is_binary: bool) -> Inference:
+def _over_units(found: Pivot, table: Matrix, *, is_binary: bool, is_sampled: bool) -> Inference:
     """Return the inference that the independent units allow; two single 0/1 checkpoints have tests of their own."""
     is_single = is_binary and found.units.estimand == "artefact" and len(found.units.units) == 1
     if is_single and (pair := _binary_pair(found)) is not None:
         return paired_binary_inference(*pair)
-    return over_units(found.units, table)
+    return over_units(found.units, table, is_sampled=is_sampled)
 
 
-def over_units(units: Units, table: Matrix) -> Inference:
+def over_units(units: Units, table: Matrix, *, is_sampled: bool = False) -> Inference:
     """Return the inference for the mean of ``table`` (units, clusters): over seeds from three on, else over prompts."""
     if units.estimand != "artefact":
         table = table[~np.isnan(table).all(axis=1)]
         if are_nested(table):
             return seed_means_inference(table)
         if (~np.isnan(table)).any(axis=0).sum() > 1:
-            return crossed_inference(table)
+            return crossed_inference(table, is_sampled=is_sampled)
         return seed_means_inference(table)
     seen = ~np.isnan(table)
     counts = seen.sum(axis=0)
@@ -202,7 +208,7 @@ def _logit(found: Pivot, drawing: Drawing | None) -> Inference | None:
     slopes = found.weights / (rates * (1 - rates))
     centre = float(found.weights @ np.log(rates / (1 - rates)))
     table = np.tensordot(slopes, found.value - rates[:, None, None], axes=1) + centre
-    inference = _over_units(found, table, is_binary=False)
+    inference = _over_units(found, table, is_binary=False, is_sampled=drawing is not None and drawing.is_sample)
     if drawing is None:
         return inference
     steepest = float((1 / (rates * (1 - rates))).max())  # whichever rate the added variance is of

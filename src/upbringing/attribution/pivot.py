@@ -97,26 +97,41 @@ def pivot(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Pivot:
 def tabled(terms: Sequence[Term], units: Units, found: tuple[tuple[Found, ...], ...]) -> Pivot:
     """Return what was ``found`` per unit, term and checkpoint as aligned tables."""
     known = [values for row in found for part in row for values in part if values is not None]
-    clusters = np.unique(np.concatenate([values.cluster for values in known])) if known else np.zeros(0, dtype=np.int32)
+    clusters = union([values.cluster for values in known])
     shape = (len(terms), len(found), len(clusters))
     value, low, high = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
     for row, parts in enumerate(found):
         for place, part in enumerate(parts):
+            lines = [(values, _places(clusters, values.cluster)) for values in part if values is not None]
             for table, side in ((value, "value"), (low, "low"), (high, "high")):
-                table[place, row] = _average(part, clusters, side)
+                _average([(places, getattr(values, side)) for values, places in lines], table[place, row])
     return Pivot(tuple(terms), units, found, clusters, value, low, high)
 
 
-def _average(part: Found, clusters: Codes, side: str) -> Matrix:
-    """Return the mean over a unit's checkpoints per cluster."""
-    lines = np.full((len(part), len(clusters)), np.nan)
-    for line, values in zip(lines, part, strict=True):
-        if values is not None:
-            line[np.searchsorted(clusters, values.cluster)] = getattr(values, side)
-    if len(lines) == 1:
-        only: Matrix = lines[0]
-        return only
+def union(parts: Sequence[Codes]) -> Codes:
+    """Return the sorted codes that stand in any of ``parts``, each of which is sorted and has no code twice."""
+    if not parts:
+        return np.zeros(0, dtype=np.int32)
+    first = parts[0]
+    if all(part is first or np.array_equal(part, first) for part in parts):
+        return first
+    return np.unique(np.concatenate(parts))
+
+
+def _places(clusters: Codes, own: Codes) -> slice | NDArray[np.int64]:
+    """Return where ``own``, a part of ``clusters``, stands in it; all places where it is the whole."""
+    return slice(None) if len(own) == len(clusters) else np.searchsorted(clusters, own)
+
+
+def _average(parts: Sequence[tuple[slice | NDArray[np.int64], Matrix]], line: Matrix) -> None:
+    """Write into ``line``, of NaN, the mean over a unit's checkpoints per cluster. ``parts``: places and values."""
+    if len(parts) == 1:
+        places, values = parts[0]
+        line[places] = values
+        return
+    lines = np.full((len(parts), len(line)), np.nan)
+    for own, (places, values) in zip(lines, parts, strict=True):
+        own[places] = values
     seen = ~np.isnan(lines)
     counts = seen.sum(axis=0)
-    mean: Matrix = np.where(counts > 0, np.where(seen, lines, 0.0).sum(axis=0) / np.maximum(counts, 1), np.nan)
-    return mean
+    line[:] = np.where(counts > 0, np.where(seen, lines, 0.0).sum(axis=0) / np.maximum(counts, 1), np.nan)

@@ -53,8 +53,11 @@ def profile(found: Pivot, *, is_binary: bool) -> Profile | None:
 
 
 def _paired_items(one: ClusterValues, other: ClusterValues) -> tuple[Vector, Vector]:
-    _, left, right = np.intersect1d(one.items, other.items, return_indices=True)
-    first, second = one.item_means[left], other.item_means[right]
+    if np.array_equal(one.items, other.items):
+        first, second = one.item_means, other.item_means
+    else:
+        _, left, right = np.intersect1d(one.items, other.items, return_indices=True)
+        first, second = one.item_means[left], other.item_means[right]
     seen = ~(np.isnan(first) | np.isnan(second))
     return first[seen], second[seen]
 

@@ -79,6 +79,12 @@ NEAR_LIMIT = "a rate lies below {floor:g} or above {ceiling:g}, where difference
 NO_SPREAD = "nothing varied between runs or prompts, so there is no interval"
 SHARE_AS_JUDGED = "labels correct the judge of this claim, and shares are made of its verdicts as they were"
 NO_LOG_ODDS = "a rate is, or may be, 0 or 1, which has no log-odds"
+NOT_SEPARABLE = "not told apart from its teacher"
+TEACHER = (
+    "{num} claims are about stages that learned a model's answers, or about RL after such a stage, and no two arms "
+    "differ in the teacher alone with one of them known to have seen no RL: what the stage did and what its teacher "
+    "brought, the teacher's own RL included, are not separable."
+)
 SHARE_UNDEFINED = "share undefined: {reason}"
 SCALE_SENSITIVE = "scale-sensitive yes: in log-odds the stages rank differently"
 SCALE_ROBUST = "scale-sensitive no"
@@ -168,6 +174,8 @@ def statement(claim: Claim, label: str) -> str:
     if claim.estimate is not None and claim.minimum_detectable is not None:
         parts.append(f"smallest change found with 80% power {claim.minimum_detectable:.2f}")
     parts += _share(claim)
+    if claim.teacher_separable is False:
+        parts.append(NOT_SEPARABLE)
     if claim.unscored:
         parts.append(f"{claim.unscored} unscored")
     return "; ".join(parts) + "."

@@ -28,13 +28,17 @@ class Reason:
 
 @dataclass(frozen=True)
 class Validity:
-    """Answers why a contrast may not be read. What holds of a checkpoint holds of all that came from it."""
+    """Answers why a contrast may not be read. What holds of a checkpoint holds of all that came from it.
+
+    Remembers what holds of each cell.
+    """
 
     design: Design
     coherence: Coherence
     gates: tuple[FailedGate, ...]
     aliased: tuple[AliasedEffects, ...] = ()
     passports: Passports = field(default_factory=Passports)
+    _of_cells: dict[tuple[str, Source], tuple[Reason, ...]] = field(default_factory=dict)
 
     def of_design(self, spec: ContrastSpec) -> tuple[Reason, ...]:
         """Return the reason why the design cannot tell a factorial effect from others; empty if it can."""
@@ -47,18 +51,21 @@ class Validity:
 
     def reasons(self, terms: Iterable[tuple[str, Source]]) -> tuple[Reason, ...]:
         """Return the reasons why cells, each read from a source, may not be compared; empty if there is none."""
-        found: list[Reason] = []
-        for cell, source in terms:
+        return tuple(dict.fromkeys(reason for cell, source in terms for reason in self._of_cell(cell, source)))
+
+    def _of_cell(self, cell: str, source: Source) -> tuple[Reason, ...]:
+        """Return the reasons of one cell, remembered."""
+        if (cell, source) not in self._of_cells:
             checkpoints = self.design.cells[cell].checkpoints
             lineage = tuple(dict.fromkeys(name for each in checkpoints for name in (each, *self.design.path(each))))
-            found += [
+            failed = [
                 Reason("gate", f"gate failed: {failed.gate.sentence}")
                 for failed in self.gates
                 if failed.concerns(lineage, source.measure)
             ]
-            found += self._guards(lineage)
-            found += self._incoherent(cell, checkpoints, source)
-        return tuple(dict.fromkeys(found))
+            found = (*failed, *self._guards(lineage), *self._incoherent(cell, checkpoints, source))
+            self._of_cells[cell, source] = found
+        return self._of_cells[cell, source]
 
     def _guards(self, lineage: Sequence[str]) -> list[Reason]:
         """Return the guards that failed on a checkpoint or on an ancestor, on which it rests."""

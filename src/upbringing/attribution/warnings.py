@@ -30,6 +30,7 @@ from upbringing.attribution.sentences import (
     PARTLY_CALIBRATED,
     RATERS_DISAGREE,
     SMALL_TOTAL,
+    TEACHER,
     UNCALIBRATED,
     UNDERPOWERED,
     UNEVEN_JUDGE,
@@ -56,6 +57,7 @@ def study_warnings(
         *_of_arms(tree, answers),
         *_of_runs(answers, claims, validity),
         *_of_registration(tree, claims),
+        *_of_teachers(claims),
         *_of_judges(evidence, claims, calibration),
         *_of_labels(calibration),
         *validity.passports.warnings(),
@@ -98,6 +100,12 @@ def _of_registration(tree: Tree, claims: Sequence[Claim]) -> Iterable[str]:
         yield NOT_REGISTERED
     if tree.study.registered.amendments:
         yield AMENDED
+
+
+def _of_teachers(claims: Sequence[Claim]) -> Iterable[str]:
+    num = sum(claim.teacher_separable is False for claim in claims)
+    if num:
+        yield TEACHER.format(num=num)
 
 
 def _of_judges(evidence: Evidence, claims: Sequence[Claim], calibration: Calibration) -> Iterable[str]:

@@ -64,6 +64,7 @@ def spoken(checkpoint: str, need: AnswerNeed, item: Item, sample: int, reply: Re
         finish=reply.finish,
         status=reply.status,
         reason_code=reply.reason_code,
+        attempts=reply.attempts,
     )
     return Spoken(need, sample, reply, answer)
 
@@ -78,6 +79,7 @@ def spoken_before(need: AnswerNeed, answer: Answer) -> Spoken:
                 "finish": answer.finish,
                 "status": answer.status,
                 "reason_code": answer.reason_code,
+                "attempts": answer.attempts,
             }
         )
     except ValidationError as error:

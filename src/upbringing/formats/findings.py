@@ -90,6 +90,9 @@ class Claim(Open):
     ``scale_sensitive``: whether stages rank differently by their effects in log-odds; ``None`` where nothing is ranked
     or there are no log-odds. ``pattern``: ``overdetermined`` (enough alone, hardly missed), ``needs-others``, or
     ``differ`` (necessity and sufficiency are unlike, and no more is shown).
+
+    ``teacher_separable``: whether the stages it is about can be told from the teachers whose answers they learned;
+    ``None`` = no model's answers are known to stand between its cells.
     """
 
     id: str

@@ -95,7 +95,7 @@ class StudyInfo(Open):
 
 
 class Teacher(Open):
-    """Who wrote the targets a stage learned from."""
+    """Who wrote the targets a stage learned from. ``lineage``: the stages that made it; empty = no model wrote them."""
 
     id: str | None = None
     lineage: tuple[str, ...] | None = None

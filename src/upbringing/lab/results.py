@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from upbringing.base.fingerprint import fingerprint
+from upbringing.data.packages.source import OUR_WORDINGS
 from upbringing.formats.items import Item
 from upbringing.formats.record import Record
 from upbringing.formats.tree import (
@@ -32,6 +33,7 @@ from upbringing.training.rl import Rl
 from upbringing.training.start import FreshStart
 
 COURSE = ("reward", "oracle", "divergence", "length", "distinct")
+NO_MODELS = frozenset({"template", "human", OUR_WORDINGS})  # teachers that nobody trained
 
 
 def results_tree(
@@ -177,10 +179,16 @@ def _stage(node: Node, records: Mapping[str, Record]) -> StageInfo:
         examples=record.examples,
         updates=record.updates,
         lr_sum=record.learning_rate_sum,
-        teacher=Teacher(id="+".join(teachers)) if teachers else None,
+        teacher=_teacher(teachers) if teachers else None,
         reward=stage.reward.kind if isinstance(stage, Rl) else None,
         reward_model=None if pays is None else records[pays].id,
     )
+
+
+def _teacher(names: Sequence[str]) -> Teacher:
+    if set(names) <= NO_MODELS:
+        return Teacher(id="+".join(names), lineage=(), rl="no")
+    return Teacher(id="+".join(names))
 
 
 def _cell(study: Study, cell: CellPlan, records: Mapping[str, Record]) -> Cell:

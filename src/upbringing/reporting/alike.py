@@ -8,7 +8,20 @@ from markupsafe import Markup
 
 from upbringing.attribution.cells import Source
 from upbringing.formats.findings import Claim
-from upbringing.reporting.chart import Axis, Interval, box, dot, line, svg, text, tick_label, verdict_mark, whisker
+from upbringing.reporting.chart import (
+    Axis,
+    Interval,
+    box,
+    dot,
+    judged_marks,
+    line,
+    svg,
+    text,
+    tick_label,
+    verdict_mark,
+    whisker,
+)
+from upbringing.reporting.deciding import judged_text
 from upbringing.reporting.figure import Figure, TableRow
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.levels import LEVEL_COLUMNS, axis_of, cell_levels, level_cells, note_of, title_of
@@ -40,7 +53,9 @@ def alike_of(inputs: Inputs, claim: Claim, found: Interval | None, runs: Runs) -
     places = decimals(axis[1] - axis[0])
     rows = [TableRow(cell, level_cells(level, places)) for cell, level in pair.items()]
     runs_text = ", ".join(signed(run, places) for run in found.seeds) or DASH
-    difference = (signed(found.estimate, places), interval(found.low, found.high, places), runs_text, DASH, DASH)
+    judged = judged_text(found, places, difference=True)
+    limits = interval(found.low, found.high, places) + (f" ({judged})" if judged else "")
+    difference = (signed(found.estimate, places), limits, runs_text, DASH, DASH)
     rows.append(TableRow("difference, paired", difference))
     title = f"{title_of(inputs, source)}: {claim.contrast}"
     chart = _chart(claim, found, pair, axis, title)
@@ -75,7 +90,7 @@ def _bar(cell: str, found: Interval, axis: Axis, top: float, places: int) -> lis
 
 def _difference(claim: Claim, found: Interval, top: float, right: float) -> list[str]:
     """Return the difference on a scale of its own around zero, over the band of its margin."""
-    reach = 1.25 * max(abs(found.low), abs(found.high), *(abs(run) for run in found.seeds), claim.margin or 0.0)
+    reach = 1.25 * max(*(abs(value) for value in found.values), claim.margin or 0.0)
     axis, y, verdict = Axis(-(reach or 1.0), reach or 1.0, LABELS, right), top + 14, verdict_of(claim)
     body = [text(0, y + 4, "difference, paired", "label")]
     if claim.margin is not None:
@@ -85,6 +100,7 @@ def _difference(claim: Claim, found: Interval, top: float, right: float) -> list
     body.append(line(axis.at(0), top - 4, axis.at(0), top - 4 + DIFFERENCE_ROW, "zero"))
     body += whisker(axis.at(found.low), axis.at(found.high), y, f"v-{verdict}")
     body.append(verdict_mark(axis.at(found.estimate), y, verdict))
+    body += judged_marks(found, axis, y + 15)
     body += [dot(axis.at(run), y + 15, 2.6, "seed") for run in found.seeds]
     body += [
         text(axis.at(tick), top + DIFFERENCE_ROW + 12, tick_label(tick), "tick", "middle") for tick in axis.ticks()

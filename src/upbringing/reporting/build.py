@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from upbringing.base.files import write_bytes_atomic
 from upbringing.reporting.answers import answers_block
+from upbringing.reporting.attempts import attempts_of
 from upbringing.reporting.calibration import agreement_of, errors_of
 from upbringing.reporting.cards import cards_of
 from upbringing.reporting.designs import designs_of
@@ -23,6 +24,7 @@ from upbringing.reporting.power import power_of
 from upbringing.reporting.provenance import checkpoints_of, gates_of, judges_of, num_rows, versions_of
 from upbringing.reporting.runs import runs_of
 from upbringing.reporting.shares import shares_of
+from upbringing.reporting.together import together_of
 from upbringing.reporting.upbringing import upbringing_of
 from upbringing.reporting.verdicts import controls_of, first_screen, size_of
 from upbringing.reporting.words import VERDICT_MARKS, VERDICT_WORDS, shown
@@ -48,6 +50,7 @@ def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
     runs = runs_of(inputs)
     groups = groups_of(inputs, runs)
     tree = inputs.tree
+    attempts = attempts_of(inputs)
     return {
         "name": tree.study.name,
         "question": tree.study.question or inputs.findings.question or f"What happened in {tree.study.name}?",
@@ -57,7 +60,9 @@ def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
         "designs": designs_of(inputs, runs),
         "groups": groups,
         "facts_block": facts_block(groups),
+        "has_corrected": any(claim.corrected is not None for claim in inputs.findings.claims),
         "shares": shares_of(inputs),
+        "together": together_of(inputs),
         "power": power_of(inputs),
         "verdicts": [(verdict, VERDICT_MARKS[verdict], word) for verdict, word in VERDICT_WORDS.items()],
         "answers": answers_block(inputs, with_text=with_text),
@@ -67,7 +72,8 @@ def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
         "cards": cards_of(inputs),
         "gates": gates_of(inputs),
         "controls": controls_of(tree),
-        "warnings": list(dict.fromkeys((*inputs.findings.warnings, *tree.warnings))),
+        "warnings": list(dict.fromkeys(filter(None, (*inputs.findings.warnings, *tree.warnings, attempts.warning)))),
+        "attempts": attempts,
         "judges": judges_of(inputs),
         "judge_errors": errors_of(inputs),
         "agreement": agreement_of(inputs),

@@ -112,12 +112,29 @@ def swatch(index: int) -> Markup:
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its interval. ``seeds``: the same number for each independent run, drawn beside it."""
+    """An estimate with its interval. ``seeds``: the same number for each independent run, drawn beside it.
+
+    ``judged``: estimate, low and high as the judge has them, where people's labels corrected them; seeds are as judged.
+    """
 
     estimate: float
     low: float
     high: float
     seeds: tuple[float, ...] = ()
+    judged: tuple[float, float, float] | None = None
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Everything that a scale must hold."""
+        return (self.low, self.high, *self.seeds, *(self.judged or ()))
+
+
+def judged_marks(found: Interval, axis: Axis, y: float) -> list[str]:
+    """Return what the judge alone says as a thin line with a tick, for a place below the corrected interval."""
+    if found.judged is None:
+        return []
+    estimate, low, high = (axis.at(value) for value in found.judged)
+    return [line(low, y, high, y, "judged"), line(estimate, y - 5, estimate, y + 5, "judged")]
 
 
 STRIP_WIDTH, STRIP_HEIGHT, STRIP_LABELS, STRIP_MARGIN = 380.0, 40.0, 20.0, 14.0
@@ -149,8 +166,11 @@ def strip(
         body += [text(axis.at(tick), bottom + 15, tick_label(tick), "tick", "middle") for tick in axis.ticks()]
     body += whisker(axis.at(found.low), axis.at(found.high), middle, f"v-{verdict}")
     body.append(verdict_mark(axis.at(found.estimate), middle, verdict))
+    body += judged_marks(found, axis, middle + 14)
     body += [dot(axis.at(value), middle + 14, 2.6, "seed") for value in found.seeds]
     runs = "" if not found.seeds else f" Single runs: {', '.join(signed(value) for value in found.seeds)}."
+    if found.judged is not None:
+        runs = f" Corrected by human labels; as judged {', '.join(signed(value) for value in found.judged)}.{runs}"
     description = f"{signed(found.estimate)}, interval from {signed(found.low)} to {signed(found.high)}.{runs}"
     return svg(STRIP_WIDTH, height, title, description, body, "strip")
 

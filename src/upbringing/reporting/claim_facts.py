@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from upbringing.formats.findings import Claim
+from upbringing.reporting.deciding import correction_of
 from upbringing.reporting.provenance import DIGEST_CHARACTERS
 from upbringing.reporting.words import DASH, ESTIMANDS, LEVELS, count, interval, plain, several, signed
 
@@ -48,6 +49,7 @@ def facts_of(claim: Claim, anchors: Mapping[str, str]) -> Iterable[Fact]:
         yield Fact("Noise floor", plain(claim.noise_floor, 3))
     if claim.share is not None:
         yield Fact("Share", f"{plain(claim.share)} {interval(claim.share_low, claim.share_high, difference=False)}")
+    yield from _orders(claim)
     yield from _judges(claim)
     if claim.bounds:
         yield Fact(
@@ -72,7 +74,21 @@ def _short(name: str, anchors: Mapping[str, str]) -> str:
     return f"{name[:DIGEST_CHARACTERS]}…" if is_long else name
 
 
+def _orders(claim: Claim) -> Iterable[Fact]:
+    if claim.order_range is not None:
+        wide = "; more than a fifth of the total apart" if claim.order_range.is_wide else ""
+        yield Fact("Over the orders", f"{interval(claim.order_range.low, claim.order_range.high)}{wide}")
+    if claim.teacher_separable is not None:
+        told = "told apart" if claim.teacher_separable else "not told apart: no other teacher's answers were tried"
+        yield Fact("Stage and its teacher", told)
+
+
 def _judges(claim: Claim) -> Iterable[Fact]:
+    if correction := correction_of(claim):
+        yield Fact("Human labels", correction)
+    if claim.judge_band:
+        band = interval(claim.judge_band.get("low"), claim.judge_band.get("high"))
+        yield Fact("If the judge errs as unevenly as on the labelled", band)
     if claim.judge and claim.judge != "none":
         robust = {True: ", holds under every judge", False: ", another judge says otherwise", None: ""}
         yield Fact("Judge", f"{claim.judge}{robust[claim.judge_robust]}")

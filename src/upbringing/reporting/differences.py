@@ -15,6 +15,7 @@ from upbringing.formats.findings import Claim
 from upbringing.reporting.alike import alike_of
 from upbringing.reporting.chart import Axis, Interval, strip, strip_axis, strip_scale
 from upbringing.reporting.claim_facts import Fact, facts_of, flips_text, p_text
+from upbringing.reporting.deciding import correction_of, of_claim
 from upbringing.reporting.figure import Figure
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.provenance import checkpoint_anchors
@@ -39,7 +40,7 @@ ANCHOR_DIGEST = 8  # characters
 
 @dataclass(frozen=True)
 class ClaimView:
-    """One claim as the page shows it. ``words``: what a filter searches."""
+    """One claim as the page shows it. ``words``: what a filter searches. ``correction``: by people's labels, if any."""
 
     anchor: str
     id: str
@@ -52,6 +53,7 @@ class ClaimView:
     has_number: bool
     size: str
     interval: str
+    correction: str
     level: str
     role: str
     flips: str
@@ -107,7 +109,7 @@ def _rank(inputs: Inputs, key: tuple[str, str, str | None], claims: Sequence[Cla
 def _group(inputs: Inputs, runs: Runs, claims: Sequence[Claim], *, several: bool) -> Group:
     first = claims[0]
     drawn = [(claim, interval_of(claim, runs)) for claim in claims]
-    values = [value for _, found in drawn if found is not None for value in (found.low, found.high, *found.seeds)]
+    values = [value for _, found in drawn if found is not None for value in found.values]
     margins = [claim.margin * 1.4 for claim in claims if claim.margin is not None]
     axis = strip_axis([*values, *margins])
     views = [claim_view(inputs, claim, found, axis, alike_of(inputs, claim, found, runs)) for claim, found in drawn]
@@ -131,13 +133,12 @@ def _margin_note(claims: Sequence[Claim]) -> str:
 
 
 def interval_of(claim: Claim, runs: Runs) -> Interval | None:
-    """Return the claim's interval with the difference in every single run; ``None`` without a number."""
-    if claim.estimate is None:
-        return None
-    low = claim.estimate if claim.low is None else claim.low
-    high = claim.estimate if claim.high is None else claim.high
+    """Return the claim's interval with the difference in every single run; ``None`` without a number.
+
+    Where people's labels corrected the claim, the corrected interval, with the judge's own beside it.
+    """
     source = Source(claim.measure, claim.condition, claim.judge or "none", claim.split)
-    return Interval(claim.estimate, low, high, runs.of_contrast(claim.weights, source))
+    return of_claim(claim).drawn(runs.of_contrast(claim.weights, source))
 
 
 def claim_view(
@@ -145,7 +146,8 @@ def claim_view(
 ) -> ClaimView:
     """Return ``claim`` as the page shows it, drawn on ``axis``; ``alike``: its two levels side by side, where apt."""
     verdict = verdict_of(claim)
-    places = decimals(max((abs(value) for value in (claim.low, claim.high) if value is not None), default=1.0))
+    number = of_claim(claim)
+    places = decimals(max((abs(value) for value in (number.low, number.high) if value is not None), default=1.0))
     title = f"{inputs.label(claim.measure)}: {claim.contrast}"
     return ClaimView(
         anchor=anchor_of(claim),
@@ -156,9 +158,10 @@ def claim_view(
         mark=VERDICT_MARKS[verdict],
         word=VERDICT_WORDS[verdict],
         consequence=consequence(claim, inputs.measure(claim.measure).direction) if _is_pair(claim) else "",
-        has_number=claim.estimate is not None,
-        size=signed(claim.estimate, places),
-        interval=interval(claim.low, claim.high, places),
+        has_number=number.estimate is not None,
+        size=signed(number.estimate, places),
+        interval=interval(number.low, number.high, places),
+        correction=correction_of(claim) if claim.corrected is not None else "",
         level=claim.level,
         role=claim.role,
         flips=flips_text(claim),
@@ -195,7 +198,8 @@ def _why(claim: Claim) -> str:
     """Return why there is no verdict where the interval alone would not tell."""
     if claim.blocked_by:
         return claim.blocked_by[0]
-    if verdict_of(claim) != "inconclusive" or claim.low is None or claim.high is None or claim.low <= 0 <= claim.high:
+    found = of_claim(claim)
+    if verdict_of(claim) != "inconclusive" or found.low is None or found.high is None or found.low <= 0 <= found.high:
         return ""
     if claim.bounds and claim.bounds.get("low", 0.0) < 0 < claim.bounds.get("high", 0.0):
         return "the sign depends on what the incoherent answers are taken for"

@@ -13,6 +13,7 @@ from upbringing.reporting.chart import (
     Interval,
     box,
     dot,
+    judged_marks,
     line,
     svg,
     text,
@@ -72,4 +73,5 @@ def _row(row: ForestRow, axis: Axis, y: float) -> list[str]:
     found = row.found
     body += whisker(axis.at(found.low), axis.at(found.high), y - 3, f"v-{row.verdict}")
     body.append(verdict_mark(axis.at(found.estimate), y - 3, row.verdict))
+    body += judged_marks(found, axis, y + 13)
     return body + [dot(axis.at(value), y + 13, 2.6, "seed") for value in found.seeds]

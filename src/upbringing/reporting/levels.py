@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from upbringing.attribution.cells import Source
-from upbringing.reporting.chart import Interval
+from upbringing.reporting.deciding import judged_text, of_level
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.picture import Level
 from upbringing.reporting.runs import Runs
@@ -46,11 +46,7 @@ def _level(row: dict[str, Any], runs: Runs, source: Source) -> Level:
     counts = _counts(row)
     if row.get("estimate") is None:
         return Level(None, is_measured=bool(row.get("items", 1) or row.get("reasons")), counts=counts)
-    estimate = float(row["estimate"])
-    low, high = row.get("low"), row.get("high")
-    seeds = runs.of_contrast({str(row["cell"]): 1.0}, source)
-    bounds = (estimate if low is None else float(low), estimate if high is None else float(high))
-    return Level(Interval(estimate, *bounds, seeds), counts=counts)
+    return Level(of_level(row).drawn(runs.of_contrast({str(row["cell"]): 1.0}, source)), counts=counts)
 
 
 def _counts(row: dict[str, Any]) -> tuple[str, str]:
@@ -70,7 +66,7 @@ def axis_of(inputs: Inputs, source: Source, levels: Sequence[Level]) -> tuple[fl
     if inputs.measure(source.measure).unit == UNIT_SHARE:
         return 0.0, 1.0
     known = [level.found for level in levels if level.found is not None]
-    values = [value for each in known for value in (each.low, each.high, *each.seeds)]
+    values = [value for each in known for value in each.values]
     if not values:
         return 0.0, 1.0
     room = (max(values) - min(values)) * 0.08 or abs(max(values)) * 0.1 or 1.0
@@ -87,7 +83,9 @@ def note_of(inputs: Inputs, source: Source) -> str:
     info = inputs.measure(source.measure)
     side = {"safer": "higher is safer", "better": "higher is better"}.get(info.direction.rpartition("-")[2], "")
     side = side.replace("higher", "lower") if info.direction.startswith("lower") else side
-    parts = (info.unit, side, f"split {source.split}" if source.split else "", f"judge {source.judge}")
+    is_corrected = any(row.get("corrected") is not None for row in inputs.level_rows() if _is_from(row, source))
+    labels = "corrected by human labels where they allow it, single runs as judged" if is_corrected else ""
+    parts = (info.unit, side, f"split {source.split}" if source.split else "", f"judge {source.judge}", labels)
     return " · ".join(part for part in parts if part and part != "judge none")
 
 
@@ -96,5 +94,6 @@ def level_cells(level: Level, places: int) -> tuple[str, ...]:
         return ("not measurable" if level.is_measured else "not measured", "", "", *level.counts)
     found = level.found
     runs = ", ".join(plain(value, places) for value in found.seeds) or DASH
-    limits = interval(found.low, found.high, places, difference=False)
+    judged = judged_text(found, places, difference=False)
+    limits = interval(found.low, found.high, places, difference=False) + (f" ({judged})" if judged else "")
     return plain(found.estimate, places), limits, runs, *level.counts

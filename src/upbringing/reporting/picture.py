@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from upbringing.reporting.chart import Axis, Interval, box, dot, line, mark, style_of, svg, text, with_detail
+from upbringing.reporting.deciding import judged_text
 from upbringing.reporting.lineage import Lineage, Node
 from upbringing.reporting.words import DASH, decimals, interval, plain
 
@@ -157,6 +158,7 @@ def detail_of(label: str, position: str, level: Level, axis: tuple[float, float]
     runs = ", ".join(plain(value, places) for value in found.seeds)
     parts = (
         f"{where}: {plain(found.estimate, places)} {interval(found.low, found.high, places, difference=False)}",
+        judged_text(found, places, difference=False),
         f"single runs {runs}" if runs else "",
         f"{level.counts[0]} questions, {level.counts[1]} unscored" if level.counts[0] != DASH else "",
     )

@@ -29,6 +29,7 @@ from upbringing.reporting.words import (
     DASH,
     VERDICT_WORDS,
     consequence,
+    deciding_estimate,
     decimals,
     movement,
     short_count,
@@ -191,7 +192,8 @@ def _step(inputs: Inputs, node: Node, lineage: Lineage, source: Source) -> Effec
 def _effect(inputs: Inputs, claim: Claim, word: str) -> Effect:
     direction = inputs.measure(claim.measure).direction
     sign, moved, tone = movement(claim, direction)
-    size = signed(claim.estimate) if claim.estimate is not None else ""
+    estimate = deciding_estimate(claim)
+    size = signed(estimate) if estimate is not None else ""
     return Effect(sign, word or moved, size, tone, consequence(claim, direction))
 
 

@@ -123,14 +123,20 @@ def verdict_of(claim: Claim) -> str:
     return claim.verdict or "inconclusive"
 
 
+def deciding_estimate(claim: Claim) -> float | None:
+    """Return the estimate that decides: corrected by people's labels where it was."""
+    return claim.estimate if claim.corrected is None else claim.corrected.estimate
+
+
 def movement(claim: Claim, direction: str) -> tuple[str, str, str]:
     """Return (mark, word, tone) of a two-cell difference: rose, fell, kept or why nobody knows.
 
     ``tone``: ``good``, ``bad`` or ``none``; only a change has one, and only where the measure has a safe side.
     """
     verdict = verdict_of(claim)
-    if verdict in ("changed", "negligible") and claim.estimate is not None:
-        rose = claim.estimate > 0
+    estimate = deciding_estimate(claim)
+    if verdict in ("changed", "negligible") and estimate is not None:
+        rose = estimate > 0
         better = None if claim.kind in SAME_MODEL_KINDS else BETTER.get(direction)
         tone = "none" if better is None else ("good" if better[0 if rose else 1] in GOOD else "bad")
         return "▲" if rose else "▼", "rose" if rose else "fell", tone
@@ -144,6 +150,7 @@ def consequence(claim: Claim, direction: str) -> str:
     Another judge or another format of the prompt makes no model safer: the model is the same.
     """
     better = None if claim.kind in SAME_MODEL_KINDS else BETTER.get(direction)
-    if better is None or verdict_of(claim) not in ("changed", "negligible") or claim.estimate is None:
+    estimate = deciding_estimate(claim)
+    if better is None or verdict_of(claim) not in ("changed", "negligible") or estimate is None:
         return ""
-    return better[0 if claim.estimate > 0 else 1]
+    return better[0 if estimate > 0 else 1]

@@ -21,6 +21,7 @@ from upbringing.formats.tree import Registered
 from upbringing.validation.drawing import draw
 from upbringing.validation.exact_effects import aliases_are_refused, effects_are_exact
 from upbringing.validation.exact_power import published_powers_match, sizes_are_the_smallest
+from upbringing.validation.exact_teachers import one_teacher_is_not_separable, two_teachers_are_separable
 from upbringing.validation.gates import Result
 from upbringing.validation.planted import EFFECTIVE, FAILED_RUNS, HIDING, NULL, ONE_CAUSE, SCENARIOS, SHARED_ROOT
 from upbringing.validation.process import MEDIUM, SMALL, Array, Design
@@ -242,6 +243,12 @@ CHECKS = (
         run=effects_are_exact,
     ),
     Check(id="A8", claim="half fraction: aliases are listed, aliased effects refused", run=aliases_are_refused),
+    Check(
+        id="A10",
+        claim="one teacher only: SFT and its teacher are said not to be separable, RL after it too",
+        run=one_teacher_is_not_separable,
+    ),
+    Check(id="A10", claim="an arm with another teacher's answers: separable", run=two_teachers_are_separable),
     Check(id="W5", claim="equal rows in any order give equal bytes", run=bytes_are_equal),
     Check(id="W5", claim="what was not judged is counted, what was lost is not measurable", run=nothing_is_dropped),
 )

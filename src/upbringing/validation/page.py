@@ -85,6 +85,7 @@ def _size(validation: Validation) -> str:
     wider = (
         "" if whole else "\nBounds are wider by what that adds: twice the added Monte Carlo error, as root of squares."
     )
+    size += f", only {', '.join(validation.only)}" if validation.only else ""
     return f"{size}, seed {validation.seed}; the same seed gives the same page.{wider}"
 
 

@@ -89,6 +89,14 @@ TEACHERS = Scenario(
         PlantedContrast(name="rl", weights=(("rl_teacher@rl", 1.0), ("rl_teacher@sft", -1.0)), kind="path", level="L1"),
     ),
 )
+ONE_TEACHER = replace(
+    TEACHERS,
+    cells=(PlantedCell(arm="rl_teacher", position="pretrain", rate=0.35), *TEACHERS.cells[1:]),
+    contrasts=(
+        PlantedContrast(name="sft", weights=(("rl_teacher@sft", 1.0), ("rl_teacher@pretrain", -1.0)), level="L1"),
+        TEACHERS.contrasts[1],
+    ),
+)
 SAME_RUNS = Noise(run=0.0, cell_run=0.0)  # two checkpoints whose rates are the same over all prompts
 PEEKING = replace(NULL, id="D15", title="looking at the results after every few prompts", noise=SAME_RUNS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from upbringing.attribution.cells import Source
+from upbringing.reporting.chart import Interval
 from upbringing.reporting.exports.markdown import bullets, escaped, table
 from upbringing.reporting.exports.summary import claims_table
 from upbringing.reporting.inputs import Inputs
@@ -62,8 +63,12 @@ def _levels(inputs: Inputs, runs: Runs, source: Source) -> Iterator[str]:
     for cell in cells:
         found = levels[cell].found
         text = (DASH, "not measurable") if found is None else (
-            plain(found.estimate, places), interval(found.low, found.high, places, difference=False)
+            plain(found.estimate, places), interval(found.low, found.high, places, difference=False) + _corrected(found)
         )  # fmt: skip
         rows.append((cell, *text, *levels[cell].counts))
     yield f"**{escaped(title_of(inputs, source))}** ({escaped(note_of(inputs, source))})"
     yield table(COLUMNS, rows, numbers=(1, 2, 3, 4))
+
+
+def _corrected(found: Interval) -> str:
+    return "" if found.judged is None else " (corrected by human labels)"

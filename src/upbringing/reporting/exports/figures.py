@@ -12,6 +12,7 @@ from upbringing.formats.findings import Claim
 from upbringing.reporting.alike import alike_of
 from upbringing.reporting.build import asset
 from upbringing.reporting.chart import swatch, text
+from upbringing.reporting.deciding import of_claim
 from upbringing.reporting.designs import designs_of
 from upbringing.reporting.differences import interval_of
 from upbringing.reporting.exports.names import FileNames
@@ -20,6 +21,7 @@ from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.power import power_of
 from upbringing.reporting.runs import Runs, runs_of
 from upbringing.reporting.shares import shares_of
+from upbringing.reporting.together import together_of
 from upbringing.reporting.upbringing import Upbringing, upbringing_of
 from upbringing.reporting.words import interval, signed, verdict_of
 
@@ -51,7 +53,13 @@ def _charts(inputs: Inputs) -> Iterator[tuple[str, Markup]]:
             yield f"alike {figure.title}", figure.chart
     for design in designs_of(inputs, runs):
         yield f"{design.figure.title} {design.figure.note.partition(' · ')[0]}", design.figure.chart
-    for name, chart in (("power", power_of(inputs).chart), ("shares", shares_of(inputs).chart)):
+    together = together_of(inputs)
+    yield from ((figure.title, figure.chart) for figure in together.indices if figure.chart)
+    for name, chart in (
+        ("power", power_of(inputs).chart),
+        ("shares", shares_of(inputs).chart),
+        ("over the orders", together.orders_chart),
+    ):
         if chart is not None:
             yield name, chart
 
@@ -67,7 +75,7 @@ def _forests(inputs: Inputs, runs: Runs) -> Iterator[tuple[str, Markup]]:
         rows = [
             ForestRow(claim.contrast, each, verdict_of(claim), _number(claim), claim.margin) for claim, each in found
         ]
-        values = [value for _, each in found if each is not None for value in (each.low, each.high, *each.seeds)]
+        values = [value for _, each in found if each is not None for value in each.values]
         reach = max((abs(value) for value in (*values, *(claim.margin or 0.0 for claim in claims))), default=1.0) or 1.0
         label = inputs.label(measure)
         title = f"Primary differences in {label}"
@@ -75,7 +83,8 @@ def _forests(inputs: Inputs, runs: Runs) -> Iterator[tuple[str, Markup]]:
 
 
 def _number(claim: Claim) -> str:
-    return f"{signed(claim.estimate)} {interval(claim.low, claim.high)}"
+    found = of_claim(claim)
+    return f"{signed(found.estimate)} {interval(found.low, found.high)}"
 
 
 def _with_key(chart: Markup, upbringing: Upbringing) -> Markup:

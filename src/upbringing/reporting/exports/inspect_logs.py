@@ -124,7 +124,7 @@ def _tasks(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
 
 
 def _log(run: Run, inputs: Inputs, scorers: Mapping[tuple[str, str], str]) -> EvalLog:
-    from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalResults, EvalSpec
+    from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalResults, EvalSpec, EvalStats
 
     samples = [_sample(run, place, rows, scorers) for place, rows in run.samples.items()]
     identity = fingerprint([inputs.tree.study.name, run.checkpoint, run.task])[:ID_CHARACTERS]
@@ -140,6 +140,7 @@ def _log(run: Run, inputs: Inputs, scorers: Mapping[tuple[str, str], str]) -> Ev
             metadata={"study": inputs.tree.study.name, "cells": cells,
                       "condition": None if condition is None else condition.model_dump(mode="json")},
         ),
+        stats=EvalStats(started_at=CREATED, completed_at=CREATED),  # without both, Inspect View shows a duration of NaN
         results=EvalResults(total_samples=len(samples), completed_samples=len(samples), scores=_means(samples)),
         samples=samples,
     )  # fmt: skip

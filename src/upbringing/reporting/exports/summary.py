@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from upbringing.formats.findings import Claim
+from upbringing.reporting.deciding import of_claim
 from upbringing.reporting.differences import groups_of
 from upbringing.reporting.exports.markdown import bullets, escaped, table
 from upbringing.reporting.inputs import Inputs
@@ -55,14 +56,17 @@ def claims_table(inputs: Inputs, claims: Sequence[Claim]) -> str:
         (
             claim.contrast,
             inputs.label(claim.measure),
-            signed(claim.estimate),
-            interval(claim.low, claim.high) or DASH,
+            signed(number.estimate),
+            interval(number.low, number.high) or DASH,
             plain(claim.margin),
             f"{VERDICT_MARKS[verdict_of(claim)]} {VERDICT_WORDS[verdict_of(claim)]}",
             claim.level,
             f"{claim.units.seeds} × {claim.units.items}",
         )
         for claim in claims
+        for number in (of_claim(claim),)
     ]
     note = "n: independent seeds × questions. Intervals are paired, and not corrected for how much was asked."
+    if any(claim.corrected is not None for claim in claims):
+        note += " Where people labelled answers, numbers are corrected for the judge's errors."
     return table(COLUMNS, rows, numbers=(2, 3, 4, 7)) + f"\n\n{note}"
