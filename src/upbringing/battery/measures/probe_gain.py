@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Literal
 
@@ -13,13 +14,16 @@ from upbringing.battery.probes.folds import base_requests
 from upbringing.battery.probes.logistic import Numbers
 from upbringing.battery.probes.probing import CONTROLS, Layer, Probing
 from upbringing.battery.probes.ranks import auroc_by_request
-from upbringing.battery.probes.settings import ProbeSettings, Position
+from upbringing.battery.probes.settings import Position, ProbeSettings
 from upbringing.formats.items import Item
 from upbringing.formats.rows import Row
 from upbringing.formats.tree import ConditionInfo, MeasureInfo
 
 BEST = "best-control"
 NAMES = (BEST, *CONTROLS)
+CROSS_FITTED = math.sqrt(2)
+"""Every prompt also trains the probes of all others. Where nothing is to be learned, each pair of prompts therefore counts
+twice and the variance is double that of prompts alone; where probes are good it is single, and intervals are too wide."""
 
 
 class ProbeGain(ProbeSettings):
@@ -27,9 +31,8 @@ class ProbeGain(ProbeSettings):
     random weights, shuffled labels, and the best of them, which is decided for each fold on the other folds.
 
     One row per base request and split, whose mean is the gain: AUROCs are written as one value per base request, so an
-    interval is that of a mean, and checkpoints are compared request by request. The probes count as given: that other
-    prompts would have trained others is no part of the interval. Source: statistics-and-measures 4.7 and M9.
-    Departures: no second set of prompts; families are held out instead.
+    interval is that of a mean, and checkpoints are compared request by request. Values are spread by ``CROSS_FITTED``.
+    Source: statistics-and-measures 4.7 and M9. Departures: no second set of prompts; families are held out instead.
     """
 
     judged: ClassVar[bool] = False
@@ -82,7 +85,9 @@ class ProbeGain(ProbeSettings):
                 yield from (unscored(evidence, self.id, condition, item, reason) for item in part.named)
                 continue
             probe, control = (auroc_by_request(side[part.places], part.harmful, part.requests) for side in sides)
-            for item, value in zip(part.named, (probe - control).tolist(), strict=True):
+            gains = probe - control
+            spread = gains.mean() + CROSS_FITTED * (gains - gains.mean())
+            for item, value in zip(part.named, spread.tolist(), strict=True):
                 yield Row(
                     checkpoint=evidence.checkpoint, measure=self.id, condition=condition, item=item.id, value=value
                 )

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from upbringing.battery.needs import Evidence, StatesNeed
 from upbringing.battery.probes.probing import Layer, Probing, probing
-from upbringing.battery.probes.settings import ProbeSettings, PromptForm, Position
+from upbringing.battery.probes.settings import Position, ProbeSettings, PromptForm
 from upbringing.formats.items import Item
 from upbringing.formats.rows import Row
 from upbringing.formats.tree import ConditionInfo
+
+POSITION_NAMES: dict[Position, str] = {"last": "last-token", "mean": "mean-of-tokens"}
 
 
 def probed_forms(evidence: Evidence, settings: ProbeSettings) -> Iterator[tuple[PromptForm, Probing | str]]:
@@ -28,9 +30,9 @@ def probed_layers(settings: ProbeSettings, found: Probing) -> Iterator[tuple[Pos
 
 
 def condition_name(form: PromptForm, position: Position, layer: Layer, num_layers: int) -> str:
-    """Return the name of a condition, as ``chat-last-token-layer-07`` or ``chat-mean-token-chosen-layer``."""
+    """Return the name of a condition, as ``chat-last-token-layer-07`` or ``chat-mean-of-tokens-chosen-layer``."""
     where = "chosen-layer" if isinstance(layer, str) else f"layer-{layer:0{len(str(num_layers - 1))}d}"
-    return f"{form}-{position}-token-{where}"
+    return f"{form}-{POSITION_NAMES[position]}-{where}"
 
 
 def state_condition(name: str, form: str, template: str | None) -> ConditionInfo:

@@ -72,6 +72,8 @@ def fit_logistic(coordinates: Numbers, labels: Flags, penalty: float) -> tuple[N
     """
     if not penalty > 0:
         raise MeasurementError(f"the penalty is {penalty}: separable examples have no solution without one above 0")
+    if not np.isfinite(coordinates).all():
+        raise MeasurementError("a probe was given hidden states that are not finite: the checkpoint computes NaN")
     extended = np.concatenate([coordinates, np.ones((len(coordinates), 1))], axis=1)
     signs = np.where(labels, 1.0, -1.0)
     weights = balanced_weights(labels)

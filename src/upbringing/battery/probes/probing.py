@@ -16,7 +16,7 @@ from upbringing.battery.probes.folds import Folds
 from upbringing.battery.probes.logistic import Flags, Numbers
 from upbringing.battery.probes.ngrams import ngram_features
 from upbringing.battery.probes.prompts import features, held_out_prompts
-from upbringing.battery.probes.settings import ProbeSettings, PromptForm, Position
+from upbringing.battery.probes.settings import Position, ProbeSettings, PromptForm
 from upbringing.formats.items import Item
 
 Control = Literal["ngrams", "random-weights", "shuffled-labels"]
@@ -63,7 +63,7 @@ class Probing:
         return ngram_features(texts)
 
     def features(self, source: str, position: Position, layer: int) -> Features:
-        """Return (prompts, columns): n-grams, or a layer's hidden states of the network or of one with random weights."""
+        """Return (prompts, columns): n-grams, or a layer's hidden states of the network or of random weights."""
         if source == "ngrams":
             return self._ngrams
         return features(self.evidence, self.items, self.form, position, layer, is_fresh=source == "fresh")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from upbringing.battery.needs import Evidence, StatesNeed
 from upbringing.battery.probes.crossfit import Features
 from upbringing.battery.probes.folds import Folds, assigned_folds, held_out_groups
-from upbringing.battery.probes.settings import HeldOutSettings, PromptForm, Position
+from upbringing.battery.probes.settings import HeldOutSettings, Position, PromptForm
 from upbringing.formats.items import Item
 
 FEWEST_PROMPTS = 8  # of either kind; fewer leave folds with one
