@@ -22,8 +22,10 @@ from upbringing.formats.tree import ConditionInfo, MeasureInfo
 BEST = "best-control"
 NAMES = (BEST, *CONTROLS)
 CROSS_FITTED = math.sqrt(2)
-"""Every prompt also trains the probes of all others. Where nothing is to be learned, each pair of prompts therefore counts
-twice and the variance is double that of prompts alone; where probes are good it is single, and intervals are too wide."""
+"""Every prompt also trains the probes of all others. Where nothing is to be learned, each pair of prompts therefore
+counts twice, and the variance is double that of prompts alone; where probes are good it is single, and intervals are
+too wide.
+"""
 
 
 class ProbeGain(ProbeSettings):
