@@ -37,7 +37,9 @@ QUIET: Any = lambda done, total: None  # noqa: E731
 
 
 def words(family: int) -> dict[str, str]:
-    return {"harmful": WORDS[2 * family], "benign": WORDS[2 * family + 1]}
+    """Return two words; their last letters mean harm in one family and none in the next, so letters tell nothing."""
+    first, second = WORDS[2 * family], WORDS[2 * family + 1]
+    return {"harmful": first, "benign": second} if family // 4 % 2 == 0 else {"harmful": second, "benign": first}
 
 
 def items() -> list[Item]:
