@@ -75,7 +75,7 @@ class AnswerNeed:
             elicitation=self.elicitation,
             template=template if self.elicitation == "E1" else self.elicitation,
             decoding=self.decoding.label,
-            attack="prefill" if self.prefill else None,
+            attack="prefill" if self.prefill else self.intervention.label if self.intervention else None,
             prefill_tokens=self.prefill or None,
         )
 
@@ -99,10 +99,10 @@ class Intervention:
     @property
     def label(self) -> str:
         """Short name for conditions."""
-        which = "random-direction" if self.is_random else "refusal-direction"
         where = "middle-block" if self.layer is None else f"block-{self.layer}"
         strength = "" if self.strength == 1.0 else f"-x{self.strength:g}"
-        return f"{self.edit}-{which}-{where}{strength}"
+        control = "-random-control" if self.is_random else ""  # at the end: the control never stands first
+        return f"{self.edit}-refusal-direction-{where}{strength}{control}"
 
     @property
     def fitted_on(self) -> tuple[StatesNeed, ...]:

@@ -156,7 +156,7 @@ def test_harm_is_told_at_the_last_token_only_behind_the_block_that_brings_it_the
 
 def test_the_direction_grows_where_the_block_brings_it(found: Measured) -> None:
     lengths = values(found, "refusal_direction")
-    assert set(lengths) == {"chat-last-token-layer-2", "chat-last-token-layer-3"}
+    assert set(lengths) == {f"chat-last-token-{where}" for where in ("chosen-layer", "layer-2", "layer-3")}
     assert all(np.mean(list(each.values())) > 0.5 for each in lengths.values())
     missing = {row.reason_code for row in found.rows if row.measure == "refusal_direction" and row.value is None}
     assert missing == {"no-direction"}
@@ -166,9 +166,9 @@ def test_taking_the_direction_out_ends_refusal_and_putting_it_in_causes_it(found
     changes = {name: np.mean(list(each.values())) for name, each in values(found, "refusal_steering").items()}
     assert changes["chat-greedy-2-ablate-refusal-direction-block-2"] < -0.8
     assert changes["chat-greedy-2-add-refusal-direction-block-2"] > 0.8
-    assert abs(changes["chat-greedy-2-ablate-random-direction-block-2"]) < 0.2
-    assert changes["chat-greedy-2-add-random-direction-block-2"] < 0.3
-    zero = {name: value for name, value in changes.items() if name.endswith("-x0")}
+    assert abs(changes["chat-greedy-2-ablate-refusal-direction-block-2-random-control"]) < 0.2
+    assert changes["chat-greedy-2-add-refusal-direction-block-2-random-control"] < 0.3
+    zero = {name: value for name, value in changes.items() if "-x0" in name}
     assert len(zero) == 4
     assert set(zero.values()) == {0.0}
 

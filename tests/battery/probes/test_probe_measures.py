@@ -157,6 +157,7 @@ def test_detection_counts_harmful_prompts_and_says_when_it_cannot() -> None:
 
 def test_attribution_computes_the_auroc_of_the_rows() -> None:
     from upbringing.attribution.cells import Source, evidence_of
+    from upbringing.attribution.sources import first_condition, format_conditions
 
     items, measure = twins(), Probe(positions=("last",), each_layer=False)
     found = evidence(items, 1, strength=0.5)
@@ -170,7 +171,13 @@ def test_attribution_computes_the_auroc_of_the_rows() -> None:
         ),
     )
     gain = ProbeGain(positions=("last",))
-    read = evidence_of(rows_table([*measure.rows(found), *gain.rows(found)]), tree)
+    every = Probe(positions=("last",))
+    names = (*every.conditions(found, "t"), *gain.conditions(found, "t"))
+    tree = tree.model_copy(update={"conditions": tuple(sorted(names, key=lambda each: each.id))})
+    read = evidence_of(rows_table([*every.rows(found), *gain.rows(found)]), tree)
+    assert first_condition(tree, read, "probe") == "chat-last-token-chosen-layer"
+    assert first_condition(tree, read, "probe_gain") == "chat-last-token-chosen-layer-over-best-control"
+    assert format_conditions(tree, read, "probe") == format_conditions(tree, read, "probe_gain") == ()
     name = "chat-last-token-chosen-layer"
     values = read.values("c", Source("probe", name, "none"))
     gains = read.values("c", Source("probe_gain", f"{name}-over-ngrams", "none"))

@@ -36,8 +36,16 @@ def condition_name(form: PromptForm, position: Position, layer: Layer, num_layer
 
 
 def state_condition(name: str, form: str, template: str | None) -> ConditionInfo:
-    """Return the condition's row of ``tree.json``."""
-    return ConditionInfo(id=name, elicitation="E3", template=template if form == "chat" else "E0")
+    """Return the condition's row of ``tree.json``.
+
+    ``decoding`` says where the hidden states are read: conditions that differ in it are no formats of one question.
+    """
+    return ConditionInfo(
+        id=name,
+        elicitation="E3",
+        template=template if form == "chat" else "E0",
+        decoding=name.removeprefix(f"{form}-"),
+    )
 
 
 def unread(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from upbringing.battery.needs import Evidence, StatesNeed
 from upbringing.battery.probes.crossfit import Features
 from upbringing.battery.probes.folds import Folds, assigned_folds, held_out_groups
+from upbringing.battery.probes.logistic import Flags
 from upbringing.battery.probes.settings import HeldOutSettings, Position, PromptForm
 from upbringing.formats.items import Item
 
@@ -24,6 +25,11 @@ class HeldOutPrompts:
     items: tuple[Item, ...]
     folds: Folds
     groups: NDArray[np.int64]
+
+    @property
+    def harmful(self) -> Flags:
+        """Which prompts are harmful."""
+        return np.array([item.request == "harmful" for item in self.items], dtype=np.bool_)
 
 
 def held_out_prompts(evidence: Evidence, settings: HeldOutSettings, form: PromptForm) -> HeldOutPrompts | str:
