@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -25,7 +25,7 @@ class HeldOutSettings(Description):
 
     roles: tuple[str, ...] = ("question", "twin")
     forms: tuple[PromptForm, ...] = Field(default=("chat",), min_length=1)
-    layers: tuple[int, ...] = ()
+    layers: tuple[Annotated[int, Field(ge=0)], ...] = ()
     folds: int = Field(default=5, ge=FEWEST_FOLDS)
     held_out: HeldOut = "family"
 
