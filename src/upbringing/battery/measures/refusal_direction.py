@@ -73,8 +73,8 @@ class RefusalDirection(HeldOutSettings):
 
     def _names(self, evidence: Evidence, form: PromptForm, prompts: HeldOutPrompts) -> dict[Layer, str]:
         num = len(evidence.states[StatesNeed(prompts.items[0].id, form)].last)
-        layers = [layer for layer in self.layers or range(num) if layer < num]
-        return {layer: condition_name(form, "last", layer, num) for layer in ("chosen", *layers)}
+        layers: list[Layer] = ["chosen", *(layer for layer in self.layers or range(num) if layer < num)]
+        return {layer: condition_name(form, "last", layer, num) for layer in layers}
 
     def _separations(
         self, evidence: Evidence, form: PromptForm, prompts: HeldOutPrompts, layers: Sequence[int]
