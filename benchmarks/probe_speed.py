@@ -11,6 +11,7 @@ architecture); it has no target. Cost is processor time, which other programs di
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ LIKELIHOODS: tuple[Measure, ...] = (Discrimination(roles=("question", TWIN_ROLE)
 def make_model(shape: str, items: Sequence[Item], folder: Path) -> LoadedModel:
     """Write a network of a shape of ``SHAPES`` with random weights, and return it in bf16."""
     layers, width, heads, vocabulary = SHAPES[shape]
-    words = sorted({word for item in items for text in texts_of(item) for word in text.split()})
+    words = sorted({word for item in items for text in texts_of(item) for word in re.findall(r"[A-Za-z]+", text)})
     tokenizer, start = folder / "tokenizer", folder / "start"
     tokenizer.mkdir(parents=True)
     start.mkdir()
