@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,15 +53,45 @@ def test_many_continuations_of_one_prompt_are_scored_once_each(tiny: LoadedModel
     assert together[0].totals[250] == pytest.approx(sum(by_hand(tiny.model, prompt, continuations[250])), abs=1e-4)
 
 
-def test_hidden_states_of_the_last_prompt_token_come_from_the_same_pass(tiny: LoadedModel) -> None:
+def hooks(model: Any) -> int:
+    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_hidden_states_of_a_prompt_come_from_the_same_pass(tiny: LoadedModel, share: bool) -> None:
     import torch
 
-    chosen = requests()[:6]
-    for request, scored in zip(chosen, score(tiny.model, chosen, hidden=True), strict=True):
+    chosen = [replace(request, states=True) for request in requests()[:8]]
+    chosen.append(Scoring((6, 7, 8, 9), (), states=True))  # nothing continues it
+    for request, scored in zip(chosen, score(tiny.model, chosen, share=share), strict=True):
         with torch.no_grad():
-            states = tiny.model(torch.tensor([request.prompt]), output_hidden_states=True).hidden_states
-        expected = np.stack([state[0, -1].numpy() for state in states])
-        assert scored.hidden == pytest.approx(expected, abs=1e-4)
+            hidden = tiny.model(torch.tensor([request.prompt]), output_hidden_states=True).hidden_states
+        expected = np.stack([state[0].numpy() for state in hidden])  # (layers, time, width)
+        assert scored.states is not None
+        assert scored.states.last == pytest.approx(expected[:, -1], abs=1e-4)
+        assert scored.states.mean == pytest.approx(expected.mean(axis=1), abs=1e-4)
+
+
+def test_reading_states_leaves_no_hook_and_moves_no_likelihood(tiny: LoadedModel) -> None:
+    plain = [each.totals for each in score(tiny.model, requests())]
+    before = hooks(tiny.model)
+    read = score(tiny.model, [replace(each, states=True) for each in requests()])
+    assert [each.totals for each in read] == plain
+    assert hooks(tiny.model) == before
+    assert all(each.states is None for each in score(tiny.model, requests()))
+
+
+def test_a_compiled_network_is_read_through_the_one_it_was_made_of(tiny: LoadedModel) -> None:
+    import torch
+
+    compiled = torch.compile(tiny.model, backend="eager")
+    with torch.no_grad():
+        compiled(torch.tensor([[5, 6, 7]]))  # a graph without hooks exists already
+    request = [Scoring((5, 6, 7), (), states=True)]
+    found, expected = score(compiled, request)[0].states, score(tiny.model, request)[0].states
+    assert found is not None
+    assert expected is not None
+    assert found.last == pytest.approx(expected.last, abs=1e-5)
 
 
 def test_sharing_is_checked_and_refused_where_the_mask_is_ignored(tiny: LoadedModel) -> None:

@@ -5,23 +5,25 @@ forward pass for all likelihoods. What a measure asks for is collected first; wh
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from upbringing.base.errors import MeasurementError, UpbringingWarning
-from upbringing.battery.cache import AnswerCache, batch_key
-from upbringing.battery.judging import Spoken, judged, not_asked, spoken
-from upbringing.battery.measure import Measure
-from upbringing.battery.needs import AnswerNeed, Evidence, LikelihoodNeed, Need
+from upbringing.battery.answering import Asking
+from upbringing.battery.cache import AnswerCache
+from upbringing.battery.interventions import answers_under_interventions
+from upbringing.battery.judging import Spoken, judged, not_asked
+from upbringing.battery.measure import Measure, NamesConditions
+from upbringing.battery.needs import AnswerNeed, Evidence, Need, StatesNeed
+from upbringing.battery.reading import FRESH_FOLDER, Seeded, read_all
 from upbringing.formats.answers import Answer
 from upbringing.formats.items import Item, Judge
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import ConditionInfo, MeasureInfo
-from upbringing.models.asking import Model, Prompt, Reply
+from upbringing.models.asking import Model
 from upbringing.models.loading import LoadedModel
 from upbringing.models.local import LocalModel
 from upbringing.models.openvino import Engine, OpenVinoModel
@@ -139,26 +141,32 @@ def measure(
     for name in (name for name, asked in by_measure.items() if not asked):
         warnings.warn(f"{name!r} asks nothing of these {len(items)} items", UpbringingWarning, stacklevel=2)
     needs = list(dict.fromkeys(need for asked in by_measure.values() for need in asked))
-    answer_needs = [need for need in needs if isinstance(need, AnswerNeed)]
-    likelihood_needs = [need for need in needs if isinstance(need, LikelihoodNeed)]
+    plain = [need for need in needs if isinstance(need, AnswerNeed) and need.intervention is None]
+    others = [need for need in needs if not isinstance(need, AnswerNeed)]
     if any(each.judged and by_measure[each.id] for each in battery) and not (judges or judged_later):
         raise MeasurementError("the battery needs answers judged, but no judge is declared: add judges: [...]")
-    total = len(answer_needs) + len(likelihood_needs)
-    asking = _Asking(model, by_id, seed, AnswerCache.open(answers_cache, model))
-    said, unable = asking.answers(checkpoint_id, answer_needs, lambda done: on_progress(done, total))
-    likelihoods, unscored = _likelihoods(
-        model, likelihood_needs, by_id, lambda done: on_progress(len(answer_needs) + done, total)
+
+    def progress(before: int) -> Callable[[int], None]:
+        return lambda done: on_progress(before + done, len(needs))
+
+    asking = Asking(model, by_id, seed, AnswerCache.open(answers_cache, model))
+    said, unable = asking.answers(checkpoint_id, plain, progress(0))
+    fresh = None if answers_cache is None else answers_cache.parent / FRESH_FOLDER
+    read = read_all(model, others, by_id, Seeded(seed, fresh), progress(len(plain)))
+    under = answers_under_interventions(
+        asking, checkpoint_id, needs, read.states, answers_cache, progress(len(plain) + len(others))
     )
+    said, unable = [*said, *under.said], {**unable, **under.unable}
     found = judged(said, by_id, judges)
     found.update({need: not_asked(need, reason, judges) for need, reason in unable.items()})
-    evidence = Evidence(checkpoint_id, by_id, found, likelihoods, unscored)
+    evidence = Evidence(checkpoint_id, by_id, found, read.likelihoods, read.unable, read.states, seed)
     return Measured(
         rows=tuple(row for each in battery for row in each.rows(evidence)),
         answers=tuple(each.answer for each in said),
-        conditions=_conditions(needs, model.template_sha256),
+        conditions=_conditions(needs, battery, evidence, model.template_sha256),
         measures=tuple(each.info() for each in battery),
         accounting=_accounting(said),
-        num_cached=asking.num_cached,
+        num_cached=asking.num_cached + under.num_cached,
         unasked={(need.item, need.condition): reason for need, reason in unable.items()},
     )
 
@@ -173,96 +181,14 @@ def _checked(items: Sequence[Item], battery: Sequence[Measure]) -> dict[str, Ite
     return by_id
 
 
-Job = list[tuple[AnswerNeed, Prompt]]
-
-
-class _Asking:
-    """Asks a model for answers, batch by batch, and keeps count."""
-
-    def __init__(self, model: Model, items: Mapping[str, Item], seed: int, cache: AnswerCache) -> None:
-        self.model, self.items, self.seed, self.cache = model, items, seed, cache
-        self.num_cached = 0
-
-    def answers(
-        self, checkpoint: str, needs: Sequence[AnswerNeed], on_progress: Callable[[int], None]
-    ) -> tuple[list[Spoken], dict[AnswerNeed, str]]:
-        """Return all replies, and for needs that cannot be asked the reason.
-
-        Conditions never share a batch: adding a measure re-forms no batch of another.
-        """
-        prompts = {need: need.prompt(self.items[need.item]) for need in needs}
-        unable = {need: reason for need in needs if (reason := self.model.unanswerable(prompts[need])) is not None}
-        groups: dict[str, list[AnswerNeed]] = {}
-        for need in needs:
-            if need not in unable:
-                groups.setdefault(need.condition, []).append(need)
-        jobs = [
-            [(group[place], prompts[group[place]]) for place in batch]
-            for group in groups.values()
-            for batch in self.model.batches([prompts[need] for need in group], group[0].decoding)
-        ]
-        replies: dict[AnswerNeed, list[Reply]] = {}
-        done = len(unable)
-        for job, found in zip(jobs, self._all_batches(jobs), strict=True):
-            replies.update({need: samples for (need, _), samples in zip(job, found, strict=True)})
-            done += len(job)
-            on_progress(done)
-        said = [
-            spoken(checkpoint, need, self.items[need.item], sample, reply)
-            for need in needs
-            if need not in unable
-            for sample, reply in enumerate(replies[need])
-        ]
-        return said, unable
-
-    def _all_batches(self, jobs: Sequence[Job]) -> Iterator[list[list[Reply]]]:
-        """Yield the replies of each job in order; the first failure stops what has not begun."""
-        if self.model.side_by_side == 1:
-            yield from map(self._batch, jobs)
-            return
-        with ThreadPoolExecutor(max_workers=self.model.side_by_side) as pool:
-            futures = [pool.submit(self._batch, job) for job in jobs]
-            try:
-                for future in futures:
-                    yield future.result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-
-    def _batch(self, job: Job) -> list[list[Reply]]:
-        decoding, prompts = job[0][0].decoding, [prompt for _, prompt in job]
-        key = batch_key(self.model, prompts, decoding, self.seed)
-        known = self.cache.get(key)
-        if known is not None:
-            self.num_cached += sum(len(samples) for samples in known)
-            return known
-        found = self.model.answer(prompts, decoding, self.seed)
-        self.cache.put(key, found)
-        return found
-
-
-Likelihoods = dict[LikelihoodNeed, Sequence[float]]
-
-
-def _likelihoods(
-    model: Model, needs: Sequence[LikelihoodNeed], items: Mapping[str, Item], on_progress: Callable[[int], None]
-) -> tuple[Likelihoods, dict[LikelihoodNeed, str]]:
-    if not model.scores:
-        return {}, dict.fromkeys(needs, "no-likelihood")
-    prompts = {need: need.asked(items[need.item]) for need in needs}
-    unable = {need: reason for need in needs if (reason := model.unanswerable(prompts[need])) is not None}
-    asked = [need for need in needs if need not in unable]
-    if not asked:
-        return {}, unable
-    scale = len(needs) / len(asked)
-    scores = model.score(
-        [(prompts[need], need.continuations) for need in asked],
-        lambda done, total: on_progress(round(done / total * len(asked) * scale)),
-    )
-    return dict(zip(asked, scores, strict=True)), unable
-
-
-def _conditions(needs: Sequence[Need], template: str | None) -> tuple[ConditionInfo, ...]:
-    return tuple({need.condition: need.info(template) for need in needs}.values())
+def _conditions(
+    needs: Sequence[Need], battery: Sequence[Measure], evidence: Evidence, template: str | None
+) -> tuple[ConditionInfo, ...]:
+    found = {need.condition: need.info(template) for need in needs if not isinstance(need, StatesNeed)}
+    for each in battery:
+        if isinstance(each, NamesConditions):
+            found.update({info.id: info for info in each.conditions(evidence, template)})
+    return tuple(found.values())
 
 
 def _accounting(said: Sequence[Spoken]) -> dict[str, int]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from upbringing.formats.items import Item, Judgement, Message
 from upbringing.formats.rows import Row
 from upbringing.formats.tree import ConditionInfo
 from upbringing.models.asking import Elicitation, Prompt
 from upbringing.models.decoding import Decoding, Greedy
+from upbringing.models.states import States
+from upbringing.models.steering import Edit
 
 ELICITATION_NAMES: dict[Elicitation, str] = {
     "E0": "completion",
@@ -32,23 +34,33 @@ LIKELIHOOD_NAMES = {
 
 @dataclass(frozen=True)
 class AnswerNeed:
-    """An answer to ``item``, after the first ``prefill`` tokens of a complying answer."""
+    """An answer to ``item``, after the first ``prefill`` tokens of a complying answer.
+
+    ``intervention``: what is done to the hidden states while the answer is decoded.
+    """
 
     item: str
     decoding: Decoding = Greedy()  # noqa: RUF009 - a frozen value
     prefill: int = 0
     elicitation: Elicitation = "E1"
+    intervention: Intervention | None = None
 
     @property
     def condition(self) -> str:
         """Name of how the answer was elicited."""
+        name = self.plain_condition
+        return name if self.intervention is None else f"{name}-{self.intervention.label}"
+
+    @property
+    def plain_condition(self) -> str:
+        """The condition without the intervention: both draw their tokens from the same stream."""
         name = f"{ELICITATION_NAMES[self.elicitation]}-{self.decoding.label}"
         return name if self.prefill == 0 else f"{name}-prefill-{self.prefill}"
 
     def prompt(self, item: Item) -> Prompt:
         """Return what the model is asked."""
         return Prompt(
-            name=f"{item.id}/{self.condition}",
+            name=f"{item.id}/{self.plain_condition}",
             messages=item.messages,
             elicitation=self.elicitation,
             completion=item.completion_prompt if self.elicitation == "E0" else None,
@@ -63,9 +75,39 @@ class AnswerNeed:
             elicitation=self.elicitation,
             template=template if self.elicitation == "E1" else self.elicitation,
             decoding=self.decoding.label,
-            attack="prefill" if self.prefill else None,
+            attack="prefill" if self.prefill else self.intervention.label if self.intervention else None,
             prefill_tokens=self.prefill or None,
         )
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """A direction taken out of, or put into, the hidden states of an answer (see ``models.steering``).
+
+    The direction is the difference of the means of ``harmful`` and ``benign`` (item ids) where block ``layer`` begins
+    (``None`` = the middle one), at the last token of ``prompt``; ``is_random``: a random one of equal length instead.
+    """
+
+    edit: Edit
+    strength: float
+    layer: int | None
+    harmful: tuple[str, ...]
+    benign: tuple[str, ...]
+    prompt: Literal["chat", "question"] = "chat"
+    is_random: bool = False
+
+    @property
+    def label(self) -> str:
+        """Short name for conditions."""
+        where = "middle-block" if self.layer is None else f"block-{self.layer}"
+        strength = "" if self.strength == 1.0 else f"-x{self.strength:g}"
+        control = "-random-control" if self.is_random else ""  # at the end: the control never stands first
+        return f"{self.edit}-refusal-direction-{where}{strength}{control}"
+
+    @property
+    def fitted_on(self) -> tuple[StatesNeed, ...]:
+        """The hidden states that the direction comes from."""
+        return tuple(StatesNeed(item, self.prompt) for item in (*self.harmful, *self.benign))
 
 
 @dataclass(frozen=True)
@@ -103,7 +145,29 @@ class LikelihoodNeed:
         )
 
 
-Need = AnswerNeed | LikelihoodNeed
+@dataclass(frozen=True)
+class StatesNeed:
+    """The hidden states of an item's prompt, from the pass that computes its likelihoods.
+
+    ``prompt``: in the chat template, or as a plain question. ``is_fresh``: of the same architecture with random
+    weights instead of the checkpoint's.
+    """
+
+    item: str
+    prompt: Literal["chat", "question"] = "chat"
+    is_fresh: bool = False
+
+    @property
+    def condition(self) -> str:
+        """Name of how the prompt was put."""
+        return f"{self.prompt}-states"
+
+    def asked(self, item: Item) -> Prompt:
+        """Return what is read."""
+        return LikelihoodNeed(self.item, self.prompt, ()).asked(item)
+
+
+Need = AnswerNeed | LikelihoodNeed | StatesNeed
 
 
 @dataclass(frozen=True)
@@ -133,13 +197,20 @@ class JudgedAnswer:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything the pass found. ``likelihoods`` (nats): ``None`` where they cannot be had, and ``unable`` says why."""
+    """Everything the pass found. ``likelihoods`` (nats) and ``states`` lack what cannot be had; ``unable`` says why.
+
+    ``seed``: of random streams of measures. ``shared``: what measures computed of the evidence and need not compute
+    again.
+    """
 
     checkpoint: str
     items: Mapping[str, Item]
     answers: Mapping[AnswerNeed, Sequence[JudgedAnswer]] = field(default_factory=dict)
     likelihoods: Mapping[LikelihoodNeed, Sequence[float]] = field(default_factory=dict)
-    unable: Mapping[LikelihoodNeed, str] = field(default_factory=dict)
+    unable: Mapping[Need, str] = field(default_factory=dict)
+    states: Mapping[StatesNeed, States] = field(default_factory=dict)
+    seed: int = 0
+    shared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def answer_row(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from upbringing.formats.items import Message
 from upbringing.models.decoding import Decoding
+from upbringing.models.states import States
 
 Elicitation = Literal["E0", "E1", "E2", "E2r"]
 """Plain completion, chat template, in-context exemplars (all benign), the same with one refusal among them."""
@@ -89,6 +90,29 @@ class Model(Protocol):
         self, requests: Sequence[tuple[Prompt, tuple[str, ...]]], on_progress: Callable[[int, int], None]
     ) -> list[list[float]]:
         """Return the log-likelihood (nats) of each continuation of each prompt."""
+        ...
+
+
+@runtime_checkable
+class ReadableModel(Protocol):
+    """A model that shows its hidden states as well."""
+
+    def read(
+        self,
+        requests: Sequence[tuple[Prompt, tuple[str, ...]]],
+        prompts: Sequence[Prompt],
+        on_progress: Callable[[int, int], None],
+    ) -> tuple[list[list[float]], list[States]]:
+        """Return the log-likelihoods (nats) of ``requests`` and the hidden states of ``prompts``, from one pass."""
+        ...
+
+    def fresh(self, seed: int) -> ReadableModel:
+        """Return the same architecture with random weights. Stream: ``fresh-network``."""
+        ...
+
+    @property
+    def architecture(self) -> Mapping[str, str]:
+        """What decides the hidden states of ``fresh``, besides seed and prompts."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from upbringing.base.fingerprint import text_sha256
 from upbringing.models.asking import Prompt, Reply, split_thought
 from upbringing.models.attention import GROUPED, can_group
 from upbringing.models.decoding import Decoding
+from upbringing.models.fresh_network import architecture_sha256, fresh_network
 from upbringing.models.generation import (
     ROWS_PER_BATCH,
     Ends,
@@ -23,6 +24,7 @@ from upbringing.models.generation import (
 )
 from upbringing.models.prompting import Renderer, cut, stops
 from upbringing.models.scoring import Scoring, score, sharing_is_exact
+from upbringing.models.states import States
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class LocalModel:
             "device": str(self.network.device.type),
             **{f"version of {name}": version for name, version in self.versions},
         }
+
+    @property
+    def architecture(self) -> Mapping[str, str]:
+        """What decides the hidden states of ``fresh``, besides seed and prompts."""
+        return {**self.identity, "weights": architecture_sha256(self.network)}
 
     @property
     def template_sha256(self) -> str:
@@ -121,7 +128,11 @@ class LocalModel:
 
     def answer(self, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> list[list[Reply]]:
         """Return the replies of one batch, decoded together."""
-        found = generate(self.computing, self.token_prompts(prompts), decoding, ends=self.ends(prompts), seed=seed)
+        return self.answer_by(self.computing, prompts, decoding, seed)
+
+    def answer_by(self, network: Any, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> list[list[Reply]]:
+        """Return the replies of one batch, decoded by ``network``."""
+        found = generate(network, self.token_prompts(prompts), decoding, ends=self.ends(prompts), seed=seed)
         return self.replies(prompts, found)
 
     def ends(self, prompts: Sequence[Prompt]) -> Ends:
@@ -167,18 +178,29 @@ class LocalModel:
         self, requests: Sequence[tuple[Prompt, tuple[str, ...]]], on_progress: Callable[[int, int], None]
     ) -> list[list[float]]:
         """Return the log-likelihood (nats) of each continuation of each prompt; long texts in windows."""
+        return self.read(requests, (), on_progress)[0]
+
+    def read(
+        self,
+        requests: Sequence[tuple[Prompt, tuple[str, ...]]],
+        prompts: Sequence[Prompt],
+        on_progress: Callable[[int, int], None],
+    ) -> tuple[list[list[float]], list[States]]:
+        """Return the log-likelihoods of ``requests`` and the hidden states of ``prompts``, all from one pass."""
         plans = [
             [self._windows(self._ids(prompt), self.renderer.text(continuation)) for continuation in continuations]
             for prompt, continuations in requests
         ]
         flat = [window for plan in plans for windows in plan for window in windows]
-        totals = iter(
-            [
-                sum(scored.totals)
-                for scored in score(self.computing, flat, share=self.shares_prompts, on_progress=on_progress)
-            ]
-        )
-        return [[sum(next(totals) for _ in windows) for windows in plan] for plan in plans]
+        read = [Scoring(self._ids(prompt), (), states=True) for prompt in prompts]
+        found = score(self.computing, [*flat, *read], share=self.shares_prompts, on_progress=on_progress)
+        totals = iter([sum(scored.totals) for scored in found[: len(flat)]])
+        likelihoods = [[sum(next(totals) for _ in windows) for windows in plan] for plan in plans]
+        return likelihoods, [scored.states for scored in found[len(flat) :] if scored.states is not None]
+
+    def fresh(self, seed: int) -> LocalModel:
+        """Return a model of the same architecture and tokenizer with random weights: see ``fresh_network``."""
+        return replace(self, network=fresh_network(self.network, seed), weights_sha256=f"fresh-{seed}")
 
     def _windows(self, prompt: tuple[int, ...], continuation: tuple[int, ...]) -> list[Scoring]:
         """Cut a text that the context cannot hold; each later window begins with the last token before it."""

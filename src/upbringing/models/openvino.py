@@ -26,6 +26,7 @@ from upbringing.models.asking import Prompt, Reply
 from upbringing.models.decoding import Decoding, Sampled
 from upbringing.models.generation import CHECK_STOP_EVERY, Ends, Generated, TokenPrompt, finished
 from upbringing.models.local import LocalModel
+from upbringing.models.states import States
 
 Engine = Literal["transformers", "openvino"]
 CONVERSION_VERSION = 1  # raise it when the graph of the same checkpoint can compute another number
@@ -66,6 +67,11 @@ class OpenVinoModel:
         }
 
     @property
+    def architecture(self) -> Mapping[str, str]:
+        """The local model's."""
+        return self.local.architecture
+
+    @property
     def template_sha256(self) -> str | None:
         """Hash of the chat template's text."""
         return self.local.template_sha256
@@ -93,6 +99,19 @@ class OpenVinoModel:
     ) -> list[list[float]]:
         """Return the log-likelihoods (nats) that transformers computes."""
         return self.local.score(requests, on_progress)
+
+    def read(
+        self,
+        requests: Sequence[tuple[Prompt, tuple[str, ...]]],
+        prompts: Sequence[Prompt],
+        on_progress: Callable[[int, int], None],
+    ) -> tuple[list[list[float]], list[States]]:
+        """Return the likelihoods and hidden states that transformers computes."""
+        return self.local.read(requests, prompts, on_progress)
+
+    def fresh(self, seed: int) -> LocalModel:
+        """Return the local model with random weights."""
+        return self.local.fresh(seed)
 
     def answer(self, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> list[list[Reply]]:
         """Return the replies of one batch. Stream: ``decode/<name>/<sample>`` seeds the engine's generator of each."""

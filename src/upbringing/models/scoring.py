@@ -8,7 +8,8 @@ Prompts end in one column, so logits are computed for the continuations' columns
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from upbringing.base.errors import MeasurementError
 from upbringing.models.attention import grouped_heads
 from upbringing.models.generation import last_logits
+from upbringing.models.states import States, blocks_of, plain_network, split_states, states_kept
 
 TOKENS_PER_BATCH = 8192  # padded tokens of a forward pass
 LOGITS_PER_BATCH = 1 << 28  # numbers kept of a forward pass: half a gigabyte in bf16
@@ -27,10 +29,13 @@ SHARING_TOLERANCE_NATS = 1e-2  # what a wrong mask changes is far more; rounding
 
 @dataclass(frozen=True)
 class Scoring:
-    """A prompt and what may continue it, as token ids; none is empty."""
+    """A prompt and what may continue it, as token ids; none is empty. ``states``: whether the prompt's hidden states
+    are wanted, for which nothing need continue it.
+    """
 
     prompt: tuple[int, ...]
     continuations: tuple[tuple[int, ...], ...]
+    states: bool = False
 
     @property
     def num_continuation_tokens(self) -> int:
@@ -40,12 +45,10 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Scored:
-    """Log-probabilities (nats) per token of each continuation; ``hidden``: of the last prompt token, (layers, width),
-    the embedding first, where asked for.
-    """
+    """Log-probabilities (nats) per token of each continuation, and the prompt's hidden states where asked for."""
 
     log_probabilities: tuple[NDArray[np.float64], ...]
-    hidden: NDArray[np.float32] | None = None
+    states: States | None = None
 
     @property
     def totals(self) -> list[float]:
@@ -58,24 +61,23 @@ def score(
     requests: Sequence[Scoring],
     *,
     share: bool = True,
-    hidden: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Scored]:
     """Return what each request scored, in order; equal (prompt, continuation) pairs are computed once.
 
-    ``share``: continuations of a prompt share its forward pass (see ``sharing_is_exact``). ``hidden``: hidden states
-    of the last prompt token as well. Rows are batched in an order that depends on the requests alone. Raises
-    ``MeasurementError`` for an empty prompt or continuation, which has no likelihood.
+    ``share``: continuations of a prompt share its forward pass (see ``sharing_is_exact``). Hidden states come out of
+    the same pass. Rows are batched in an order that depends on the requests alone. Raises ``MeasurementError`` for an
+    empty prompt or continuation, which has no likelihood.
     """
     for request in requests:
         if not request.prompt or not all(request.continuations):
             raise MeasurementError("a likelihood needs a prompt and a continuation of at least one token each")
     rows = _rows(requests, share=share)
     found: dict[tuple[tuple[int, ...], tuple[int, ...]], NDArray[np.float64]] = {}
-    states: dict[tuple[int, ...], NDArray[np.float32]] = {}
+    states: dict[tuple[int, ...], States] = {}
     done = 0
     for batch in _batches(rows, int(model.config.get_text_config().vocab_size)):
-        for row, log_probabilities, state in _score_rows(model, batch, hidden):
+        for row, log_probabilities, state in _score_rows(model, batch):
             found.update(zip(((row.prompt, each) for each in row.continuations), log_probabilities, strict=True))
             if state is not None:
                 states[row.prompt] = state
@@ -85,7 +87,7 @@ def score(
     return [
         Scored(
             tuple(found[request.prompt, each] for each in request.continuations),
-            states.get(request.prompt),
+            states[request.prompt] if request.states else None,
         )
         for request in requests
     ]
@@ -114,8 +116,10 @@ def _rows(requests: Sequence[Scoring], *, share: bool) -> list[Scoring]:
     wanted: dict[tuple[int, ...], dict[tuple[int, ...], None]] = {}
     for request in requests:
         wanted.setdefault(request.prompt, {}).update(dict.fromkeys(request.continuations))
-    rows = []
+    read = {request.prompt for request in requests if request.states}
+    rows: list[Scoring] = []
     for prompt, continuations in wanted.items():
+        first = len(rows)
         capacity = len(prompt) + CONTINUATION_TOKENS_BEYOND_PROMPT if share else 0
         row: list[tuple[int, ...]] = []
         for continuation in sorted(continuations, key=lambda each: (len(each), each)):
@@ -124,6 +128,7 @@ def _rows(requests: Sequence[Scoring], *, share: bool) -> list[Scoring]:
                 row = []
             row.append(continuation)
         rows.append(Scoring(prompt, tuple(row)))
+        rows[first] = replace(rows[first], states=prompt in read)
     return sorted(rows, key=lambda row: (len(row.prompt), row.num_continuation_tokens, row.prompt, row.continuations))
 
 
@@ -141,14 +146,19 @@ def _batches(rows: Sequence[Scoring], vocabulary: int) -> list[list[Scoring]]:
     return batches
 
 
-Line = tuple[Scoring, list[NDArray[np.float64]], NDArray[np.float32] | None]
+Line = tuple[Scoring, list[NDArray[np.float64]], States | None]
 
 
-def _score_rows(model: Any, rows: Sequence[Scoring], hidden: bool) -> list[Line]:
+def _score_rows(model: Any, rows: Sequence[Scoring]) -> list[Line]:
     import torch
 
     layout = _Layout(rows)
-    with torch.inference_mode(), grouped_heads(model):
+    reads = any(row.states for row in rows)
+    keeping: AbstractContextManager[list[Any]] = nullcontext([])
+    if reads:
+        model = plain_network(model)
+        keeping = states_kept(model, layout.prompt - 1, torch.from_numpy(layout.mean_weights).to(model.device))
+    with torch.inference_mode(), grouped_heads(model), keeping as kept:
         output = model(
             input_ids=torch.from_numpy(layout.ids).to(model.device),
             position_ids=torch.from_numpy(layout.positions).to(model.device),
@@ -156,13 +166,10 @@ def _score_rows(model: Any, rows: Sequence[Scoring], hidden: bool) -> list[Line]
             if layout.branches
             else torch.from_numpy((layout.groups >= 0).astype(np.int64)).to(model.device),
             use_cache=False,
-            output_hidden_states=hidden,
             **last_logits(model, layout.width - layout.prompt + 1),
         )
         values = _read(output.logits[:, layout.prompt - 1 - layout.width :], layout)
-        states = None
-        if hidden:
-            states = torch.stack([state[:, layout.prompt - 1] for state in output.hidden_states], dim=1).float().cpu()
+    states = split_states(kept, len(blocks_of(model)) + 1) if reads else None
     result: list[Line] = []
     place = 0
     for number, row in enumerate(rows):
@@ -170,7 +177,7 @@ def _score_rows(model: Any, rows: Sequence[Scoring], hidden: bool) -> list[Line]
         for continuation in row.continuations:
             scores.append(values[place : place + len(continuation)])
             place += len(continuation)
-        result.append((row, scores, None if states is None else states[number].numpy()))
+        result.append((row, scores, states[number] if states is not None and row.states else None))
     return result
 
 
@@ -187,6 +194,13 @@ class _Layout:
         self.sources: list[tuple[int, int, int]] = []  # row, column that predicts, token predicted
         for number, row in enumerate(rows):
             self._place(number, row)
+
+    @property
+    def mean_weights(self) -> NDArray[np.float32]:
+        """What each column up to the prompts' end counts in the mean over a prompt (rows, prompt)."""
+        inside = self.groups[:, : self.prompt] == 0
+        weights: NDArray[np.float32] = (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)
+        return weights
 
     def _place(self, number: int, row: Scoring) -> None:
         first = self.prompt - len(row.prompt)
@@ -220,6 +234,8 @@ def _read(logits: Any, layout: _Layout) -> NDArray[np.float64]:
     """Return the log-probability of every predicted token from logits (batch, columns, vocabulary)."""
     import torch
 
+    if not layout.sources:
+        return np.zeros(0)
     rows, columns, targets = (torch.tensor(each, device=logits.device) for each in zip(*layout.sources, strict=True))
     columns = columns - (layout.prompt - 1)
     parts = []

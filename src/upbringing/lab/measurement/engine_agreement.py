@@ -120,7 +120,8 @@ def sampled_needs(study: Study, items: Sequence[Item], model: Model) -> list[Ans
 def greedy_needs(study: Study, items: Sequence[Item]) -> list[AnswerNeed]:
     """Return the greedy answers that the battery needs, each once."""
     needs = dict.fromkeys(need for measure in study.battery for need in measure.needs(items))
-    return [need for need in needs if isinstance(need, AnswerNeed) and isinstance(need.decoding, Greedy)]
+    asked = [need for need in needs if isinstance(need, AnswerNeed) and need.intervention is None]
+    return [need for need in asked if isinstance(need.decoding, Greedy)]
 
 
 def agreement(

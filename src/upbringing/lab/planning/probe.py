@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from upbringing.base.description import Description
 from upbringing.battery.measure import Measure
-from upbringing.battery.needs import AnswerNeed, LikelihoodNeed
+from upbringing.battery.needs import AnswerNeed, Need
 from upbringing.formats.answers import write_answers
 from upbringing.formats.items import Item
 from upbringing.formats.record import BuildProfile, Record
@@ -233,7 +233,7 @@ def _one_thread(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _needs(battery: Sequence[Measure], items: Sequence[Item]) -> list[AnswerNeed | LikelihoodNeed]:
+def _needs(battery: Sequence[Measure], items: Sequence[Item]) -> list[Need]:
     return list(dict.fromkeys(need for each in battery for need in each.needs(items)))
 
 
@@ -246,7 +246,7 @@ class _Amount:
     likelihoods: int
 
     @classmethod
-    def of(cls, needs: Sequence[AnswerNeed | LikelihoodNeed]) -> _Amount:
+    def of(cls, needs: Sequence[Need]) -> _Amount:
         answers = [need for need in needs if isinstance(need, AnswerNeed)]
         tokens = sum(need.decoding.max_tokens * need.decoding.samples for need in answers)
         return cls(len(answers), tokens, len(needs) - len(answers))

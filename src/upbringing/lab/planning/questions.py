@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from upbringing.base.errors import UpbringingError
-from upbringing.battery.needs import AnswerNeed
+from upbringing.battery.needs import AnswerNeed, LikelihoodNeed
 from upbringing.formats.items import Item
 from upbringing.lab.building.library import Library
 from upbringing.lab.measurement.measuring import item_sets
@@ -47,6 +47,6 @@ def questions(session: Session) -> Asked:
         tokens += read // CHARACTERS_PER_TOKEN
         if isinstance(need, AnswerNeed):
             tokens += need.decoding.max_tokens * need.decoding.samples
-        else:
+        elif isinstance(need, LikelihoodNeed):
             tokens += sum(len(each) for each in need.continuations) // CHARACTERS_PER_TOKEN
     return Asked(len(answers), len(needs) - len(answers), tokens, tuple(unknown))
