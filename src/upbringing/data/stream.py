@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 from upbringing.base.errors import DataError, IntegrityError
 from upbringing.base.streams import stream as random_stream
 from upbringing.data.documents import Chat, Document, TrainingText
-from upbringing.data.held_out import unread_texts, write_held_out
-from upbringing.data.packing import PADDING, Window, pack
-from upbringing.data.rendering import Rendered, end_token, open_tokenizer, render_chats, render_documents
+from upbringing.data.held_out import ARRAYS, ISOLATED, unread_texts, window_arrays, write_held_out
+from upbringing.data.packing import OWN, PADDING, Window, pack
+from upbringing.data.rendering import Learn, Rendered, end_token, open_tokenizer, render_chats, render_documents
 from upbringing.data.tally import TalliedPart, Tally, tallied
 from upbringing.formats.record import SourceTokens
 
-ARRAYS = ("tokens", "labels", "positions", "documents")
 INFO_NAME = "stream.json"
 STREAM_VERSION = 4  # of how texts become windows: best fit, in an order drawn from the seed
 
@@ -84,7 +83,10 @@ class StreamInfo:
 
 @dataclass(frozen=True)
 class Stream:
-    """A finished stream, mapped into memory. Arrays have shape ``(num_windows, context)``, type int32."""
+    """A finished stream, mapped into memory. Arrays have shape ``(num_windows, context)``, type int32.
+
+    There is one of ``isolated`` text only where a window holds some.
+    """
 
     info: StreamInfo
     arrays: Mapping[str, NDArray[np.int32]]
@@ -97,7 +99,7 @@ class _Source:
         if not rendered:
             raise DataError(f"the data {name!r} is empty: there is nothing to train on")
         self.rendered = rendered
-        self._num_tokens = sum(len(text.ids) for text in rendered)
+        self._num_tokens = sum(text.size for text in rendered)
         self._num_read = 0  # tokens
         self.read: set[int] = set()  # places of texts of which a window held something
         self._order: list[int] = []  # places in the order in which texts were packed
@@ -223,13 +225,19 @@ def _part_windows(
 
 
 def _write(windows: Sequence[Window], plan: StreamPlan, tally: Tally, folder: Path) -> StreamInfo:
-    arrays = {name: np.stack([getattr(window, name) for window in windows]) for name in ARRAYS}
+    arrays = window_arrays(windows)
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
     chain, digest = [], hashlib.sha256()
     for begin in range(0, len(windows), plan.batch_size):
-        for name in ARRAYS:
-            digest.update(np.ascontiguousarray(arrays[name][begin : begin + plan.batch_size]).astype("<i4").tobytes())
+        for name in arrays:
+            batch = np.ascontiguousarray(arrays[name][begin : begin + plan.batch_size]).astype("<i4")
+            if name != ISOLATED:
+                digest.update(batch.tobytes())
+            elif (
+                batch != OWN
+            ).any():  # updates without isolated text have the hash they would have in any other stream
+                digest.update(ISOLATED.encode() + batch.tobytes())
         chain.append(digest.hexdigest())
     tally.write(folder)
     sources = tally.sources(len(chain))
@@ -267,5 +275,6 @@ def read_info(folder: Path) -> StreamInfo:
 
 def open_stream(folder: Path) -> Stream:
     """Return the stream in ``folder``, its arrays mapped read-only."""
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
+    names = (*ARRAYS, ISOLATED) if (folder / f"{ISOLATED}.npy").exists() else ARRAYS
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
     return Stream(read_info(folder), arrays)
