@@ -70,8 +70,8 @@ class MicroBatches:
 def train_windows(run: Run, stream: Stream) -> None:
     """Train on the packed windows of ``stream``: next-token loss over what is learned.
 
-    Logits are computed where a loss is taken, if ``learned_positions`` can choose them. Raises ``DataError`` for isolated
-    text under attention that cannot keep it apart.
+    Logits are computed where a loss is taken, if ``learned_positions`` can choose them. Raises ``DataError`` for
+    isolated text under attention that cannot keep it apart.
     """
     from transformers import Trainer, TrainingArguments
 
