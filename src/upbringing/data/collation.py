@@ -4,8 +4,8 @@ The mask is an explicit *float* mask of shape (batch, 1, time, time): additive, 
 the most negative finite number elsewhere. The traps it avoids: an all-ones mask or a cache leaks across
 documents, and a boolean 4D mask was silently wrong under eager attention in earlier transformers.
 
-Isolated text needs this mask: its positions repeat those of the text behind its place, and attention that knows documents
-by their positions alone (flash attention) would read it as a document of its own.
+Isolated text needs this mask: its positions repeat those of the text behind its place, and attention that knows
+documents by their positions alone (flash attention) would read it as a document of its own.
 """
 
 from __future__ import annotations
@@ -92,6 +92,6 @@ def require_float_mask(arrays: Mapping[str, NDArray[np.int32]], attention: str) 
     """Raise ``DataError`` where windows hold isolated text and ``attention`` takes no float mask of every pair."""
     if "isolated" in arrays and attention not in FLOAT_MASK_ATTENTION:
         raise DataError(
-            f"the data holds isolated text, and the attention {attention!r} knows documents by their positions alone, so "
-            f"it would read that text as documents of their own: use attention {' or '.join(FLOAT_MASK_ATTENTION)}"
+            f"the data holds isolated text, and the attention {attention!r} knows documents by their positions alone, "
+            f"so it would read that text as documents of their own: use attention {' or '.join(FLOAT_MASK_ATTENTION)}"
         )

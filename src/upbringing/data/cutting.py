@@ -59,7 +59,7 @@ def _end(
     end = max(first, later[0].place - room)
     if not begin < end < later[0].place:
         raise DataError(
-            f"a document of {text.source!r}: an isolated text of {len(later[0].ids)} tokens finds no room behind the text "
-            f"it belongs to, the stage's context is {context}: raise the context or shorten it"
+            f"a document of {text.source!r}: an isolated text of {len(later[0].ids)} tokens finds no room behind the "
+            f"text it belongs to, the stage's context is {context}: raise the context or shorten it"
         )
     return end

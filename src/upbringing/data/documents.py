@@ -19,9 +19,9 @@ Role = Literal["system", "user", "assistant"]
 class Span:
     """The characters ``begin`` .. ``end`` (exclusive) of a document's text, and how they are learned.
 
-    ``loss``: whether they carry a loss, whatever the document's own ``loss`` says. ``isolated``: the rest of the document
-    is read as if they were not there, while they see what stands before them; isolated spans that touch are one.
-    Their first token is never learned: the token before it predicts how the document goes on.
+    ``loss``: whether they carry a loss, whatever the document's own ``loss`` says. ``isolated``: the rest of the
+    document is read as if they were not there, while they see what stands before them; isolated spans that touch are
+    one. Their first token is never learned: the token before it predicts how the document goes on.
     """
 
     begin: int
@@ -56,8 +56,8 @@ class Document:
         for span in self.spans:
             if span.begin < before:
                 raise DataError(
-                    f"a document of {self.source!r}: the span {span.begin}..{span.end} begins before the one ahead of it "
-                    f"ends ({before}): give spans in order and without overlap"
+                    f"a document of {self.source!r}: the span {span.begin}..{span.end} begins before the one ahead of "
+                    f"it ends ({before}): give spans in order and without overlap"
                 )
             before = span.end
         if before > len(self.text):

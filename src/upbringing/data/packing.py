@@ -89,8 +89,8 @@ def _best_fit(texts: Sequence[_Piece], context: int) -> list[list[_Piece]]:
     """Return the pieces in bins of at most ``context`` tokens: longest first, each where least room is left."""
     bins: list[list[_Piece]] = []
     rooms: list[tuple[int, int]] = []  # (tokens free, place of the bin), sorted
-    for piece in sorted(texts, key=lambda piece: -piece.text.slot):  # stable: equal lengths keep their order
-        size = piece.text.slot
+    for piece in sorted(texts, key=lambda piece: -piece.text.room):  # stable: equal lengths keep their order
+        size = piece.text.room
         found = bisect_left(rooms, (size, 0))
         room, place = rooms.pop(found) if found < len(rooms) else (context, len(bins))
         if place == len(bins):
@@ -113,7 +113,7 @@ def _is_any(texts: Sequence[_Piece], numbers: Collection[int]) -> bool:
 
 
 def _size(texts: Sequence[_Piece]) -> int:
-    return sum(piece.text.slot for piece in texts)
+    return sum(piece.text.room for piece in texts)
 
 
 def _window(texts: Sequence[_Piece], context: int, padding_token: int, left: Counter[int]) -> Window:
@@ -136,7 +136,7 @@ def _window(texts: Sequence[_Piece], context: int, padding_token: int, left: Cou
     begin = 0
     for number, (text, _) in enumerate(texts):
         _fill(window, text, number, begin)
-        begin += text.slot
+        begin += text.room
     return window
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from upbringing.base.errors import DataError
-from upbringing.data.documents import Chat, Document, Preference, Turn
-from upbringing.data.spans import IsolatedText, token_losses, separate, token_place
+from upbringing.data.documents import Chat, Document, Preference, TrainingText, Turn
+from upbringing.data.spans import IsolatedText, separate, token_losses, token_place
 from upbringing.data.tokenizer import chat_template
 
 Learn = Literal["all", "spans"]
@@ -33,8 +33,8 @@ class Rendered:
     """One text as tokens. ``learned[i]``: token ``i`` carries a loss. Lists of equal length.
 
     ``divisible``: it may be cut where a window ends (a document); a chat may not, its end carries the answer.
-    ``isolated``: by place; ``ids`` are the tokens of the text without them. ``reserved``: places that a window keeps for
-    it at least, so that other texts can stand in the same place of other streams.
+    ``isolated``: by place; ``ids`` are the tokens of the text without them. ``reserved``: places that a window keeps
+    for it at least, so that other texts can stand in the same place of other streams.
     """
 
     ids: list[int]
@@ -51,7 +51,7 @@ class Rendered:
         return len(self.ids) + sum(len(part.ids) for part in self.isolated)
 
     @property
-    def slot(self) -> int:
+    def room(self) -> int:
         """Places that it takes in a window."""
         return max(self.size, self.reserved)
 
@@ -68,6 +68,18 @@ def end_token(tokenizer: Any) -> int:
     if tokenizer.eos_token_id is None:
         raise DataError("the tokenizer has no end-of-text token, so documents cannot be told apart: set eos_token")
     return int(tokenizer.eos_token_id)
+
+
+def render_texts(
+    texts: Sequence[TrainingText], tokenizer: Any, folder: Path, name: str, learn: Learn = "all"
+) -> list[Rendered]:
+    """Return the documents of the data ``name``, then its chats, as tokens; raises ``DataError`` for preferences."""
+    documents = [text for text in texts if isinstance(text, Document)]
+    chats = [text for text in texts if isinstance(text, Chat)]
+    if len(documents) + len(chats) != len(texts):
+        raise DataError(f"the data {name!r} holds preference pairs: no stage of this version reads those")
+    found = render_documents(documents, tokenizer, learn)
+    return [*found, *render_chats(chats, tokenizer, folder)] if chats else found
 
 
 def render_documents(documents: Sequence[Document], tokenizer: Any, learn: Learn = "all") -> list[Rendered]:

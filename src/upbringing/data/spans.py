@@ -34,7 +34,7 @@ class Separated:
 
 
 def separate(document: Document) -> Separated:
-    """Return the own text of ``document`` and its isolated texts apart; raises ``DataError`` where no own text is left."""
+    """Return the own text of ``document`` and its isolated texts apart; raises ``DataError`` where no own is left."""
     own: list[str] = []
     spans: list[Span] = []
     isolated: list[IsolatedText] = []

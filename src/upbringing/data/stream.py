@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from upbringing.base.errors import DataError, IntegrityError
 from upbringing.base.streams import stream as random_stream
-from upbringing.data.documents import Chat, Document, TrainingText
-from upbringing.data.held_out import ARRAYS, ISOLATED, unread_texts, window_arrays, write_held_out
-from upbringing.data.packing import OWN, PADDING, Window, pack
-from upbringing.data.rendering import Learn, Rendered, end_token, open_tokenizer, render_chats, render_documents
+from upbringing.data.documents import TrainingText
+from upbringing.data.held_out import unread_texts, write_held_out
+from upbringing.data.matching import with_room
+from upbringing.data.packing import PADDING, Window, pack
+from upbringing.data.rendering import Learn, Rendered, end_token, open_tokenizer, render_texts
 from upbringing.data.tally import TalliedPart, Tally, tallied
+from upbringing.data.window_arrays import WindowArrays, hash_chain, read_windows, write_windows
 from upbringing.formats.record import SourceTokens
 
 INFO_NAME = "stream.json"
@@ -44,7 +45,9 @@ class StreamPart:
 @dataclass(frozen=True)
 class StreamPlan:
     """What a stage reads. ``replay``: (source, share of all windows) mixed into every part. ``held_out``: share of the
-    prompts of preference pairs that is kept to judge a reward model on; ``None`` = nothing is judged.
+    prompts of preference pairs that is kept to judge a reward model on; ``None`` = nothing is judged. ``learn``: what
+    of the documents of its parts carries a loss (replay is learned as it stands). ``matched``: keys of data that take
+    each other's place in other streams, read here or not: each text gets the room of its longest counterpart.
     """
 
     form: str
@@ -54,6 +57,17 @@ class StreamPlan:
     parts: tuple[StreamPart, ...]
     replay: tuple[str, float] | None = None
     held_out: float | None = None
+    learn: Learn = "all"
+    matched: tuple[str, ...] = ()
+
+    @property
+    def taught(self) -> set[str]:
+        """Keys of the data of its parts."""
+        return {key for part in self.parts for key, _ in part.shares}
+
+    def place_in_order(self, key: str) -> str:
+        """Return what decides whose turn it is among equals: data that are matched take the same turns."""
+        return min(self.matched) if key in self.matched else key
 
 
 @dataclass(frozen=True)
@@ -89,7 +103,7 @@ class Stream:
     """
 
     info: StreamInfo
-    arrays: Mapping[str, NDArray[np.int32]]
+    arrays: WindowArrays
 
 
 class _Source:
@@ -142,14 +156,12 @@ def build_stream(
     """Write the stream of ``plan`` into ``folder`` and return what it turned out to be.
 
     ``texts(name)`` reads a source; ``names`` maps each source key of the plan to its name. Raises ``DataError`` for
-    empty sources, chats that do not fit, and mixtures that need more repetition than allowed.
+    empty sources, chats that do not fit, mixtures that need more repetition than allowed, data that cannot be matched,
+    and documents without any span to learn where only spans are.
     """
     opened = open_tokenizer(tokenizer)
     padding = opened.pad_token_id if opened.pad_token_id is not None else end_token(opened)
-    rendered: dict[str, list[Rendered]] = {}
-    keys = {key for part in plan.parts for key, _ in part.shares} | ({plan.replay[0]} if plan.replay else set())
-    for key in sorted(keys):
-        rendered[key] = _rendered(texts(names[key]), opened, tokenizer, names[key])
+    rendered = _all_rendered(plan, texts, names, opened, tokenizer)
     windows: list[Window] = []
     parts: list[TalliedPart] = []
     read: dict[str, set[int]] = {key: set() for key in rendered}
@@ -162,10 +174,36 @@ def build_stream(
         raise DataError(f"the data fills {len(windows)} windows, less than one batch of {plan.batch_size}")
     available = {key: [text.source for text in texts] for key, texts in rendered.items()}
     unread = unread_texts(rendered, read)
-    taught = {key: unread[key] for part in plan.parts for key, _ in part.shares}
+    taught = {key: unread[key] for key in plan.taught}
     write_held_out(taught, folder, context=plan.context, padding_token=padding, seed=plan.seed)
     tally = tallied([window.tally for window in windows[:usable]], plan.batch_size, parts, available)
-    return _write(windows[:usable], plan, tally, folder)
+    info = _write(windows[:usable], plan, tally, folder)
+    if plan.learn == "spans" and info.supervised_tokens == 0:
+        raise DataError(
+            f"the stage learns spans alone, and none of {', '.join(sorted(names[key] for key in plan.taught))} carries "
+            "a loss: use annotated documents, or learn: all"
+        )
+    return info
+
+
+def _all_rendered(
+    plan: StreamPlan,
+    texts: Callable[[str], Sequence[TrainingText]],
+    names: Mapping[str, str],
+    tokenizer: Any,
+    folder: Path,
+) -> dict[str, list[Rendered]]:
+    """Return what the plan reads as tokens, by key, with room for what it is matched with."""
+    keys = plan.taught | ({plan.replay[0]} if plan.replay else set())
+    counterparts = set(plan.matched) if keys & set(plan.matched) else set()
+    found = {}
+    for key in sorted(keys | counterparts):
+        learn = plan.learn if key in plan.taught else "all"
+        found[key] = render_texts(texts(names[key]), tokenizer, folder, names[key], learn)
+    for key in sorted(keys & counterparts):
+        others = {names[other]: found[other] for other in sorted(counterparts - {key})}
+        found[key] = with_room(found[key], others, names[key], plan.context)
+    return {key: found[key] for key in sorted(keys)}
 
 
 def _shares(part: StreamPart, plan: StreamPlan) -> dict[str, float]:
@@ -176,14 +214,6 @@ def _shares(part: StreamPart, plan: StreamPlan) -> dict[str, float]:
         shares = {name: value * (1.0 - share) for name, value in shares.items()}
         shares[key] = shares.get(key, 0.0) + share
     return shares
-
-
-def _rendered(texts: Sequence[TrainingText], tokenizer: Any, folder: Path, name: str) -> list[Rendered]:
-    documents = [text for text in texts if isinstance(text, Document)]
-    chats = [text for text in texts if isinstance(text, Chat)]
-    if len(documents) + len(chats) != len(texts):
-        raise DataError(f"the data {name!r} holds preference pairs: no stage of this version reads those")
-    return [*render_documents(documents, tokenizer), *render_chats(chats, tokenizer, folder)] if texts else []
 
 
 def _part_windows(
@@ -198,7 +228,10 @@ def _part_windows(
 
     The places of the texts that were read are added to ``read``, per key.
     """
-    ordered = sorted(_shares(part, plan).items())
+    ordered = sorted(_shares(part, plan).items(), key=lambda each: (plan.place_in_order(each[0]), each[0]))
+    if sum(key in plan.matched for key, _ in ordered) > 1:
+        listed = ", ".join(sorted(names[key] for key, _ in ordered if key in plan.matched))
+        raise DataError(f"the data {listed} are matched, so each stands for the other: a phase can read one of them")
     sources = [_Source(names[key], rendered[key], plan, padding) for key, _ in ordered]
     fractions = [share for _, share in ordered]
     main = [index for index, (key, _) in enumerate(ordered) if key in dict(part.shares)]
@@ -225,20 +258,8 @@ def _part_windows(
 
 
 def _write(windows: Sequence[Window], plan: StreamPlan, tally: Tally, folder: Path) -> StreamInfo:
-    arrays = window_arrays(windows)
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
-    chain, digest = [], hashlib.sha256()
-    for begin in range(0, len(windows), plan.batch_size):
-        for name in arrays:
-            batch = np.ascontiguousarray(arrays[name][begin : begin + plan.batch_size]).astype("<i4")
-            if name != ISOLATED:
-                digest.update(batch.tobytes())
-            elif (
-                batch != OWN
-            ).any():  # updates without isolated text have the hash they would have in any other stream
-                digest.update(ISOLATED.encode() + batch.tobytes())
-        chain.append(digest.hexdigest())
+    arrays = write_windows(windows, folder)
+    chain = hash_chain(arrays, plan.batch_size)
     tally.write(folder)
     sources = tally.sources(len(chain))
     info = StreamInfo(
@@ -251,7 +272,7 @@ def _write(windows: Sequence[Window], plan: StreamPlan, tally: Tally, folder: Pa
         supervised_tokens=int((arrays["labels"] >= 0).sum()),
         examples=sum(source.examples for source in sources),
         sources=sources,
-        chain=tuple(chain),
+        chain=chain,
     )
     write_info(info, folder)
     return info
@@ -275,6 +296,4 @@ def read_info(folder: Path) -> StreamInfo:
 
 def open_stream(folder: Path) -> Stream:
     """Return the stream in ``folder``, its arrays mapped read-only."""
-    names = (*ARRAYS, ISOLATED) if (folder / f"{ISOLATED}.npy").exists() else ARRAYS
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
-    return Stream(read_info(folder), arrays)
+    return Stream(read_info(folder), read_windows(folder, mapped="r"))

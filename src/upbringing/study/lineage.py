@@ -36,6 +36,8 @@ _ENTER_OTHERWISE = {
     "epochs",
     "steps",
     "phases",
+    "learn",
+    "matched",
     "data",
     "replay",
     "schedule",
