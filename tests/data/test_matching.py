@@ -47,7 +47,7 @@ def arm(kind: str, count: int = 60) -> list[TrainingText]:
 
 def built(folder: Path, tokenizer: Path, kind: str, matched: bool = True, **plan: Any) -> tuple[Stream, StreamInfo]:
     """A stream of one arm beside another source, in a mixture."""
-    others = [Document(text=" ".join(WORDS[:7]), source="web") for _ in range(30)]
+    others: list[TrainingText] = [Document(text=" ".join(WORDS[:7]), source="web") for _ in range(30)]
     texts = {**{name: arm(name) for name in ARMS}, "web": others}
     folder.mkdir()
     part = StreamPart(((kind, 0.5), ("web", 0.5)), num_windows=24)
@@ -115,7 +115,8 @@ def test_a_stage_without_anything_to_learn_is_refused(tmp_path: Path, tokenizer:
 
 
 def test_replayed_text_is_learned_as_it_stands(tmp_path: Path, tokenizer: Path) -> None:
-    texts = {"a": arm("reflected"), "r": [Document(text=" ".join(WORDS[:7]), source="replayed") for _ in range(9)]}
+    replayed_texts: list[TrainingText] = [Document(text=" ".join(WORDS[:7]), source="replayed") for _ in range(9)]
+    texts = {"a": arm("reflected"), "r": replayed_texts}
     parts = (StreamPart((("a", 1.0),), num_windows=8),)
     plan = StreamPlan("documents", 32, 4, 3, parts, replay=("r", 0.25), learn="spans")
     info = build_stream(plan, lambda name: texts[name], {"a": "a", "r": "r"}, tokenizer, tmp_path)

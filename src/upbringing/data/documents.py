@@ -40,7 +40,8 @@ class Document:
 
     ``source`` names the generator or file it came from; planned against realised tokens are counted by it.
     ``loss`` is false for text that is read but not learned from. ``spans``: parts that are learned otherwise, in order
-    and without overlap; raises ``DataError`` for others.
+    and without overlap; raises ``DataError`` for others. ``label_mask``, instead of spans: whether each token of one
+    certain tokenizer is learned; rendering by another raises, if it counts other tokens.
     """
 
     text: str
@@ -50,8 +51,11 @@ class Document:
     loss: bool = True
     metadata: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     spans: tuple[Span, ...] = ()
+    label_mask: tuple[bool, ...] | None = None
 
     def __post_init__(self) -> None:
+        if self.spans and self.label_mask is not None:
+            raise DataError(f"a document of {self.source!r} has both spans and a label mask: give one of them")
         before = 0
         for span in self.spans:
             if span.begin < before:

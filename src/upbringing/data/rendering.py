@@ -85,7 +85,7 @@ def render_texts(
 def render_documents(documents: Sequence[Document], tokenizer: Any, learn: Learn = "all") -> list[Rendered]:
     """Return documents as tokens, each closed by the end-of-text token.
 
-    With ``learn`` = ``spans`` nothing but spans that carry a loss does.
+    With ``learn`` = ``spans`` nothing but spans (or tokens of a label mask) that carry a loss does.
     """
     if not documents:  # the tokenizer cannot encode an empty batch
         return []
@@ -100,9 +100,22 @@ def render_documents(documents: Sequence[Document], tokenizer: Any, learn: Learn
             rendered.append(next(with_spans))
             continue
         ids = [*next(encoded), end]
-        learned = [document.loss and learn == "all"] * len(ids)
+        if document.label_mask is None:
+            learned = [document.loss and learn == "all"] * len(ids)
+        else:
+            learned = _masked(document.label_mask, len(ids), document.source)
         rendered.append(Rendered(ids, learned, document.source, None, divisible=True))
     return rendered
+
+
+def _masked(mask: Sequence[bool], size: int, source: str) -> list[bool]:
+    """Return ``mask`` for ``size`` tokens; the end of the text may be left out, and is not learned then."""
+    if len(mask) not in (size - 1, size):
+        raise DataError(
+            f"a document of {source!r} has {size - 1} tokens, its label mask {len(mask)}: it was made with another "
+            "tokenizer; give spans of characters instead"
+        )
+    return [*mask, False][:size]
 
 
 def _with_spans(documents: Sequence[Document], tokenizer: Any, learn: Learn, end: int) -> list[Rendered]:
