@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ def chats(count: int = 30) -> list[TrainingText]:
 
 
 def built(
-    folder: Path, tokenizer: Path, texts: dict[str, Sequence[TrainingText]], part: StreamPart, **plan: object
+    folder: Path, tokenizer: Path, texts: Mapping[str, Sequence[TrainingText]], part: StreamPart, **plan: object
 ) -> StreamInfo:
     folder.mkdir()
     fields = {"form": "documents", "context": 24, "batch_size": 4, "seed": 3, "parts": (part,), **plan}
@@ -178,11 +178,11 @@ def test_a_chat_that_does_not_fit_is_refused_and_a_document_is_split(tmp_path: P
 
 
 def test_isolated_text_moves_no_hash_before_it(tmp_path: Path, tokenizer: Path) -> None:
-    notes = [
+    notes: list[TrainingText] = [
         Document(text=f"{WORDS[number]} fib gob bac", source="notes", spans=(Span(3, 11, isolated=True),))
         for number in range(20)
     ]
-    texts = {"a": documents(1), "b": notes}
+    texts: dict[str, Sequence[TrainingText]] = {"a": documents(1), "b": notes}
     clean, annotated = StreamPart((("a", 1.0),), num_windows=8), StreamPart((("b", 1.0),), num_windows=8)
     short = built(tmp_path / "short", tokenizer, texts, clean)
     long = built(tmp_path / "long", tokenizer, texts, clean, parts=(clean, annotated))

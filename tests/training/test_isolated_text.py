@@ -120,6 +120,32 @@ def test_documents_are_the_clean_ones_and_notes_see_what_is_before_them(bench: B
     assert notes <= TOLERANCE
 
 
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 512}
+FAMILIES = {
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 2, "vocab_size": 512, "n_positions": 64},  # learned positions
+    "gpt_neox": {**SMALL, "intermediate_size": 64},
+    "qwen3": {**SMALL, "intermediate_size": 64, "num_key_value_heads": 1, "head_dim": 16},
+    "gemma2": {**SMALL, "intermediate_size": 64, "num_key_value_heads": 1, "head_dim": 16, "sliding_window": 64},
+}
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=[] if name == "gpt2" else [pytest.mark.slow]) for name in FAMILIES]
+)
+def test_it_holds_for_other_families_of_models(bench: Bench, family: str) -> None:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    arrays = in_memory(windows(bench).arrays)
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(family, **FAMILIES[family])
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    with torch.no_grad():
+        own, notes = differences(model, arrays, outputs(model, collate(arrays, 0, 4, torch.float32)))
+    assert own <= TOLERANCE
+    assert notes <= TOLERANCE
+
+
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_without_the_mask_the_same_test_fails(bench: Bench, attention: str) -> None:
     """The control: the mask of documents alone lets notes see what follows them."""
