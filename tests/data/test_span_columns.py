@@ -74,7 +74,7 @@ def test_a_label_mask_is_learned_token_by_token(tmp_path: Path) -> None:
     tokenizer = open_tokenizer(tmp_path)
     for mask, learned in (([0, 1, 0, 1], "fib gob"), ([0, 1, 0, 0, 1], "fib<|end|>")):
         for learn in ("all", "spans"):
-            (rendered,) = render_documents([read(tmp_path, label_mask=mask)], tokenizer, learn)  # type: ignore[arg-type]
+            (rendered,) = render_documents([read(tmp_path, label_mask=mask)], tokenizer, learn)
             assert decode_supervised(rendered, tokenizer).strip() == learned
     with pytest.raises(DataError, match="has 4 tokens, its label mask 3"):
         render_documents([read(tmp_path, label_mask=[0, 1, 0])], tokenizer)
