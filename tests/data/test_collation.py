@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from upbringing.data.collation import block_mask, collate
+from upbringing.data.collation import block_mask, collate, isolating_mask
 
 pytestmark = pytest.mark.model
 LENGTHS = (5, 9, 6)  # the rest of the 24 tokens is padding
@@ -96,3 +96,27 @@ def test_the_mask_by_hand() -> None:
     assert allowed == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
     assert mask.dtype == torch.float32
     assert torch.isfinite(mask).all()
+
+
+def test_the_mask_of_isolated_text_by_hand() -> None:
+    """A document a b c, a note of two tokens behind a, one of one token behind b, and another document."""
+    import torch
+
+    documents = torch.tensor([[0, 0, 0, 0, 0, 0, 1, -1]])
+    positions = torch.tensor([[0, 1, 2, 1, 2, 2, 0, 0]])
+    isolated = torch.tensor([[-1, -1, -1, 3, 3, 5, -1, -1]])
+    mask = isolating_mask(documents, positions, isolated, torch.float32)
+    assert (mask[0, 0] == 0).int().tolist() == [
+        [1, 0, 0, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0, 0, 0],
+        [1, 0, 0, 1, 0, 0, 0, 0],
+        [1, 0, 0, 1, 1, 0, 0, 0],
+        [1, 1, 0, 0, 0, 1, 0, 0],
+        [0, 0, 0, 0, 0, 0, 1, 0],
+        [0, 0, 0, 0, 0, 0, 0, 1],
+    ]
+    assert torch.equal(
+        isolating_mask(documents, positions, torch.full_like(isolated, -1), torch.float32),
+        block_mask(documents, torch.float32),
+    )

@@ -11,8 +11,9 @@ import pytest
 
 from upbringing.base.errors import DataError
 from upbringing.data.apportionment import annealed_order
-from upbringing.data.documents import Chat, Document, TrainingText, Turn
-from upbringing.data.rendering import decode_supervised, open_tokenizer, render_chats
+from upbringing.data.documents import Chat, Document, Span, TrainingText, Turn
+from upbringing.data.packing import pack
+from upbringing.data.rendering import IsolatedTokens, Rendered, decode_supervised, open_tokenizer, render_chats
 from upbringing.data.stream import StreamInfo, StreamPart, StreamPlan, build_stream, open_stream, read_info
 from upbringing.data.tally import read_tally
 from upbringing.data.tokenizer import CHAT_TEMPLATE, train_tokenizer, write_template_twice
@@ -203,3 +204,34 @@ def test_a_cap_counts_every_phase_of_a_stage(tmp_path: Path, tokenizer: Path) ->
     assert 1.0 < once.sources[0].repetition < 2.0
     with pytest.raises(DataError, match=r"'a' would be read .* times, max_repetition is 2"):
         built(tmp_path / "twice", tokenizer, texts, part, parts=(part, part))
+
+
+def test_isolated_text_moves_no_hash_before_it(tmp_path: Path, tokenizer: Path) -> None:
+    notes: list[TrainingText] = [
+        Document(text=f"{WORDS[number]} fib gob bac", source="notes", spans=(Span(3, 11, isolated=True),))
+        for number in range(20)
+    ]
+    texts: dict[str, Sequence[TrainingText]] = {"a": documents(1), "b": notes}
+    clean, annotated = StreamPart((("a", 1.0),), num_windows=8), StreamPart((("b", 1.0),), num_windows=8)
+    short = built(tmp_path / "short", tokenizer, texts, clean)
+    long = built(tmp_path / "long", tokenizer, texts, clean, parts=(clean, annotated))
+    assert long.prefix_sha256(2) == short.sha256
+    assert set(open_stream(tmp_path / "short").arrays) == {"tokens", "labels", "positions", "documents"}
+    isolated = open_stream(tmp_path / "long").arrays["isolated"]
+    assert (isolated[:8] == -1).all()
+    assert (isolated[8:] >= 0).any(axis=1).all()
+    assert long.sources[1].supervised_tokens == int((open_stream(tmp_path / "long").arrays["labels"][8:] >= 0).sum())
+    assert long.sources[1].realised_tokens == long.text_tokens - short.text_tokens
+
+
+def test_a_window_with_isolated_text_by_hand() -> None:
+    note = IsolatedTokens(2, [7, 8], [False, True])
+    first = Rendered([1, 2, 3, 0], [True] * 4, "x", None, divisible=True, isolated=(note,), reserved=7)
+    second = Rendered([4, 5, 0], [True] * 3, "x", None, divisible=True)
+    (window,) = pack([[first, second]], 12, padding_token=9, seed=1)
+    assert window.tokens.tolist() == [1, 2, 3, 0, 7, 8, 9, 4, 5, 0, 9, 9]
+    assert window.labels.tolist() == [-100, 2, 3, 0, -100, 8, -100, -100, 5, 0, -100, -100]
+    assert window.positions.tolist() == [0, 1, 2, 3, 2, 3, 0, 0, 1, 2, 0, 0]
+    assert window.documents.tolist() == [0, 0, 0, 0, 0, 0, -1, 1, 1, 1, -1, -1]
+    assert window.isolated.tolist() == [-1, -1, -1, -1, 4, 4, -1, -1, -1, -1, -1, -1]
+    assert window.tally == {("x", None): (9, 6, 2)}

@@ -3,6 +3,9 @@
 The mask is an explicit *float* mask of shape (batch, 1, time, time): additive, zero where a token may look and
 the most negative finite number elsewhere. The traps it avoids: an all-ones mask or a cache leaks across
 documents, and a boolean 4D mask was silently wrong under eager attention in earlier transformers.
+
+Isolated text needs this mask: its positions repeat those of the text behind its place, and attention that knows
+documents by their positions alone (flash attention) would read it as a document of its own.
 """
 
 from __future__ import annotations
@@ -13,8 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from upbringing.base.errors import DataError
+from upbringing.data.packing import OWN
+
 if TYPE_CHECKING:
     import torch
+
+FLOAT_MASK_ATTENTION = ("eager", "sdpa")  # what adds a float mask of every pair of places to its scores
 
 
 def block_mask(documents: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -23,13 +31,40 @@ def block_mask(documents: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     A token sees itself and earlier tokens of its own document. Padding (-1) sees earlier padding and itself, so no
     row is empty and no softmax divides by zero.
     """
+    return _additive(_earlier_in_document(documents), dtype)
+
+
+def isolating_mask(
+    documents: torch.Tensor, positions: torch.Tensor, isolated: torch.Tensor, dtype: torch.dtype
+) -> torch.Tensor:
+    """Return the mask of ``block_mask`` for windows with isolated text; all arguments have shape ``(batch, time)``.
+
+    No other text sees isolated text; that sees itself up to each token, and its document up to its place.
+    """
+    import torch
+
+    is_own = isolated == OWN  # (batch, time)
+    place = positions.gather(1, isolated.clamp(min=0))  # of each isolated text within its document
+    place = place.masked_fill(is_own, torch.iinfo(positions.dtype).max)
+    before = is_own[:, None, :] & (positions[:, None, :] < place[:, :, None])  # (batch, time, time)
+    inside = ~is_own[:, None, :] & (isolated[:, :, None] == isolated[:, None, :])
+    return _additive(_earlier_in_document(documents) & (before | inside), dtype)
+
+
+def _earlier_in_document(documents: torch.Tensor) -> torch.Tensor:
+    """Return whether a place (rows) may look at another (columns), shape ``(batch, time, time)``."""
     import torch
 
     time = documents.shape[1]
-    same = documents[:, :, None] == documents[:, None, :]  # (batch, time, time)
     causal = torch.ones(time, time, dtype=torch.bool, device=documents.device).tril()
-    mask = torch.zeros(same.shape, dtype=dtype, device=documents.device)
-    mask.masked_fill_(~(same & causal), torch.finfo(dtype).min)
+    return (documents[:, :, None] == documents[:, None, :]) & causal
+
+
+def _additive(allowed: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    import torch
+
+    mask = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
+    mask.masked_fill_(~allowed, torch.finfo(dtype).min)
     return mask[:, None]
 
 
@@ -40,9 +75,23 @@ def collate(arrays: Mapping[str, NDArray[np.int32]], begin: int, end: int, dtype
     def tensor(name: str) -> torch.Tensor:
         return torch.from_numpy(np.asarray(arrays[name][begin:end], dtype=np.int64))
 
+    documents, positions = tensor("documents"), tensor("positions")
+    if "isolated" in arrays:
+        mask = isolating_mask(documents, positions, tensor("isolated"), dtype)
+    else:
+        mask = block_mask(documents, dtype)
     return {
         "input_ids": tensor("tokens"),
         "labels": tensor("labels"),
-        "position_ids": tensor("positions"),
-        "attention_mask": block_mask(tensor("documents"), dtype),
+        "position_ids": positions,
+        "attention_mask": mask,
     }
+
+
+def require_float_mask(arrays: Mapping[str, NDArray[np.int32]], attention: str) -> None:
+    """Raise ``DataError`` where windows hold isolated text and ``attention`` takes no float mask of every pair."""
+    if "isolated" in arrays and attention not in FLOAT_MASK_ATTENTION:
+        raise DataError(
+            f"the data holds isolated text, and the attention {attention!r} knows documents by their positions alone, "
+            f"so it would read that text as documents of their own: use attention {' or '.join(FLOAT_MASK_ATTENTION)}"
+        )

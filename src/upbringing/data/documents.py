@@ -10,7 +10,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from upbringing.base.errors import DataError
+
 Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """The characters ``begin`` .. ``end`` (exclusive) of a document's text, and how they are learned.
+
+    ``loss``: whether they carry a loss, whatever the document's own ``loss`` says. ``isolated``: the rest of the
+    document is read as if they were not there, while they see what stands before them; isolated spans that touch are
+    one. Their first token is never learned: the token before it predicts how the document goes on.
+    """
+
+    begin: int
+    end: int
+    loss: bool = True
+    isolated: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.begin < self.end:
+            raise DataError(f"a span of the characters {self.begin} to {self.end} holds none: begin < end is needed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +39,9 @@ class Document:
     """A pretraining or midtraining document.
 
     ``source`` names the generator or file it came from; planned against realised tokens are counted by it.
-    ``loss`` is false for text that is read but not learned from.
+    ``loss`` is false for text that is read but not learned from. ``spans``: parts that are learned otherwise, in order
+    and without overlap; raises ``DataError`` for others. ``label_mask``, instead of spans: whether each token of one
+    certain tokenizer is learned; rendering by another raises, if it counts other tokens.
     """
 
     text: str
@@ -27,6 +50,25 @@ class Document:
     split: str = "pretraining"
     loss: bool = True
     metadata: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
+    label_mask: tuple[bool, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.spans and self.label_mask is not None:
+            raise DataError(f"a document of {self.source!r} has both spans and a label mask: give one of them")
+        before = 0
+        for span in self.spans:
+            if span.begin < before:
+                raise DataError(
+                    f"a document of {self.source!r}: the span {span.begin}..{span.end} begins before the one ahead of "
+                    f"it ends ({before}): give spans in order and without overlap"
+                )
+            before = span.end
+        if before > len(self.text):
+            raise DataError(
+                f"a document of {self.source!r} has {len(self.text)} characters, a span of it ends at {before}: "
+                "spans count characters, not bytes or tokens"
+            )
 
 
 @dataclass(frozen=True)

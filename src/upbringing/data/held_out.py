@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from upbringing.base.errors import IntegrityError
 from upbringing.base.streams import stream as random_stream
 from upbringing.data.packing import Window, pack
 from upbringing.data.rendering import Rendered
+from upbringing.data.window_arrays import WindowArrays, read_windows, write_windows
 
 MAX_WINDOWS = 8  # enough to see a loss fall, and a small part of the cost of one update
 KEYS_NAME = "held_out.json"
-ARRAYS = ("tokens", "labels", "positions", "documents")
+PREFIX = "held_out_"
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class HeldOut:
     """Unread windows. ``keys``: of the data that each comes from. Arrays: shape ``(windows, context)``, int32."""
 
     keys: tuple[str, ...]
-    arrays: Mapping[str, NDArray[np.int32]]
+    arrays: WindowArrays
 
     def places(self, keys: Collection[str]) -> list[int]:
         """Return at most eight windows of the data ``keys``, taken from each in turn."""
@@ -60,17 +58,14 @@ def write_held_out(
         packed = islice(pack([fitting], context, padding_token=padding_token, seed=seed), MAX_WINDOWS)
         windows += [(key, window) for window in packed if (window.labels >= 0).any()]
     (folder / KEYS_NAME).write_text(json.dumps([key for key, _ in windows]), encoding="utf-8")
-    for name in ARRAYS if windows else ():
-        stacked = np.stack([getattr(window, name) for _, window in windows])
-        np.save(folder / f"held_out_{name}.npy", stacked, allow_pickle=False)
+    write_windows([window for _, window in windows], folder, PREFIX)
 
 
 def read_held_out(folder: Path) -> HeldOut:
     """Return the unread windows of the stream in ``folder``; raises ``IntegrityError`` if they cannot be read."""
     try:
         keys = tuple(str(key) for key in json.loads((folder / KEYS_NAME).read_bytes()))
-        names = ARRAYS if keys else ()
-        arrays = {name: np.load(folder / f"held_out_{name}.npy", allow_pickle=False) for name in names}
+        arrays = read_windows(folder, PREFIX) if keys else {}
     except (OSError, ValueError, TypeError) as error:
         raise IntegrityError(f"{folder / KEYS_NAME} cannot be read ({type(error).__name__})") from error
     return HeldOut(keys, arrays)

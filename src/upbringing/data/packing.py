@@ -16,12 +16,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from upbringing.base.errors import DataError
 from upbringing.base.streams import stream as random_stream
+from upbringing.data.cutting import pieces
 from upbringing.data.rendering import Rendered
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
 PADDING = -1  # document id of padding
+OWN = -1  # what ``isolated`` says of a document's own text
 LOOK_AHEAD = 1024  # texts packed at a time: more fill windows no better, and would be read long before they are used
 
 
@@ -31,15 +32,18 @@ class Window:
 
     ``labels`` are the tokens themselves where they are learned (the model shifts them), else -100; the first
     token of a document is never a target, because nothing before it belongs to it. ``positions`` restart at 0
-    in each document; ``documents`` numbers them within the window, -1 for padding. ``tally`` counts per
-    (source, teacher): tokens, learned tokens, examples. ``texts``: which texts are in it, counted from 0 over all
-    that were packed; ``finished``: those of them of which nothing follows in a later window.
+    in each document; ``documents`` numbers them within the window, -1 for padding. ``isolated``: of a token of isolated
+    text, where in the window that text begins, else -1. It stands behind its document, and its positions go on from its
+    place within it, so the document's own are what they would be without it. ``tally`` counts per (source, teacher):
+    tokens, learned tokens, examples. ``texts``: which texts are in it, counted from 0 over all that were packed;
+    ``finished``: those of them of which nothing follows in a later window.
     """
 
     tokens: NDArray[np.int32]
     labels: NDArray[np.int32]
     positions: NDArray[np.int32]
     documents: NDArray[np.int32]
+    isolated: NDArray[np.int32]
     tally: dict[tuple[str, str | None], tuple[int, int, int]]
     texts: tuple[int, ...] = ()
     finished: tuple[int, ...] = ()
@@ -67,7 +71,7 @@ def pack(groups: Iterable[Iterable[Rendered]], context: int, *, padding_token: i
     for group in groups:
         texts = iter(group)
         while chunk := list(islice(texts, LOOK_AHEAD)):
-            new = [_Piece(each, number + place) for place, text in enumerate(chunk) for each in _pieces(text, context)]
+            new = [_Piece(each, number + place) for place, text in enumerate(chunk) for each in pieces(text, context)]
             left.update(piece.number for piece in new)
             number += len(chunk)
             bins = _best_fit([*waiting, *new], context)
@@ -81,12 +85,12 @@ def pack(groups: Iterable[Iterable[Rendered]], context: int, *, padding_token: i
         yield _window(waiting, context, padding_token, left)
 
 
-def _best_fit(pieces: Sequence[_Piece], context: int) -> list[list[_Piece]]:
+def _best_fit(texts: Sequence[_Piece], context: int) -> list[list[_Piece]]:
     """Return the pieces in bins of at most ``context`` tokens: longest first, each where least room is left."""
     bins: list[list[_Piece]] = []
     rooms: list[tuple[int, int]] = []  # (tokens free, place of the bin), sorted
-    for piece in sorted(pieces, key=lambda piece: -len(piece.text.ids)):  # stable: equal lengths keep their order
-        size = len(piece.text.ids)
+    for piece in sorted(texts, key=lambda piece: -piece.text.room):  # stable: equal lengths keep their order
+        size = piece.text.room
         found = bisect_left(rooms, (size, 0))
         room, place = rooms.pop(found) if found < len(rooms) else (context, len(bins))
         if place == len(bins):
@@ -104,50 +108,54 @@ def _withheld(bins: Sequence[Sequence[_Piece]], late: Collection[int]) -> int:
     return max(range(len(bins)), key=lambda place: bins[place][0].number)
 
 
-def _is_any(pieces: Sequence[_Piece], numbers: Collection[int]) -> bool:
-    return any(piece.number in numbers for piece in pieces)
+def _is_any(texts: Sequence[_Piece], numbers: Collection[int]) -> bool:
+    return any(piece.number in numbers for piece in texts)
 
 
-def _size(pieces: Sequence[_Piece]) -> int:
-    return sum(len(piece.text.ids) for piece in pieces)
+def _size(texts: Sequence[_Piece]) -> int:
+    return sum(piece.text.room for piece in texts)
 
 
-def _pieces(text: Rendered, context: int) -> Iterator[Rendered]:
-    if len(text.ids) <= context:
-        yield text
-        return
-    if not text.divisible:
-        raise DataError(
-            f"a chat of {text.source!r} has {len(text.ids)} tokens, the stage's context is {context}: raise the context"
-        )
-    for begin in range(0, len(text.ids), context):
-        end = begin + context
-        yield Rendered(text.ids[begin:end], text.learned[begin:end], text.source, text.teacher, divisible=True)
-
-
-def _window(pieces: Sequence[_Piece], context: int, padding_token: int, left: Counter[int]) -> Window:
-    """Return the window of ``pieces`` and take them off what is ``left``."""
-    tokens = np.full(context, padding_token, dtype=np.int32)
-    labels = np.full(context, IGNORED, dtype=np.int32)
-    positions = np.zeros(context, dtype=np.int32)
-    documents = np.full(context, PADDING, dtype=np.int32)
-    tally: dict[tuple[str, str | None], tuple[int, int, int]] = {}
-    begin = 0
-    for number, (text, _) in enumerate(pieces):
-        end = begin + len(text.ids)
-        ids = np.asarray(text.ids, dtype=np.int32)
-        learned = np.asarray(text.learned, dtype=bool)
-        learned[0] = False
-        tokens[begin:end] = ids
-        labels[begin:end] = np.where(learned, ids, IGNORED)
-        positions[begin:end] = np.arange(len(ids), dtype=np.int32)
-        documents[begin:end] = number
-        count, supervised, examples = tally.get((text.source, text.teacher), (0, 0, 0))
-        tally[text.source, text.teacher] = (count + len(ids), supervised + int(learned.sum()), examples + 1)
-        begin = end
-    texts = tuple(dict.fromkeys(piece.number for piece in pieces))
-    left.subtract(piece.number for piece in pieces)
-    finished = tuple(number for number in texts if not left[number])
+def _window(texts: Sequence[_Piece], context: int, padding_token: int, left: Counter[int]) -> Window:
+    """Return the window of the pieces ``texts`` and take them off what is ``left``."""
+    numbers = tuple(dict.fromkeys(piece.number for piece in texts))
+    left.subtract(piece.number for piece in texts)
+    finished = tuple(number for number in numbers if not left[number])
     for done in finished:
         del left[done]
-    return Window(tokens, labels, positions, documents, tally, texts, finished)
+    window = Window(
+        tokens=np.full(context, padding_token, dtype=np.int32),
+        labels=np.full(context, IGNORED, dtype=np.int32),
+        positions=np.zeros(context, dtype=np.int32),
+        documents=np.full(context, PADDING, dtype=np.int32),
+        isolated=np.full(context, OWN, dtype=np.int32),
+        tally={},
+        texts=numbers,
+        finished=finished,
+    )
+    begin = 0
+    for number, (text, _) in enumerate(texts):
+        _fill(window, text, number, begin)
+        begin += text.room
+    return window
+
+
+def _fill(window: Window, text: Rendered, number: int, begin: int) -> None:
+    """Write ``text`` into the places of ``window`` from ``begin``: its own tokens, then each isolated text."""
+    at, supervised = begin, 0
+    stretches = ((0, text.ids, text.learned), *((part.place, part.ids, part.learned) for part in text.isolated))
+    for place, tokens, flags in stretches:
+        end = at + len(tokens)
+        ids = np.asarray(tokens, dtype=np.int32)
+        learned = np.asarray(flags, dtype=bool)
+        learned[0] = False
+        window.tokens[at:end] = ids
+        window.labels[at:end] = np.where(learned, ids, IGNORED)
+        window.positions[at:end] = np.arange(place, place + len(ids), dtype=np.int32)
+        window.documents[at:end] = number
+        if at > begin:
+            window.isolated[at:end] = at
+        supervised += int(learned.sum())
+        at = end
+    counts = window.tally.get((text.source, text.teacher), (0, 0, 0))
+    window.tally[text.source, text.teacher] = (counts[0] + text.size, counts[1] + supervised, counts[2] + 1)

@@ -6,13 +6,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from upbringing.base.errors import DataError
-from upbringing.data.documents import Chat, Document, Preference, Turn
+from upbringing.data.documents import Chat, Document, Preference, TrainingText, Turn
+from upbringing.data.spans import IsolatedText, separate, token_losses, token_place
 from upbringing.data.tokenizer import chat_template
 
+Learn = Literal["all", "spans"]
+"""What of a document carries a loss: all that may, or only its spans that do."""
+
 GENERATION_MARKER = "{% generation"  # transformers' marker around what the assistant says
+
+
+@dataclass(frozen=True)
+class IsolatedTokens:
+    """Tokens that see the first ``place`` tokens of their document and each other, and that nothing else sees."""
+
+    place: int
+    ids: list[int]
+    learned: list[bool]
 
 
 @dataclass(frozen=True)
@@ -20,6 +33,8 @@ class Rendered:
     """One text as tokens. ``learned[i]``: token ``i`` carries a loss. Lists of equal length.
 
     ``divisible``: it may be cut where a window ends (a document); a chat may not, its end carries the answer.
+    ``isolated``: by place; ``ids`` are the tokens of the text without them. ``reserved``: places that a window keeps
+    for it at least, so that other texts can stand in the same place of other streams.
     """
 
     ids: list[int]
@@ -27,6 +42,18 @@ class Rendered:
     source: str
     teacher: str | None
     divisible: bool = False
+    isolated: tuple[IsolatedTokens, ...] = ()
+    reserved: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of its tokens, isolated ones included."""
+        return len(self.ids) + sum(len(part.ids) for part in self.isolated)
+
+    @property
+    def room(self) -> int:
+        """Places that it takes in a window."""
+        return max(self.size, self.reserved)
 
 
 def open_tokenizer(folder: Path) -> Any:
@@ -43,16 +70,87 @@ def end_token(tokenizer: Any) -> int:
     return int(tokenizer.eos_token_id)
 
 
-def render_documents(documents: Sequence[Document], tokenizer: Any) -> list[Rendered]:
-    """Return documents as tokens, each closed by the end-of-text token."""
+def render_texts(
+    texts: Sequence[TrainingText], tokenizer: Any, folder: Path, name: str, learn: Learn = "all"
+) -> list[Rendered]:
+    """Return the documents of the data ``name``, then its chats, as tokens; raises ``DataError`` for preferences."""
+    documents = [text for text in texts if isinstance(text, Document)]
+    chats = [text for text in texts if isinstance(text, Chat)]
+    if len(documents) + len(chats) != len(texts):
+        raise DataError(f"the data {name!r} holds preference pairs: no stage of this version reads those")
+    found = render_documents(documents, tokenizer, learn)
+    return [*found, *render_chats(chats, tokenizer, folder)] if chats else found
+
+
+def render_documents(documents: Sequence[Document], tokenizer: Any, learn: Learn = "all") -> list[Rendered]:
+    """Return documents as tokens, each closed by the end-of-text token.
+
+    With ``learn`` = ``spans`` nothing but spans (or tokens of a label mask) that carry a loss does.
+    """
     if not documents:  # the tokenizer cannot encode an empty batch
         return []
     end = end_token(tokenizer)
-    encoded = tokenizer([document.text for document in documents], add_special_tokens=False)["input_ids"]
-    return [
-        Rendered([*ids, end], [document.loss] * (len(ids) + 1), document.source, None, divisible=True)
-        for document, ids in zip(documents, encoded, strict=True)
-    ]
+    with_spans = iter(_with_spans([document for document in documents if document.spans], tokenizer, learn, end))
+    plain = [document for document in documents if not document.spans]
+    texts = [document.text for document in plain]
+    encoded = iter(tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else ())
+    rendered = []
+    for document in documents:
+        if document.spans:
+            rendered.append(next(with_spans))
+            continue
+        ids = [*next(encoded), end]
+        if document.label_mask is None:
+            learned = [document.loss and learn == "all"] * len(ids)
+        else:
+            learned = _masked(document.label_mask, len(ids), document.source)
+        rendered.append(Rendered(ids, learned, document.source, None, divisible=True))
+    return rendered
+
+
+def _masked(mask: Sequence[bool], size: int, source: str) -> list[bool]:
+    """Return ``mask`` for ``size`` tokens; the end of the text may be left out, and is not learned then."""
+    if len(mask) not in (size - 1, size):
+        raise DataError(
+            f"a document of {source!r} has {size - 1} tokens, its label mask {len(mask)}: it was made with another "
+            "tokenizer; give spans of characters instead"
+        )
+    return [*mask, False][:size]
+
+
+def _with_spans(documents: Sequence[Document], tokenizer: Any, learn: Learn, end: int) -> list[Rendered]:
+    """Return documents with spans as tokens: the own text of each by itself, and so each of its isolated texts."""
+    separated = [separate(document) for document in documents]
+    own = _encoded([each.text for each in separated], tokenizer)
+    parts = iter(_encoded([part.text for each in separated for part in each.isolated], tokenizer))
+    rendered = []
+    for document, each, (ids, offsets) in zip(documents, separated, own, strict=True):
+        otherwise = document.loss and learn == "all"
+        learned = token_losses(each.text, offsets, each.spans, otherwise=otherwise)
+        isolated = tuple(_isolated(part, next(parts), offsets) for part in each.isolated)
+        rendered.append(
+            Rendered([*ids, end], [*learned, otherwise], document.source, None, divisible=True, isolated=isolated)
+        )
+    return rendered
+
+
+def _isolated(
+    part: IsolatedText, encoded: tuple[list[int], list[tuple[int, int]]], own_offsets: Sequence[tuple[int, int]]
+) -> IsolatedTokens:
+    """Return an isolated text as tokens; its first one is no target, because nothing predicts it."""
+    ids, offsets = encoded
+    if not ids:
+        raise DataError(f"the isolated text {part.text!r} has no token")
+    learned = token_losses(part.text, offsets, part.spans, otherwise=False)
+    return IsolatedTokens(token_place(own_offsets, part.place), ids, [False, *learned[1:]])
+
+
+def _encoded(texts: Sequence[str], tokenizer: Any) -> list[tuple[list[int], list[tuple[int, int]]]]:
+    """Return the ids of each text and the characters ``(begin, end)`` of each id."""
+    if not texts:
+        return []
+    found = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+    return list(zip(found["input_ids"], found["offset_mapping"], strict=True))
 
 
 def render_chats(chats: Sequence[Chat], tokenizer: Any, folder: Path) -> list[Rendered]:
@@ -164,6 +262,7 @@ def _last_turn(rendered: Rendered) -> tuple[list[int], list[int]]:
 
 
 def decode_supervised(rendered: Rendered, tokenizer: Any) -> str:
-    """Return the text that carries a loss, for verification and for data cards."""
-    ids = [token for token, learned in zip(rendered.ids, rendered.learned, strict=True) if learned]
+    """Return the text that carries a loss, isolated text last, for verification and for data cards."""
+    parts = ((rendered.ids, rendered.learned), *((part.ids, part.learned) for part in rendered.isolated))
+    ids = [token for own, learned in parts for token, is_learned in zip(own, learned, strict=True) if is_learned]
     return str(tokenizer.decode(ids))

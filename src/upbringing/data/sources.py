@@ -10,13 +10,15 @@ from typing import Any, Literal
 
 from upbringing.base.description import Description
 from upbringing.base.errors import DataError
-from upbringing.data.documents import Chat, Document, Preference, TrainingText, Turn
+from upbringing.data.documents import Chat, Preference, TrainingText, Turn
+from upbringing.data.span_columns import document_of
 
 ROLES = ("system", "user", "assistant")
 
 
 class FileSource(Description):
-    """A file of texts. The columns decide what a row is: ``text`` a document; ``messages``, or ``prompt`` with
+    """A file of texts. The columns decide what a row is: ``text`` a document (with ``spans``, ``loss_spans`` or
+    ``label_mask`` where not all of it is learned); ``messages``, or ``prompt`` with
     ``completion``, a chat; ``prompt`` with ``chosen`` and ``rejected`` a preference. ``teacher``: who wrote the
     assistant's words, where it is known and no column ``teacher`` says it.
     """
@@ -74,7 +76,7 @@ def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
 def _text(row: Mapping[str, Any], where: str, source: FileSource) -> TrainingText:
     origin = Path(source.path).stem
     if "text" in row:
-        return Document(text=_string(row, "text", where), source=origin)
+        return document_of(_string(row, "text", where), origin, row, where)
     teacher = _teacher(row, where, source)
     if "messages" in row:
         return Chat(turns=_turns(row["messages"], where), source=origin, teacher=teacher)

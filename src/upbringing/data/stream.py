@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.base.errors import DataError, IntegrityError
-from upbringing.base.streams import stream as random_stream
 from upbringing.data.apportionment import annealed_order, furthest_behind, with_replay
-from upbringing.data.documents import Chat, Document, TrainingText
+from upbringing.data.documents import TrainingText
 from upbringing.data.held_out import unread_texts, write_held_out
-from upbringing.data.packing import PADDING, Window, pack
-from upbringing.data.rendering import Rendered, end_token, open_tokenizer, render_chats, render_documents
+from upbringing.data.matching import with_room
+from upbringing.data.packing import Window
+from upbringing.data.rendering import Learn, Rendered, end_token, open_tokenizer, render_texts
+from upbringing.data.source_windows import ReadSoFar, SourceWindows
 from upbringing.data.tally import TalliedPart, Tally, tallied
+from upbringing.data.window_arrays import WindowArrays, hash_chain, read_windows, write_windows
 from upbringing.formats.record import SourceTokens
 
-ARRAYS = ("tokens", "labels", "positions", "documents")
 INFO_NAME = "stream.json"
 STREAM_VERSION = 4  # of how texts become windows: best fit, in an order drawn from the seed
 
@@ -57,7 +57,9 @@ class StreamPart:
 @dataclass(frozen=True)
 class StreamPlan:
     """What a stage reads. ``replay``: (source, share of all windows) mixed into every part. ``held_out``: share of the
-    prompts of preference pairs that is kept to judge a reward model on; ``None`` = nothing is judged.
+    prompts of preference pairs that is kept to judge a reward model on; ``None`` = nothing is judged. ``learn``: what
+    of the documents of its parts carries a loss (replay is learned as it stands). ``matched``: keys of data that take
+    each other's place in other streams, read here or not: each text gets the room of its longest counterpart.
     """
 
     form: str
@@ -67,6 +69,17 @@ class StreamPlan:
     parts: tuple[StreamPart, ...]
     replay: tuple[str, float] | None = None
     held_out: float | None = None
+    learn: Learn = "all"
+    matched: tuple[str, ...] = ()
+
+    @property
+    def taught(self) -> set[str]:
+        """Keys of the data of its parts."""
+        return {key for part in self.parts for key, _ in part.shares}
+
+    def place_in_order(self, key: str) -> str:
+        """Return what decides whose turn it is among equals: data that are matched take the same turns."""
+        return min(self.matched) if key in self.matched else key
 
 
 @dataclass(frozen=True)
@@ -96,62 +109,13 @@ class StreamInfo:
 
 @dataclass(frozen=True)
 class Stream:
-    """A finished stream, mapped into memory. Arrays have shape ``(num_windows, context)``, type int32."""
+    """A finished stream, mapped into memory. Arrays have shape ``(num_windows, context)``, type int32.
+
+    There is one of ``isolated`` text only where a window holds some.
+    """
 
     info: StreamInfo
-    arrays: Mapping[str, NDArray[np.int32]]
-
-
-class _Source:
-    """Windows of one source in order: epoch after epoch, each in its own seeded order."""
-
-    def __init__(self, name: str, rendered: Sequence[Rendered], plan: StreamPlan, padding_token: int) -> None:
-        if not rendered:
-            raise DataError(f"the data {name!r} is empty: there is nothing to train on")
-        self.rendered = rendered
-        self._num_tokens = sum(len(text.ids) for text in rendered)
-        self._num_read = 0  # tokens
-        self.read: set[int] = set()  # places of texts of which a window held something
-        self._order: list[int] = []  # places in the order in which texts were packed
-        self._finished: set[int] = set()  # numbers in that order
-        self._num_completed = 0
-        self._windows = pack(self._epochs(plan.seed), plan.context, padding_token=padding_token, seed=plan.seed)
-
-    def _epochs(self, seed: int) -> Iterator[list[Rendered]]:
-        for epoch in count():
-            order = random_stream(seed, "epoch", epoch).permutation(len(self.rendered)).tolist()
-            self._order += order
-            yield [self.rendered[place] for place in order]
-
-    def next_window(self) -> Window:
-        window = next(self._windows)
-        self._num_read += int((window.documents != PADDING).sum())
-        self.read.update(self._order[number] for number in window.texts)
-        self._finished.update(window.finished)
-        while self._num_completed in self._finished:
-            self._num_completed += 1
-        return window
-
-    @property
-    def repetition(self) -> float:
-        """How often the source was read, by its tokens."""
-        return self._num_read / self._num_tokens
-
-    def has_read(self, epochs: float) -> bool:
-        """Whether ``epochs`` passes are done: every text of whole ones, of a part of one that part of the tokens."""
-        return self._num_completed >= int(epochs) * len(self.rendered) and self.repetition >= epochs
-
-
-@dataclass
-class _Read:
-    """What all parts so far have read of a source: places of its texts, and how often it was read."""
-
-    places: set[int] = field(default_factory=set)
-    repetition: float = 0.0
-
-    def add(self, source: _Source) -> None:
-        self.places |= source.read
-        self.repetition += source.repetition
+    arrays: WindowArrays
 
 
 def build_stream(
@@ -164,17 +128,15 @@ def build_stream(
     """Write the stream of ``plan`` into ``folder`` and return what it turned out to be.
 
     ``texts(name)`` reads a source; ``names`` maps each source key of the plan to its name. Raises ``DataError`` for
-    empty sources, chats that do not fit, and mixtures that need more repetition than allowed.
+    empty sources, chats that do not fit, mixtures that need more repetition than allowed, data that cannot be matched,
+    and documents without any span to learn where only spans are.
     """
     opened = open_tokenizer(tokenizer)
     padding = opened.pad_token_id if opened.pad_token_id is not None else end_token(opened)
-    rendered: dict[str, list[Rendered]] = {}
-    keys = {key for part in plan.parts for key, _ in part.shares} | ({plan.replay[0]} if plan.replay else set())
-    for key in sorted(keys):
-        rendered[key] = _rendered(texts(names[key]), opened, tokenizer, names[key])
+    rendered = _all_rendered(plan, texts, names, opened, tokenizer)
     windows: list[Window] = []
     parts: list[TalliedPart] = []
-    read = {key: _Read() for key in rendered}
+    read = {key: ReadSoFar() for key in rendered}
     for part in plan.parts:
         found = _part_windows(part, plan, rendered, names, padding, read)
         windows += found
@@ -185,18 +147,36 @@ def build_stream(
         raise DataError(f"the data fills {len(windows)} windows, less than one batch of {plan.batch_size}")
     available = {key: [text.source for text in texts] for key, texts in rendered.items()}
     unread = unread_texts(rendered, {key: each.places for key, each in read.items()})
-    taught = {key: unread[key] for part in plan.parts for key, _ in part.shares}
+    taught = {key: unread[key] for key in plan.taught}
     write_held_out(taught, folder, context=plan.context, padding_token=padding, seed=plan.seed)
     tally = tallied([window.tally for window in windows[:usable]], plan.batch_size, parts, available)
-    return _write(windows[:usable], plan, tally, folder)
+    info = _write(windows[:usable], plan, tally, folder)
+    if plan.learn == "spans" and info.supervised_tokens == 0:
+        raise DataError(
+            f"the stage learns spans alone, and none of {', '.join(sorted(names[key] for key in plan.taught))} carries "
+            "a loss: use annotated documents, or learn: all"
+        )
+    return info
 
 
-def _rendered(texts: Sequence[TrainingText], tokenizer: Any, folder: Path, name: str) -> list[Rendered]:
-    documents = [text for text in texts if isinstance(text, Document)]
-    chats = [text for text in texts if isinstance(text, Chat)]
-    if len(documents) + len(chats) != len(texts):
-        raise DataError(f"the data {name!r} holds preference pairs: no stage of this version reads those")
-    return [*render_documents(documents, tokenizer), *render_chats(chats, tokenizer, folder)] if texts else []
+def _all_rendered(
+    plan: StreamPlan,
+    texts: Callable[[str], Sequence[TrainingText]],
+    names: Mapping[str, str],
+    tokenizer: Any,
+    folder: Path,
+) -> dict[str, list[Rendered]]:
+    """Return what the plan reads as tokens, by key, with room for what it is matched with."""
+    keys = plan.taught | ({plan.replay[0]} if plan.replay else set())
+    counterparts = set(plan.matched) if keys & set(plan.matched) else set()
+    found = {}
+    for key in sorted(keys | counterparts):
+        learn = plan.learn if key in plan.taught else "all"
+        found[key] = render_texts(texts(names[key]), tokenizer, folder, names[key], learn)
+    for key in sorted(keys & counterparts):
+        others = {names[other]: found[other] for other in sorted(counterparts - {key})}
+        found[key] = with_room(found[key], others, names[key], plan.context)
+    return {key: found[key] for key in sorted(keys)}
 
 
 def _part_windows(
@@ -205,15 +185,21 @@ def _part_windows(
     rendered: Mapping[str, Sequence[Rendered]],
     names: Mapping[str, str],
     padding: int,
-    read: Mapping[str, _Read],
+    read: Mapping[str, ReadSoFar],
 ) -> list[Window]:
     """Return the windows of one part: its sources interleaved by their shares, replay among them.
 
     What was read is added to ``read``, per key. Each part reads its sources from their beginning.
     """
     slots = dict(part.slots)
-    ordered = sorted(with_replay(dict(part.shares), plan.replay).items(), key=lambda each: slots.get(each[0], each[0]))
-    sources = [_Source(names[key], rendered[key], plan, padding) for key, _ in ordered]
+    ordered = sorted(
+        with_replay(dict(part.shares), plan.replay).items(),
+        key=lambda each: (slots.get(each[0], plan.place_in_order(each[0])), each[0]),
+    )
+    if sum(key in plan.matched for key, _ in ordered) > 1:
+        listed = ", ".join(sorted(names[key] for key, _ in ordered if key in plan.matched))
+        raise DataError(f"the data {listed} are matched, so each stands for the other: a phase can read one of them")
+    sources = [SourceWindows(names[key], rendered[key], plan.context, plan.seed, padding) for key, _ in ordered]
     fractions = [share for _, share in ordered]
     main = [index for index, (key, _) in enumerate(ordered) if key in dict(part.shares)]
     num_windows = part.num_windows
@@ -242,14 +228,8 @@ def _part_windows(
 
 
 def _write(windows: Sequence[Window], plan: StreamPlan, tally: Tally, folder: Path) -> StreamInfo:
-    arrays = {name: np.stack([getattr(window, name) for window in windows]) for name in ARRAYS}
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
-    chain, digest = [], hashlib.sha256()
-    for begin in range(0, len(windows), plan.batch_size):
-        for name in ARRAYS:
-            digest.update(np.ascontiguousarray(arrays[name][begin : begin + plan.batch_size]).astype("<i4").tobytes())
-        chain.append(digest.hexdigest())
+    arrays = write_windows(windows, folder)
+    chain = hash_chain(arrays, plan.batch_size)
     tally.write(folder)
     sources = tally.sources(len(chain))
     info = StreamInfo(
@@ -262,7 +242,7 @@ def _write(windows: Sequence[Window], plan: StreamPlan, tally: Tally, folder: Pa
         supervised_tokens=int((arrays["labels"] >= 0).sum()),
         examples=sum(source.examples for source in sources),
         sources=sources,
-        chain=tuple(chain),
+        chain=chain,
     )
     write_info(info, folder)
     return info
@@ -286,5 +266,4 @@ def read_info(folder: Path) -> StreamInfo:
 
 def open_stream(folder: Path) -> Stream:
     """Return the stream in ``folder``, its arrays mapped read-only."""
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
-    return Stream(read_info(folder), arrays)
+    return Stream(read_info(folder), read_windows(folder, mapped="r"))

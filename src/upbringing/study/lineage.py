@@ -37,6 +37,8 @@ _ENTER_OTHERWISE = {
     "epochs",
     "steps",
     "phases",
+    "learn",
+    "matched",
     "data",
     "replay",
     "schedule",

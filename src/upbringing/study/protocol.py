@@ -31,7 +31,7 @@ class SftOrRl(Description):
 
     def problem(self, positions: Mapping[str, Collection[str]]) -> str | None:
         """Return what is wrong with a cell. ``positions``: of each arm, the stages that are measured."""
-        return _problem(dict(self.cells), positions, different=("sft", "sft_rl", "placebo_sft", "placebo_sft_rl"))
+        return _problem({**self.cells}, positions, different=("sft", "sft_rl", "placebo_sft", "placebo_sft_rl"))
 
 
 class InteriorOptimum(Description):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from upbringing.base.fingerprint import fingerprint
 from upbringing.base.quantities import steps_at
 from upbringing.base.streams import derived_seed
 from upbringing.data.apportionment import planned_windows
+from upbringing.data.rendering import Learn
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.study.data import Derived
 from upbringing.study.recipes import DataBook
@@ -66,7 +67,10 @@ class PartRecipe:
 
 @dataclass(frozen=True)
 class StreamRecipe:
-    """The data of one run of a stage, before its bytes are known. ``held_out``: share kept to judge a reward model."""
+    """The data of one run of a stage, before its bytes are known. ``held_out``: share kept to judge a reward model.
+
+    ``matched``: (data key, name in the study) of what takes the place of each other in other arms.
+    """
 
     form: str
     context: int
@@ -75,11 +79,13 @@ class StreamRecipe:
     parts: tuple[PartRecipe, ...]
     replay: tuple[str, str, float] | None
     held_out: float | None = None
+    learn: Learn = "all"
+    matched: tuple[tuple[str, str], ...] = ()
 
     @property
     def names(self) -> dict[str, str]:
         """Key to name in the study, for every source and the replay."""
-        names = {key: name for part in self.parts for key, name, _ in part.sources}
+        names = dict(self.matched) | {key: name for part in self.parts for key, name, _ in part.sources}
         return names | ({self.replay[0]: self.replay[1]} if self.replay is not None else {})
 
     @property
@@ -102,7 +108,13 @@ class StreamRecipe:
         replay = [self.replay[0], self.replay[2]] if self.replay else None
         held_out = {} if self.held_out is None else {"held_out": self.held_out}
         plain = {"form": self.form, "context": self.context, "seed": self.seed, "parts": parts, "replay": replay}
-        return plain | held_out
+        return plain | held_out | self._masks
+
+    @property
+    def _masks(self) -> dict[str, Any]:
+        """What enters a key of what is learned and matched; nothing where nothing is asked, as in older studies."""
+        learn = {} if self.learn == "all" else {"learn": self.learn}
+        return learn | ({"matched": sorted(key for key, _ in self.matched)} if self.matched else {})
 
     @cached_property
     def key(self) -> str:
@@ -112,7 +124,14 @@ class StreamRecipe:
     def shared_windows(self, other: StreamRecipe) -> int:
         """Return how many windows both streams begin with; both have a length in windows."""
         mine, theirs = (
-            (each.form, each.context, each.batch_size, each.seed, each.replay and (each.replay[0], each.replay[2]))
+            (
+                each.form,
+                each.context,
+                each.batch_size,
+                each.seed,
+                each.replay and (each.replay[0], each.replay[2]),
+                each._masks,
+            )
             for each in (self, other)
         )
         shared = 0
@@ -144,7 +163,20 @@ def stream_recipe(book: DataBook, name: str, stage: TrainedKind, seed: int, root
         form = "chats" if isinstance(stage, Sft) else "preferences"
         parts = (PartRecipe(_sources(book, stage.data, root), None, stage.epochs, _cap(stage.data)),)
     held_out = stage.held_out if isinstance(stage, RewardModel) else None
-    return StreamRecipe(form, stage.context, stage.batch_size, order, parts, replay, held_out)
+    recipe = StreamRecipe(form, stage.context, stage.batch_size, order, parts, replay, held_out)
+    if isinstance(stage, Pretrain | Midtrain):
+        return replace(recipe, learn=stage.learn, matched=_matched(book, name, stage.matched, root))
+    return recipe
+
+
+def _matched(book: DataBook, name: str, data: tuple[str, ...], root: int) -> tuple[tuple[str, str], ...]:
+    """Return key and name of each of the matched ``data``; raises ``StudyError`` where there is nothing to match."""
+    found = {book.key(reference, root): reference for reference in data}
+    if data and len(found) < 2:
+        raise StudyError(
+            f"stage {name!r}: matched names {', '.join(data)}, which is one data set: name what each of the arms reads"
+        )
+    return tuple(sorted(found.items()))
 
 
 def _require_judge(book: DataBook, name: str, stage: Rl) -> None:

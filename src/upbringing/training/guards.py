@@ -20,7 +20,8 @@ def check_supervision(learned_tokens: NDArray[np.int64], stage: str, *, first: i
     """
     if not learned_tokens.any():
         raise TrainingError(
-            f"stage {stage!r}: no token of its data carries a loss: check the chat template and the roles of the turns"
+            f"stage {stage!r}: no token of its data carries a loss: check the chat template and the roles of the "
+            "turns, or the spans of its documents"
         )
     empty = np.flatnonzero(learned_tokens[first:] == 0)
     if empty.size:

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from upbringing.data.collation import collate
+from upbringing.data.collation import collate, require_float_mask
 from upbringing.data.held_out import HeldOut
 from upbringing.formats.record import BuildProfile, HeldOutLoss
 from upbringing.models.loading import load_model
@@ -53,6 +53,7 @@ def _losses(folder: Path, held_out: HeldOut, places: Sequence[int], profile: Bui
     import torch
 
     model = load_model(folder, profile=profile, check=False).model
+    require_float_mask(held_out.arrays, model.config._attn_implementation)
     with torch.no_grad():
         return [_loss(model, collate(held_out.arrays, place, place + 1, torch.float32)) for place in places]
 

@@ -7,13 +7,19 @@ from typing import Literal
 from pydantic import Field
 
 from upbringing.base.quantities import Count
+from upbringing.data.rendering import Learn
 from upbringing.training.settings import Phase, Replay, TrainedStage
 
 
 class Midtrain(TrainedStage):
-    """Train on ``tokens`` tokens of packed documents, a share of them replayed from earlier data."""
+    """Train on ``tokens`` tokens of packed documents, a share of them replayed from earlier data.
+
+    ``learn`` and ``matched``: as in pretraining; replayed text is learned as it stands.
+    """
 
     kind: Literal["midtrain"] = "midtrain"
     tokens: Count
     phases: tuple[Phase, ...] = Field(min_length=1)
+    learn: Learn = "all"
+    matched: tuple[str, ...] = ()
     replay: Replay | None = None

@@ -7,16 +7,22 @@ from typing import Literal
 from pydantic import Field
 
 from upbringing.base.quantities import Count
+from upbringing.data.rendering import Learn
 from upbringing.training.settings import Phase, Replay, TrainedStage
 
 
 class Pretrain(TrainedStage):
     """Train on ``tokens`` tokens of packed documents. Phases follow one another; the last runs to the end.
 
-    ``replay``: text that keeps its share of the windows in every phase.
+    ``learn``: ``spans`` takes a loss on the spans of the phases' documents alone, so that an arm that adds annotations
+    late learns from the tokens that another learned from early. ``matched``: data of which arms read one each; each
+    text gets the room of its longest counterpart, so that the arms' windows differ in nothing else. ``replay``: text
+    that keeps its share of the windows in every phase, and is learned as it stands.
     """
 
     kind: Literal["pretrain"] = "pretrain"
     tokens: Count
     phases: tuple[Phase, ...] = Field(min_length=1)
+    learn: Learn = "all"
+    matched: tuple[str, ...] = ()
     replay: Replay | None = None

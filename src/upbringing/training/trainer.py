@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upbringing.data.collation import collate
+from upbringing.data.collation import collate, require_float_mask
 from upbringing.data.stream import Stream
 from upbringing.formats.record import BuildProfile
 from upbringing.training.compilation import compiled_layers
@@ -72,10 +72,12 @@ class MicroBatches:
 def train_windows(run: Run, stream: Stream) -> None:
     """Train on the packed windows of ``stream``: next-token loss over what is learned.
 
-    Logits are computed where a loss is taken, if ``learned_positions`` can choose them.
+    Logits are computed where a loss is taken, if ``learned_positions`` can choose them. Raises ``DataError`` for
+    isolated text under attention that cannot keep it apart.
     """
     from transformers import Trainer, TrainingArguments
 
+    require_float_mask(stream.arrays, run.model.config._attn_implementation)
     positions = learned_positions(run.model)
 
     class WindowsTrainer(watched(Trainer)):  # type: ignore[misc]

@@ -114,6 +114,8 @@ def fill_stream(recipe: StreamRecipe, library: Library, tokenizer: Path, folder:
         parts=parts,
         replay=(recipe.replay[0], recipe.replay[2]) if recipe.replay else None,
         held_out=recipe.held_out,
+        learn=recipe.learn,
+        matched=tuple(key for key, _ in recipe.matched),
     )
     if plan.form == "preferences":
         (name,) = recipe.names.values()
