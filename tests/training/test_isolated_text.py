@@ -244,6 +244,7 @@ def test_training_learns_the_notes_through_selected_logits(bench: Bench) -> None
 
     stage = Pretrain(tokens=16 * 32, phases=(Phase(data="made"),), context=32, batch_size=BATCH, learning_rate=3e-3)
     stream = windows(bench)
+    windows(bench, notes=41)
     folder = bench.folder / "stream-annotated-40"
     output, realised = bench.train("annotated", stage, folder, steps=(0, 4), total=4)
     arrays = in_memory(stream.arrays)
