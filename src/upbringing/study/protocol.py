@@ -31,7 +31,8 @@ class SftOrRl(Description):
 
     def problem(self, positions: Mapping[str, Collection[str]]) -> str | None:
         """Return what is wrong with a cell. ``positions``: of each arm, the stages that are measured."""
-        return _problem({**self.cells}, positions, different=("sft", "sft_rl", "placebo_sft", "placebo_sft_rl"))
+        cells = {str(role): cell for role, cell in self.cells.items()}
+        return _problem(cells, positions, different=("sft", "sft_rl", "placebo_sft", "placebo_sft_rl"))
 
 
 class InteriorOptimum(Description):
