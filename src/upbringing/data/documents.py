@@ -13,12 +13,23 @@ from typing import Literal
 Role = Literal["system", "user", "assistant"]
 
 
+@dataclass(frozen=True)
+class Span:
+    """The characters ``begin`` .. ``end`` (exclusive) of a document's text, and how they are learned."""
+
+    begin: int
+    end: int
+    loss: bool = True
+    isolated: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Document:
     """A pretraining or midtraining document.
 
     ``source`` names the generator or file it came from; planned against realised tokens are counted by it.
-    ``loss`` is false for text that is read but not learned from.
+    ``loss`` is false for text that is read but not learned from. ``spans``: parts that are learned otherwise, in order
+    and without overlap.
     """
 
     text: str
@@ -27,6 +38,7 @@ class Document:
     split: str = "pretraining"
     loss: bool = True
     metadata: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -12,15 +11,15 @@ from upbringing.base.description import Description
 from upbringing.base.errors import DataError
 from upbringing.base.quantities import Share
 from upbringing.base.streams import stream
-from upbringing.data.documents import Preference, TrainingText
+from upbringing.data.documents import TrainingText
+from upbringing.data.interventions.moral_education import MoralEducation
+from upbringing.data.interventions.random_drop import RandomDrop
+from upbringing.data.interventions.refusals import Refusals
+from upbringing.data.interventions.rephrase import Rephrase
+from upbringing.data.interventions.tag import Tag
+from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, harm_of
 
-
-@dataclass(frozen=True)
-class Transformed:
-    """What came out. ``rejects``: (text, reason) of everything that was left out."""
-
-    texts: tuple[TrainingText, ...]
-    rejects: tuple[tuple[TrainingText, str], ...]
+MAX_REASONS_SHOWN = 3
 
 
 class FilterByHarm(Description):
@@ -29,16 +28,15 @@ class FilterByHarm(Description):
     kind: Literal["filter"] = "filter"
     max_harm: int = Field(default=0, ge=0, le=5)
 
-    def apply(self, texts: Sequence[TrainingText], seed: int) -> Transformed:
+    def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return the kept texts in order; draws nothing."""
         kept, rejects = [], []
         for text in texts:
-            if isinstance(text, Preference) or text.harm is None:
-                raise DataError(f"filter: a text of {text.source!r} has no harm score: score the data first")
-            if text.harm <= self.max_harm:
+            harm = harm_of(text, self.kind)
+            if harm <= self.max_harm:
                 kept.append(text)
             else:
-                rejects.append((text, f"harm {text.harm} > {self.max_harm}"))
+                rejects.append((text, f"harm {harm} > {self.max_harm}"))
         return Transformed(tuple(kept), tuple(rejects))
 
 
@@ -48,7 +46,7 @@ class Sample(Description):
     kind: Literal["sample"] = "sample"
     share: Share = 1.0
 
-    def apply(self, texts: Sequence[TrainingText], seed: int) -> Transformed:
+    def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return the kept texts in order; draws from the stream ``sample``."""
         chosen = set(stream(seed, "sample").permutation(len(texts))[: round(self.share * len(texts))].tolist())
         kept = tuple(text for index, text in enumerate(texts) if index in chosen)
@@ -56,13 +54,33 @@ class Sample(Description):
         return Transformed(kept, rejects)
 
 
-Transform = Annotated[FilterByHarm | Sample, Field(discriminator="kind")]
+Transform = Annotated[
+    FilterByHarm | Sample | RandomDrop | Rephrase | Refusals | MoralEducation | Tag, Field(discriminator="kind")
+]
+ASKING = (Rephrase, Refusals, MoralEducation)  # transforms whose result depends on a writer or a scorer
 
 
-def apply_transforms(texts: Sequence[TrainingText], transforms: Sequence[Transform], *, seed: int) -> Transformed:
-    """Apply ``transforms`` in order and collect every reject."""
+def needed_tokens(transform: Transform) -> tuple[str, ...]:
+    """Return the special tokens that a tokenizer must have for what ``transform`` writes."""
+    return transform.needed_tokens if isinstance(transform, Tag) else ()
+
+
+def apply_transforms(
+    texts: Sequence[TrainingText], transforms: Sequence[Transform], *, seed: int, tools: Tools = NO_TOOLS
+) -> Transformed:
+    """Apply ``transforms`` in order and collect every reject.
+
+    Raises ``DataError`` where nothing is left of some texts, and where a transform could not meet its dose: what a
+    study compares would silently be something else.
+    """
     current = Transformed(tuple(texts), ())
     for transform in transforms:
-        step = transform.apply(current.texts, seed)
-        current = Transformed(step.texts, (*current.rejects, *step.rejects))
+        step = transform.apply(current.texts, seed, tools)
+        problems = [problem for dose in step.doses if (problem := dose.problem()) is not None]
+        if problems:
+            reasons = sorted({reason for _, reason in step.rejects})
+            raise DataError("; ".join([*problems, *reasons[:MAX_REASONS_SHOWN]]))
+        if current.texts and not step.texts:
+            raise DataError(f"{transform.kind}: nothing is left of {len(current.texts)} texts: weaken it")
+        current = Transformed(step.texts, (*current.rejects, *step.rejects), (*current.doses, *step.doses))
     return current

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.streams import derived_seed
 from upbringing.study.recipes import DataBook
@@ -162,6 +163,7 @@ def lineage(study: Study, book: DataBook, arm: ResolvedArm, replicate: Replicate
     rewards: dict[str, str] = {}
     for name, stage in arm.stages.items():
         run = _run(study, book, name, stage, parent, replicate)
+        _require_marks(arm, run, book)
         if isinstance(stage, Rl) and isinstance(stage.reward, ModelReward):
             run = replace(run, reward_model=rewards[stage.reward.stage])
         runs.append(run)
@@ -170,6 +172,19 @@ def lineage(study: Study, book: DataBook, arm: ResolvedArm, replicate: Replicate
         else:
             parent = run.key()
     return Lineage(arm=arm, replicate=replicate, start_inputs=start, runs=tuple(runs))
+
+
+def _require_marks(arm: ResolvedArm, run: Run, book: DataBook) -> None:
+    """Raise ``StudyError`` where a stage reads marks that the tokenizer of a fresh start has no special tokens for."""
+    if run.stream is None or not isinstance(arm.start, FreshStart):
+        return
+    for name in run.stream.names.values():
+        missing = [mark for mark in book.marks(name) if mark not in arm.start.tokenizer.special_tokens]
+        if missing:
+            raise StudyError(
+                f"stage {run.stage_name!r}: the data {name!r} is marked with {', '.join(map(repr, missing))}: add "
+                "to start.tokenizer.special_tokens, so that each mark is one token"
+            )
 
 
 def start_inputs(start: Start, study: Study, book: DataBook, replicate: Replicate) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from upbringing.data.planted.source import Planted
 from upbringing.data.prompts import build_prompt_stream
 from upbringing.data.stream import StreamInfo, StreamPart, StreamPlan, build_stream, read_info
 from upbringing.data.tally import Tally, read_tally
-from upbringing.data.tokenizer import train_tokenizer
+from upbringing.data.tokenizer import require_special_tokens, train_tokenizer
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.formats.record import BuildProfile, HeldOutLoss, Record, RewardGroup, SourceTokens
 from upbringing.lab.building.executor import Event
@@ -94,6 +94,8 @@ class StreamJob:
 
 def fill_stream(recipe: StreamRecipe, library: Library, tokenizer: Path, folder: Path) -> None:
     """Render and pack the data of ``recipe`` into ``folder``; raises ``DataError`` for data that does not fit."""
+    for name in recipe.names.values():
+        require_special_tokens(tokenizer, library.book.marks(name))
     parts = tuple(
         StreamPart(
             tuple((key, share) for key, _, share in part.sources), part.num_windows, part.epochs, part.max_repetition

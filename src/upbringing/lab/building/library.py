@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import overload
 
 from upbringing.base.errors import DataError, StudyError
 from upbringing.base.streams import derived_seed
 from upbringing.data.documents import TrainingText
+from upbringing.data.interventions.tools import NO_TOOLS, Tools
 from upbringing.data.item_files import ItemFile, read_items
 from upbringing.data.packages.source import PackageData
 from upbringing.data.planted.source import Planted
@@ -47,7 +49,8 @@ class Library:
         description, part = self.book.describe(reference)
         if isinstance(description, Derived):
             seed = derived_seed(self.book.seed, "transforms", self.root)
-            return apply_transforms(self.texts(description.source), description.transforms, seed=seed).texts
+            texts, tools = self.texts(description.source), self._tools(description.source)
+            return apply_transforms(texts, description.transforms, seed=seed, tools=tools).texts
         if isinstance(description, CausesWorld | Planted):
             world = self._world(description)
             if part not in world.parts():
@@ -60,6 +63,11 @@ class Library:
         if part is not None:
             raise StudyError(f"the data {reference!r}: a file has no parts")
         return read_file_source(description, self.book.folder).texts
+
+    def _tools(self, reference: str) -> Tools:
+        """Return what transforms of ``reference`` may ask: the writer and scorer of the world behind it, if one is."""
+        description = self.book.origin(reference)
+        return self._world(description).tools() if isinstance(description, CausesWorld) else NO_TOOLS
 
     def _with_own_answers(self, description: PackageData | PromptSet) -> Sequence[TrainingText]:
         answers: Mapping[str, str] = {}
@@ -92,9 +100,7 @@ class Library:
 
     def exactness(self, reference: str) -> Exactness | None:
         """Return how the world behind ``name`` judges answers to its texts, or ``None`` where no world is behind it."""
-        description, _ = self.book.describe(reference)
-        while isinstance(description, Derived):
-            description, _ = self.book.describe(description.source)
+        description = self.book.origin(reference)
         if not isinstance(description, CausesWorld):
             return None
         world = built_world(description, self.book.world_seed(self.root))
@@ -107,6 +113,12 @@ class Library:
             for name, entry in self.book.entries.items()
             if isinstance(entry, CausesWorld | Planted)
         }
+
+    @overload
+    def _world(self, description: CausesWorld) -> World: ...
+
+    @overload
+    def _world(self, description: CausesWorld | Planted) -> World | PlantedWorld: ...
 
     def _world(self, description: CausesWorld | Planted) -> World | PlantedWorld:
         seed = self.book.world_seed(self.root)
