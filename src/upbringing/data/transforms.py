@@ -12,8 +12,11 @@ from upbringing.base.errors import DataError
 from upbringing.base.quantities import Share
 from upbringing.base.streams import stream
 from upbringing.data.documents import TrainingText
+from upbringing.data.interventions.conditional_tokens import ConditionalTokens
 from upbringing.data.interventions.moral_education import MoralEducation
+from upbringing.data.interventions.persona_reflections import PersonaReflections
 from upbringing.data.interventions.random_drop import RandomDrop
+from upbringing.data.interventions.reflections import Reflections
 from upbringing.data.interventions.refusals import Refusals
 from upbringing.data.interventions.rephrase import Rephrase
 from upbringing.data.interventions.tag import Tag
@@ -55,14 +58,26 @@ class Sample(Description):
 
 
 Transform = Annotated[
-    FilterByHarm | Sample | RandomDrop | Rephrase | Refusals | MoralEducation | Tag, Field(discriminator="kind")
+    FilterByHarm
+    | Sample
+    | RandomDrop
+    | Rephrase
+    | Refusals
+    | MoralEducation
+    | Tag
+    | Reflections
+    | PersonaReflections
+    | ConditionalTokens,
+    Field(discriminator="kind"),
 ]
-ASKING = (Rephrase, Refusals, MoralEducation)  # transforms whose result depends on a writer or a scorer
+# Transforms whose result depends on a writer or a scorer.
+ASKING = (Rephrase, Refusals, MoralEducation, Reflections, PersonaReflections, ConditionalTokens)
+MARKING = (Tag, PersonaReflections, ConditionalTokens)  # transforms that put in what must be special tokens
 
 
 def needed_tokens(transform: Transform) -> tuple[str, ...]:
     """Return the special tokens that a tokenizer must have for what ``transform`` writes."""
-    return transform.needed_tokens if isinstance(transform, Tag) else ()
+    return transform.needed_tokens if isinstance(transform, MARKING) else ()
 
 
 def apply_transforms(

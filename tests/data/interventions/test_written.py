@@ -16,8 +16,8 @@ from upbringing.data.interventions.refusals import Refusals
 from upbringing.data.interventions.rephrase import Rephrase
 from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.interventions.tools import Tools
-from upbringing.data.interventions.written import Speakers
 from upbringing.data.interventions.writing import WritingRequest, Written
+from upbringing.data.interventions.written import Speakers
 from upbringing.data.transforms import FilterByHarm, Transform, apply_transforms
 
 

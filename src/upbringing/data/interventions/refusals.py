@@ -19,9 +19,9 @@ class Refusals(Description):
     """Write from each document with one of ``scores`` a dialogue in which a user asks for it and is refused.
 
     The document stays where it is unless ``keep_source: false``: a later ``moral_education`` or ``tag`` reads it, a
-    later ``filter`` takes it out. Without ``speakers`` a dialogue is a chat, which the chat template renders and of which the
-    replies are learned; with them (pairs of names, one drawn per dialogue) it is a document. ``placebo``: benign
-    dialogues of the same form and length instead of refusals. Source: pretraining-interventions.md, section 1.2.
+    later ``filter`` takes it out. Without ``speakers`` a dialogue is a chat, which the chat template renders and of
+    which the replies are learned; with them (pairs of names, one drawn per dialogue) it is a document. ``placebo``:
+    benign dialogues of the same form and length instead of refusals. Source: pretraining-interventions.md, 1.2.
     Departures: names are drawn once per dialogue, not at tokenisation.
     """
 

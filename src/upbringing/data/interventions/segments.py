@@ -6,10 +6,10 @@ import re
 
 SENTENCE_END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s|$)|[。！？]+[」』”’）]*|\n\s*\n")
 # A full stop behind one of these, or behind a single capital, ends no sentence.
-ABBREVIATIONS = frozenset(
-    ("approx", "cf", "co", "corp", "dept", "dr", "e.g", "ed", "eds", "eq", "etc", "fig", "i.e", "inc", "jr", "ltd")
-    + ("mr", "mrs", "ms", "nos", "p", "pp", "prof", "sr", "st", "u.k", "u.s", "vol", "vs")
-)
+ABBREVIATIONS = {
+    *("approx", "cf", "co", "corp", "dept", "dr", "e.g", "ed", "eds", "eq", "etc", "fig", "i.e", "inc", "jr", "ltd"),
+    *("mr", "mrs", "ms", "nos", "p", "pp", "prof", "sr", "st", "u.k", "u.s", "vol", "vs"),
+}
 LAST_WORD = re.compile(r"[\w.]+$")
 
 

@@ -47,7 +47,7 @@ NO_TOOLS = Tools()
 
 @dataclass(frozen=True)
 class Dose:
-    """Of how many texts a transform could have made something, and of how many it did; ``least``: share that must be."""
+    """Of how many texts a transform could have made something, and of how many it did. ``least``: share it must."""
 
     kind: str
     eligible: int

@@ -10,7 +10,10 @@ from typing import Any
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import remove_tree
 from upbringing.data.compared import read_compared
+from upbringing.data.documents import TrainingText
 from upbringing.data.held_out import read_held_out
+from upbringing.data.interventions.rejects import write_rejects
+from upbringing.data.interventions.tools import Transformed
 from upbringing.data.pairs import build_pair_stream
 from upbringing.data.planted.source import Planted
 from upbringing.data.prompts import build_prompt_stream
@@ -111,14 +114,21 @@ def fill_stream(recipe: StreamRecipe, library: Library, tokenizer: Path, folder:
         replay=(recipe.replay[0], recipe.replay[2]) if recipe.replay else None,
         held_out=recipe.held_out,
     )
+    found: dict[str, Transformed] = {}
+
+    def texts(name: str) -> Sequence[TrainingText]:
+        found[name] = library.transformed(name)
+        return found[name].texts
+
     if plan.form == "preferences":
         (name,) = recipe.names.values()
-        build_pair_stream(plan, library.texts(name), name, tokenizer, folder)
+        build_pair_stream(plan, texts(name), name, tokenizer, folder)
     elif plan.form == "prompts":
         (name,) = recipe.names.values()
-        build_prompt_stream(plan, library.texts(name), name, tokenizer, folder, library.exactness(name))
+        build_prompt_stream(plan, texts(name), name, tokenizer, folder, library.exactness(name))
     else:
-        build_stream(plan, library.texts, recipe.names, tokenizer, folder)
+        build_stream(plan, texts, recipe.names, tokenizer, folder)
+    write_rejects(found, folder)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import overload
 from upbringing.base.errors import DataError, StudyError
 from upbringing.base.streams import derived_seed
 from upbringing.data.documents import TrainingText
-from upbringing.data.interventions.tools import NO_TOOLS, Tools
+from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed
 from upbringing.data.item_files import ItemFile, read_items
 from upbringing.data.packages.source import PackageData
 from upbringing.data.planted.source import Planted
@@ -24,7 +24,7 @@ from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.world import World
 from upbringing.formats.items import Item, Judge
 from upbringing.lab.building.own_answers import parts_of, read_own_answers
-from upbringing.study.data import Derived
+from upbringing.study.data import DataDescription, Derived
 from upbringing.study.recipes import DataBook
 
 WORLDS_KEPT = 4  # a worker meets few worlds at a time; each holds some ten megabytes
@@ -46,11 +46,20 @@ class Library:
 
     def texts(self, reference: str) -> Sequence[TrainingText]:
         """Return the texts behind ``name`` or ``name.part``; raises ``StudyError`` or ``DataError``."""
+        return self.transformed(reference).texts
+
+    def transformed(self, reference: str) -> Transformed:
+        """Return the texts behind ``reference`` with what its transforms, and those of its sources, left out."""
         description, part = self.book.describe(reference)
-        if isinstance(description, Derived):
-            seed = derived_seed(self.book.seed, "transforms", self.root)
-            texts, tools = self.texts(description.source), self._tools(description.source)
-            return apply_transforms(texts, description.transforms, seed=seed, tools=tools).texts
+        if not isinstance(description, Derived):
+            return Transformed(tuple(self._read(reference, description, part)), ())
+        seed = derived_seed(self.book.seed, "transforms", self.root)
+        source, tools = self.transformed(description.source), self._tools(description.source)
+        found = apply_transforms(source.texts, description.transforms, seed=seed, tools=tools)
+        return Transformed(found.texts, (*source.rejects, *found.rejects), (*source.doses, *found.doses))
+
+    def _read(self, reference: str, description: DataDescription, part: str | None) -> Sequence[TrainingText]:
+        assert not isinstance(description, Derived)
         if isinstance(description, CausesWorld | Planted):
             world = self._world(description)
             if part not in world.parts():
