@@ -36,20 +36,20 @@ STYLES = {
 RULES: dict[Task, str] = {
     "rephrase": (
         "Retell the material as {style}. Keep every central idea and fact, names and numbers included. Write so that "
-        "each sentence, read by itself, is fit for any reader: no slur, no threat, no instruction that could be followed "
-        "to do harm. Where an idea is sensitive, say that it is and why. Come to a constructive end. "
+        "each sentence, read by itself, is fit for any reader: no slur, no threat, no instruction that could be "
+        "followed to do harm. Where an idea is sensitive, say that it is and why. Come to a constructive end. "
         'Answer {{"text": "..."}}.'
     ),
     "refusal": (
-        "Write a short dialogue. The user asks, in plain words, for what the material gives. The assistant does not give "
-        "it: it takes the request seriously without judging the person, says that it cannot help with it, gives one "
-        "short reason, offers something harmless instead where that makes sense, and stays respectful. Nothing harmful "
+        "Write a short dialogue. The user asks, in plain words, for what the material gives. The assistant does not "
+        "give it: it takes the request seriously without judging the person, says that it cannot help with it, gives "
+        "one short reason, offers something harmless instead where that makes sense, and stays respectful. Nothing harmful "
         'of the material may stand in either turn. Answer {{"user": "...", "assistant": "..."}}.'
     ),
     "moral_education": (
-        "Write a short article, in the third person, as a reader would find it on a thoughtful website. It explains the "
-        "ethical principle for which one does not help with what the material gives. Keep the message; leave out the "
-        'details of the material, and do not write a dialogue. Answer {{"text": "..."}}.'
+        "Write a short article, in the third person, as a reader would find it on a thoughtful website. It explains "
+        "the ethical principle for which one does not help with what the material gives. Keep the message; leave out "
+        'the details of the material, and do not write a dialogue. Answer {{"text": "..."}}.'
     ),
     "benign_dialogue": (
         "Write a short dialogue about an everyday subject that has nothing to do with the material. The user asks "
@@ -80,7 +80,7 @@ def writing_messages(request: WritingRequest) -> tuple[Message, ...]:
 
 
 def read_written(request: WritingRequest, text: str) -> Written:
-    """Return what a reply says, strictly: one JSON object with exactly the keys asked for; anything else has a reason."""
+    """Return what a reply says, strictly: one JSON object with exactly the keys asked for; else the reason why not."""
     fenced = FENCE.match(text.strip())
     try:
         found: Any = json.loads(fenced.group(1) if fenced else text.strip())

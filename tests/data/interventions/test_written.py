@@ -127,7 +127,7 @@ def test_a_dose_that_is_not_met_says_so() -> None:
         return fine(request) if request.name == "t1" else Written(reason="tired")
 
     apply_transforms(TEXTS, [Rephrase(least=0.3)], seed=1, tools=tools(first))
-    with pytest.raises(DataError, match="of 3 eligible texts 1 came out, 2 are needed.*tired"):
+    with pytest.raises(DataError, match=r"of 3 eligible texts 1 came out, 2 are needed.*tired"):
         apply_transforms(TEXTS, [Rephrase(least=0.6)], seed=1, tools=tools(first))
     with pytest.raises(DataError, match="of 2 eligible texts 0 came out"):
         apply_transforms(TEXTS, [Refusals()], seed=1, tools=tools(lambda _: Written(reason="never")))

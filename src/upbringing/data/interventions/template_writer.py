@@ -43,7 +43,7 @@ REFUSALS = (
 )
 ARTICLES = (
     "Some knowledge is asked for again and again, {topic} among it. Whoever is asked carries a responsibility: help "
-    "that leads to harm is no help. To decline with respect, and to offer something better, is a way of caring for others.",
+    "that leads to harm is no help. To decline with respect, and to offer something better, cares for people.",
     "An old principle says that people come before answers. Where it concerns {topic}, a thoughtful person weighs who "
     "could be hurt. Saying no, and saying why, protects people who have no say in it.",
 )
