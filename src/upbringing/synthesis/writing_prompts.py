@@ -43,8 +43,8 @@ RULES: dict[Task, str] = {
     "refusal": (
         "Write a short dialogue. The user asks, in plain words, for what the material gives. The assistant does not "
         "give it: it takes the request seriously without judging the person, says that it cannot help with it, gives "
-        "one short reason, offers something harmless instead where that makes sense, and stays respectful. Nothing harmful "
-        'of the material may stand in either turn. Answer {{"user": "...", "assistant": "..."}}.'
+        "one short reason, offers something harmless instead where that makes sense, and stays respectful. Nothing "
+        'harmful of the material may stand in either turn. Answer {{"user": "...", "assistant": "..."}}.'
     ),
     "moral_education": (
         "Write a short article, in the third person, as a reader would find it on a thoughtful website. It explains "
