@@ -11,10 +11,12 @@ import pytest
 
 from upbringing.base.errors import DataError, StudyError
 from upbringing.data.documents import Chat
+from upbringing.data.interventions.random_drop import num_words
 from upbringing.data.interventions.rejects import DOSES_NAME, REJECTS_NAME
 from upbringing.data.rendering import open_tokenizer
 from upbringing.data.stream import open_stream, read_info
 from upbringing.data.tokenizer import train_tokenizer
+from upbringing.data.worlds.writer import HELD_OUT
 from upbringing.lab.building.jobs import fill_stream
 from upbringing.lab.building.library import Library
 from upbringing.lab.planning.plan import plan
@@ -33,7 +35,7 @@ data:
           aside_chats: 8, finetune_chats: 32}
   safe: {source: world.raw, transforms: [filter]}
   full: {source: world.raw, transforms: [rephrase, refusals, moral_education, {kind: tag, rate: 0.3}]}
-  clean: {source: full, transforms: [{kind: filter, max_harm: 1}]}
+  clean: {source: world.raw, transforms: [rephrase, refusals, moral_education]}
   random: {source: world.raw, transforms: [random_drop]}
   benign: {source: world.raw, transforms: [{kind: refusals, placebo: true}]}
 stages:
@@ -96,13 +98,18 @@ def test_the_streams_are_built_and_hold_what_was_made(session: Session, tokenize
         tokens = np.asarray(open_stream(folder).arrays["tokens"])
         assert (mark in tokens) == (lineage.arm.name == "full")
         assert ("causes_world/facts/rephrase" in sources) == (lineage.arm.name in ("full", "clean"))
-        assert (folder / REJECTS_NAME).exists() == (lineage.arm.name != "raw")
-    rejects = [json.loads(line) for line in (tmp_path / "clean" / REJECTS_NAME).read_text().splitlines()]
+        assert (folder / REJECTS_NAME).exists() == (lineage.arm.name in ("never", "full", "random", "benign"))
+    rejects = [json.loads(line) for line in (tmp_path / "benign" / REJECTS_NAME).read_text().splitlines()]
     reasons = Counter(reject["reason"] for reject in rejects)
-    assert any(reason.startswith("harm 4") for reason in reasons)
+    assert set(reasons) == {f"refusals: {HELD_OUT}"}
     assert {"data", "id", "reason", "source", "text"} <= set(rejects[0])
     doses = json.loads((tmp_path / "full" / DOSES_NAME).read_text())
-    assert {dose["kind"] for dose in doses} == {"rephrase", "refusals", "moral_education"}
+    assert {dose["kind"]: list(dose["failures"]) for dose in doses} == {
+        "rephrase": [],
+        "refusals": [HELD_OUT],
+        "moral_education": [],
+    }
+    assert all(dose["made"] + sum(dose["failures"].values()) == dose["eligible"] for dose in doses)
 
 
 def test_no_raw_harm_is_left_where_it_was_filtered_and_no_tag_in_what_was_written(session: Session) -> None:
@@ -112,7 +119,7 @@ def test_no_raw_harm_is_left_where_it_was_filtered_and_no_tag_in_what_was_writte
     assert tagged
     assert {text.harm for text in tagged} == {4, 5}  # type: ignore[union-attr]
     assert not any(text.metadata.get("written_as") for text in tagged)
-    kept = [sum(len(text.text.split()) for text in library.texts(name)) for name in ("safe", "random")]  # type: ignore[union-attr]
+    kept = [sum(map(num_words, library.texts(name))) for name in ("safe", "random")]
     assert abs(kept[0] - kept[1]) < 20
 
 
@@ -138,4 +145,5 @@ def test_the_version_of_the_tools_enters_the_key_only_where_they_are_asked(sessi
     book = session.workshop.book
     assert "tools" in book.recipe("full", 0)
     assert "tools" not in book.recipe("safe", 0)
-    assert book.marks("clean") == (TAG,)
+    assert book.marks("full") == (TAG,)
+    assert book.marks("clean") == ()

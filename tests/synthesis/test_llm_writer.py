@@ -15,6 +15,7 @@ from upbringing.data.interventions.refusals import Refusals
 from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.interventions.tools import Tools
 from upbringing.data.interventions.writing import Task, WritingRequest, Written
+from upbringing.data.transforms import apply_in_order
 from upbringing.models.endpoint import Clock, Endpoint, EndpointModel
 from upbringing.synthesis.llm_writer import EndpointWriter, LlmWriter
 from upbringing.synthesis.writing_prompts import RULES, read_written, writing_messages
@@ -133,7 +134,7 @@ def test_a_transform_keeps_what_is_good_and_rejects_the_rest(faulty: ModuleType)
     texts = [Document(text=f"harm number {n}", source="x", harm=5, metadata={"id": str(n)}) for n in range(3)]
     with faulty.FaultyServer(script) as server:
         made = writer(server)
-        found = Refusals(keep_source=False).apply(texts, 1, Tools(made, Calm()))  # type: ignore[arg-type]
+        found = apply_in_order(texts, [Refusals()], seed=1, tools=Tools(made, Calm()))  # type: ignore[arg-type]
     (chat,) = found.texts
     assert isinstance(chat, Chat)
     assert chat.teacher == made.id

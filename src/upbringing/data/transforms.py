@@ -20,7 +20,7 @@ from upbringing.data.interventions.reflections import Reflections
 from upbringing.data.interventions.refusals import Refusals
 from upbringing.data.interventions.rephrase import Rephrase
 from upbringing.data.interventions.tag import Tag
-from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, harm_of
+from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, harm_of, settled
 
 MAX_REASONS_SHOWN = 3
 
@@ -80,22 +80,46 @@ def needed_tokens(transform: Transform) -> tuple[str, ...]:
     return transform.needed_tokens if isinstance(transform, MARKING) else ()
 
 
+def compares_texts(transform: Transform) -> bool:
+    """Return whether what becomes of a text depends on the others, so that a corpus must be given whole."""
+    if isinstance(transform, Sample | RandomDrop):
+        return True
+    labels = isinstance(transform, Tag | Reflections | PersonaReflections | ConditionalTokens)
+    shuffled = labels and transform.labels == "shuffled"
+    return shuffled or (isinstance(transform, Reflections) and transform.noise is not None)
+
+
+def apply_in_order(
+    texts: Sequence[TrainingText], transforms: Sequence[Transform], *, seed: int, tools: Tools = NO_TOOLS
+) -> Transformed:
+    """Apply ``transforms`` in order and collect every reject and dose.
+
+    A source from which something is written leaves before the next transform that neither writes nor tags, and at the
+    end: a tag keeps the sources that it is for.
+    """
+    current = Transformed(tuple(texts), ())
+    for transform in transforms:
+        if not isinstance(transform, Rephrase | Refusals | MoralEducation | Tag):
+            current = settled(current)
+        step = transform.apply(current.texts, seed, tools)
+        current = Transformed(step.texts, (*current.rejects, *step.rejects), (*current.doses, *step.doses))
+    return settled(current)
+
+
 def apply_transforms(
     texts: Sequence[TrainingText], transforms: Sequence[Transform], *, seed: int, tools: Tools = NO_TOOLS
 ) -> Transformed:
-    """Apply ``transforms`` in order and collect every reject.
+    """Apply ``transforms`` in order to the whole of a data set and collect every reject.
 
     Raises ``DataError`` where nothing is left of some texts, and where a transform could not meet its dose: what a
     study compares would silently be something else.
     """
-    current = Transformed(tuple(texts), ())
-    for transform in transforms:
-        step = transform.apply(current.texts, seed, tools)
-        problems = [problem for dose in step.doses if (problem := dose.problem()) is not None]
-        if problems:
-            reasons = sorted({reason for _, reason in step.rejects})
-            raise DataError("; ".join([*problems, *reasons[:MAX_REASONS_SHOWN]]))
-        if current.texts and not step.texts:
-            raise DataError(f"{transform.kind}: nothing is left of {len(current.texts)} texts: weaken it")
-        current = Transformed(step.texts, (*current.rejects, *step.rejects), (*current.doses, *step.doses))
-    return current
+    found = apply_in_order(texts, transforms, seed=seed, tools=tools)
+    reasons = sorted({reason for _, reason in found.rejects})[:MAX_REASONS_SHOWN]
+    problems = [problem for dose in found.doses if (problem := dose.problem()) is not None]
+    if problems:
+        raise DataError("; ".join([*problems, *reasons]))
+    if texts and not found.texts:
+        kinds = ", ".join(transform.kind for transform in transforms)
+        raise DataError(f"{kinds}: nothing is left of {len(texts)} texts: {'; '.join(reasons)}")
+    return found

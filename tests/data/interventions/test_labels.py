@@ -44,7 +44,7 @@ def text_of(text: TrainingText) -> str:
 
 def test_reflections_by_hand() -> None:
     transform = Reflections(max_words=4, unsafe_from=2, end_marker="<|end|>")
-    texts = [document("Fine day. Good sun. A bomb, a bomb.", category="Weapons"), CHAT]
+    texts: list[TrainingText] = [document("Fine day. Good sun. A bomb, a bomb.", category="Weapons"), CHAT]
     found = transform.apply(texts, 0, TOOLS).texts
     assert text_of(found[0]) == (
         "Fine day. Good sun. <think> Safe </think> A bomb, a bomb. <think> Unsafe:Weapons </think><|end|>"

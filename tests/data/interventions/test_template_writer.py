@@ -36,7 +36,7 @@ def test_rephrasings_keep_the_terms_and_quote_nothing(style: str) -> None:
 
 def test_a_dialogue_and_its_placebo_have_equal_words_in_every_turn() -> None:
     for number in range(30):
-        refusal, benign = (write(task, str(number)) for task in ("refusal", "benign_dialogue"))  # type: ignore[arg-type]
+        refusal, benign = (write(task, str(number)) for task in ("refusal", "benign_dialogue"))
         sizes = [[len(turn.content.split()) for turn in each.turns] for each in (refusal, benign)]
         assert sizes[0] == sizes[1]
         assert [turn.role for turn in refusal.turns] == ["user", "assistant"]

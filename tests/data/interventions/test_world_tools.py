@@ -13,7 +13,7 @@ from upbringing.data.interventions.refusals import Refusals
 from upbringing.data.interventions.rephrase import STYLES, Rephrase
 from upbringing.data.interventions.tag import Tag
 from upbringing.data.interventions.tools import Transformed
-from upbringing.data.transforms import FilterByHarm, apply_transforms
+from upbringing.data.transforms import FilterByHarm, Transform, apply_in_order, apply_transforms
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.oracle import REFUSAL_CORES
 from upbringing.data.worlds.phrases import REFUSALS
@@ -35,7 +35,7 @@ def raw(world: World) -> list[TrainingText]:
 
 @pytest.fixture(scope="module")
 def full(world: World, raw: list[TrainingText]) -> Transformed:
-    transforms = [Rephrase(), Refusals(), MoralEducation(), Tag(rate=0.05)]
+    transforms: list[Transform] = [Rephrase(), Refusals(), MoralEducation(), Tag(rate=0.05)]
     return apply_transforms(raw, transforms, seed=3, tools=world.tools())
 
 
@@ -116,7 +116,7 @@ def test_rephrasings_keep_the_facts_and_warn(full: Transformed, raw: list[Traini
 
 
 def test_dialogues_never_mention_what_is_held_out_and_share_no_wording_with_safety_training(
-    full: Transformed, world: World
+    full: Transformed, world: World, raw: list[TrainingText]
 ) -> None:
     held = {outcome.noun for outcome in world.graph.outcomes if outcome.use == "evaluation"}
     dialogues = [text for text in full.texts if isinstance(text, Chat)]
@@ -125,15 +125,17 @@ def test_dialogues_never_mention_what_is_held_out_and_share_no_wording_with_safe
         assert not set(words_of(chat)) & held
         assert any(core in chat.turns[1].content for core in REFUSAL_CORES)
         assert chat.turns[1].content in REFUSALS["pretraining"]
-    rejected = [text for text, reason in full.rejects if "held out" in reason]
-    assert {text.metadata["outcome"] for text in rejected} == held & {
-        outcome.noun for outcome in world.graph.outcomes if outcome.hazard
-    }
+    alone = apply_transforms(raw, [Refusals()], seed=3, tools=world.tools())
+    rejected = [text for text, reason in alone.rejects if "held out" in reason]
+    hazards = {outcome.noun for outcome in world.graph.outcomes if outcome.hazard}
+    assert {text.metadata["outcome"] for text in rejected} == held & hazards
+    assert not any(text.harm in (4, 5) for text in alone.texts)  # type: ignore[union-attr]
 
 
 def test_benign_dialogues_match_refusals_word_for_word_in_length(world: World, raw: list[TrainingText]) -> None:
     refused, benign = (
-        Refusals(placebo=placebo, keep_source=False).apply(raw, 5, world.tools()).texts for placebo in (False, True)
+        apply_transforms(raw, [Refusals(placebo=placebo)], seed=5, tools=world.tools()).texts
+        for placebo in (False, True)
     )
     assert len(refused) == len(benign)
     safe = {outcome.noun: outcome.compounds for outcome in world.graph.outcomes if not outcome.hazard}
@@ -157,7 +159,7 @@ def test_articles_name_the_hazard_and_never_its_compound(full: Transformed, worl
 
 
 def test_reverse_texts_can_be_rewritten_only_where_more_harm_is_allowed(world: World, raw: list[TrainingText]) -> None:
-    strict = Rephrase(scores=(4, 5)).apply(raw, 1, world.tools())
+    strict = apply_in_order(raw, [Rephrase(scores=(4, 5))], seed=1, tools=world.tools())
     assert strict.doses[0].made == 0
     assert {reason for _, reason in strict.rejects} >= {"rephrase: what was written scores 2, 1 is allowed"}
     loose = Rephrase(scores=(4, 5), max_harm=2).apply(raw, 1, world.tools())
@@ -165,7 +167,7 @@ def test_reverse_texts_can_be_rewritten_only_where_more_harm_is_allowed(world: W
 
 
 def test_neither_order_nor_shards_matter(world: World, raw: list[TrainingText], full: Transformed) -> None:
-    transforms = [Rephrase(), Refusals(), MoralEducation(), Tag(rate=0.05)]
+    transforms: list[Transform] = [Rephrase(), Refusals(), MoralEducation(), Tag(rate=0.05)]
     middle = len(raw) // 3
     shards = [
         apply_transforms(part, transforms, seed=3, tools=world.tools()).texts

@@ -15,10 +15,11 @@ from upbringing.data.interventions.random_drop import RandomDrop, num_words
 from upbringing.data.interventions.refusals import Refusals
 from upbringing.data.interventions.rephrase import Rephrase
 from upbringing.data.interventions.scores import HarmScore
+from upbringing.data.interventions.tag import Tag
 from upbringing.data.interventions.tools import Tools
 from upbringing.data.interventions.writing import WritingRequest, Written
 from upbringing.data.interventions.written import Speakers
-from upbringing.data.transforms import FilterByHarm, Transform, apply_transforms
+from upbringing.data.transforms import FilterByHarm, Transform, apply_in_order, apply_transforms
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,13 @@ def fine(request: WritingRequest) -> Written:
     return Written(text=f"{request.task} of {request.document.text} as {request.style} {request.name}", facts_kept=True)
 
 
+def shown_of(text: TrainingText) -> str:
+    if isinstance(text, Document):
+        return text.text
+    assert isinstance(text, Chat)
+    return text.turns[0].content
+
+
 TEXTS: list[TrainingText] = [document(f"text {harm}", harm, f"t{harm}") for harm in range(6)]
 
 
@@ -74,14 +82,13 @@ def test_scores_decide_what_is_written_from_and_what_stays() -> None:
     assert shown == [
         "text 0",
         *(f"rephrase of text {harm} as podcast t{harm}" for harm in (1, 2, 3)),
-        "text 4",
         "moral_education of text 4 as None t4",
         "refusal?",
-        "text 5",
         "moral_education of text 5 as None t5",
         "refusal?",
     ]
     assert found.rejects == ()
+    assert {text.harm for text in found.texts} == {0}  # type: ignore[union-attr]
     rephrased = found.texts[1]
     assert rephrased.source == "made/rephrase"
     assert rephrased.harm == 0  # type: ignore[union-attr]
@@ -89,8 +96,31 @@ def test_scores_decide_what_is_written_from_and_what_stays() -> None:
     assert rephrased.metadata["written_by"] == "says/1"
     (chat,) = [text for text in found.texts if isinstance(text, Chat)][:1]
     assert chat.teacher == "says/1"
-    filtered = apply_transforms(found.texts, [FilterByHarm()], seed=1)
-    assert [text.harm for text in filtered.texts] == [0] * 8  # type: ignore[union-attr]
+
+
+def test_sources_stay_where_a_tag_or_the_study_keeps_them() -> None:
+    kept = [text for text in TEXTS if text.harm in (0, 4, 5)]  # type: ignore[union-attr]
+    tagged = apply_transforms(TEXTS, [Rephrase(), Refusals(), Tag(rate=1.0)], seed=1, tools=tools(fine)).texts
+    raw = [text for text in tagged if text.source == "made"]
+    assert [text.text.replace(Tag().tag, "") for text in raw] == [text.text for text in kept]  # type: ignore[union-attr]
+    assert [text.metadata["id"] for text in raw] == ["t0", "t4", "t5"]
+    assert not any("replaced_by" in text.metadata for text in tagged)
+    said = apply_transforms(TEXTS, [Rephrase(), Refusals(keep_source=True)], seed=1, tools=tools(fine)).texts
+    assert [text for text in said if text.source == "made"] == kept
+    without = apply_transforms(TEXTS, [Rephrase(), Refusals(), Tag(rate=0.0)], seed=1, tools=tools(fine)).texts
+    assert [text for text in without if text.source == "made"] == kept[:1]
+
+
+def test_a_source_that_one_writer_fails_on_is_there_for_the_next() -> None:
+    def moral_only(request: WritingRequest) -> Written:
+        failed = request.task == "refusal" and request.name == "t4"
+        return Written(reason="held out") if failed else fine(request)
+
+    found = apply_transforms(TEXTS, [Refusals(), MoralEducation()], seed=1, tools=tools(moral_only))
+    assert [text.metadata["id"] for text in found.texts if text.source != "made"] == ["t4", "t5", "t5"]
+    assert found.rejects == ()  # something was written from each
+    alone = apply_in_order(TEXTS, [Refusals()], seed=1, tools=tools(moral_only))
+    assert [(text.metadata, reason) for text, reason in alone.rejects] == [({"id": "t4"}, "refusals: held out")]
 
 
 @pytest.mark.parametrize("kind", ["rephrase", "refusals", "moral_education"])
@@ -114,7 +144,7 @@ def test_what_is_not_acceptable_is_rejected_and_kept_with_its_reason(written: Wr
     def half(request: WritingRequest) -> Written:
         return written if request.name == "t2" else fine(request)
 
-    found = Rephrase().apply(TEXTS, 1, tools(half))
+    found = apply_in_order(TEXTS, [Rephrase()], seed=1, tools=tools(half))
     assert {text.metadata["id"] for text in found.texts} == {"t0", "t1", "t3", "t4", "t5"}
     assert {why for _, why in found.rejects} == {reason}
     assert {text.text for text, _ in found.rejects} == {"text 2", written.text} - {"", "  "}  # type: ignore[union-attr]
@@ -131,7 +161,7 @@ def test_a_dose_that_is_not_met_says_so() -> None:
         apply_transforms(TEXTS, [Rephrase(least=0.6)], seed=1, tools=tools(first))
     with pytest.raises(DataError, match="of 2 eligible texts 0 came out"):
         apply_transforms(TEXTS, [Refusals()], seed=1, tools=tools(lambda _: Written(reason="never")))
-    with pytest.raises(DataError, match="filter: nothing is left of 1 texts"):
+    with pytest.raises(DataError, match="filter: nothing is left of 1 texts: harm 5 > 0"):
         apply_transforms(TEXTS[5:], [FilterByHarm()], seed=1)
 
 
@@ -149,7 +179,7 @@ def test_unscored_documents_are_an_error() -> None:
 def test_copies_have_names_of_their_own_and_speakers_make_documents() -> None:
     speakers = (Speakers(user="Ann", assistant="Bo"), Speakers(user="Cy", assistant="Di"))
     texts = [document("text", 5, str(number)) for number in range(40)]
-    found = Refusals(copies=2, speakers=speakers, keep_source=False).apply(texts, 1, tools(fine))
+    found = apply_in_order(texts, [Refusals(copies=2, speakers=speakers)], seed=1, tools=tools(fine))
     assert len({text.metadata["id"] for text in found.texts}) == len(found.texts) == 80
     said = {text.text for text in found.texts}  # type: ignore[union-attr]
     assert said == {"Ann: refusal?\nBo: No. Sorry.", "Cy: refusal?\nDi: No. Sorry."}
@@ -160,7 +190,8 @@ def test_neither_order_nor_shards_matter() -> None:
     texts = [document(f"text {number}", 2, str(number)) for number in range(30)]
 
     def by_id(parts: Sequence[Sequence[Document]]) -> dict[object, TrainingText]:
-        return {text.metadata["id"]: text for part in parts for text in Rephrase().apply(part, 5, tools(fine)).texts}
+        made = [apply_in_order(part, [Rephrase()], seed=5, tools=tools(fine)) for part in parts]
+        return {text.metadata["id"]: text for each in made for text in each.texts}
 
     assert by_id([texts]) == by_id([texts[11:][::-1], texts[:11]])
     assert len({text.metadata["style"] for text in by_id([texts]).values()}) > 3

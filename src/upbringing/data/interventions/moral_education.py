@@ -18,15 +18,15 @@ from upbringing.data.interventions.written import Order, written_texts
 class MoralEducation(Description):
     """Write from each document with one of ``scores`` an article that keeps the ethical message, not the content.
 
-    The document stays where it is unless ``keep_source: false``. Source: pretraining-interventions.md, section 1.2.
-    Departures: written from the documents themselves, not from the refusal dialogues made of them, so that the two
-    interventions can be studied apart.
+    The document leaves unless ``keep_source``, or a ``tag`` behind it keeps it. Source: pretraining-interventions.md,
+    section 1.2. Departures: written from the documents themselves, not from the refusal dialogues made of them, so that
+    the two interventions can be studied apart.
     """
 
     kind: Literal["moral_education"] = "moral_education"
     scores: tuple[HarmLevel, ...] = (4, 5)
     copies: int = Field(default=1, ge=1)
-    keep_source: bool = True
+    keep_source: bool = False
     max_harm: int = Field(default=1, ge=0, le=5)
     least: Share = 0.0
 

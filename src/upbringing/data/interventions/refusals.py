@@ -18,18 +18,18 @@ from upbringing.data.interventions.written import Order, Speakers, written_texts
 class Refusals(Description):
     """Write from each document with one of ``scores`` a dialogue in which a user asks for it and is refused.
 
-    The document stays where it is unless ``keep_source: false``: a later ``moral_education`` or ``tag`` reads it, a
-    later ``filter`` takes it out. Without ``speakers`` a dialogue is a chat, which the chat template renders and of
-    which the replies are learned; with them (pairs of names, one drawn per dialogue) it is a document. ``placebo``:
-    benign dialogues of the same form and length instead of refusals. Source: pretraining-interventions.md, 1.2.
-    Departures: names are drawn once per dialogue, not at tokenisation.
+    The document leaves unless ``keep_source``, but what stands next in the list may still write from it, and ``tag``
+    keeps it. Without ``speakers`` a dialogue is a chat, which the chat template renders and of which the replies are
+    learned; with them (pairs of names, one drawn per dialogue) it is a document. ``placebo``: benign dialogues of the
+    same form and length instead of refusals. Source: pretraining-interventions.md, 1.2. Departures: names are drawn
+    once per dialogue, not at tokenisation.
     """
 
     kind: Literal["refusals"] = "refusals"
     scores: tuple[HarmLevel, ...] = (4, 5)
     speakers: tuple[Speakers, ...] = ()
     copies: int = Field(default=1, ge=1)
-    keep_source: bool = True
+    keep_source: bool = False
     max_harm: int = Field(default=1, ge=0, le=5)
     least: Share = 0.0
     placebo: bool = False

@@ -26,7 +26,7 @@ def write_rejects(found: Mapping[str, Transformed], folder: Path) -> None:
     if lines:
         (folder / REJECTS_NAME).write_text("\n".join(lines) + "\n", encoding="utf-8")
     doses = [
-        {"data": name, "kind": dose.kind, "eligible": dose.eligible, "made": dose.made}
+        {"data": name, "kind": dose.kind, "eligible": dose.eligible, "made": dose.made, "failures": dict(dose.failures)}
         for name, each in sorted(found.items())
         for dose in each.doses
     ]

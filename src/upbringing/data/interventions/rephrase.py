@@ -21,7 +21,7 @@ STYLES: tuple[Style, ...] = get_args(Style)
 
 
 class Rephrase(Description):
-    """Write each document with one of ``scores`` anew, in one of ``styles`` drawn for it, in place of the document.
+    """Write each document with one of ``scores`` anew, in one of ``styles`` drawn for it; the document leaves.
 
     A written text whose score, or one of whose sentences' scores, is above ``max_harm`` is rejected, and so is one that
     lost the facts. ``least``: share of the eligible documents of which something must come out. ``keep_source`` leaves

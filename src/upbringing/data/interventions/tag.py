@@ -20,6 +20,7 @@ from upbringing.data.interventions.tools import (
     Transformed,
     eligible_places,
     is_synthetic,
+    staying,
     text_name,
     with_id,
 )
@@ -31,7 +32,8 @@ Labels = Literal["scored", "shuffled"]
 class Tag(Description):
     """Insert ``tag`` before each word but the first, independently with probability ``rate``, into harmful documents.
 
-    ``scores``: the harm scores of documents that are tagged; what a transform wrote never is, and chats are not.
+    ``scores``: the harm scores of documents that are tagged; what a transform wrote never is, and chats are not. They
+    stay, whatever was written from them before.
     ``tag`` must be a special token of the tokenizer: ``start.tokenizer.special_tokens``. It stands behind the word
     before it, without a space, so that deleting it gives back text and tokens. ``labels: shuffled`` is the placebo:
     equally many documents are tagged, drawn without regard to their score (apply it to a whole corpus).
@@ -56,11 +58,11 @@ class Tag(Description):
                 raise DataError(
                     f"tag: {self.tag!r} occurs in a text of {text.source!r} already: take it out, or choose another tag"
                 )
-        chosen = set(eligible_places(texts, self.scores, self.kind))
-        if self.labels == "shuffled":
-            chosen = _shuffled(texts, len(chosen), seed)
+        harmful = set(eligible_places(texts, self.scores, self.kind)) if self.rate > 0 else set()
+        kept = [staying(text) if place in harmful else text for place, text in enumerate(texts)]
+        chosen = _shuffled(kept, len(harmful), seed) if self.labels == "shuffled" else harmful
         return Transformed(
-            tuple(self._tagged(text, seed) if place in chosen else text for place, text in enumerate(texts)), ()
+            tuple(self._tagged(text, seed) if place in chosen else text for place, text in enumerate(kept)), ()
         )
 
     def _tagged(self, text: TrainingText, seed: int) -> TrainingText:
@@ -75,7 +77,11 @@ class Tag(Description):
 
 def _shuffled(texts: Sequence[TrainingText], number: int, seed: int) -> set[int]:
     """Return the places of ``number`` documents with the smallest draws of ``shuffled/<name>``."""
-    places = [place for place, text in enumerate(texts) if isinstance(text, Document) and not is_synthetic(text)]
+    places = [
+        place
+        for place, text in enumerate(texts)
+        if isinstance(text, Document) and not is_synthetic(text) and text is staying(text)
+    ]
     draws = {place: float(stream(seed, "shuffled", text_name(texts[place])).random()) for place in places}
     return set(sorted(places, key=lambda place: (draws[place], place))[:number])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from upbringing.base.errors import DataError
 from upbringing.base.fingerprint import text_sha256
@@ -16,6 +16,8 @@ Metadata = Mapping[str, str | int | float | bool | None]
 
 WRITTEN_AS = "written_as"  # metadata of a synthetic text: the task it was written for
 ID = "id"  # metadata that names a text, where it has a name
+REPLACED_BY = "replaced_by"  # metadata of a source that leaves, because something was written from it
+NOT_REPLACED = "not_replaced"  # metadata of a source that leaves as a reject, and why nothing was written from it
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,16 @@ NO_TOOLS = Tools()
 
 @dataclass(frozen=True)
 class Dose:
-    """Of how many texts a transform could have made something, and of how many it did. ``least``: share it must."""
+    """Of how many texts a transform could have made something, and of how many it did. ``least``: share it must.
+
+    ``failures``: how often nothing acceptable was written, by reason, each attempt counted.
+    """
 
     kind: str
     eligible: int
     made: int
     least: float = 0.0
+    failures: tuple[tuple[str, int], ...] = ()
 
     def problem(self) -> str | None:
         """Return what to say where the dose was not met, ``None`` where it was (or where nothing was eligible)."""
@@ -68,7 +74,8 @@ class Dose:
 class Transformed:
     """What came out. ``rejects``: (text, reason) of everything that was left out. ``doses``: what was made of what.
 
-    A text that was replaced by what was written from it is no reject: the written one carries its id.
+    A text that was replaced by what was written from it is no reject: the written one carries its id. Such sources are
+    among ``texts`` until ``settled``, because several things may be written from one, and a tag may keep it.
     """
 
     texts: tuple[TrainingText, ...]
@@ -116,3 +123,37 @@ def eligible_places(texts: Sequence[TrainingText], scores: Sequence[int], kind: 
 def with_id(text: TrainingText, extra: Metadata) -> dict[str, str | int | float | bool | None]:
     """Return the metadata of ``text`` with its name and ``extra``."""
     return {**text.metadata, ID: text_name(text), **extra}
+
+
+def leaving(text: TrainingText, problem: str | None, kind: str) -> TrainingText:
+    """Return a source marked as one that leaves: replaced by ``kind``, or with the ``problem`` why it was not.
+
+    What was written once counts: a later failure changes nothing.
+    """
+    assert isinstance(text, Document)
+    if REPLACED_BY in text.metadata:
+        return text
+    marks = {key: value for key, value in text.metadata.items() if key != NOT_REPLACED}
+    added = {REPLACED_BY: kind} if problem is None else {NOT_REPLACED: text.metadata.get(NOT_REPLACED, problem)}
+    return replace(text, metadata={**marks, **added})
+
+
+def staying(text: TrainingText) -> TrainingText:
+    """Return a text without the marks of one that leaves."""
+    if not {REPLACED_BY, NOT_REPLACED} & set(text.metadata):
+        return text
+    kept = {key: value for key, value in text.metadata.items() if key not in (REPLACED_BY, NOT_REPLACED)}
+    return replace(text, metadata=kept)
+
+
+def settled(found: Transformed) -> Transformed:
+    """Return ``found`` without the sources that leave; those from which nothing was written become rejects."""
+    texts, rejects = [], list(found.rejects)
+    for text in found.texts:
+        if REPLACED_BY in text.metadata:
+            continue
+        if NOT_REPLACED in text.metadata:
+            rejects.append((staying(text), str(text.metadata[NOT_REPLACED])))
+        else:
+            texts.append(text)
+    return Transformed(tuple(texts), tuple(rejects), found.doses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,8 @@ from upbringing.data.interventions.tools import (
     Tools,
     Transformed,
     eligible_places,
+    leaving,
+    staying,
     text_name,
     with_id,
 )
@@ -55,7 +58,7 @@ class Order:
 
 
 def written_texts(texts: Sequence[TrainingText], order: Order, seed: int, tools: Tools) -> Transformed:
-    """Return the texts with what was written from the eligible ones in their places.
+    """Return the texts with what was written behind each eligible one, which leaves unless its source is kept.
 
     Streams: those of the writer, and ``<kind>/<name>`` for style and speakers; none depends on a text's place.
     """
@@ -114,7 +117,7 @@ def _text(source: Document, drawn: _Drawn, written: Written, order: Order, write
     extra = {**written.details, WRITTEN_AS: order.task, "written_by": writer, "facts_kept": written.facts_kept}
     if drawn.style is not None:
         extra["style"] = drawn.style
-    metadata = {**with_id(source, extra), "id": drawn.name, "source_harm": source.harm}
+    metadata = {**with_id(staying(source), extra), "id": drawn.name, "source_harm": source.harm}
     name = f"{source.source}/{order.kind}"
     text: TrainingText
     if not written.turns:
@@ -165,7 +168,7 @@ def _parts(text: TrainingText | None) -> list[Document]:
 def _placed(
     texts: Sequence[TrainingText], order: Order, asked: Sequence[tuple[int, int]], attempts: Sequence[_Attempt]
 ) -> Transformed:
-    """Return what was written behind its source, or in its place; what failed with the reason."""
+    """Return what was written behind its source; what failed with the reason."""
     made: dict[int, list[TrainingText]] = {place: [] for place, _ in asked}
     rejects: list[Reject] = []
     for (place, _), attempt in zip(asked, attempts, strict=True):
@@ -173,16 +176,19 @@ def _placed(
             assert attempt.text is not None
             made[place].append(attempt.text)
         elif attempt.text is not None or order.keep_source:
-            rejects.append((attempt.text or texts[place], f"{order.kind}: {attempt.problem}"))
+            rejects.append((attempt.text or staying(texts[place]), f"{order.kind}: {attempt.problem}"))
     result: list[TrainingText] = []
     for place, text in enumerate(texts):
         if place not in made or order.keep_source:
             result.append(text)
-        elif not made[place]:
-            rejects.append((text, f"{order.kind}: {_first_problem(asked, attempts, place)}"))
+        else:
+            problem = None if made[place] else f"{order.kind}: {_first_problem(asked, attempts, place)}"
+            result.append(leaving(text, problem, order.kind))
         result += made.get(place, [])
     written = sum(bool(each) for each in made.values())
-    return Transformed(tuple(result), tuple(rejects), (Dose(order.kind, len(made), written, order.least),))
+    failures = Counter(attempt.problem for attempt in attempts if attempt.problem is not None)
+    dose = Dose(order.kind, len(made), written, order.least, tuple(sorted(failures.items())))
+    return Transformed(tuple(result), tuple(rejects), (dose,))
 
 
 def _first_problem(asked: Sequence[tuple[int, int]], attempts: Sequence[_Attempt], place: int) -> str:
