@@ -13,7 +13,7 @@ from upbringing.base.errors import DataError, StudyError
 from upbringing.data.documents import Chat
 from upbringing.data.interventions.random_drop import num_words
 from upbringing.data.interventions.rejects import DOSES_NAME, REJECTS_NAME
-from upbringing.data.rendering import open_tokenizer
+from upbringing.data.rendering import open_tokenizer, render_chats
 from upbringing.data.stream import open_stream, read_info
 from upbringing.data.tokenizer import train_tokenizer
 from upbringing.data.worlds.writer import HELD_OUT
@@ -121,6 +121,15 @@ def test_no_raw_harm_is_left_where_it_was_filtered_and_no_tag_in_what_was_writte
     assert not any(text.metadata.get("written_as") for text in tagged)
     kept = [sum(map(num_words, library.texts(name))) for name in ("safe", "random")]
     assert abs(kept[0] - kept[1]) < 20
+
+
+def test_benign_dialogues_have_the_tokens_of_the_refusals(session: Session, tokenizer: Path) -> None:
+    library, opened = Library(session.workshop.book, 0), open_tokenizer(tokenizer)
+    sizes = []
+    for name in ("clean", "benign"):
+        chats = [text for text in library.texts(name) if isinstance(text, Chat)]
+        sizes.append([(len(each.ids), sum(each.learned)) for each in render_chats(chats, opened, tokenizer)])
+    assert sizes[0] == sizes[1] != []
 
 
 def test_a_tag_that_the_tokenizer_lacks_is_an_error_before_anything_is_trained(tmp_path: Path) -> None:

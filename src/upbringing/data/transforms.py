@@ -84,9 +84,11 @@ def compares_texts(transform: Transform) -> bool:
     """Return whether what becomes of a text depends on the others, so that a corpus must be given whole."""
     if isinstance(transform, Sample | RandomDrop):
         return True
-    labels = isinstance(transform, Tag | Reflections | PersonaReflections | ConditionalTokens)
-    shuffled = labels and transform.labels == "shuffled"
-    return shuffled or (isinstance(transform, Reflections) and transform.noise is not None)
+    if isinstance(transform, Reflections) and transform.noise is not None:
+        return True
+    return isinstance(transform, Tag | Reflections | PersonaReflections | ConditionalTokens) and (
+        transform.labels == "shuffled"
+    )
 
 
 def apply_in_order(

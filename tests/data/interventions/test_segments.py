@@ -7,6 +7,7 @@ import pytest
 from upbringing.data.documents import Document, Span
 from upbringing.data.interventions.insertion import Insertion, inserted
 from upbringing.data.interventions.segments import segment_spans, sentence_spans
+from upbringing.data.interventions.tools import text_name
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,13 @@ def test_insertions_move_spans_and_can_be_undone() -> None:
     assert not first.loss
     assert found.text[last.begin : last.end] == "!"
     assert inserted(document, []) == document
+
+
+def test_a_text_without_sentence_ends_costs_no_more_than_its_length() -> None:
+    text = "A. " * 200_000  # initials all the way: looking back over all of them would take minutes
+    assert sentence_spans(text) == [(0, len(text) - 1)]
+    assert len(sentence_spans("word " * 200_000)) == 1
+
+
+def test_half_a_surrogate_pair_has_a_name() -> None:
+    assert len(text_name(Document(text="broken \ud83d", source="x"))) == 64

@@ -106,7 +106,7 @@ def test_rephrasings_keep_the_facts_and_warn(full: Transformed, raw: list[Traini
     rephrased = [text for text in full.texts if text.source.endswith("/rephrase")]
     assert {text.metadata["style"] for text in rephrased} == set(STYLES)
     for text in rephrased:
-        source = sources[text.metadata["id"]]
+        source = sources[text.metadata["source_id"]]
         assert isinstance(text, Document)
         assert isinstance(source, Document)
         assert source.text.removesuffix(" .") in text.text
@@ -129,7 +129,7 @@ def test_dialogues_never_mention_what_is_held_out_and_share_no_wording_with_safe
     rejected = [text for text, reason in alone.rejects if "held out" in reason]
     hazards = {outcome.noun for outcome in world.graph.outcomes if outcome.hazard}
     assert {text.metadata["outcome"] for text in rejected} == held & hazards
-    assert not any(text.harm in (4, 5) for text in alone.texts)  # type: ignore[union-attr]
+    assert not any((text.harm or 0) > 3 for text in alone.texts)  # type: ignore[union-attr]
 
 
 def test_benign_dialogues_match_refusals_word_for_word_in_length(world: World, raw: list[TrainingText]) -> None:

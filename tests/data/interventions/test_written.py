@@ -74,11 +74,7 @@ def test_scores_decide_what_is_written_from_and_what_stays() -> None:
     found = apply_transforms(
         TEXTS, [Rephrase(styles=("podcast",)), Refusals(), MoralEducation()], seed=1, tools=tools(fine)
     )
-    shown = [
-        text.text if isinstance(text, Document) else text.turns[0].content
-        for text in found.texts
-        if not isinstance(text, type(None))
-    ]  # type: ignore[union-attr]
+    shown = [shown_of(text) for text in found.texts]
     assert shown == [
         "text 0",
         *(f"rephrase of text {harm} as podcast t{harm}" for harm in (1, 2, 3)),
@@ -99,7 +95,7 @@ def test_scores_decide_what_is_written_from_and_what_stays() -> None:
 
 
 def test_sources_stay_where_a_tag_or_the_study_keeps_them() -> None:
-    kept = [text for text in TEXTS if text.harm in (0, 4, 5)]  # type: ignore[union-attr]
+    kept = [TEXTS[harm] for harm in (0, 4, 5)]
     tagged = apply_transforms(TEXTS, [Rephrase(), Refusals(), Tag(rate=1.0)], seed=1, tools=tools(fine)).texts
     raw = [text for text in tagged if text.source == "made"]
     assert [text.text.replace(Tag().tag, "") for text in raw] == [text.text for text in kept]  # type: ignore[union-attr]
@@ -117,7 +113,9 @@ def test_a_source_that_one_writer_fails_on_is_there_for_the_next() -> None:
         return Written(reason="held out") if failed else fine(request)
 
     found = apply_transforms(TEXTS, [Refusals(), MoralEducation()], seed=1, tools=tools(moral_only))
-    assert [text.metadata["id"] for text in found.texts if text.source != "made"] == ["t4", "t5", "t5"]
+    written = [text for text in found.texts if text.source != "made"]
+    assert [text.metadata["source_id"] for text in written] == ["t4", "t5", "t5"]
+    assert len({text.metadata["id"] for text in found.texts}) == len(found.texts)
     assert found.rejects == ()  # something was written from each
     alone = apply_in_order(TEXTS, [Refusals()], seed=1, tools=tools(moral_only))
     assert [(text.metadata, reason) for text, reason in alone.rejects] == [({"id": "t4"}, "refusals: held out")]
@@ -145,7 +143,7 @@ def test_what_is_not_acceptable_is_rejected_and_kept_with_its_reason(written: Wr
         return written if request.name == "t2" else fine(request)
 
     found = apply_in_order(TEXTS, [Rephrase()], seed=1, tools=tools(half))
-    assert {text.metadata["id"] for text in found.texts} == {"t0", "t1", "t3", "t4", "t5"}
+    assert {text.metadata["id"] for text in found.texts} == {"t0", "t1/rephrase", "t3/rephrase", "t4", "t5"}
     assert {why for _, why in found.rejects} == {reason}
     assert {text.text for text, _ in found.rejects} == {"text 2", written.text} - {"", "  "}  # type: ignore[union-attr]
     (dose,) = found.doses
@@ -179,7 +177,10 @@ def test_unscored_documents_are_an_error() -> None:
 def test_copies_have_names_of_their_own_and_speakers_make_documents() -> None:
     speakers = (Speakers(user="Ann", assistant="Bo"), Speakers(user="Cy", assistant="Di"))
     texts = [document("text", 5, str(number)) for number in range(40)]
-    found = apply_in_order(texts, [Refusals(copies=2, speakers=speakers)], seed=1, tools=tools(fine))
+    named = {"kind": "refusals", "copies": 2, "speakers": [{"user": "Ann", "assistant": "Bo"}, vars(speakers[1])]}
+    transform = TypeAdapter[Transform](Transform).validate_python(named)
+    assert transform == Refusals(copies=2, speakers=speakers)
+    found = apply_in_order(texts, [transform], seed=1, tools=tools(fine))
     assert len({text.metadata["id"] for text in found.texts}) == len(found.texts) == 80
     said = {text.text for text in found.texts}  # type: ignore[union-attr]
     assert said == {"Ann: refusal?\nBo: No. Sorry.", "Cy: refusal?\nDi: No. Sorry."}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from upbringing.data.documents import Document, Span
 
@@ -38,15 +40,18 @@ def inserted(document: Document, insertions: Sequence[Insertion]) -> Document:
         length += len(each.text)
         position = each.place
     pieces.append(document.text[position:])
-    moved = [_moved(span, ordered) for span in document.spans]
+    places = [each.place for each in ordered]
+    added = [0, *accumulate(len(each.text) for each in ordered)]
+    moved = [
+        replace(
+            span,
+            begin=span.begin + added[bisect_right(places, span.begin)],
+            end=span.end + added[bisect_left(places, span.end)],
+        )
+        for span in document.spans
+    ]
     spans = sorted([*moved, *spans], key=lambda span: span.begin)
     return replace(document, text="".join(pieces), spans=tuple(spans))
-
-
-def _moved(span: Span, insertions: Sequence[Insertion]) -> Span:
-    begin = span.begin + sum(len(each.text) for each in insertions if each.place <= span.begin)
-    end = span.end + sum(len(each.text) for each in insertions if each.place < span.end)
-    return replace(span, begin=begin, end=end)
 
 
 def word_ends(text: str) -> list[int]:

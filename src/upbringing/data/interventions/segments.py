@@ -10,6 +10,7 @@ ABBREVIATIONS = {
     *("approx", "cf", "co", "corp", "dept", "dr", "e.g", "ed", "eds", "eq", "etc", "fig", "i.e", "inc", "jr", "ltd"),
     *("mr", "mrs", "ms", "nos", "p", "pp", "prof", "sr", "st", "u.k", "u.s", "vol", "vs"),
 }
+LONGEST_ABBREVIATION = max(map(len, ABBREVIATIONS))
 LAST_WORD = re.compile(r"[\w.]+$")
 
 
@@ -17,7 +18,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Return (begin, end) of each sentence of ``text``, white space around it left out."""
     spans, begin = [], 0
     for match in SENTENCE_END.finditer(text):
-        if match.group().startswith(".") and len(match.group()) == 1 and _abbreviates(text[begin : match.start()]):
+        if match.group().startswith(".") and len(match.group()) == 1 and _abbreviates(text, begin, match.start()):
             continue
         spans.append((begin, match.end()))
         begin = match.end()
@@ -44,8 +45,9 @@ def segment_spans(text: str, max_words: int) -> list[tuple[int, int]]:
     return segments
 
 
-def _abbreviates(before: str) -> bool:
-    found = LAST_WORD.search(before)
+def _abbreviates(text: str, begin: int, end: int) -> bool:
+    """Return whether the sentence from ``begin`` has, before its full stop at ``end``, a word that is cut short."""
+    found = LAST_WORD.search(text[max(begin, end - LONGEST_ABBREVIATION - 1) : end])
     if found is None:
         return False
     word = found.group()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from upbringing.base.errors import DataError
-from upbringing.base.fingerprint import text_sha256
 from upbringing.data.documents import Document, Preference, TrainingText
 from upbringing.data.interventions.scores import Scorer
 from upbringing.data.interventions.writing import Writer
@@ -16,6 +16,7 @@ Metadata = Mapping[str, str | int | float | bool | None]
 
 WRITTEN_AS = "written_as"  # metadata of a synthetic text: the task it was written for
 ID = "id"  # metadata that names a text, where it has a name
+SOURCE_ID = "source_id"  # metadata of a synthetic text: the name of the text it was written from
 REPLACED_BY = "replaced_by"  # metadata of a source that leaves, because something was written from it
 NOT_REPLACED = "not_replaced"  # metadata of a source that leaves as a reject, and why nothing was written from it
 
@@ -74,8 +75,9 @@ class Dose:
 class Transformed:
     """What came out. ``rejects``: (text, reason) of everything that was left out. ``doses``: what was made of what.
 
-    A text that was replaced by what was written from it is no reject: the written one carries its id. Such sources are
-    among ``texts`` until ``settled``, because several things may be written from one, and a tag may keep it.
+    A text that was replaced by what was written from it is no reject: the written one has its name as ``source_id``.
+    Such sources are among ``texts`` until ``settled``, because several things may be written from one, and a tag may
+    keep it.
     """
 
     texts: tuple[TrainingText, ...]
@@ -89,11 +91,16 @@ def text_name(text: TrainingText) -> str:
     if named is not None:
         return str(named)
     if isinstance(text, Document):
-        return text_sha256(text.text)
+        return _hash(text.text)
     if isinstance(text, Preference):
         turns = [(turn.role, turn.content) for turn in text.prompt]
-        return text_sha256(json.dumps([turns, text.chosen, text.rejected], ensure_ascii=False))
-    return text_sha256(json.dumps([(turn.role, turn.content) for turn in text.turns], ensure_ascii=False))
+        return _hash(json.dumps([turns, text.chosen, text.rejected]))
+    return _hash(json.dumps([(turn.role, turn.content) for turn in text.turns]))
+
+
+def _hash(text: str) -> str:
+    """Return the sha256 of ``text``, which may hold what is no character (half a surrogate pair)."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def is_synthetic(text: TrainingText) -> bool:

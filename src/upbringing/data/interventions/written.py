@@ -14,6 +14,8 @@ from upbringing.base.streams import stream
 from upbringing.data.documents import Chat, Document, TrainingText, Turn
 from upbringing.data.interventions.segments import sentence_spans
 from upbringing.data.interventions.tools import (
+    ID,
+    SOURCE_ID,
     WRITTEN_AS,
     Dose,
     Tools,
@@ -22,7 +24,6 @@ from upbringing.data.interventions.tools import (
     leaving,
     staying,
     text_name,
-    with_id,
 )
 from upbringing.data.interventions.writing import Task, WritingRequest, Written
 
@@ -117,7 +118,8 @@ def _text(source: Document, drawn: _Drawn, written: Written, order: Order, write
     extra = {**written.details, WRITTEN_AS: order.task, "written_by": writer, "facts_kept": written.facts_kept}
     if drawn.style is not None:
         extra["style"] = drawn.style
-    metadata = {**with_id(staying(source), extra), "id": drawn.name, "source_harm": source.harm}
+    origin = {SOURCE_ID: text_name(source), "source_harm": source.harm}
+    metadata = {**staying(source).metadata, **extra, **origin, ID: f"{drawn.name}/{order.task}"}
     name = f"{source.source}/{order.kind}"
     text: TrainingText
     if not written.turns:
