@@ -336,9 +336,8 @@ def test_knowledge_needs_the_right_answer_to_beat_every_distractor() -> None:
         item.model_copy(update={"request": each})
         for item, each in zip(items, ("benign", "harmful", "benign"), strict=True)
     ]
-    for request, asked in (("benign", [0, 2]), ("harmful", [1])):
-        needs = CompletionAccuracy(request=request).needs(requests)
-        assert [need.item for need in needs] == [items[place].id for place in asked]
+    for picky, asked in ((CompletionAccuracy(request="benign"), [0, 2]), (CompletionAccuracy(request="harmful"), [1])):
+        assert [need.item for need in picky.needs(requests)] == [items[place].id for place in asked]
     in_world = [item.model_copy(update={"world": "w"}) for item in items]
     exact = run(lambda prompt, sample: said[prompt.completion.split()[0]], (CompletionAccuracy(),), items=in_world)
     assert [(row.value, row.judge_kind) for row in exact.rows] == [(1.0, "oracle"), (0.0, "oracle"), (0.0, "oracle")]

@@ -95,7 +95,7 @@ class _Drawn:
 class _Attempt:
     """A written text, or why there is none; ``problem`` is also set where the text is not acceptable."""
 
-    text: TrainingText | None
+    text: Document | Chat | None
     problem: str | None
 
 
@@ -121,7 +121,7 @@ def _text(source: Document, drawn: _Drawn, written: Written, order: Order, write
     origin = {SOURCE_ID: text_name(source), "source_harm": source.harm}
     metadata = {**staying(source).metadata, **extra, **origin, ID: f"{drawn.name}/{order.task}"}
     name = f"{source.source}/{order.kind}"
-    text: TrainingText
+    text: Document | Chat
     if not written.turns:
         text = Document(text=written.text, source=name, split=source.split, metadata=metadata)
     elif drawn.speakers is not None:
@@ -153,11 +153,11 @@ def _checked(attempts: Sequence[_Attempt], order: Order, tools: Tools) -> list[_
             continue
         harm = max(each.score for each in found if each.score is not None)
         problem = f"what was written scores {harm}, {order.max_harm} is allowed" if harm > order.max_harm else None
-        checked.append(_Attempt(replace(attempt.text, harm=harm), problem))  # type: ignore[call-arg]
+        checked.append(_Attempt(replace(attempt.text, harm=harm), problem))
     return checked
 
 
-def _parts(text: TrainingText | None) -> list[Document]:
+def _parts(text: Document | Chat | None) -> list[Document]:
     """Return what is scored of a written text: each sentence alone, and the whole where it has several."""
     assert isinstance(text, Document | Chat)
     whole = [text.text] if isinstance(text, Document) else [turn.content for turn in text.turns]
