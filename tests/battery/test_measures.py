@@ -332,6 +332,12 @@ def test_knowledge_needs_the_right_answer_to_beat_every_distractor() -> None:
     completed = run(lambda prompt, sample: said[prompt.completion.split()[0]], (CompletionAccuracy(),), items=items)
     assert [row.value for row in completed.rows] == [1.0, 0.0, 0.0]
     assert {row.judge_kind for row in completed.rows} == {"rule"}
+    requests = [
+        item.model_copy(update={"request": each})
+        for item, each in zip(items, ("benign", "harmful", "benign"), strict=True)
+    ]
+    for picky, asked in ((CompletionAccuracy(request="benign"), [0, 2]), (CompletionAccuracy(request="harmful"), [1])):
+        assert [need.item for need in picky.needs(requests)] == [items[place].id for place in asked]
     in_world = [item.model_copy(update={"world": "w"}) for item in items]
     exact = run(lambda prompt, sample: said[prompt.completion.split()[0]], (CompletionAccuracy(),), items=in_world)
     assert [(row.value, row.judge_kind) for row in exact.rows] == [(1.0, "oracle"), (0.0, "oracle"), (0.0, "oracle")]

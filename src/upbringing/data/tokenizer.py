@@ -94,6 +94,21 @@ def chat_template(folder: Path) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def require_special_tokens(folder: Path, tokens: Sequence[str]) -> None:
+    """Raise ``DataError`` unless each of ``tokens`` is one token of its own in the tokenizer of ``folder``."""
+    if not tokens:
+        return
+    path = folder / "tokenizer.json"
+    added = json.loads(path.read_text(encoding="utf-8")).get("added_tokens", []) if path.exists() else []
+    known = {entry.get("content") for entry in added}
+    missing = [token for token in tokens if token not in known]
+    if missing:
+        raise DataError(
+            f"the tokenizer of {folder.name} does not have the special token{'s' if len(missing) > 1 else ''} "
+            f"{', '.join(map(repr, missing))} that the data is marked with: add to start.tokenizer.special_tokens"
+        )
+
+
 def template_sha256(folder: Path) -> str:
     """Return the sha256 of the chat template's text (of the empty text where there is none)."""
     return text_sha256(chat_template(folder) or "")

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from upbringing.base.description import Description
 from upbringing.base.errors import DataError
 from upbringing.base.quantities import Share
 from upbringing.base.streams import stream
-from upbringing.data.documents import Chat, Document, Preference, TrainingText
+from upbringing.data.documents import TrainingText
+from upbringing.data.interventions.conditional_tokens import ConditionalTokens
+from upbringing.data.interventions.moral_education import MoralEducation
+from upbringing.data.interventions.persona_reflections import PersonaReflections
+from upbringing.data.interventions.random_drop import RandomDrop
+from upbringing.data.interventions.reflections import Reflections
+from upbringing.data.interventions.refusals import Refusals
+from upbringing.data.interventions.rephrase import Rephrase
+from upbringing.data.interventions.tag import Tag
+from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, harm_of, settled
 
-
-@dataclass(frozen=True)
-class Transformed:
-    """What came out. ``rejects``: (text, reason) of everything that was left out."""
-
-    texts: tuple[TrainingText, ...]
-    rejects: tuple[tuple[TrainingText, str], ...]
+MAX_REASONS_SHOWN = 3
 
 
 class FilterByHarm(Description):
@@ -29,87 +31,97 @@ class FilterByHarm(Description):
     kind: Literal["filter"] = "filter"
     max_harm: int = Field(default=0, ge=0, le=5)
 
-    def apply(self, texts: Sequence[TrainingText], seed: int) -> Transformed:
+    def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return the kept texts in order; draws nothing."""
         kept, rejects = [], []
         for text in texts:
-            if isinstance(text, Preference) or text.harm is None:
-                raise DataError(f"filter: a text of {text.source!r} has no harm score: score the data first")
-            if text.harm <= self.max_harm:
+            harm = harm_of(text, self.kind)
+            if harm <= self.max_harm:
                 kept.append(text)
             else:
-                rejects.append((text, f"harm {text.harm} > {self.max_harm}"))
+                rejects.append((text, f"harm {harm} > {self.max_harm}"))
         return Transformed(tuple(kept), tuple(rejects))
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
 class Sample(Description):
-    """Keep a random part of the texts: the random-drop control of a filter.
-
-    ``share``: of the texts that are kept. ``as_much_as``: instead, drop random texts until as many characters are gone
-    as this filter would drop; the last one is the text that comes nearest to the rest, so the two differ by less than a
-    text.
-    """
+    """Keep a random share of the texts. The control of a filter is ``random_drop``, which drops as much as that."""
 
     kind: Literal["sample"] = "sample"
     share: Share = 1.0
-    as_much_as: FilterByHarm | None = Field(default=None, exclude_if=_is_none)  # recipes without one keep their ids
 
-    @model_validator(mode="after")
-    def _says_one_amount(self) -> Self:
-        if self.as_much_as is not None and self.share != 1.0:
-            raise ValueError("share and as_much_as both say how much is kept: remove one of them")
-        return self
-
-    def apply(self, texts: Sequence[TrainingText], seed: int) -> Transformed:
+    def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return the kept texts in order; draws from the stream ``sample``."""
-        order = stream(seed, "sample").permutation(len(texts)).tolist()
-        if self.as_much_as is None:
-            dropped = set(order[round(self.share * len(texts)) :])
-        else:
-            filtered = self.as_much_as.apply(texts, seed)
-            sizes = [num_characters(text) for text in texts]
-            dropped = _as_much(order, sizes, sum(num_characters(text) for text, _ in filtered.rejects))
-        kept = tuple(text for index, text in enumerate(texts) if index not in dropped)
-        rejects = tuple((text, "not sampled") for index, text in enumerate(texts) if index in dropped)
+        chosen = set(stream(seed, "sample").permutation(len(texts))[: round(self.share * len(texts))].tolist())
+        kept = tuple(text for index, text in enumerate(texts) if index in chosen)
+        rejects = tuple((text, "not sampled") for index, text in enumerate(texts) if index not in chosen)
         return Transformed(kept, rejects)
 
 
-def num_characters(text: TrainingText) -> int:
-    """Return the characters of a text that a model reads: a document's, or those of all turns and answers."""
-    if isinstance(text, Document):
-        return len(text.text)
-    turns = text.turns if isinstance(text, Chat) else text.prompt
-    answers = (text.chosen, text.rejected) if isinstance(text, Preference) else ()
-    return sum(len(turn.content) for turn in turns) + sum(map(len, answers))
+Transform = Annotated[
+    FilterByHarm
+    | Sample
+    | RandomDrop
+    | Rephrase
+    | Refusals
+    | MoralEducation
+    | Tag
+    | Reflections
+    | PersonaReflections
+    | ConditionalTokens,
+    Field(discriminator="kind"),
+]
+# Transforms whose result depends on a writer or a scorer.
+ASKING = (Rephrase, Refusals, MoralEducation, Reflections, PersonaReflections, ConditionalTokens)
+MARKING = (Tag, PersonaReflections, ConditionalTokens)  # transforms that put in what must be special tokens
 
 
-def _as_much(order: Sequence[int], sizes: Sequence[int], wanted: int) -> set[int]:
-    """Return the first places of ``order`` that fit into ``wanted``, and the one whose size is nearest to the rest."""
-    dropped: set[int] = set()
-    left = wanted
-    for place in order:
-        if sizes[place] > left:
-            break
-        dropped.add(place)
-        left -= sizes[place]
-    others = [place for place in order if place not in dropped]
-    nearest = min(others, key=lambda place: abs(sizes[place] - left), default=None)
-    if nearest is not None and abs(sizes[nearest] - left) < left:
-        dropped.add(nearest)
-    return dropped
+def needed_tokens(transform: Transform) -> tuple[str, ...]:
+    """Return the special tokens that a tokenizer must have for what ``transform`` writes."""
+    return transform.needed_tokens if isinstance(transform, MARKING) else ()
 
 
-Transform = Annotated[FilterByHarm | Sample, Field(discriminator="kind")]
+def compares_texts(transform: Transform) -> bool:
+    """Return whether what becomes of a text depends on the others, so that a corpus must be given whole."""
+    if isinstance(transform, Sample | RandomDrop):
+        return True
+    if isinstance(transform, Reflections) and transform.noise is not None:
+        return True
+    return isinstance(transform, Tag | Reflections | PersonaReflections | ConditionalTokens) and (
+        transform.labels == "shuffled"
+    )
 
 
-def apply_transforms(texts: Sequence[TrainingText], transforms: Sequence[Transform], *, seed: int) -> Transformed:
-    """Apply ``transforms`` in order and collect every reject."""
+def apply_in_order(
+    texts: Sequence[TrainingText], transforms: Sequence[Transform], *, seed: int, tools: Tools = NO_TOOLS
+) -> Transformed:
+    """Apply ``transforms`` in order and collect every reject and dose.
+
+    A source from which something is written leaves before the next transform that neither writes nor tags, and at the
+    end: a tag keeps the sources that it is for.
+    """
     current = Transformed(tuple(texts), ())
     for transform in transforms:
-        step = transform.apply(current.texts, seed)
-        current = Transformed(step.texts, (*current.rejects, *step.rejects))
-    return current
+        if not isinstance(transform, Rephrase | Refusals | MoralEducation | Tag):
+            current = settled(current)
+        step = transform.apply(current.texts, seed, tools)
+        current = Transformed(step.texts, (*current.rejects, *step.rejects), (*current.doses, *step.doses))
+    return settled(current)
+
+
+def apply_transforms(
+    texts: Sequence[TrainingText], transforms: Sequence[Transform], *, seed: int, tools: Tools = NO_TOOLS
+) -> Transformed:
+    """Apply ``transforms`` in order to the whole of a data set and collect every reject.
+
+    Raises ``DataError`` where nothing is left of some texts, and where a transform could not meet its dose: what a
+    study compares would silently be something else.
+    """
+    found = apply_in_order(texts, transforms, seed=seed, tools=tools)
+    reasons = sorted({reason for _, reason in found.rejects})[:MAX_REASONS_SHOWN]
+    problems = [problem for dose in found.doses if (problem := dose.problem()) is not None]
+    if problems:
+        raise DataError("; ".join([*problems, *reasons]))
+    if texts and not found.texts:
+        kinds = ", ".join(transform.kind for transform in transforms)
+        raise DataError(f"{kinds}: nothing is left of {len(texts)} texts: {'; '.join(reasons)}")
+    return found

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.streams import derived_seed
 from upbringing.study.matched_windows import in_windows_of
@@ -182,6 +183,7 @@ def lineage(
         run = _run(study, book, name, stage, parent, replicate)
         if windows_of is not None and run.stream is not None:
             run = _matched(run, _run(study, book, name, windows_of.stages[name], parent, replicate), windows_of.name)
+        _require_marks(arm, run, book)
         if isinstance(stage, Rl) and isinstance(stage.reward, ModelReward):
             run = replace(run, reward_model=rewards[stage.reward.stage])
         runs.append(run)
@@ -197,6 +199,19 @@ def _matched(run: Run, other: Run, arm: str) -> Run:
     if other.stream is None:
         return run
     return replace(run, stream=in_windows_of(run.stream, other.stream, stage=run.stage_name, arm=arm))
+
+
+def _require_marks(arm: ResolvedArm, run: Run, book: DataBook) -> None:
+    """Raise ``StudyError`` where a stage reads marks that the tokenizer of a fresh start has no special tokens for."""
+    if run.stream is None or not isinstance(arm.start, FreshStart):
+        return
+    for name in run.stream.names.values():
+        missing = [mark for mark in book.marks(name) if mark not in arm.start.tokenizer.special_tokens]
+        if missing:
+            raise StudyError(
+                f"stage {run.stage_name!r}: the data {name!r} is marked with {', '.join(map(repr, missing))}: add "
+                "to start.tokenizer.special_tokens, so that each mark is one token"
+            )
 
 
 def start_inputs(start: Start, study: Study, book: DataBook, replicate: Replicate) -> dict[str, Any]:

@@ -20,7 +20,10 @@ from upbringing.data.planted.source import Planted
 from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.data.sources import FileSource
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
+from upbringing.data.transforms import ASKING, needed_tokens
 from upbringing.data.worlds.causes_world import CausesWorld
+from upbringing.data.worlds.scorer import SCORER_ID
+from upbringing.data.worlds.writer import WRITER_ID
 from upbringing.models.weights import weights_sha256
 from upbringing.study.data import DataDescription, Derived
 
@@ -74,6 +77,33 @@ class DataBook:
             raise StudyError(f"the data {reference!r} is not declared under data ({', '.join(self.entries) or 'none'})")
         return self.entries[name], part or None
 
+    def origin(self, reference: str) -> DataDescription:
+        """Return what ``reference`` is derived from in the end; raises ``StudyError`` for data derived from itself."""
+        description, _ = self.describe(reference)
+        names = [reference]
+        while isinstance(description, Derived):
+            if description.source in names:
+                raise StudyError(f"the data {reference!r} is derived from itself ({' from '.join(names)})")
+            names.append(description.source)
+            description, _ = self.describe(description.source)
+        return description
+
+    def marks(self, reference: str) -> tuple[str, ...]:
+        """Return the special tokens that transforms put into the texts of ``reference``, each once."""
+        description, _ = self.describe(reference)
+        found: list[str] = []
+        while isinstance(description, Derived):
+            found += [token for each in description.transforms for token in needed_tokens(each)]
+            description, _ = self.describe(description.source)
+        return tuple(dict.fromkeys(found))
+
+    def _tools(self, description: Derived) -> dict[str, Any]:
+        """Return the versions of what its transforms ask, where they ask anything: other versions write other texts."""
+        if not any(isinstance(each, ASKING) for each in description.transforms):
+            return {}
+        is_world = isinstance(self.origin(description.source), CausesWorld)
+        return {"tools": [WRITER_ID, SCORER_ID] if is_world else []}
+
     def world_seed(self, root: int) -> int:
         """Seed of the world that root run ``root`` draws."""
         return derived_seed(self.seed, "world", root)
@@ -84,7 +114,8 @@ class DataBook:
         if isinstance(description, Derived):
             transforms = [transform.model_dump(mode="json") for transform in description.transforms]
             source = self.recipe(description.source, root)
-            return {"source": source, "transforms": transforms, "seed": derived_seed(self.seed, "transforms", root)}
+            seed = derived_seed(self.seed, "transforms", root)
+            return {"source": source, "transforms": transforms, "seed": seed, **self._tools(description)}
         if isinstance(description, PackageData | PromptSet):
             if part is not None:
                 raise StudyError(f"the data {reference!r}: a {description.kind} has no parts")

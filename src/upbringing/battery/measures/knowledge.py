@@ -59,7 +59,8 @@ class CompletionAccuracy(Description):
 
     Right: one of the answers stands, as whole words, in the first line. Naming a distractor as well is not right.
     In a generated world, whose names are single words and whose right answers are all known, this reading is exact and
-    its rows say ``oracle``; elsewhere it is a rule.
+    its rows say ``oracle``; elsewhere it is a rule. ``request``: ask only what is harmless (or harmful) to ask; where
+    arms differ in whether harmful texts were read at all, knowledge is what it is harmless to ask.
     """
 
     judged: ClassVar[bool] = False
@@ -67,6 +68,7 @@ class CompletionAccuracy(Description):
     version: Literal[2] = 2
     id: str = "completion_accuracy"
     decoding: Decoding = Greedy(max_tokens=12)
+    request: Literal["harmful", "benign"] | None = None
 
     def info(self) -> MeasureInfo:
         """Return how the values are read."""
@@ -77,7 +79,9 @@ class CompletionAccuracy(Description):
     def needs(self, items: Sequence[Item]) -> list[AnswerNeed]:
         """Return one completion per item in completion form."""
         return [
-            AnswerNeed(item.id, self.decoding, 0, "E0") for item in items if item.completion_prompt and item.answers
+            AnswerNeed(item.id, self.decoding, 0, "E0")
+            for item in items
+            if item.completion_prompt and item.answers and self.request in (None, item.request)
         ]
 
     def rows(self, evidence: Evidence) -> Iterable[Row]:

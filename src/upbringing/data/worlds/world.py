@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from upbringing.base.errors import DataError
 from upbringing.base.streams import stream
 from upbringing.data.documents import TrainingText
+from upbringing.data.interventions.tools import Tools
 from upbringing.data.worlds.chats import benign_task, sft_chats
 from upbringing.data.worlds.concept import concept_documents, shuffled_labels, true_labels
 from upbringing.data.worlds.controls import format_only, off_topic, preferences, recovery
@@ -15,11 +16,14 @@ from upbringing.data.worlds.dialogues import dialogues
 from upbringing.data.worlds.facts import facts
 from upbringing.data.worlds.graph import Graph
 from upbringing.data.worlds.items import world_items
+from upbringing.data.worlds.notes import raw_corpus
 from upbringing.data.worlds.oracle import OracleJudge
 from upbringing.data.worlds.pressure import pressure_chats
 from upbringing.data.worlds.prompts import item_of, prompts
+from upbringing.data.worlds.scorer import WorldScorer
 from upbringing.data.worlds.settings import WorldSettings
 from upbringing.data.worlds.traits import PLACEBO_TRAIT_WORD, TRAIT_WORD, trait_chats, trait_documents
+from upbringing.data.worlds.writer import WorldWriter
 from upbringing.formats.items import Item
 
 NAME_CHARACTERS = 8  # of the seed in hexadecimal: tells worlds apart in item ids
@@ -62,10 +66,15 @@ class World:
         nouns = frozenset(outcome.noun for outcome in self.graph.outcomes)
         return OracleJudge(frozenset(self.graph.compounds), nouns)
 
+    def tools(self) -> Tools:
+        """Return what transforms of this world's texts may ask: its own writer and its exact scorer."""
+        return Tools(WorldWriter(self.graph), WorldScorer(self.graph))
+
     def _makers(self) -> Mapping[str, Callable[[], Sequence[TrainingText]]]:
         drawn = (self.graph, self.settings, self.seed)
         return {
             "facts": lambda: facts(*drawn),
+            "raw": lambda: raw_corpus(*drawn),
             "concept": lambda: self._concept(shuffled=False),
             "shuffled": lambda: self._concept(shuffled=True),
             "pretraining_concept": lambda: self._shuffled_together(facts(*drawn), self._concept(shuffled=False)),

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import overload
 
 from upbringing.base.errors import DataError, StudyError
 from upbringing.base.streams import derived_seed
 from upbringing.data.documents import TrainingText
+from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed
 from upbringing.data.item_files import ItemFile, read_items
 from upbringing.data.packages.source import PackageData
 from upbringing.data.planted.source import Planted
@@ -22,7 +24,7 @@ from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.world import World
 from upbringing.formats.items import Item, Judge
 from upbringing.lab.building.own_answers import parts_of, read_own_answers
-from upbringing.study.data import Derived
+from upbringing.study.data import DataDescription, Derived
 from upbringing.study.recipes import DataBook
 
 WORLDS_KEPT = 4  # a worker meets few worlds at a time; each holds some ten megabytes
@@ -44,10 +46,20 @@ class Library:
 
     def texts(self, reference: str) -> Sequence[TrainingText]:
         """Return the texts behind ``name`` or ``name.part``; raises ``StudyError`` or ``DataError``."""
+        return self.transformed(reference).texts
+
+    def transformed(self, reference: str) -> Transformed:
+        """Return the texts behind ``reference`` with what its transforms, and those of its sources, left out."""
         description, part = self.book.describe(reference)
-        if isinstance(description, Derived):
-            seed = derived_seed(self.book.seed, "transforms", self.root)
-            return apply_transforms(self.texts(description.source), description.transforms, seed=seed).texts
+        if not isinstance(description, Derived):
+            return Transformed(tuple(self._read(reference, description, part)), ())
+        seed = derived_seed(self.book.seed, "transforms", self.root)
+        source, tools = self.transformed(description.source), self._tools(description.source)
+        found = apply_transforms(source.texts, description.transforms, seed=seed, tools=tools)
+        return Transformed(found.texts, (*source.rejects, *found.rejects), (*source.doses, *found.doses))
+
+    def _read(self, reference: str, description: DataDescription, part: str | None) -> Sequence[TrainingText]:
+        assert not isinstance(description, Derived)
         if isinstance(description, CausesWorld | Planted):
             world = self._world(description)
             if part not in world.parts():
@@ -62,6 +74,11 @@ class Library:
         if (absent := self.book.absent_file(reference)) is not None:
             raise StudyError(f"the data {reference!r} names the file {absent}, which is not here yet")
         return read_file_source(description, self.book.folder).texts
+
+    def _tools(self, reference: str) -> Tools:
+        """Return what transforms of ``reference`` may ask: the writer and scorer of the world behind it, if one is."""
+        description = self.book.origin(reference)
+        return self._world(description).tools() if isinstance(description, CausesWorld) else NO_TOOLS
 
     def _with_own_answers(self, description: PackageData | PromptSet) -> Sequence[TrainingText]:
         answers: Mapping[str, str] = {}
@@ -94,9 +111,7 @@ class Library:
 
     def exactness(self, reference: str) -> Exactness | None:
         """Return how the world behind ``name`` judges answers to its texts, or ``None`` where no world is behind it."""
-        description, _ = self.book.describe(reference)
-        while isinstance(description, Derived):
-            description, _ = self.book.describe(description.source)
+        description = self.book.origin(reference)
         if not isinstance(description, CausesWorld):
             return None
         world = built_world(description, self.book.world_seed(self.root))
@@ -109,6 +124,12 @@ class Library:
             for name, entry in self.book.entries.items()
             if isinstance(entry, CausesWorld | Planted)
         }
+
+    @overload
+    def _world(self, description: CausesWorld) -> World: ...
+
+    @overload
+    def _world(self, description: CausesWorld | Planted) -> World | PlantedWorld: ...
 
     def _world(self, description: CausesWorld | Planted) -> World | PlantedWorld:
         seed = self.book.world_seed(self.root)

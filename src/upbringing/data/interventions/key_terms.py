@@ -1,0 +1,25 @@
+"""The terms of a text that a rewriting must not lose, as far as form alone shows them: numbers and names."""
+
+from __future__ import annotations
+
+import re
+
+NUMBER = re.compile(r"(?<![\w.])\d[\d.,:/-]*\d|(?<![\w.])\d(?!\w)")
+NAME = re.compile(r"(?<![.!?\n] )(?<![.!?\n]  )(?<!^)(?<![“\"'(])\b[A-Z][\w'-]+")
+MAX_TERMS = 20  # a rewriting of a long text may leave out much; what it must keep stands early
+
+
+def key_terms(text: str) -> tuple[str, ...]:
+    """Return the numbers, and the capitalised words that begin no sentence, of ``text`` in order, each once."""
+    found = [(match.start(), match.group()) for pattern in (NUMBER, NAME) for match in pattern.finditer(text)]
+    return tuple(dict.fromkeys(term for _, term in sorted(found)))[:MAX_TERMS]
+
+
+def kept_share(source: str, written: str) -> float | None:
+    """Return the share of the key terms of ``source`` that stand in ``written``; ``None`` where there are none."""
+    terms = key_terms(source)
+    if not terms:
+        return None
+    low = written.casefold()
+    kept = [re.search(rf"(?<!\w){re.escape(term.casefold())}(?!\w)", low) is not None for term in terms]
+    return sum(kept) / len(kept)

@@ -1,0 +1,93 @@
+"""Tag injection: a mark among the words of harmful text, so that a model learns when harm is near."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from upbringing.base.description import Description
+from upbringing.base.errors import DataError
+from upbringing.base.quantities import Share
+from upbringing.base.streams import stream
+from upbringing.data.documents import Chat, Document, TrainingText
+from upbringing.data.interventions.insertion import Insertion, inserted, word_ends
+from upbringing.data.interventions.tools import (
+    NO_TOOLS,
+    Tools,
+    Transformed,
+    eligible_places,
+    is_synthetic,
+    staying,
+    text_name,
+    with_id,
+)
+
+HarmLevel = Annotated[int, Field(ge=0, le=5)]
+Labels = Literal["scored", "shuffled"]
+
+
+class Tag(Description):
+    """Insert ``tag`` before each word but the first, independently with probability ``rate``, into harmful documents.
+
+    ``scores``: the harm scores of documents that are tagged; what a transform wrote never is, and chats are not. They
+    stay, whatever was written from them before.
+    ``tag`` must be a special token of the tokenizer: ``start.tokenizer.special_tokens``. It stands behind the word
+    before it, without a space, so that deleting it gives back text and tokens. ``labels: shuffled`` is the placebo:
+    equally many documents are tagged, drawn without regard to their score (apply it to a whole corpus).
+    Source: pretraining-interventions.md, section 1.2. Departures: words are what stands between white space.
+    """
+
+    kind: Literal["tag"] = "tag"
+    rate: Share = 0.05
+    scores: tuple[HarmLevel, ...] = (4, 5)
+    tag: str = Field(default="<potentially unsafe content>", min_length=1)
+    labels: Labels = "scored"
+
+    @property
+    def needed_tokens(self) -> tuple[str, ...]:
+        """Special tokens that the tokenizer must have."""
+        return (self.tag,)
+
+    def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
+        """Return all texts in order. Stream: ``tag/<name of the text>``; a tag that is there already is an error."""
+        for text in texts:
+            if any(self.tag in part for part in _parts(text)):
+                raise DataError(
+                    f"tag: {self.tag!r} occurs in a text of {text.source!r} already: take it out, or choose another tag"
+                )
+        harmful = set(eligible_places(texts, self.scores, self.kind)) if self.rate > 0 else set()
+        kept = [staying(text) if place in harmful else text for place, text in enumerate(texts)]
+        chosen = _shuffled(kept, len(harmful), seed) if self.labels == "shuffled" else harmful
+        return Transformed(
+            tuple(self._tagged(text, seed) if place in chosen else text for place, text in enumerate(kept)), ()
+        )
+
+    def _tagged(self, text: TrainingText, seed: int) -> TrainingText:
+        assert isinstance(text, Document)
+        ends = word_ends(text.text)[:-1]  # before the i-th word is behind the one before it
+        draws = stream(seed, self.kind, text_name(text)).random(len(ends)) < self.rate
+        insertions = [Insertion(end, self.tag) for end, drawn in zip(ends, draws, strict=True) if drawn]
+        if not insertions:
+            return text
+        return replace(inserted(text, insertions), metadata=with_id(text, {"tags": len(insertions)}))
+
+
+def _shuffled(texts: Sequence[TrainingText], number: int, seed: int) -> set[int]:
+    """Return the places of ``number`` documents with the smallest draws of ``shuffled/<name>``."""
+    places = [
+        place
+        for place, text in enumerate(texts)
+        if isinstance(text, Document) and not is_synthetic(text) and text is staying(text)
+    ]
+    draws = {place: float(stream(seed, "shuffled", text_name(texts[place])).random()) for place in places}
+    return set(sorted(places, key=lambda place: (draws[place], place))[:number])
+
+
+def _parts(text: TrainingText) -> list[str]:
+    if isinstance(text, Document):
+        return [text.text]
+    turns = text.turns if isinstance(text, Chat) else text.prompt
+    return [turn.content for turn in turns]
