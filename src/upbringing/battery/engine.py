@@ -7,7 +7,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from upbringing.battery.measure import Measure
 from upbringing.battery.needs import AnswerNeed, Evidence, LikelihoodNeed, Need
 from upbringing.formats.answers import Answer
 from upbringing.formats.items import Item, Judge
+from upbringing.formats.record import LearnedTokens
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import ConditionInfo, MeasureInfo
 from upbringing.models.asking import Model, Prompt, Reply
@@ -66,14 +67,18 @@ def measure_checkpoint(
     answers_cache: Path | None = None,
     judged_later: bool = False,
     engine: Engine = "transformers",
+    learned_tokens: LearnedTokens | None = None,
 ) -> Measured:
     """Return rows and answers of ``battery`` on a loaded checkpoint. ``seed`` seeds sampled decoding only.
 
     ``answers_cache``: a folder in which finished batches are kept; without it an interruption starts again.
     ``judged_later``: no judge is needed now, because ``battery.rejudging`` will show the answers to one.
-    ``engine``: what generates the answers; any but transformers needs ``answers_cache``.
+    ``engine``: what generates the answers; any but transformers needs ``answers_cache``. ``learned_tokens``: what the
+    records of its lineage say of special tokens; ``None`` = nothing is known.
     """
     local = local_model(loaded, precision=precision, hashed=answers_cache is not None)
+    if learned_tokens is not None:
+        local = replace(local, learned_tokens=learned_tokens)
     return measure(
         engine_model(local, engine, answers_cache),
         checkpoint_id=checkpoint,
@@ -191,7 +196,12 @@ class _Asking:
         Conditions never share a batch: adding a measure re-forms no batch of another.
         """
         prompts = {need: need.prompt(self.items[need.item]) for need in needs}
-        unable = {need: reason for need in needs if (reason := self.model.unanswerable(prompts[need])) is not None}
+        lacking = {decoding: self.model.undecodable(decoding) for decoding in {need.decoding for need in needs}}
+        unable = {
+            need: reason
+            for need in needs
+            if (reason := lacking[need.decoding] or self.model.unanswerable(prompts[need])) is not None
+        }
         groups: dict[str, list[AnswerNeed]] = {}
         for need in needs:
             if need not in unable:
@@ -249,7 +259,12 @@ def _likelihoods(
     if not model.scores:
         return {}, dict.fromkeys(needs, "no-likelihood")
     prompts = {need: need.asked(items[need.item]) for need in needs}
-    unable = {need: reason for need in needs if (reason := model.unanswerable(prompts[need])) is not None}
+    lacking = {token: model.lacks(token) for token in {need.token for need in needs} if token is not None}
+    unable = {
+        need: reason
+        for need in needs
+        if (reason := lacking.get(need.token or "") or model.unanswerable(prompts[need])) is not None
+    }
     asked = [need for need in needs if need not in unable]
     if not asked:
         return {}, unable

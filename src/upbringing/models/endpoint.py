@@ -25,7 +25,7 @@ from upbringing.formats.items import Message
 from upbringing.models.addresses import check_base_url
 from upbringing.models.asking import Prompt, Reply, split_thought
 from upbringing.models.budget import Budget, Cap, CapReachedError, Price
-from upbringing.models.decoding import Decoding, Greedy
+from upbringing.models.decoding import BeamSearch, Decoding, Greedy
 from upbringing.models.endpoint_faults import Fault, Usage, classify_status, read_reply
 
 BASE_BACKOFF_SECONDS = 0.5
@@ -106,6 +106,14 @@ class EndpointModel:
             return "endpoint-is-chat-only"
         return "endpoint-has-no-prefill" if prompt.opening else None
 
+    def undecodable(self, decoding: Decoding) -> str | None:
+        """Chat APIs sample and are greedy; none searches beams or shows the logits that it would take."""
+        return "endpoint-has-no-beam-search" if isinstance(decoding, BeamSearch) else None
+
+    def lacks(self, token: str) -> str | None:
+        """Nothing is known of the server's tokens."""
+        return "endpoint-hides-tokens"
+
     @property
     def side_by_side(self) -> int:
         """Requests in flight."""
@@ -145,6 +153,8 @@ class EndpointModel:
         }
         if isinstance(decoding, Greedy):
             return {**body, "temperature": 0.0}
+        if isinstance(decoding, BeamSearch):
+            raise MeasurementError(f"a chat API cannot decode with {decoding.kind!r}: use greedy or sampled")
         return {**body, "temperature": decoding.temperature, "top_p": decoding.top_p, "seed": seed}
 
     def ask(
