@@ -236,9 +236,7 @@ REAL = Ends(tokens=tuple(range(1, 30)), padding=0, tag=77)
 def test_without_discarding_it_is_plain_beam_search(tiny: LoadedModel, rule: Any, how: Any) -> None:
     asked = prompts(24)
     plain = in_batches(tiny.model, asked, Beam(beams=3, max_tokens=12, length_normalisation=how), 64, REAL)
-    safe = SafeBeam(
-        beams=3, candidates=6, max_tokens=12, discard=rule, tag_token="continue", length_normalisation=how
-    )
+    safe = SafeBeam(beams=3, candidates=6, max_tokens=12, discard=rule, tag_token="continue", length_normalisation=how)
     assert same(in_batches(tiny.model, asked, safe, 96, REAL), plain)
     assert {each.finish for each in plain} == {"stop", "length"}
     dropping = safe.model_copy(update={"discard": Riskiest()})

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from upbringing.battery.measures.ability import Ability
+from upbringing.battery.measures.answer_kinds import AnswerKinds
 from upbringing.battery.measures.attack_success import AttackSuccess
 from upbringing.battery.measures.benign_accuracy import BenignAccuracy
 from upbringing.battery.measures.bits_per_byte import BitsPerByte
@@ -22,7 +23,10 @@ from upbringing.battery.measures.non_refusal import NonRefusal
 from upbringing.battery.measures.over_refusal import OverRefusal
 from upbringing.battery.measures.prefill_attack import PrefillAttack
 from upbringing.battery.measures.refusal_margin import RefusalMargin
+from upbringing.battery.measures.steerability import Steerability
+from upbringing.battery.measures.tag_calibration import TagCalibration, TagDetection
 from upbringing.battery.measures.willingness import Willingness
+from upbringing.battery.measures.worst_of_n import WorstOfN
 
 Measure = Annotated[
     AttackSuccess
@@ -39,6 +43,11 @@ Measure = Annotated[
     | RefusalMargin
     | Discrimination
     | BehaviouralDiscrimination
-    | BitsPerByte,
+    | BitsPerByte
+    | WorstOfN
+    | AnswerKinds
+    | Steerability
+    | TagCalibration
+    | TagDetection,
     Field(discriminator="kind"),
 ]

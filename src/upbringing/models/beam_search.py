@@ -39,9 +39,7 @@ def search(model: Any, prompts: Sequence[TokenPrompt], decoding: BeamSearch, end
 class _BatchSearch:
     """One batch being searched. ``open[i]`` is the prompt that row ``i`` of the tensors belongs to."""
 
-    def __init__(
-        self, model: Any, prompts: Sequence[TokenPrompt], decoding: Beam | SafeBeam, ends: Ends
-    ) -> None:
+    def __init__(self, model: Any, prompts: Sequence[TokenPrompt], decoding: Beam | SafeBeam, ends: Ends) -> None:
         self.decoding, self.ends = decoding, ends
         self.guards = [RiskGuard(decoding) if isinstance(decoding, SafeBeam) else None for _ in prompts]
         self.found = [Hypotheses(decoding, ends, guard) for guard in self.guards]

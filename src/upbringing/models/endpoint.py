@@ -25,8 +25,8 @@ from upbringing.formats.items import Message
 from upbringing.models.addresses import check_base_url
 from upbringing.models.asking import Prompt, Reply, split_thought
 from upbringing.models.budget import Budget, Cap, CapReachedError, Price
-from upbringing.models.decoding import BeamSearch, Decoding, Greedy
-from upbringing.models.endpoint_faults import Fault, Usage, classify_status, read_reply
+from upbringing.models.decoding import BeamSearch, Decoding, Greedy, Sampled
+from upbringing.models.endpoint_faults import Fault, StoppedError, Usage, classify_status, read_reply
 
 BASE_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 60.0
@@ -107,7 +107,7 @@ class EndpointModel:
         return "endpoint-has-no-prefill" if prompt.opening else None
 
     def undecodable(self, decoding: Decoding) -> str | None:
-        """Chat APIs sample and are greedy; none searches beams or shows the logits that it would take."""
+        """No chat API searches beams, or shows the logits that it would take."""
         return "endpoint-has-no-beam-search" if isinstance(decoding, BeamSearch) else None
 
     def lacks(self, token: str) -> str | None:
@@ -153,8 +153,7 @@ class EndpointModel:
         }
         if isinstance(decoding, Greedy):
             return {**body, "temperature": 0.0}
-        if isinstance(decoding, BeamSearch):
-            raise MeasurementError(f"a chat API cannot decode with {decoding.kind!r}: use greedy or sampled")
+        assert isinstance(decoding, Sampled)  # see undecodable
         return {**body, "temperature": decoding.temperature, "top_p": decoding.top_p, "seed": seed}
 
     def ask(
@@ -191,7 +190,7 @@ class EndpointModel:
         reason = "not-asked"
         for attempt in range(self.endpoint.max_attempts):
             if self._stop.is_set():
-                raise _StoppedError("another request stopped the run: run again to go on")
+                raise StoppedError("another request stopped the run: run again to go on")
             found = self._attempt(body)
             if isinstance(found, Reply):
                 reply = replace(found, attempts=attempt + 1)
@@ -293,16 +292,12 @@ class EndpointModel:
         return text.replace(key, "[key]").replace(base64.b64encode(key.encode()).decode(), "[key]")
 
 
-class _StoppedError(EndpointError):
-    """A request that was not made, because another had stopped the run."""
-
-
 def _cause(futures: Sequence[Future[Reply]], error: BaseException) -> BaseException:
     """Return what stopped the run, rather than what was stopped by it."""
-    if not isinstance(error, _StoppedError):
+    if not isinstance(error, StoppedError):
         return error
     found = [future.exception() for future in futures if not future.cancelled()]
-    return next((each for each in found if each is not None and not isinstance(each, _StoppedError)), error)
+    return next((each for each in found if each is not None and not isinstance(each, StoppedError)), error)
 
 
 def _request_seed(seed: int, prompt: Prompt, sample: int) -> int:

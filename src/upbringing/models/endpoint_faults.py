@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
+from upbringing.base.errors import EndpointError
 from upbringing.models.asking import Reply
 
 FaultClass = Literal["transient", "fatal", "config"]
@@ -18,6 +19,10 @@ TRANSIENT_STATUS = {408, 409, 425, 429, 529}
 FATAL_STATUS = {401, 402, 403}
 QUOTA_WORDS = ("insufficient_quota", "quota", "billing", "credit balance")  # a 429 that waiting does not cure
 SHOWN_CHARACTERS = 200  # of a server's error text
+
+
+class StoppedError(EndpointError):
+    """A request that was not made, because another had stopped the run."""
 
 
 @dataclass(frozen=True)

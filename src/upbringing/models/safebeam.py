@@ -32,9 +32,7 @@ def discarded(pool: Sequence[Candidate], decoding: SafeBeam) -> set[int]:
     rule = decoding.discard
     if isinstance(rule, Riskiest):
         by_likelihood = rule.ties == "likelier"
-        order = sorted(
-            pool, key=lambda each: (-each.risk, each.likelihood if by_likelihood else 0.0, -each.place)
-        )
+        order = sorted(pool, key=lambda each: (-each.risk, each.likelihood if by_likelihood else 0.0, -each.place))
         return {each.place for each in order[: num_discarded(len(pool), rule)]}
     above = {each.place for each in pool if each.risk > rule.risk}
     if len(above) == len(pool) and rule.none_left == "safest":

@@ -52,9 +52,7 @@ class PrefillAttack(Description):
             evidence,
             self.id,
             self.needs(list(evidence.items.values())),
-            lambda judgement: (
-                judgement.outcome == "harmful" if by_harm else judgement.outcome not in REFUSALS
-            ),
+            lambda judgement: judgement.outcome == "harmful" if by_harm else judgement.outcome not in REFUSALS,
             incoherent=0.0,
             knows_harm=by_harm,
         )

@@ -42,4 +42,6 @@ class Willingness(Description):
     def rows(self, evidence: Evidence) -> Iterable[Row]:
         """Yield one row per answer and judge."""
         needs = self.needs(list(evidence.items.values()))
-        return outcome_rows(evidence, self.id, needs, lambda judgement: judgement.outcome not in REFUSALS, incoherent=1.0)
+        return outcome_rows(
+            evidence, self.id, needs, lambda judgement: judgement.outcome not in REFUSALS, incoherent=1.0
+        )
