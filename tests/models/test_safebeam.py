@@ -146,7 +146,7 @@ TAG_LEADS: Table = {
 
 def test_the_tag_stops_ends_goes_on_or_is_forbidden() -> None:
     def decoded(how: str) -> Generated:
-        return ask(TAG_LEADS, SafeBeam(beams=2, candidates=2, max_tokens=4, tag_token=how))  # type: ignore[arg-type]
+        return ask(TAG_LEADS, SafeBeam(beams=2, candidates=2, max_tokens=4, tag_candidate=how))  # type: ignore[arg-type]
 
     assert (decoded("stop").finish, words(decoded("stop"))) == ("short-circuit", "evil")
     assert (decoded("end").finish, words(decoded("end"))) == ("short-circuit", "evil")
@@ -158,7 +158,7 @@ def test_a_tag_that_does_not_lead_takes_no_beam() -> None:
     table = {**TAG_LEADS, EVIL: {TAG: 0.4, MORE: 0.6}, MORE: {END: 1.0}}
     decoding = SafeBeam(beams=1, candidates=2, max_tokens=4, discard=Above(risk=1.0))
     assert words(ask(table, decoding)) == "evil more"
-    ended = ask(table, decoding.model_copy(update={"tag_token": "end", "beams": 2}))
+    ended = ask(table, decoding.model_copy(update={"tag_candidate": "end", "beams": 2}))
     assert words(ended) == "evil more"  # 0.6 x 1.0 beats 0.4
 
 
@@ -236,7 +236,7 @@ REAL = Ends(tokens=tuple(range(1, 30)), padding=0, tag=77)
 def test_without_discarding_it_is_plain_beam_search(tiny: LoadedModel, rule: Any, how: Any) -> None:
     asked = prompts(24)
     plain = in_batches(tiny.model, asked, Beam(beams=3, max_tokens=12, length_normalisation=how), 64, REAL)
-    safe = SafeBeam(beams=3, candidates=6, max_tokens=12, discard=rule, tag_token="continue", length_normalisation=how)
+    safe = SafeBeam(beams=3, candidates=6, max_tokens=12, discard=rule, tag_candidate="continue", length_normalisation=how)
     assert same(in_batches(tiny.model, asked, safe, 96, REAL), plain)
     assert {each.finish for each in plain} == {"stop", "length"}
     dropping = safe.model_copy(update={"discard": Riskiest()})
@@ -291,7 +291,7 @@ def test_cached_search_is_the_search_by_whole_texts(
     tiny: LoadedModel, prune: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(beam_cache, "PRUNE_COLUMNS", prune)
-    decoding = SafeBeam(beams=3, candidates=4, max_tokens=9, tag_token="continue")
+    decoding = SafeBeam(beams=3, candidates=4, max_tokens=9, tag_candidate="continue")
     asked = prompts(9)
     found = in_batches(tiny.model, asked, decoding, 60, REAL)
     for prompt, answer in zip(asked, found, strict=True):
@@ -320,7 +320,7 @@ def test_labels_tell_decodings_apart() -> None:
     assert SafeBeam().label == "safebeam-k4-n8-drop0.5"
     assert Beam().label == "beam-k4"
     different = [
-        SafeBeam(beams=2), SafeBeam(candidates=4), SafeBeam(tag="<|other|>"), SafeBeam(tag_token="end"),
+        SafeBeam(beams=2), SafeBeam(candidates=4), SafeBeam(tag="<|other|>"), SafeBeam(tag_candidate="end"),
         SafeBeam(end_risk="look_ahead"), SafeBeam(discard=Above(risk=0.1)), SafeBeam(discard=Riskiest(share=0.25)),
         SafeBeam(discard=Riskiest(ties="first")), SafeBeam(discard=Riskiest(rounding="up")), SafeBeam(max_tokens=9),
         SafeBeam(discard=Above(risk=0.1, none_left="safest")), SafeBeam(temperature=0.5), SafeBeam(ended="in_beam"),

@@ -74,8 +74,8 @@ class LikelihoodNeed:
 
     ``prompt``: ``chat`` (the rendered messages), ``question`` (the messages as plain questions and answers, for models
     without a template), ``neutral`` and ``neutral-question`` (the same around no request), ``completion`` (plain text
-    to be continued) or ``nothing`` (the token that begins a text: whole texts). ``opening``: the beginning of the answer
-    that stands before the continuations. ``token``: a special token without which the number means nothing.
+    to be continued) or ``nothing`` (the token that begins a text: whole texts). ``opening``: the answer's beginning,
+    which stands before the continuations. ``token``: a special token without which the number means nothing.
     """
 
     item: str

@@ -40,7 +40,8 @@ class Answer:
     """One answer. ``response``: the id that rows refer to. ``request``: harmful or benign, so that a reader can be
     spared. ``thought``: what a reasoning model said before its answer. ``finish``: ``stop`` or ``length``.
     ``status``: how the request ended (``ok``, ``refused``, ``truncated``, ``malformed``, ``failed``) and
-    ``reason_code`` why it is not ``ok``. ``details``: what its decoding logged, as JSON. ``reasons``: (judge, what it said to explain itself), for judges that do.
+    ``reason_code`` why it is not ``ok``. ``details``: what its decoding logged, as JSON. ``reasons``: (judge, what it
+    said to explain itself), for judges that do.
     """
 
     response: str

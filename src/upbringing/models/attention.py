@@ -139,7 +139,7 @@ def _roomy_layer(base: Any) -> Any:
 
 
 def keep_columns(cache: Any, first: int, places: Any) -> None:
-    """Keep the first ``first`` columns of every row of ``cache`` and behind them its columns ``places`` (rows, kept)."""
+    """Keep the first ``first`` columns of each row of ``cache`` and behind them its columns ``places`` (rows, kept)."""
     import torch
 
     for layer in cache.layers:

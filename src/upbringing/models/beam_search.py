@@ -1,8 +1,8 @@
 """Beam search over a batch of prompts, plain or with SafeBeam's look ahead: one forward pass per step for all of it.
 
-Plain beam search chooses and then reads the k tokens that it chose. SafeBeam reads all k x N candidates of all prompts as
-one batch of single tokens behind cached keys and values, takes their risks from the logits, chooses, and goes on with
-the logits, keys and values of the chosen ones: the look ahead is the next step's forward pass.
+Plain beam search chooses and then reads the k tokens that it chose. SafeBeam reads all k x N candidates of all prompts
+as one batch of single tokens behind cached keys and values, takes their risks from the logits, chooses, and goes on
+with the logits, keys and values of the chosen ones: the look ahead is the next step's forward pass.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class _BatchSearch:
         import torch
 
         scores = torch.log_softmax(self.logits.float() / self.decoding.temperature, dim=-1)
-        if isinstance(self.decoding, SafeBeam) and self.decoding.tag_token == "forbid":
+        if isinstance(self.decoding, SafeBeam) and self.decoding.tag_candidate == "forbid":
             scores[..., self.ends.tag] = -torch.inf
         gains, tokens = scores.topk(min(self.decoding.candidates, scores.shape[-1]), dim=-1)
         tokens, order = tokens.sort(dim=-1)  # of equally likely tokens the first comes first
@@ -115,7 +115,7 @@ class _BatchSearch:
         gains: NDArray[np.float64],
         risks: NDArray[np.float64] | None,
     ) -> list[Candidate]:
-        """Advance one prompt by its candidates (beams, candidates); rows without a beam and impossible tokens are none."""
+        """Advance one prompt by its candidates (beams, candidates); what is impossible or belongs to no beam is none."""
         if found.answer is not None:
             return []
         pool = []

@@ -174,7 +174,7 @@ class SafeBeam(BeamSearch):
 
     The risk of a candidate is the probability (at temperature 1) that the model gives ``tag`` as the token after it.
     Of ``beams`` x ``candidates`` continuations ``discard`` says which are dropped; of the rest the ``beams`` most likely
-    are kept. ``tag_token``: the tag is among the candidates, and ends everything as a short-circuit where it leads the
+    are kept. ``tag_candidate``: the tag is among the candidates, and ends everything as a short-circuit where it leads the
     kept ones (``stop``; where it does not lead it takes no beam); or it ends one answer, as an end token would
     (``end``); or the answer goes on behind it (``continue``); or it is never a candidate (``forbid``). ``end_risk``: a
     candidate that ends the answer has no next token and no risk (``none``), or is looked ahead of like any other.
@@ -192,7 +192,7 @@ class SafeBeam(BeamSearch):
     tag: str = Field(default=DEFAULT_TAG, min_length=1)
     candidates: int = Field(default=8, ge=1)
     discard: Riskiest | Above = Field(default=Riskiest(), discriminator="kind")
-    tag_token: Literal["stop", "end", "continue", "forbid"] = "stop"
+    tag_candidate: Literal["stop", "end", "continue", "forbid"] = "stop"
     end_risk: Literal["none", "look_ahead"] = "none"
     tag_training: Literal["recorded", "declared"] = "recorded"
     log: Literal["extremes", "candidates"] = "extremes"
@@ -208,8 +208,8 @@ class SafeBeam(BeamSearch):
         parts = [f"n{self.candidates}", self.discard.label]
         if self.tag != DEFAULT_TAG:
             parts.append(self.tag.strip("<|>"))
-        if self.tag_token != "stop":
-            parts.append(self.tag_token)
+        if self.tag_candidate != "stop":
+            parts.append(self.tag_candidate)
         if self.end_risk != "none":
             parts.append("end-risk")
         return self._label("safebeam", parts)

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -26,7 +26,7 @@ from upbringing.models.addresses import check_base_url
 from upbringing.models.asking import Prompt, Reply, split_thought
 from upbringing.models.budget import Budget, Cap, CapReachedError, Price
 from upbringing.models.decoding import BeamSearch, Decoding, Greedy, Sampled
-from upbringing.models.endpoint_faults import Fault, StoppedError, Usage, classify_status, read_reply
+from upbringing.models.endpoint_faults import Fault, StoppedError, Usage, cause_of, classify_status, read_reply
 
 BASE_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 60.0
@@ -182,7 +182,7 @@ class EndpointModel:
             except BaseException as error:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
-                raise _cause(futures, error) from None
+                raise cause_of(futures, error) from None
 
     def _sample(self, name: str, body: dict[str, Any]) -> Reply:
         """Return the outcome of one sample: transient faults are retried, outcomes never are."""
@@ -290,14 +290,6 @@ class EndpointModel:
         if not key:
             return text
         return text.replace(key, "[key]").replace(base64.b64encode(key.encode()).decode(), "[key]")
-
-
-def _cause(futures: Sequence[Future[Reply]], error: BaseException) -> BaseException:
-    """Return what stopped the run, rather than what was stopped by it."""
-    if not isinstance(error, StoppedError):
-        return error
-    found = [future.exception() for future in futures if not future.cancelled()]
-    return next((each for each in found if each is not None and not isinstance(each, StoppedError)), error)
 
 
 def _request_seed(seed: int, prompt: Prompt, sample: int) -> int:

@@ -51,7 +51,7 @@ class Hypotheses:
 
     def ends_answer(self, token: int) -> bool:
         """Whether a candidate with this token has no token after it."""
-        how = self.decoding.tag_token if isinstance(self.decoding, SafeBeam) else "continue"
+        how = self.decoding.tag_candidate if isinstance(self.decoding, SafeBeam) else "continue"
         return token in self.ends.tokens or (token == self.ends.tag and how in ("stop", "end"))
 
     def advance(self, pool: Sequence[Candidate]) -> list[Candidate]:
@@ -61,7 +61,7 @@ class Hypotheses:
             self._nothing_left()
             return []
         ranked = sorted(left, key=lambda each: (-each.likelihood, each.place))
-        if isinstance(self.decoding, SafeBeam) and self.decoding.tag_token == "stop":
+        if isinstance(self.decoding, SafeBeam) and self.decoding.tag_candidate == "stop":
             if ranked[0].token == self.ends.tag:
                 self.answer = self._continued(ranked[0])
                 return []

@@ -118,7 +118,7 @@ class LocalModel:
         return None if declared else reason
 
     def lacks(self, token: str) -> str | None:
-        """Return why ``token`` means nothing here: it is no token of its own, or no stage is known to have taught it."""
+        """Return why ``token`` means nothing here: it is no special token, or no stage is known to have taught it."""
         return "tag-not-in-tokenizer" if self._token(token) is None else self.learned_tokens.lacks(token)
 
     def _token(self, text: str) -> int | None:

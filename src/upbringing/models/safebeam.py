@@ -63,6 +63,6 @@ class RiskGuard:
         return risks if self.decoding.log == "candidates" or not risks else [min(risks), max(risks)]
 
     def details(self, answer: Hypothesis) -> str:
-        """Return the log as JSON: per step the risks of kept and dropped candidates, and those of the answer's tokens."""
+        """Return the log as JSON: the risks of kept and dropped candidates per step, and of the answer's tokens."""
         own = [float(f"{risk:.{LOGGED_DIGITS}g}") for risk in answer.risks]
         return json.dumps({"answer": own, "log": self.decoding.log, "steps": self.steps}, separators=(",", ":"))

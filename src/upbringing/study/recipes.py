@@ -82,7 +82,9 @@ class DataBook:
         if isinstance(description, Derived):
             transforms = [transform.model_dump(mode="json") for transform in description.transforms]
             source = self.recipe(description.source, root)
-            return {"source": source, "transforms": transforms, "seed": derived_seed(self.seed, "transforms", root)}
+            mixed = [[self.recipe(each.data, root), each.number] for each in description.mixed_in]
+            seed = derived_seed(self.seed, "transforms", root)
+            return {"source": source, "transforms": transforms, "seed": seed, **({"mixed_in": mixed} if mixed else {})}
         if isinstance(description, PackageData | PromptSet):
             if part is not None:
                 raise StudyError(f"the data {reference!r}: a {description.kind} has no parts")

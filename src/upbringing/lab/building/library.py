@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from upbringing.base.errors import DataError, StudyError
-from upbringing.base.streams import derived_seed
+from upbringing.base.streams import derived_seed, stream
 from upbringing.data.documents import TrainingText
 from upbringing.data.item_files import ItemFile, read_items
 from upbringing.data.packages.source import PackageData
@@ -22,7 +22,7 @@ from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.world import World
 from upbringing.formats.items import Item, Judge
 from upbringing.lab.building.own_answers import parts_of, read_own_answers
-from upbringing.study.data import Derived
+from upbringing.study.data import Derived, MixedIn
 from upbringing.study.recipes import DataBook
 
 WORLDS_KEPT = 4  # a worker meets few worlds at a time; each holds some ten megabytes
@@ -47,7 +47,8 @@ class Library:
         description, part = self.book.describe(reference)
         if isinstance(description, Derived):
             seed = derived_seed(self.book.seed, "transforms", self.root)
-            return apply_transforms(self.texts(description.source), description.transforms, seed=seed).texts
+            texts = apply_transforms(self.texts(description.source), description.transforms, seed=seed).texts
+            return [*texts, *(text for each in description.mixed_in for text in self._drawn(each, seed))]
         if isinstance(description, CausesWorld | Planted):
             world = self._world(description)
             if part not in world.parts():
@@ -60,6 +61,16 @@ class Library:
         if part is not None:
             raise StudyError(f"the data {reference!r}: a file has no parts")
         return read_file_source(description, self.book.folder).texts
+
+    def _drawn(self, mixed: MixedIn, seed: int) -> Sequence[TrainingText]:
+        """Return the texts that are mixed into others; draws from the stream ``mixed_in`` and the data's name."""
+        texts = self.texts(mixed.data)
+        if mixed.number > len(texts):
+            raise DataError(
+                f"mixed_in asks for {mixed.number} texts of {mixed.data!r}, which has {len(texts)}: lower number"
+            )
+        order = stream(seed, "mixed_in", mixed.data).permutation(len(texts))
+        return [texts[int(place)] for place in order[: mixed.number]]
 
     def _with_own_answers(self, description: PackageData | PromptSet) -> Sequence[TrainingText]:
         answers: Mapping[str, str] = {}
