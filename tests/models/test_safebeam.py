@@ -127,7 +127,7 @@ def test_ties_and_roundings_are_as_declared() -> None:
     assert discarded(pool, SafeBeam(discard=Riskiest(ties="first"))) == {2, 3}  # the later ones
     assert discarded(pool, SafeBeam(discard=Riskiest(share=0.25))) == {1}
     assert discarded([pool[0]], SafeBeam(discard=Riskiest(rounding="up"))) == set()  # one always stays
-    assert [num_discarded(7, Riskiest(rounding=how)) for how in ("down", "up")] == [3, 4]  # type: ignore[arg-type]
+    assert [num_discarded(7, Riskiest(rounding=how)) for how in ("down", "up")] == [3, 4]
     assert num_discarded(30, Riskiest(share=0.1, rounding="up")) == 3  # 0.1 x 30 is a little more than 3 in binary
     assert discarded(pool, SafeBeam(discard=Above(risk=0.5))) == set()
     assert discarded(pool, SafeBeam(discard=Above(risk=0.4, none_left="safest"))) == {0, 1, 3}
@@ -236,7 +236,9 @@ REAL = Ends(tokens=tuple(range(1, 30)), padding=0, tag=77)
 def test_without_discarding_it_is_plain_beam_search(tiny: LoadedModel, rule: Any, how: Any) -> None:
     asked = prompts(24)
     plain = in_batches(tiny.model, asked, Beam(beams=3, max_tokens=12, length_normalisation=how), 64, REAL)
-    safe = SafeBeam(beams=3, candidates=6, max_tokens=12, discard=rule, tag_candidate="continue", length_normalisation=how)
+    safe = SafeBeam(
+        beams=3, candidates=6, max_tokens=12, discard=rule, tag_candidate="continue", length_normalisation=how
+    )
     assert same(in_batches(tiny.model, asked, safe, 96, REAL), plain)
     assert {each.finish for each in plain} == {"stop", "length"}
     dropping = safe.model_copy(update={"discard": Riskiest()})
@@ -319,7 +321,7 @@ def test_an_answer_can_be_stopped_by_its_text(tiny: LoadedModel) -> None:
 def test_labels_tell_decodings_apart() -> None:
     assert SafeBeam().label == "safebeam-k4-n8-drop0.5"
     assert Beam().label == "beam-k4"
-    different = [
+    different: list[Beam | SafeBeam] = [
         SafeBeam(beams=2), SafeBeam(candidates=4), SafeBeam(tag="<|other|>"), SafeBeam(tag_candidate="end"),
         SafeBeam(end_risk="look_ahead"), SafeBeam(discard=Above(risk=0.1)), SafeBeam(discard=Riskiest(share=0.25)),
         SafeBeam(discard=Riskiest(ties="first")), SafeBeam(discard=Riskiest(rounding="up")), SafeBeam(max_tokens=9),
