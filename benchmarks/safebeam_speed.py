@@ -5,7 +5,7 @@
 The model is the one that ``upbringing data fetch ... smollm2 --model-folder studies/smollm2/models`` converts. Eight of
 our own requests, k = 4, N = 8, exactly 64 tokens each: no token ends an answer, so all sides do the same number of
 steps. The tag is a special token of the tokenizer that the model never saw behind a text: what is measured is time.
-The sides take turns. SafeBeam evaluates k x N tokens per step where plain beam search evaluates k: that is printed beside.
+The sides take turns. SafeBeam evaluates k x N tokens per step where plain beam search evaluates k: printed beside.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
     print(machine(precision=arguments.precision, threads=arguments.threads))
     loaded = load_model(arguments.model, profile=BuildProfile())
     local = LocalModel(loaded.model, loaded.tokenizer, precision=arguments.precision)
-    items = PromptSet().items().items[: arguments.prompts]
+    items = PromptSet(prompt_set="over_refusal").items().items[: arguments.prompts]
     prompts = local.token_prompts([Prompt(name=item.id, messages=item.messages) for item in items])
     tag = int(loaded.tokenizer.all_special_ids[-1])
     ends = Ends((NO_TOKEN,), int(loaded.tokenizer.pad_token_id or 0), tag=tag)

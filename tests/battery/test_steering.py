@@ -135,7 +135,7 @@ def test_five_kinds_of_answers() -> None:
     battery = [AnswerKinds(id=kind, kinds=(kind,)) for kind in kinds]  # type: ignore[arg-type]
     found = run(says, (*battery, AnswerKinds()))
     for place, kind in enumerate(kinds):
-        assert [value for value in values(found, kind)][:5] == [float(place == number) for number in range(5)]
+        assert values(found, kind)[:5] == [float(place == number) for number in range(5)]
         rows = [row for row in found.rows if row.measure == kind][5:]
         assert all((row.value, row.value_low, row.value_high) == (0.0, 0.0, 1.0) for row in rows)  # of no kind
     assert values(found, "answer_kinds")[:5] == [0.0, 0.0, 1.0, 1.0, 1.0]  # 3 + 4 + 5

@@ -115,7 +115,7 @@ class _BatchSearch:
         gains: NDArray[np.float64],
         risks: NDArray[np.float64] | None,
     ) -> list[Candidate]:
-        """Advance one prompt by its candidates (beams, candidates); what is impossible or belongs to no beam is none."""
+        """Advance one prompt by its candidates (beams, candidates); impossible tokens are none of them."""
         if found.answer is not None:
             return []
         pool = []

@@ -173,11 +173,11 @@ class SafeBeam(BeamSearch):
     """Beam search that looks one token ahead and discards candidates after which the tag is likely.
 
     The risk of a candidate is the probability (at temperature 1) that the model gives ``tag`` as the token after it.
-    Of ``beams`` x ``candidates`` continuations ``discard`` says which are dropped; of the rest the ``beams`` most likely
-    are kept. ``tag_candidate``: the tag is among the candidates, and ends everything as a short-circuit where it leads the
-    kept ones (``stop``; where it does not lead it takes no beam); or it ends one answer, as an end token would
-    (``end``); or the answer goes on behind it (``continue``); or it is never a candidate (``forbid``). ``end_risk``: a
-    candidate that ends the answer has no next token and no risk (``none``), or is looked ahead of like any other.
+    ``discard`` says which of the ``beams`` x ``candidates`` continuations are dropped; of the rest the ``beams`` most
+    likely are kept. ``tag_candidate``: the tag is among the candidates, and ends everything as a short-circuit where
+    it leads the kept ones (``stop``; where it does not lead it takes no beam); or it ends one answer, as an end token
+    would (``end``); or the answer goes on behind it (``continue``); or it is never a candidate (``forbid``).
+    ``end_risk``: a candidate that ends the answer has no next token and no risk (``none``), or is looked ahead of.
     ``tag_training``: only lineages whose records say that the tag was learned are asked (``recorded``); ``declared``:
     the author of the study says so for checkpoints that have no such record. ``log``: the extremes of the risks of
     each step are kept beside the answer, or those of all ``candidates``.
