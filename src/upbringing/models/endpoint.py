@@ -107,8 +107,10 @@ class EndpointModel:
         return "endpoint-has-no-prefill" if prompt.opening else None
 
     def undecodable(self, decoding: Decoding) -> str | None:
-        """No chat API searches beams, or shows the logits that it would take."""
-        return "endpoint-has-no-beam-search" if isinstance(decoding, BeamSearch) else None
+        """No chat API searches beams, or shows the logits that it would take; top-k is not in the API at all."""
+        if isinstance(decoding, BeamSearch):
+            return "endpoint-has-no-beam-search"
+        return "endpoint-has-no-top-k" if isinstance(decoding, Sampled) and decoding.top_k else None
 
     def lacks(self, token: str) -> str | None:
         """Nothing is known of the server's tokens."""
