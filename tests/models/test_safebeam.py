@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,12 +13,18 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from upbringing.formats.record import LearnedTokens
 from upbringing.models import beam_cache
+from upbringing.models import local as local_module
+from upbringing.models.asking import Prompt
 from upbringing.models.beam_search import search
-from upbringing.models.decoding import Above, Beam, BeamSearch, Riskiest, SafeBeam
+from upbringing.models.decoding import Above, Beam, BeamSearch, Greedy, Riskiest, SafeBeam, Sampled
+from upbringing.models.endpoint import Endpoint, EndpointModel
 from upbringing.models.generation import Ends, Generated, TokenPrompt, plan_batches
 from upbringing.models.hypotheses import Candidate
 from upbringing.models.loading import LoadedModel
+from upbringing.models.local import LocalModel
+from upbringing.models.openvino import OpenVinoModel
 from upbringing.models.safebeam import discarded, num_discarded
 
 pytestmark = pytest.mark.model
@@ -329,3 +336,53 @@ def test_labels_tell_decodings_apart() -> None:
         SafeBeam(length_normalisation="mean"), SafeBeam(), Beam(), Beam(ended="in_beam"), Beam(temperature=2.0),
     ]  # fmt: skip
     assert len({each.label for each in different}) == len(different)
+
+
+# --- what cannot be decoded says so -----------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_answers_with_a_tag_that_it_learned(tiny: LoadedModel) -> None:
+    """``<think>`` stands for the tag here: it is a special token of the tiny tokenizer."""
+    tag = "<think>"
+    decoding = SafeBeam(tag=tag, beams=2, candidates=3, max_tokens=4)
+
+    def local(**learned: Any) -> LocalModel:
+        return LocalModel(tiny.model, tiny.tokenizer, learned_tokens=LearnedTokens(**learned))
+
+    assert local(counts={tag: 7}).undecodable(decoding) is None
+    assert local(counts={tag: 0}, complete=True).undecodable(decoding) == "tag-never-trained"
+    assert local().undecodable(decoding) == "tag-training-unknown"
+    declared = decoding.model_copy(update={"tag_training": "declared"})
+    assert local().undecodable(declared) is None
+    assert local(counts={tag: 0}, complete=True).undecodable(declared) == "tag-never-trained"  # the records know better
+    assert local(counts={"<|other|>": 7}).undecodable(SafeBeam(tag="<|other|>")) == "tag-not-in-tokenizer"
+    assert local(counts={"bab": 7}).undecodable(SafeBeam(tag="bab")) == "tag-not-in-tokenizer"  # one token, not special
+    assert local().undecodable(Beam()) is None
+    ((reply,),) = local(counts={tag: 7}).answer([Prompt(name="a", completion="bab deb")], decoding, 0)
+    assert reply.details is not None
+    assert json.loads(reply.details)["steps"]
+
+
+def test_a_short_circuit_is_a_refusal_with_a_reason(tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        local_module, "generate", lambda *_, **__: [[Generated((7, 9), "short-circuit", '{"steps":[]}')]]
+    )
+    model = LocalModel(tiny.model, tiny.tokenizer)
+    ((reply,),) = model.answer([Prompt(name="a", completion="bab")], Beam(), 0)
+    assert (reply.status, reply.reason_code, reply.details) == ("refused", "short-circuit", '{"steps":[]}')
+
+
+def test_other_engines_say_that_they_cannot(tiny: LoadedModel, tmp_path: Path) -> None:
+    endpoint = EndpointModel(Endpoint(base_url="https://models.example", model="m"))
+    openvino = OpenVinoModel(LocalModel(tiny.model, tiny.tokenizer), tmp_path)
+    for decoding in (Beam(), SafeBeam()):
+        assert endpoint.undecodable(decoding) == "endpoint-has-no-beam-search"
+        assert openvino.undecodable(decoding) == "engine-has-no-beam-search"
+    assert endpoint.undecodable(Sampled(top_k=50)) == "endpoint-has-no-top-k"
+    for plain in (Greedy(), Sampled()):
+        assert endpoint.undecodable(plain) is None is openvino.undecodable(plain)
+
+
+def test_networks_that_ignore_masks_are_told_apart(tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_module, "sharing_is_exact", lambda model: False)
+    assert LocalModel(tiny.model, tiny.tokenizer).undecodable(Beam()) == "network-ignores-masks"
