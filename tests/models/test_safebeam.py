@@ -373,7 +373,7 @@ def test_a_short_circuit_is_a_refusal_with_a_reason(tiny: LoadedModel, monkeypat
 
 
 def test_other_engines_say_that_they_cannot(tiny: LoadedModel, tmp_path: Path) -> None:
-    endpoint = EndpointModel(Endpoint(base_url="https://models.example", model="m"))
+    endpoint = EndpointModel(Endpoint(base_url="http://127.0.0.1:9/v1", model="m"))
     openvino = OpenVinoModel(LocalModel(tiny.model, tiny.tokenizer), tmp_path)
     for decoding in (Beam(), SafeBeam()):
         assert endpoint.undecodable(decoding) == "endpoint-has-no-beam-search"
