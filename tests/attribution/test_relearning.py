@@ -33,7 +33,7 @@ def study(direction: str = "lower-is-safer", reference: str | None = "raw") -> t
                 checkpoints.append(Checkpoint(id=name, stages=stages))
                 control = "reference" if arm == reference else "none"
                 cells.append(
-                    Cell(arm=arm, position=position, checkpoint=name, control=control, seeds=CellSeeds(sft=seed))  # type: ignore[arg-type]
+                    Cell(arm=arm, position=position, checkpoint=name, control=control, seeds=CellSeeds(sft=seed))
                 )
                 for item in range(NUM_ITEMS):
                     harm = item < harmful
@@ -44,7 +44,7 @@ def study(direction: str = "lower-is-safer", reference: str | None = "raw") -> t
         study=StudyInfo(name="planted"),
         checkpoints=tuple(checkpoints),
         cells=tuple(cells),
-        measures=(MeasureInfo(id="asr", direction=direction),),  # type: ignore[arg-type]
+        measures=(MeasureInfo(id="asr", direction=direction),),
         items=items,
     )
     return rows_table(rows), tree
@@ -52,7 +52,7 @@ def study(direction: str = "lower-is-safer", reference: str | None = "raw") -> t
 
 @pytest.mark.parametrize("direction", ["lower-is-safer", "higher-is-safer"])
 def test_the_planted_costs_are_found(direction: str) -> None:
-    found = {row["arm"]: row for row in attribute(*study(direction)).tables["relearning"]}  # type: ignore[arg-type]
+    found = {row["arm"]: row for row in attribute(*study(direction)).tables["relearning"]}
     assert set(found) == {"fragile", "tough", "dipping"}
     assert all(row["level"] == pytest.approx(0.8 if direction == "lower-is-safer" else 0.2) for row in found.values())
     assert (found["fragile"]["above"], found["fragile"]["by"]) == ([0, 5], [5, 25])
@@ -63,10 +63,10 @@ def test_the_planted_costs_are_found(direction: str) -> None:
 
 
 def test_without_a_reference_or_places_inside_there_is_no_cost() -> None:
-    assert "relearning" not in attribute(*study(reference=None)).tables  # type: ignore[arg-type]
+    assert "relearning" not in attribute(*study(reference=None)).tables
     rows, tree = study()
     ends = tuple(cell for cell in tree.cells if cell.position == "finetune")
-    assert "relearning" not in attribute(rows, tree.model_copy(update={"cells": ends})).tables  # type: ignore[arg-type]
+    assert "relearning" not in attribute(rows, tree.model_copy(update={"cells": ends})).tables
 
 
 def test_costs_and_medians_by_hand() -> None:
