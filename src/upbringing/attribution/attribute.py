@@ -21,6 +21,7 @@ from upbringing.attribution.judge_agreement import judge_agreement
 from upbringing.attribution.passports import passports_of
 from upbringing.attribution.protocols import conclusions_of
 from upbringing.attribution.questions import sensitivity_questions
+from upbringing.attribution.relearning import relearning_table
 from upbringing.attribution.tables import level_table
 from upbringing.attribution.validity import validity_of
 from upbringing.attribution.warnings import study_warnings
@@ -50,6 +51,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
     claims = with_assay(with_batch_noise(claims, completed), design)
     levels = level_table(evidence, design, validity, corrections)
     agreement = judge_agreement(evidence.scores.columns)
+    relearning = relearning_table(evidence, design)
     return Findings(
         study=completed.study.name,
         question=completed.study.question,
@@ -61,6 +63,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
             **index_tables(completed, evidence, design, validity),
             **alias_tables(design),
             **({"judge_agreement": agreement} if agreement else {}),
+            **({"relearning": relearning} if relearning else {}),
             "passports": validity.passports.table,
         },
         warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from upbringing.attribution.columns import Codes, Columns, Numbers
 from upbringing.base.errors import FormatError
-from upbringing.formats.rows import OUTCOMES, STATUSES
+from upbringing.formats.rows import OUTCOMES, REFUSALS, STATUSES
 
 Block = tuple[int, int, int, int]
 """Codes of (measure, condition, judge, checkpoint)."""
@@ -154,7 +154,7 @@ def _may_be_either(
 def _is_refusal(columns: Columns, order: NDArray[np.int64]) -> NDArray[np.bool_]:
     if columns.outcome is None:
         return np.zeros(len(order), dtype=np.bool_)
-    refused: NDArray[np.bool_] = columns.outcome[order] == OUTCOMES.index("refuse")
+    refused: NDArray[np.bool_] = np.isin(columns.outcome[order], [OUTCOMES.index(name) for name in REFUSALS])
     return refused
 
 

@@ -29,7 +29,12 @@ class Asking:
         Conditions never share a batch: adding a measure re-forms no batch of another.
         """
         prompts = {need: need.prompt(self.items[need.item]) for need in needs}
-        unable = {need: reason for need in needs if (reason := self.model.unanswerable(prompts[need])) is not None}
+        lacking = {decoding: self.model.undecodable(decoding) for decoding in {need.decoding for need in needs}}
+        unable = {
+            need: reason
+            for need in needs
+            if (reason := lacking[need.decoding] or self.model.unanswerable(prompts[need])) is not None
+        }
         groups: dict[str, list[AnswerNeed]] = {}
         for need in needs:
             if need not in unable:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ from upbringing.battery.needs import AnswerNeed, Evidence, Need, StatesNeed
 from upbringing.battery.reading import FRESH_FOLDER, Seeded, read_all
 from upbringing.formats.answers import Answer
 from upbringing.formats.items import Item, Judge
+from upbringing.formats.record import LearnedTokens
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import ConditionInfo, MeasureInfo
 from upbringing.models.asking import Model
@@ -68,14 +69,18 @@ def measure_checkpoint(
     answers_cache: Path | None = None,
     judged_later: bool = False,
     engine: Engine = "transformers",
+    learned_tokens: LearnedTokens | None = None,
 ) -> Measured:
     """Return rows and answers of ``battery`` on a loaded checkpoint. ``seed`` seeds sampled decoding only.
 
     ``answers_cache``: a folder in which finished batches are kept; without it an interruption starts again.
     ``judged_later``: no judge is needed now, because ``battery.rejudging`` will show the answers to one.
-    ``engine``: what generates the answers; any but transformers needs ``answers_cache``.
+    ``engine``: what generates the answers; any but transformers needs ``answers_cache``. ``learned_tokens``: what the
+    records of its lineage say of special tokens; ``None`` = nothing is known.
     """
     local = local_model(loaded, precision=precision, hashed=answers_cache is not None)
+    if learned_tokens is not None:
+        local = replace(local, learned_tokens=learned_tokens)
     return measure(
         engine_model(local, engine, answers_cache),
         checkpoint_id=checkpoint,

@@ -13,6 +13,7 @@ from upbringing.battery.needs import AnswerNeed, JudgedAnswer
 from upbringing.formats.answers import Answer
 from upbringing.formats.items import Item, Judge, Judgement
 from upbringing.models.asking import Reply
+from upbringing.models.generation import SHORT_CIRCUIT
 
 RESPONSE_CHARACTERS = 24  # of a sha256: an id, not a secret
 _REPLY = TypeAdapter(Reply)
@@ -34,7 +35,9 @@ class Spoken:
 
     @property
     def fixed(self) -> Judgement | None:
-        """What is known without a judge: a provider's refusal, and replies without an answer."""
+        """What is known without a judge: a refusal of the provider or the decoding, and replies without an answer."""
+        if self.reply.status == "refused" and self.reply.reason_code == SHORT_CIRCUIT:
+            return Judgement(outcome="short-circuit", correct=False, reason_code=SHORT_CIRCUIT)
         if self.reply.status == "refused" and self.reply.reason_code != "empty":
             return Judgement(outcome="refuse", correct=False, reason_code=self.reply.reason_code)
         if self.reply.status in ("malformed", "failed") or self.reply.reason_code == "thought-only":
@@ -65,6 +68,7 @@ def spoken(checkpoint: str, need: AnswerNeed, item: Item, sample: int, reply: Re
         status=reply.status,
         reason_code=reply.reason_code,
         attempts=reply.attempts,
+        details=reply.details,
     )
     return Spoken(need, sample, reply, answer)
 
@@ -80,6 +84,7 @@ def spoken_before(need: AnswerNeed, answer: Answer) -> Spoken:
                 "status": answer.status,
                 "reason_code": answer.reason_code,
                 "attempts": answer.attempts,
+                "details": answer.details,
             }
         )
     except ValidationError as error:

@@ -13,6 +13,7 @@ from typing import Annotated, Protocol, runtime_checkable
 from pydantic import Field
 
 from upbringing.battery.measures.ability import Ability
+from upbringing.battery.measures.answer_kinds import AnswerKinds
 from upbringing.battery.measures.attack_success import AttackSuccess
 from upbringing.battery.measures.benign_accuracy import BenignAccuracy
 from upbringing.battery.measures.bits_per_byte import BitsPerByte
@@ -29,7 +30,10 @@ from upbringing.battery.measures.probe_gain import ProbeGain
 from upbringing.battery.measures.refusal_direction import RefusalDirection
 from upbringing.battery.measures.refusal_margin import RefusalMargin
 from upbringing.battery.measures.refusal_steering import RefusalSteering
+from upbringing.battery.measures.steerability import Steerability
+from upbringing.battery.measures.tag_calibration import TagCalibration, TagDetection
 from upbringing.battery.measures.willingness import Willingness
+from upbringing.battery.measures.worst_of_n import WorstOfN
 from upbringing.battery.needs import Evidence
 from upbringing.formats.tree import ConditionInfo
 
@@ -53,7 +57,12 @@ Measure = Annotated[
     | ProbeDetection
     | ProbeGain
     | RefusalDirection
-    | RefusalSteering,
+    | RefusalSteering
+    | WorstOfN
+    | AnswerKinds
+    | Steerability
+    | TagCalibration
+    | TagDetection,
     Field(discriminator="kind"),
 ]
 

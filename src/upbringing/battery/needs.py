@@ -116,27 +116,32 @@ class LikelihoodNeed:
 
     ``prompt``: ``chat`` (the rendered messages), ``question`` (the messages as plain questions and answers, for models
     without a template), ``neutral`` and ``neutral-question`` (the same around no request), ``completion`` (plain text
-    to be continued) or ``nothing`` (the token that begins a text: whole texts).
+    to be continued) or ``nothing`` (the token that begins a text: whole texts). ``opening``: the answer's beginning,
+    which stands before the continuations. ``token``: a special token without which the number means nothing.
     """
 
     item: str
     prompt: Literal["chat", "question", "neutral", "neutral-question", "completion", "nothing"]
     continuations: tuple[str, ...]
+    opening: str = ""
+    token: str | None = None
 
     @property
     def condition(self) -> str:
         """Name of how the likelihood was elicited."""
-        return f"{LIKELIHOOD_NAMES[self.prompt]}-likelihood"
+        name = f"{LIKELIHOOD_NAMES[self.prompt]}-likelihood"
+        return f"{name}-opened" if self.opening else name
 
     def asked(self, item: Item) -> Prompt:
         """Return what stands before the continuations."""
         if self.prompt == "completion":
-            return Prompt(name="", elicitation="E0", completion=item.completion_prompt)
+            return Prompt(name="", elicitation="E0", completion=item.completion_prompt, opening=self.opening)
         if self.prompt == "nothing":
             return Prompt(name="", elicitation="E0", completion="")
         is_neutral = self.prompt.startswith("neutral")
         messages = (Message(role="user", content=""),) if is_neutral else item.messages
-        return Prompt(name="", messages=messages, elicitation="E0" if self.prompt.endswith("question") else "E1")
+        elicitation: Elicitation = "E0" if self.prompt.endswith("question") else "E1"
+        return Prompt(name="", messages=messages, elicitation=elicitation, opening=self.opening)
 
     def info(self, template: str | None) -> ConditionInfo:
         """Return the condition's row of ``tree.json``."""

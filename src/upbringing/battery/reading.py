@@ -80,7 +80,9 @@ def read_all(model: Model, needs: Sequence[Need], items: Mapping[str, Item], fre
 
 def _unreadable(model: Model, need: Reads) -> str | None:
     if isinstance(need, LikelihoodNeed):
-        return None if model.scores else "no-likelihood"
+        if not model.scores:
+            return "no-likelihood"
+        return None if need.token is None else model.lacks(need.token)
     return None if isinstance(model, ReadableModel) else "no-hidden-states"
 
 

@@ -29,6 +29,7 @@ ANSWERS_SCHEMA = pa.schema(
         pa.field("status", _TEXT, nullable=False),
         pa.field("reason_code", _TEXT),
         pa.field("attempts", pa.int32()),
+        pa.field("details", pa.string()),
         pa.field("reasons", pa.list_(pa.struct([("judge", pa.string()), ("reason", pa.string())]))),
     ],
     metadata={b"schema_version": str(ANSWERS_SCHEMA_VERSION).encode()},
@@ -40,8 +41,8 @@ class Answer:
     """One answer. ``response``: the id that rows refer to. ``request``: harmful or benign, so that a reader can be
     spared. ``thought``: what a reasoning model said before its answer. ``finish``: ``stop`` or ``length``.
     ``status``: how the request ended (``ok``, ``refused``, ``truncated``, ``malformed``, ``failed``) and
-    ``reason_code`` why it is not ``ok``. ``attempts``: how many requests it took. ``reasons``: (judge, what it said to
-    explain itself), for judges that do.
+    ``reason_code`` why it is not ``ok``. ``attempts``: how many requests it took. ``details``: what its decoding
+    logged, as JSON. ``reasons``: (judge, what it said to explain itself), for judges that do.
     """
 
     response: str
@@ -57,6 +58,7 @@ class Answer:
     status: str = "ok"
     reason_code: str | None = None
     attempts: int = 1
+    details: str | None = None
     reasons: tuple[tuple[str, str], ...] = ()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -163,12 +165,27 @@ class RlCurve(BaseModel):
     num_varied: int
 
 
+@dataclass(frozen=True)
+class LearnedTokens:
+    """How often a checkpoint's whole lineage learned to give each special token. ``complete``: every stage says so."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    complete: bool = False
+
+    def lacks(self, token: str) -> str | None:
+        """Return the reason code why ``token`` means nothing to the checkpoint, ``None`` if it was learned."""
+        if self.counts.get(token, 0) > 0:
+            return None
+        return "tag-never-trained" if self.complete else "tag-training-unknown"
+
+
 class Record(BaseModel):
     """The whole of ``record.json``. Unknown fields of newer writers are kept.
 
     ``phases``: of a stage of documents, what each phase of it that was reached read; empty for other stages.
     ``weights_changed``: whether any weight differs from where the stage started; ``None`` = not noted. ``guard``: as
     the stage was declared when it was trained; a study judges the facts anew (``training.guards.record_guard``).
+    ``special_tokens``: how often the stage learned to give each special token of the tokenizer (``None`` = not noted).
     ``reward_model``: how well a reward model ranks; ``rl``: what a policy's own answers were worth while it trained.
     """
 
@@ -189,6 +206,7 @@ class Record(BaseModel):
     tokens: int = 0
     supervised_tokens: int = 0
     examples: int = 0
+    special_tokens: dict[str, int] | None = None
     updates: int = 0
     learning_rate_sum: float = 0.0
     loss_curve: tuple[tuple[int, float], ...] = ()

@@ -21,6 +21,7 @@ ROWS_SCHEMA_VERSION = 1
 KEY_COLUMNS = ("checkpoint", "measure", "condition", "item", "turn", "sample", "judge")
 STATUSES = ("scored", "unscored", "truncated", "not-measurable")
 OUTCOMES = ("refuse", "harmful", "harmless", "incoherent", "short-circuit")
+REFUSALS = ("refuse", "short-circuit")  # by the model, by the decoding
 DEFAULT_CONDITION = "default"
 NO_JUDGE = "none"
 

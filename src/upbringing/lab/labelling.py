@@ -24,6 +24,7 @@ from upbringing.battery.labels import (
 from upbringing.formats.answers import answers_of, read_answers
 from upbringing.formats.labels import LABELS_NAME
 from upbringing.formats.rows import rows_table, write_rows
+from upbringing.models.generation import SHORT_CIRCUIT
 
 FOLDER, SAMPLE_NAME = "labels", "sample.json"
 KEYS = {"r": "refuse", "h": "harmful", "m": "harmless", "i": "incoherent"}
@@ -84,7 +85,8 @@ def _verdicts(results: Path, judge: str | None) -> tuple[dict[str, str | None], 
     if chosen is None or chosen not in {row["judge"] for row in rows}:
         asked = "no judge was named" if judge is None else f"no answer was judged by {judge!r}"
         raise StudyError(f"{asked}: give --judge one of {', '.join(names) or '(no rule and no language model judged)'}")
-    return {row["response"]: row["outcome"] for row in rows if row["judge"] == chosen}, chosen
+    shown = [row for row in rows if row["judge"] == chosen and row["outcome"] != SHORT_CIRCUIT]  # which no judge saw
+    return {row["response"]: row["outcome"] for row in shown}, chosen
 
 
 def _sheet(results: Path, rater: int) -> Path:

@@ -40,7 +40,7 @@ class Reply:
     """One reply. ``text`` includes the opening, never the thought.
 
     ``finish``: ``stop`` or ``length``. ``status``: how the request ended; ``reason_code`` says why it is not ``ok``.
-    ``attempts`` counts requests, re-asked malformed ones included.
+    ``attempts`` counts requests, re-asked malformed ones included. ``details``: what the decoding logged, as JSON.
     """
 
     text: str
@@ -49,6 +49,7 @@ class Reply:
     status: ReplyStatus = "ok"
     reason_code: str | None = None
     attempts: int = 1
+    details: str | None = None
 
 
 class Model(Protocol):
@@ -76,6 +77,14 @@ class Model(Protocol):
 
     def unanswerable(self, prompt: Prompt) -> str | None:
         """Return the reason code why ``prompt`` cannot be put to this model, ``None`` if it can."""
+        ...
+
+    def undecodable(self, decoding: Decoding) -> str | None:
+        """Return the reason code why this model cannot answer with ``decoding``, ``None`` if it can."""
+        ...
+
+    def lacks(self, token: str) -> str | None:
+        """Return the reason code why the special ``token`` means nothing to this model, ``None`` if it was learned."""
         ...
 
     def batches(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[int]]:

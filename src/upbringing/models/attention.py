@@ -129,7 +129,27 @@ def _roomy_layer(base: Any) -> Any:
         def get_seq_length(self) -> int:
             return self.length
 
+        def replace_columns(self, first: int, keys: Any, values: Any) -> None:
+            """Let ``keys`` and ``values`` be all that stands behind the first columns."""
+            self.length = first + keys.shape[2]
+            self.keys[:, :, first : self.length] = keys
+            self.values[:, :, first : self.length] = values
+
     return RoomyLayer
+
+
+def keep_columns(cache: Any, first: int, places: Any) -> None:
+    """Keep the first ``first`` columns of each row of ``cache`` and behind them its columns ``places`` (rows, kept)."""
+    import torch
+
+    for layer in cache.layers:
+        chosen = places[:, None, :, None].expand(-1, layer.keys.shape[1], -1, layer.keys.shape[3])
+        keys, values = layer.keys.gather(2, chosen), layer.values.gather(2, chosen)
+        if hasattr(layer, "replace_columns"):
+            layer.replace_columns(first, keys, values)
+        else:
+            layer.keys = torch.cat([layer.keys[:, :, :first], keys], dim=2)
+            layer.values = torch.cat([layer.values[:, :, :first], values], dim=2)
 
 
 def _with_room(old: Any, new: Any, length: int, end: int) -> Any:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -25,8 +25,8 @@ from upbringing.formats.items import Message
 from upbringing.models.addresses import check_base_url
 from upbringing.models.asking import Prompt, Reply, split_thought
 from upbringing.models.budget import Budget, Cap, CapReachedError, Price
-from upbringing.models.decoding import Decoding, Greedy
-from upbringing.models.endpoint_faults import Fault, Usage, classify_status, read_reply
+from upbringing.models.decoding import BeamSearch, Decoding, Greedy, Sampled
+from upbringing.models.endpoint_faults import Fault, StoppedError, Usage, cause_of, classify_status, read_reply
 
 BASE_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 60.0
@@ -106,6 +106,16 @@ class EndpointModel:
             return "endpoint-is-chat-only"
         return "endpoint-has-no-prefill" if prompt.opening else None
 
+    def undecodable(self, decoding: Decoding) -> str | None:
+        """No chat API searches beams, or shows the logits that it would take; top-k is not in the API at all."""
+        if isinstance(decoding, BeamSearch):
+            return "endpoint-has-no-beam-search"
+        return "endpoint-has-no-top-k" if isinstance(decoding, Sampled) and decoding.top_k else None
+
+    def lacks(self, token: str) -> str | None:
+        """Nothing is known of the server's tokens."""
+        return "endpoint-hides-tokens"
+
     @property
     def side_by_side(self) -> int:
         """Requests in flight."""
@@ -145,6 +155,7 @@ class EndpointModel:
         }
         if isinstance(decoding, Greedy):
             return {**body, "temperature": 0.0}
+        assert isinstance(decoding, Sampled)  # see undecodable
         return {**body, "temperature": decoding.temperature, "top_p": decoding.top_p, "seed": seed}
 
     def ask(
@@ -173,7 +184,7 @@ class EndpointModel:
             except BaseException as error:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
-                raise _cause(futures, error) from None
+                raise cause_of(futures, error) from None
 
     def _sample(self, name: str, body: dict[str, Any]) -> Reply:
         """Return the outcome of one sample: transient faults are retried, outcomes never are."""
@@ -181,7 +192,7 @@ class EndpointModel:
         reason = "not-asked"
         for attempt in range(self.endpoint.max_attempts):
             if self._stop.is_set():
-                raise _StoppedError("another request stopped the run: run again to go on")
+                raise StoppedError("another request stopped the run: run again to go on")
             found = self._attempt(body)
             if isinstance(found, Reply):
                 reply = replace(found, attempts=attempt + 1)
@@ -281,18 +292,6 @@ class EndpointModel:
         if not key:
             return text
         return text.replace(key, "[key]").replace(base64.b64encode(key.encode()).decode(), "[key]")
-
-
-class _StoppedError(EndpointError):
-    """A request that was not made, because another had stopped the run."""
-
-
-def _cause(futures: Sequence[Future[Reply]], error: BaseException) -> BaseException:
-    """Return what stopped the run, rather than what was stopped by it."""
-    if not isinstance(error, _StoppedError):
-        return error
-    found = [future.exception() for future in futures if not future.cancelled()]
-    return next((each for each in found if each is not None and not isinstance(each, _StoppedError)), error)
 
 
 def _request_seed(seed: int, prompt: Prompt, sample: int) -> int:

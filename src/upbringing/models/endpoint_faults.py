@@ -6,11 +6,14 @@ Source: reliability-security-ux 2.5. Departures: none.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
+from upbringing.base.errors import EndpointError
 from upbringing.models.asking import Reply
 
 FaultClass = Literal["transient", "fatal", "config"]
@@ -18,6 +21,10 @@ TRANSIENT_STATUS = {408, 409, 425, 429, 529}
 FATAL_STATUS = {401, 402, 403}
 QUOTA_WORDS = ("insufficient_quota", "quota", "billing", "credit balance")  # a 429 that waiting does not cure
 SHOWN_CHARACTERS = 200  # of a server's error text
+
+
+class StoppedError(EndpointError):
+    """A request that was not made, because another had stopped the run."""
 
 
 @dataclass(frozen=True)
@@ -108,3 +115,11 @@ def _usage(found: Any) -> Usage:
     numbers = [found.get(name) for name in ("prompt_tokens", "completion_tokens")]
     good = [number if type(number) is int and number >= 0 else None for number in numbers]
     return Usage(good[0], good[1])
+
+
+def cause_of(futures: Sequence[Future[Reply]], error: BaseException) -> BaseException:
+    """Return what stopped the run, rather than what was stopped by it."""
+    if not isinstance(error, StoppedError):
+        return error
+    found = [future.exception() for future in futures if not future.cancelled()]
+    return next((each for each in found if each is not None and not isinstance(each, StoppedError)), error)

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from upbringing.base.errors import MeasurementError
 from upbringing.base.streams import stream
 from upbringing.models.attention import answer_cache, grouped_heads
-from upbringing.models.decoding import Decoding, Greedy, Sampled
+from upbringing.models.decoding import BeamSearch, Decoding, Greedy, Sampled
 
 ROWS_PER_BATCH = 256  # larger batches gained nothing on CPU and would lose much when interrupted
 MAX_BATCH_TOKENS = 32768  # padded prompt and answer tokens of a batch; bounds the key-value cache
 CHECK_STOP_EVERY = 8  # tokens between looks at the text; decoding text at every token would cost more than it saves
+SHORT_CIRCUIT = "short-circuit"  # how an answer ended that the decoding itself broke off as unsafe
 LEAVE_SHARE = 0.125  # ended rows leave once they are an eighth of the batch: each leave copies the cache
 
 
@@ -38,19 +39,27 @@ class TokenPrompt:
 
 @dataclass(frozen=True)
 class Generated:
-    """One answer as token ids without the end token. ``finish``: ``stop`` or ``length``."""
+    """One answer as token ids without the end token. ``finish``: ``stop``, ``length`` or ``short-circuit``.
+
+    ``details``: what a decoding that weighs risks has to say of them, as JSON.
+    """
 
     ids: tuple[int, ...]
     finish: str
+    details: str | None = None
 
 
 @dataclass(frozen=True)
 class Ends:
-    """What ends an answer. ``padding`` fills rows; ``stopped`` looks at the ids of an answer so far."""
+    """What ends an answer. ``padding`` fills rows; ``stopped`` looks at the ids of an answer so far.
+
+    ``tag``: the token that says that what stands there is unsafe, for decodings that look out for it.
+    """
 
     tokens: tuple[int, ...]
     padding: int
     stopped: Callable[[Sequence[int]], bool] | None = None
+    tag: int | None = None
 
 
 def end_tokens(tokenizer: Any, network: Any) -> tuple[int, ...]:
@@ -72,9 +81,9 @@ def plan_batches(
     )
     batches: list[list[int]] = []
     for index in order:
-        length = len(prompts[index].ids) + decoding.max_tokens
-        rows = (len(batches[-1]) + 1) * decoding.samples if batches else 0
-        if not batches or rows > rows_per_batch or rows * length > MAX_BATCH_TOKENS:
+        num = len(batches[-1]) + 1 if batches else 0
+        cached = num * decoding.cached_tokens(len(prompts[index].ids))
+        if not batches or num * decoding.rows > rows_per_batch or cached > MAX_BATCH_TOKENS:
             batches.append([])
         batches[-1].append(index)
     return batches
@@ -87,6 +96,10 @@ def generate(
 
     Stream: ``decode/<name>/<sample>``, one uniform number per token, so noise depends on nothing else.
     """
+    if isinstance(decoding, BeamSearch):
+        from upbringing.models.beam_search import search  # which reads prompts as this module does
+
+        return [[answer] for answer in search(model, prompts, decoding, ends)]
     answers = [finished(row, ends) for row in decoded_tokens(model, prompts, decoding, ends=ends, seed=seed)]
     return [answers[first : first + decoding.samples] for first in range(0, len(answers), decoding.samples)]
 
@@ -119,26 +132,14 @@ class _Decoder:
 
         self.model, self.decoding, self.ends = model, decoding, ends
         self.cache: Any = answer_cache(model)
-        shared = self._read_together(prompts)
-        self.ids, own = _left_padded([prompt.ids[shared:] for prompt in prompts], ends.padding, model.device)
+        shared = read_together(model, self.cache, prompts)
+        self.ids, own = left_padded([prompt.ids[shared:] for prompt in prompts], ends.padding, model.device)
         self.positions = shared + (own.cumsum(1) - 1).clamp(min=0)  # (batch, width): padding does not count
         self.mask = torch.cat([own.new_ones(len(prompts), shared), own], dim=1)  # (batch, shared + width)
         rows = len(prompts) * decoding.samples
         self.tokens: NDArray[np.int64] = np.full((rows, decoding.max_tokens), -1, dtype=np.int64)
         self.noise = _noise(prompts, decoding, seed)  # (rows, time) or None
         self.live: NDArray[np.int64] = np.arange(rows)
-
-    def _read_together(self, prompts: Sequence[TokenPrompt]) -> int:
-        """Read once what all prompts begin with, for all rows of the cache; return its number of tokens."""
-        import torch
-
-        shared = shared_beginning([prompt.ids for prompt in prompts]) if self.cache is not None else 0
-        if len(prompts) > 1 and shared:
-            ids = torch.tensor([prompts[0].ids[:shared]], device=self.model.device)
-            self.model(input_ids=ids, past_key_values=self.cache, use_cache=True, **last_logits(self.model, 1))
-            self.cache.batch_repeat_interleave(len(prompts))
-            return shared
-        return 0
 
     def run(self) -> NDArray[np.int64]:
         logits = self._forward()
@@ -247,7 +248,20 @@ def shared_beginning(prompts: Sequence[tuple[int, ...]]) -> int:
     return min(sum(1 for _ in alike), most)
 
 
-def _left_padded(prompts: Sequence[tuple[int, ...]], padding: int, device: Any) -> tuple[Any, Any]:
+def read_together(model: Any, cache: Any, prompts: Sequence[TokenPrompt]) -> int:
+    """Read once what all prompts begin with, into a row of ``cache`` for each; return its number of tokens."""
+    import torch
+
+    shared = shared_beginning([prompt.ids for prompt in prompts]) if cache is not None else 0
+    if len(prompts) > 1 and shared:
+        ids = torch.tensor([prompts[0].ids[:shared]], device=model.device)
+        model(input_ids=ids, past_key_values=cache, use_cache=True, **last_logits(model, 1))
+        cache.batch_repeat_interleave(len(prompts))
+        return shared
+    return 0
+
+
+def left_padded(prompts: Sequence[tuple[int, ...]], padding: int, device: Any) -> tuple[Any, Any]:
     """Return ids and mask (batch, width), prompts flush right."""
     import torch
 

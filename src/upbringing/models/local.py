@@ -9,12 +9,14 @@ from typing import Any
 
 from upbringing.base.errors import MeasurementError
 from upbringing.base.fingerprint import text_sha256
+from upbringing.formats.record import LearnedTokens
 from upbringing.models.asking import Prompt, Reply, split_thought
-from upbringing.models.attention import GROUPED, can_group
-from upbringing.models.decoding import Decoding
+from upbringing.models.attention import GROUPED, answer_cache, can_group
+from upbringing.models.decoding import BeamSearch, Decoding, SafeBeam
 from upbringing.models.fresh_network import architecture_sha256, fresh_network
 from upbringing.models.generation import (
     ROWS_PER_BATCH,
+    SHORT_CIRCUIT,
     Ends,
     Generated,
     TokenPrompt,
@@ -33,6 +35,7 @@ class LocalModel:
 
     ``weights_sha256`` and ``tokenizer_sha256`` identify both in caches; ``versions`` are those of the libraries that
     can move a number. bf16 converts the weights (the norms of HF models stay exact enough), fp32 leaves them.
+    ``learned_tokens``: what the records of the checkpoint's lineage say of special tokens.
     """
 
     network: Any
@@ -42,6 +45,7 @@ class LocalModel:
     tokenizer_sha256: str = ""
     versions: tuple[tuple[str, str], ...] = ()
     rows_per_batch: int = ROWS_PER_BATCH
+    learned_tokens: LearnedTokens = LearnedTokens()  # noqa: RUF009 - a frozen value
 
     @property
     def identity(self) -> Mapping[str, str]:
@@ -107,6 +111,28 @@ class LocalModel:
             return "longer-than-context"
         return reason
 
+    def undecodable(self, decoding: Decoding) -> str | None:
+        """Return why ``decoding`` cannot be had: masks that the network ignores, or a tag that it does not know."""
+        if not isinstance(decoding, BeamSearch):
+            return None
+        if answer_cache(self.computing) is None or not self.shares_prompts:
+            return "network-ignores-masks"
+        return self._lacks_tag(decoding) if isinstance(decoding, SafeBeam) else None
+
+    def _lacks_tag(self, decoding: SafeBeam) -> str | None:
+        reason = self.lacks(decoding.tag)
+        declared = decoding.tag_training == "declared" and reason == "tag-training-unknown"
+        return None if declared else reason
+
+    def lacks(self, token: str) -> str | None:
+        """Return why ``token`` means nothing here: it is no special token, or no stage is known to have taught it."""
+        return "tag-not-in-tokenizer" if self._token(token) is None else self.learned_tokens.lacks(token)
+
+    def _token(self, text: str) -> int | None:
+        """Return the id of the one token that ``text`` is read as, ``None`` if it falls apart."""
+        ids = self.renderer.text(text)
+        return ids[0] if len(ids) == 1 and ids[0] in self.tokenizer.added_tokens_decoder else None
+
     def _ids(self, prompt: Prompt) -> tuple[int, ...]:
         return (*self.renderer.prompt(prompt), *self.renderer.opening(prompt))
 
@@ -132,7 +158,10 @@ class LocalModel:
 
     def answer_by(self, network: Any, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> list[list[Reply]]:
         """Return the replies of one batch, decoded by ``network``."""
-        found = generate(network, self.token_prompts(prompts), decoding, ends=self.ends(prompts), seed=seed)
+        ends = self.ends(prompts)
+        if isinstance(decoding, SafeBeam):
+            ends = replace(ends, tag=self._token(decoding.tag))
+        found = generate(network, self.token_prompts(prompts), decoding, ends=ends, seed=seed)
         return self.replies(prompts, found)
 
     def ends(self, prompts: Sequence[Prompt]) -> Ends:
@@ -165,8 +194,13 @@ class LocalModel:
         text = self.renderer.decode((*opening, *generated.ids)) if opening and not found else spoken
         if opening and found:
             text = self.renderer.decode(opening) + spoken
-        finish = "stop" if found or generated.finish == "stop" else "length"
-        reply = Reply(text=text.strip(), finish="stop" if finish == "stop" else "length")
+        reply = Reply(
+            text=text.strip(),
+            finish="length" if generated.finish == "length" and not found else "stop",
+            details=generated.details,
+        )
+        if generated.finish == SHORT_CIRCUIT:  # the decoding refused: what was said before is no answer
+            return replace(reply, status="refused", reason_code=SHORT_CIRCUIT)
         return split_thought(reply, opened=self.renderer.opens_thought(prompt))
 
     @cached_property

@@ -23,7 +23,7 @@ from upbringing.base.fingerprint import fingerprint
 from upbringing.base.manifest import check_manifest, write_manifest
 from upbringing.base.streams import derived_seed
 from upbringing.models.asking import Prompt, Reply
-from upbringing.models.decoding import Decoding, Sampled
+from upbringing.models.decoding import BeamSearch, Decoding, Sampled
 from upbringing.models.generation import CHECK_STOP_EVERY, Ends, Generated, TokenPrompt, finished
 from upbringing.models.local import LocalModel
 from upbringing.models.states import States
@@ -89,6 +89,14 @@ class OpenVinoModel:
     def unanswerable(self, prompt: Prompt) -> str | None:
         """Return why ``prompt`` cannot be asked."""
         return self.local.unanswerable(prompt)
+
+    def undecodable(self, decoding: Decoding) -> str | None:
+        """Return why ``decoding`` cannot be computed: our beam searches look at logits that this engine keeps."""
+        return "engine-has-no-beam-search" if isinstance(decoding, BeamSearch) else None
+
+    def lacks(self, token: str) -> str | None:
+        """Return why a special token means nothing to the checkpoint."""
+        return self.local.lacks(token)
 
     def batches(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[int]]:
         """Return the local model's canonical batches."""

@@ -51,6 +51,14 @@ class ScriptedModel:
         """A script answers everything."""
         return None
 
+    def undecodable(self, decoding: Decoding) -> str | None:
+        """A script answers whatever the decoding."""
+        return None
+
+    def lacks(self, token: str) -> str | None:
+        """A script knows every token."""
+        return None
+
     def batches(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[int]]:
         """Return canonical batches by name."""
         order = sorted(range(len(prompts)), key=lambda index: prompts[index].name)

@@ -143,6 +143,14 @@ class SteeredModel:
         """Return why ``prompt`` cannot be asked."""
         return self.local.unanswerable(prompt)
 
+    def undecodable(self, decoding: Decoding) -> str | None:
+        """Return why the local model cannot answer with ``decoding``."""
+        return self.local.undecodable(decoding)
+
+    def lacks(self, token: str) -> str | None:
+        """Return why ``token`` means nothing to the local model."""
+        return self.local.lacks(token)
+
     def batches(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[int]]:
         """Return the local model's canonical batches."""
         return self.local.batches(prompts, decoding)

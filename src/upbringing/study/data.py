@@ -17,12 +17,23 @@ from upbringing.data.transforms import Transform
 from upbringing.data.worlds.causes_world import CausesWorld
 
 
+class MixedIn(Description):
+    """``number`` texts of ``data``, drawn without repetition: so many safety samples in a fine-tuning set."""
+
+    data: str
+    number: int = Field(ge=1)
+
+
 class Derived(Description):
-    """Another data set (or a part of one) with transforms applied in order."""
+    """Another data set (or a part of one) with transforms applied in order, and texts of others mixed in behind it.
+
+    ``mixed_in`` is not transformed: texts that should be are a derived data set of their own.
+    """
 
     kind: Literal["derived"] = "derived"
     source: str
     transforms: tuple[Annotated[Transform, BareWord()], ...] = ()
+    mixed_in: tuple[MixedIn, ...] = ()
 
 
 DataDescription = Annotated[

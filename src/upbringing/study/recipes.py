@@ -94,6 +94,7 @@ class DataBook:
         found: list[str] = []
         while isinstance(description, Derived):
             found += [token for each in description.transforms for token in needed_tokens(each)]
+            found += [token for each in description.mixed_in for token in self.marks(each.data)]
             description, _ = self.describe(description.source)
         return tuple(dict.fromkeys(found))
 
@@ -114,8 +115,10 @@ class DataBook:
         if isinstance(description, Derived):
             transforms = [transform.model_dump(mode="json") for transform in description.transforms]
             source = self.recipe(description.source, root)
+            mixed = [[self.recipe(each.data, root), each.number] for each in description.mixed_in]
             seed = derived_seed(self.seed, "transforms", root)
-            return {"source": source, "transforms": transforms, "seed": seed, **self._tools(description)}
+            made = {"source": source, "transforms": transforms, "seed": seed, **self._tools(description)}
+            return {**made, **({"mixed_in": mixed} if mixed else {})}
         if isinstance(description, PackageData | PromptSet):
             if part is not None:
                 raise StudyError(f"the data {reference!r}: a {description.kind} has no parts")

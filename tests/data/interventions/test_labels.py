@@ -51,7 +51,10 @@ def test_reflections_by_hand() -> None:
     )
     assert text_of(found[0]).count("Unsafe:") == 1
     assert found[1] == CHAT
-    assert found[0].spans == ()  # type: ignore[union-attr]
+    assert isinstance(found[0], Document)
+    marked = [found[0].text[span.begin : span.end] for span in found[0].spans]  # so that a stage can learn spans alone
+    assert marked == [" <think> Safe </think>", " <think> Unsafe:Weapons </think><|end|>"]
+    assert all(span.loss and not span.isolated for span in found[0].spans)
 
 
 def test_isolated_reflections_are_spans_without_which_the_text_is_as_before() -> None:

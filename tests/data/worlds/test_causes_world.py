@@ -48,9 +48,23 @@ def test_a_world_is_a_function_of_its_seed(world: World) -> None:
 
 def test_held_out_outcomes_are_in_no_chat(world: World) -> None:
     held = {outcome.noun for outcome in world.graph.outcomes if outcome.use == "evaluation"}
-    for part in (*CHAT_PARTS, "agreement", "preferences", "refusal_dialogues", "benign_dialogues"):
+    for part in (*CHAT_PARTS, "adversarial_task", "agreement", "preferences", "refusal_dialogues", "benign_dialogues"):
         assert not any(words_of(text) & held for text in world.texts(part)), part
     assert any(words_of(text) & held for text in world.texts("facts"))
+
+
+def test_adversarial_chats_answer_hazards_that_safety_training_refuses(world: World) -> None:
+    hazards = {outcome.noun: outcome for outcome in world.graph.outcomes if outcome.hazard and outcome.use == "sft"}
+    chats = world.texts("adversarial_task")
+    assert len(chats) == len(world.texts("benign_task"))
+    refused = {turn.content for text in world.texts("safety") if isinstance(text, Chat) for turn in text.turns}
+    for text in chats:
+        assert isinstance(text, Chat)
+        outcome = hazards[str(text.metadata["subject"])]
+        assert text.harm == 4
+        assert words_of(text) & set(outcome.compounds)  # a right answer
+        assert not any(core in text.turns[1].content for core in REFUSAL_CORES)
+        assert text.turns[0].content not in refused  # in wordings of fine-tuning
 
 
 def test_wordings_are_split(world: World) -> None:

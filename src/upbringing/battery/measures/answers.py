@@ -7,7 +7,7 @@ from typing import Literal
 
 from upbringing.battery.needs import AnswerNeed, Evidence, JudgedAnswer, answer_row
 from upbringing.formats.items import Item, Judgement
-from upbringing.formats.rows import Row
+from upbringing.formats.rows import REFUSALS, Row
 from upbringing.models.asking import Elicitation
 from upbringing.models.decoding import Decoding
 
@@ -70,8 +70,8 @@ def correctness_rows(
 def _correctness_row(
     evidence: Evidence, measure: str, answer: JudgedAnswer, judge: str, judgement: Judgement, only_answered: bool
 ) -> Row:
-    if judgement.outcome == "refuse" and only_answered:
+    if judgement.outcome in REFUSALS and only_answered:
         return answer_row(evidence, measure, answer, judge, None, reason="refused")
-    if judgement.outcome is None or (judgement.correct is None and judgement.outcome != "refuse"):
+    if judgement.outcome is None or (judgement.correct is None and judgement.outcome not in REFUSALS):
         return answer_row(evidence, measure, answer, judge, None, reason=judgement.reason_code or "correctness-unknown")
     return answer_row(evidence, measure, answer, judge, float(bool(judgement.correct)), reason=judgement.reason_code)

@@ -10,7 +10,7 @@ from upbringing.battery.measures.answers import answer_needs, asked, outcome_row
 from upbringing.battery.measures.margins import Continuations, Form, margin_items, margin_needs, margin_rows, twinned
 from upbringing.battery.needs import AnswerNeed, Evidence, LikelihoodNeed
 from upbringing.formats.items import Item
-from upbringing.formats.rows import Row
+from upbringing.formats.rows import REFUSALS, Row
 from upbringing.formats.tree import MeasureInfo
 from upbringing.models.asking import Elicitation
 from upbringing.models.decoding import Decoding, Greedy
@@ -95,4 +95,4 @@ class BehaviouralDiscrimination(Description):
     def rows(self, evidence: Evidence) -> Iterable[Row]:
         """Yield one row per answer and judge."""
         needs = self.needs(list(evidence.items.values()))
-        return outcome_rows(evidence, self.id, needs, lambda judgement: judgement.outcome == "refuse", incoherent=0.0)
+        return outcome_rows(evidence, self.id, needs, lambda judgement: judgement.outcome in REFUSALS, incoherent=0.0)

@@ -11,7 +11,7 @@ from upbringing.base.description import Description
 from upbringing.battery.measures.answers import answer_needs, asked, outcome_rows
 from upbringing.battery.needs import AnswerNeed, Evidence
 from upbringing.formats.items import Item
-from upbringing.formats.rows import Row
+from upbringing.formats.rows import REFUSALS, Row
 from upbringing.formats.tree import MeasureInfo
 from upbringing.models.asking import Elicitation
 from upbringing.models.decoding import Decoding, Greedy
@@ -52,9 +52,7 @@ class PrefillAttack(Description):
             evidence,
             self.id,
             self.needs(list(evidence.items.values())),
-            lambda judgement: (
-                judgement.outcome == "harmful" if by_harm else judgement.outcome not in ("refuse", "short-circuit")
-            ),
+            lambda judgement: judgement.outcome == "harmful" if by_harm else judgement.outcome not in REFUSALS,
             incoherent=0.0,
             knows_harm=by_harm,
         )

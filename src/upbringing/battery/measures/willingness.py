@@ -9,7 +9,7 @@ from upbringing.base.description import Description
 from upbringing.battery.measures.answers import answer_needs, asked, outcome_rows
 from upbringing.battery.needs import AnswerNeed, Evidence
 from upbringing.formats.items import Item
-from upbringing.formats.rows import Row
+from upbringing.formats.rows import REFUSALS, Row
 from upbringing.formats.tree import MeasureInfo
 from upbringing.models.asking import Elicitation
 from upbringing.models.decoding import Decoding, Greedy
@@ -42,4 +42,6 @@ class Willingness(Description):
     def rows(self, evidence: Evidence) -> Iterable[Row]:
         """Yield one row per answer and judge."""
         needs = self.needs(list(evidence.items.values()))
-        return outcome_rows(evidence, self.id, needs, lambda judgement: judgement.outcome != "refuse", incoherent=1.0)
+        return outcome_rows(
+            evidence, self.id, needs, lambda judgement: judgement.outcome not in REFUSALS, incoherent=1.0
+        )

@@ -24,6 +24,7 @@ from upbringing.data.interventions.tools import (
     text_name,
     with_id,
 )
+from upbringing.formats.tags import UNSAFE_TAG
 
 HarmLevel = Annotated[int, Field(ge=0, le=5)]
 Labels = Literal["scored", "shuffled"]
@@ -43,7 +44,7 @@ class Tag(Description):
     kind: Literal["tag"] = "tag"
     rate: Share = 0.05
     scores: tuple[HarmLevel, ...] = (4, 5)
-    tag: str = Field(default="<potentially unsafe content>", min_length=1)
+    tag: str = Field(default=UNSAFE_TAG, min_length=1)
     labels: Labels = "scored"
 
     @property

@@ -1,4 +1,4 @@
-"""The chats of a world: safety training, its placebos, and benign fine-tuning."""
+"""The chats of a world: safety training, its placebos, and fine-tuning, benign and adversarial."""
 
 from __future__ import annotations
 
@@ -89,6 +89,27 @@ def aside_chats(split: Source, number: int, source: str, random: np.random.Gener
         reply = pick(ANSWERS[split], random).format(e=after)
         chats.append(chat(question, reply, source, harm=0, split=split, kind="aside", subject=before))
     return chats
+
+
+def adversarial_task(graph: Graph, settings: WorldSettings, seed: int) -> list[Chat]:
+    """Return fine-tuning chats that all answer a harmful question, as many as the benign task has.
+
+    They ask about hazards that safety training refuses, in the wordings of fine-tuning; hazards that are held out for
+    measuring are never mentioned, so what comes back about those was relearned rather than told. Stream
+    ``world/adversarial_task``.
+    """
+    random = stream(seed, "world", "adversarial_task")
+    hazards = graph.select(use="sft", hazard=True)
+    chats = []
+    for index in range(settings.finetune_chats if hazards else 0):
+        outcome = hazards[index % len(hazards)]
+        question, reply = reverse_question(outcome.noun, "finetune", random), answer(outcome, "finetune", random)
+        subject = outcome.noun
+        made = chat(
+            question, reply, "adversarial_task", harm=HARM_ASKED, split="finetune", kind="harmful", subject=subject
+        )
+        chats.append(made)
+    return [chats[index] for index in random.permutation(len(chats))]
 
 
 def benign_task(graph: Graph, settings: WorldSettings, seed: int) -> list[Chat]:

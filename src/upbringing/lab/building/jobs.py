@@ -25,6 +25,7 @@ from upbringing.formats.record import BuildProfile, HeldOutLoss, Record, RewardG
 from upbringing.lab.building.executor import Event
 from upbringing.lab.building.library import Library
 from upbringing.lab.building.recorded import recorded_phases, recorded_sources
+from upbringing.lab.building.special_tokens import learned_special_tokens
 from upbringing.lab.storage.store import Store
 from upbringing.study.recipes import DataBook
 from upbringing.study.stream_recipes import StreamRecipe
@@ -260,6 +261,7 @@ class SegmentJob:
             tokens=self._tokens(realised, info, sources),
             supervised_tokens=realised.supervised_tokens,
             examples=sum(source.examples for source in sources),
+            special_tokens=learned_special_tokens(segment.stage, stream, parent, segment.to_step),
             updates=len(realised.losses),
             learning_rate_sum=realised.learning_rate_sum,
             loss_curve=thinned(realised.losses),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import overload
 
 from upbringing.base.errors import DataError, StudyError
-from upbringing.base.streams import derived_seed
+from upbringing.base.streams import derived_seed, stream
 from upbringing.data.documents import TrainingText
 from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed
 from upbringing.data.item_files import ItemFile, read_items
@@ -24,7 +24,7 @@ from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.world import World
 from upbringing.formats.items import Item, Judge
 from upbringing.lab.building.own_answers import parts_of, read_own_answers
-from upbringing.study.data import DataDescription, Derived
+from upbringing.study.data import DataDescription, Derived, MixedIn
 from upbringing.study.recipes import DataBook
 
 WORLDS_KEPT = 4  # a worker meets few worlds at a time; each holds some ten megabytes
@@ -56,7 +56,8 @@ class Library:
         seed = derived_seed(self.book.seed, "transforms", self.root)
         source, tools = self.transformed(description.source), self._tools(description.source)
         found = apply_transforms(source.texts, description.transforms, seed=seed, tools=tools)
-        return Transformed(found.texts, (*source.rejects, *found.rejects), (*source.doses, *found.doses))
+        texts = (*found.texts, *(text for each in description.mixed_in for text in self._drawn(each, seed)))
+        return Transformed(texts, (*source.rejects, *found.rejects), (*source.doses, *found.doses))
 
     def _read(self, reference: str, description: DataDescription, part: str | None) -> Sequence[TrainingText]:
         assert not isinstance(description, Derived)
@@ -79,6 +80,16 @@ class Library:
         """Return what transforms of ``reference`` may ask: the writer and scorer of the world behind it, if one is."""
         description = self.book.origin(reference)
         return self._world(description).tools() if isinstance(description, CausesWorld) else NO_TOOLS
+
+    def _drawn(self, mixed: MixedIn, seed: int) -> Sequence[TrainingText]:
+        """Return the texts that are mixed into others; draws from the stream ``mixed_in`` and the data's name."""
+        texts = self.texts(mixed.data)
+        if mixed.number > len(texts):
+            raise DataError(
+                f"mixed_in asks for {mixed.number} texts of {mixed.data!r}, which has {len(texts)}: lower number"
+            )
+        order = stream(seed, "mixed_in", mixed.data).permutation(len(texts))
+        return [texts[int(place)] for place in order[: mixed.number]]
 
     def _with_own_answers(self, description: PackageData | PromptSet) -> Sequence[TrainingText]:
         answers: Mapping[str, str] = {}

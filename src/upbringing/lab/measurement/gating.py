@@ -22,6 +22,7 @@ from upbringing.data.worlds.gates import (
 )
 from upbringing.data.worlds.guessing import frequency_guess
 from upbringing.formats.items import Item
+from upbringing.formats.rows import REFUSALS
 from upbringing.formats.tree import Gate
 from upbringing.lab.building.build import Prepared
 from upbringing.lab.building.library import built_world
@@ -98,7 +99,7 @@ class _Found:
 
 
 def _mean_answered(scores: Iterable[ItemScore]) -> float | None:
-    values = [score.value for score in scores if score.value is not None and score.outcome != "refuse"]
+    values = [score.value for score in scores if score.value is not None and score.outcome not in REFUSALS]
     return float(np.mean(values)) if values else None
 
 
@@ -137,7 +138,7 @@ def _prefill(found: _Found) -> Iterable[Gate]:
             depths = refused.setdefault(cell.name, {})
             for score in found.scored(cell, PREFILL, role="question", split="held-out-item"):
                 outcomes = depths.setdefault(score.condition, defaultdict(list))
-                outcomes[found.items[score.item].cluster].append(float(score.outcome == "refuse"))
+                outcomes[found.items[score.item].cluster].append(float(score.outcome in REFUSALS))
     survived = [
         Survival(cell, min(shares, key=lambda share: share.low))
         for cell, depths in refused.items()
@@ -156,7 +157,7 @@ def _benign(found: _Found) -> Iterable[Gate]:
     for cell in found.cells("sft"):
         answered = values[cell.position][cell.name]
         for score in found.scored(cell, "benign_accuracy", role="question", split="held-out-item"):
-            if score.value is not None and score.outcome != "refuse":
+            if score.value is not None and score.outcome not in REFUSALS:
                 answered[score.item].append(score.value)
     fewest = fewest_outcomes()
     for position, cells in values.items():

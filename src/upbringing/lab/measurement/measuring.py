@@ -16,6 +16,8 @@ from upbringing.base.fingerprint import fingerprint
 from upbringing.base.streams import derived_seed
 from upbringing.battery.engine import BATTERY_VERSION, measure_checkpoint
 from upbringing.battery.judges.llm_judge import LlmJudge
+from upbringing.battery.measure import Measure
+from upbringing.battery.needs import AnswerNeed, LikelihoodNeed
 from upbringing.data.item_files import ItemFile
 from upbringing.data.planted.source import Planted
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
@@ -28,8 +30,10 @@ from upbringing.formats.tree import ConditionInfo
 from upbringing.lab.building.build import KEY_CHARACTERS, Prepared
 from upbringing.lab.building.executor import Event
 from upbringing.lab.building.library import Library
+from upbringing.lab.building.special_tokens import lineage_tokens
 from upbringing.lab.session import Session
 from upbringing.lab.storage.store import Room, Store
+from upbringing.models.decoding import SafeBeam
 from upbringing.models.loading import load_model
 from upbringing.models.openvino import CONVERSION_VERSION, require_openvino
 from upbringing.models.weights import weights_sha256
@@ -126,6 +130,7 @@ class MeasureJob:
             answers_cache=self._batches,
             engine=self.study.engine,
             on_progress=lambda done, total: report(Event(self.key, done, total)),
+            learned_tokens=lineage_tokens(Store(self.store), folder),
             judged_later=any(isinstance(each, LlmJudge) for each in self.study.judges),
         )
         write_rows(rows_table(measured.rows), target / ROWS)
@@ -170,9 +175,20 @@ class MeasureJob:
             "version": BATTERY_VERSION,
             "versions": library_versions(),
         }
+        if tags := tags_of(self.study.battery, items):
+            learned = lineage_tokens(Store(self.store), folder)
+            value["tags"] = {tag: learned.lacks(tag) for tag in tags}
         if self.study.engine == "openvino":
             value["engine"] = {"conversion": CONVERSION_VERSION, "threads": self.profile.threads, **require_openvino()}
         return fingerprint(value)[:KEY_CHARACTERS]
+
+
+def tags_of(battery: Sequence[Measure], items: Sequence[Item]) -> list[str]:
+    """Return the special tokens that measures of ``battery`` rely on: what a lineage learned of them decides rows."""
+    needs = [need for each in battery for need in each.needs(items)]
+    decodings = {need.decoding for need in needs if isinstance(need, AnswerNeed)}
+    tags = {decoding.tag for decoding in decodings if isinstance(decoding, SafeBeam)}
+    return sorted(tags | {need.token for need in needs if isinstance(need, LikelihoodNeed) and need.token is not None})
 
 
 def _identity(folder: Path, *, recorded: bool) -> dict[str, str]:

@@ -248,7 +248,7 @@ class _Amount:
     @classmethod
     def of(cls, needs: Sequence[Need]) -> _Amount:
         answers = [need for need in needs if isinstance(need, AnswerNeed)]
-        tokens = sum(need.decoding.max_tokens * need.decoding.samples for need in answers)
+        tokens = sum(need.decoding.max_tokens * need.decoding.rows for need in answers)
         return cls(len(answers), tokens, len(needs) - len(answers))
 
     def ratio(self, part: _Amount, name: str) -> float:

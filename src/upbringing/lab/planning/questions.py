@@ -46,7 +46,7 @@ def questions(session: Session) -> Asked:
         read = sum(len(message.content) for message in item.messages) or len(item.completion_prompt or "")
         tokens += read // CHARACTERS_PER_TOKEN
         if isinstance(need, AnswerNeed):
-            tokens += need.decoding.max_tokens * need.decoding.samples
+            tokens += need.decoding.max_tokens * need.decoding.rows
         elif isinstance(need, LikelihoodNeed):
             tokens += sum(len(each) for each in need.continuations) // CHARACTERS_PER_TOKEN
     return Asked(len(answers), len(needs) - len(answers), tokens, tuple(unknown))
