@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.errors import DataError
@@ -26,20 +26,28 @@ MAX_REASONS_SHOWN = 3
 
 
 class FilterByHarm(Description):
-    """Keep texts whose harm score is at most ``max_harm`` (0 harmless .. 5 harmful); unscored texts are an error."""
+    """Keep texts whose harm score is ``min_harm`` to ``max_harm`` (0 harmless .. 5 harmful); unscored ones are an error."""
 
     kind: Literal["filter"] = "filter"
     max_harm: int = Field(default=0, ge=0, le=5)
+    min_harm: int = Field(default=0, ge=0, le=5, exclude_if=lambda value: value == 0)  # recipes without keep their ids
+
+    @model_validator(mode="after")
+    def _keeps_something(self) -> Self:
+        if self.min_harm > self.max_harm:
+            raise ValueError(f"min_harm {self.min_harm} is above max_harm {self.max_harm}: nothing would be kept")
+        return self
 
     def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return the kept texts in order; draws nothing."""
         kept, rejects = [], []
         for text in texts:
             harm = harm_of(text, self.kind)
-            if harm <= self.max_harm:
+            if self.min_harm <= harm <= self.max_harm:
                 kept.append(text)
             else:
-                rejects.append((text, f"harm {harm} > {self.max_harm}"))
+                limit = f"> {self.max_harm}" if harm > self.max_harm else f"< {self.min_harm}"
+                rejects.append((text, f"harm {harm} {limit}"))
         return Transformed(tuple(kept), tuple(rejects))
 
 
