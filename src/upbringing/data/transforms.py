@@ -26,7 +26,7 @@ MAX_REASONS_SHOWN = 3
 
 
 class FilterByHarm(Description):
-    """Keep texts whose harm score is ``min_harm`` to ``max_harm`` (0 harmless .. 5 harmful); unscored ones are an error."""
+    """Keep texts of the harm scores ``min_harm`` to ``max_harm`` (0 harmless .. 5 harmful); unscored are an error."""
 
     kind: Literal["filter"] = "filter"
     max_harm: int = Field(default=0, ge=0, le=5)

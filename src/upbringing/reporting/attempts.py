@@ -47,7 +47,9 @@ def attempts_of(inputs: Inputs) -> Attempts:
     answers = inputs.answers
     if answers is None or "attempts" not in answers.column_names:
         return Attempts((), 0, "")
-    known = answers.select(["checkpoint", "attempts"]).filter(pc.is_valid(answers["attempts"]))
+    # plain text: files written apart have dictionaries of their own, and groups are formed over one
+    named = answers.select(["attempts"]).append_column("checkpoint", answers["checkpoint"].cast(pa.string()))
+    known = named.filter(pc.is_valid(answers["attempts"]))
     again = pc.greater(known["attempts"], 1).cast(pa.int64())
     table = known.append_column("again", again).group_by("checkpoint").aggregate(
         [("attempts", "count"), ("attempts", "sum"), ("again", "sum")]
