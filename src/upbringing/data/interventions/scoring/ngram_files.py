@@ -39,6 +39,8 @@ def save_ngrams(classifier: NgramClassifier, folder: Path, facts: dict[str, Any]
         "biases": list(classifier.biases),
         "temperature": classifier.calibrated.temperature,
         "offsets": list(classifier.calibrated.offsets),
+        "noise": classifier.calibrated.noise,
+        "base": list(classifier.calibrated.base),
         "check": _check(classifier),
     }
     write_json_atomic(folder / DESCRIPTION, content)
@@ -78,7 +80,12 @@ def open_ngrams(folder: Path) -> tuple[NgramClassifier, str]:
             scores=scores,
             weights=_array(folder / WEIGHTS, (len(scores), len(terms))),
             biases=_numbers(content["biases"], len(scores)),
-            calibrated=Calibrated(float(content["temperature"]), _numbers(content["offsets"], len(scores))),
+            calibrated=Calibrated(
+                temperature=float(content["temperature"]),
+                offsets=_numbers(content["offsets"], len(scores)),
+                noise=float(content["noise"]),
+                base=_numbers(content["base"], len(scores)),
+            ),
         )
         _recheck(classifier, content["check"], folder)
     except (KeyError, TypeError, AttributeError, OSError) as error:

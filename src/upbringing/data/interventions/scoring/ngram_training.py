@@ -34,6 +34,7 @@ from upbringing.data.interventions.scoring.ngrams import (
 )
 
 LEAST_PER_SCORE = 2  # one to learn from and one to calibrate on
+START_NOISE, MOST_NOISE = 0.1, 0.95  # share of labels that no text explains
 OFFSET_PENALTY = 1e-3  # keeps the offset of a class that is never confused finite
 
 
@@ -45,7 +46,7 @@ class ClassifierTraining(Description):
 
     features: NgramFeatures = NgramFeatures()
     class_weight: float = Field(default=10.0, gt=0)
-    penalty: float = Field(default=10.0, gt=0)
+    penalty: float = Field(default=3.0, gt=0)
     folds: int = Field(default=5, ge=2)
     held_out: float = Field(default=0.2, gt=0, lt=1)
     max_iterations: int = Field(default=1000, ge=1)
@@ -145,7 +146,7 @@ def _fit(
 
 
 def _calibrate(inputs: Any, labels: NDArray[np.int64], training: ClassifierTraining, seed: int) -> Calibrated:
-    """Return the temperature and offsets under which unseen folds are most likely, every text counting once."""
+    """Return the calibration under which unseen folds are most likely, every text counting once."""
     from sklearn.model_selection import StratifiedKFold
 
     classes, sizes = np.unique(labels, return_counts=True)
@@ -159,26 +160,41 @@ def _calibrate(inputs: Any, labels: NDArray[np.int64], training: ClassifierTrain
 
 
 def fit_calibration(logits: Floats, classes: NDArray[np.int64]) -> Calibrated:
-    """Return the temperature and offsets that maximise the likelihood of ``classes`` (column numbers).
+    """Return what maximises the likelihood of ``classes`` (column numbers): temperature, offsets and label noise.
 
     Source: Guo et al. 2017, temperature scaling. Departures: an offset per class but the first, because the weights of
-    the loss shift the logits by about their logarithm.
+    the loss shift the logits by about their logarithm, and a share of labels that is drawn from the base rates,
+    because a softmax alone states near certainty that noisy labels never reach.
     """
     from scipy.optimize import minimize
 
     rows, num = np.arange(len(classes)), logits.shape[1]
+    base = np.bincount(classes, minlength=num) / len(classes)
     wanted = np.zeros_like(logits)
     wanted[rows, classes] = 1.0
 
     def loss(values: Floats) -> tuple[float, Floats]:
-        offsets = np.concatenate([np.zeros(1), values[1:]])
+        noise, offsets = values[-1], np.concatenate([np.zeros(1), values[1:-1]])
         scaled = logits * np.exp(-values[0])
-        probabilities = softmax(scaled + offsets)
-        surplus = (probabilities - wanted) / len(classes)
-        likelihood = -np.log(np.maximum(probabilities[rows, classes], 1e-300)).mean()
-        gradient = np.concatenate([[-(surplus * scaled).sum()], surplus.sum(axis=0)[1:] + OFFSET_PENALTY * offsets[1:]])
-        return float(likelihood + OFFSET_PENALTY / 2 * (offsets @ offsets)), gradient
+        explained = softmax(scaled + offsets)
+        right = explained[rows, classes]
+        stated = np.maximum((1.0 - noise) * right + noise * base[classes], 1e-300)
+        surplus = ((1.0 - noise) * right / stated / len(classes))[:, None] * (explained - wanted)
+        gradient = np.concatenate(
+            [
+                [-(surplus * scaled).sum()],
+                surplus.sum(axis=0)[1:] + OFFSET_PENALTY * offsets[1:],
+                [((right - base[classes]) / stated).mean()],
+            ]
+        )
+        return float(-np.log(stated).mean() + OFFSET_PENALTY / 2 * (offsets @ offsets)), gradient
 
-    bounds = [(-5.0, 5.0)] + [(None, None)] * (num - 1)
-    found = minimize(loss, np.zeros(num), jac=True, method="L-BFGS-B", bounds=bounds).x
-    return Calibrated(float(np.exp(found[0])), (0.0, *(float(each) for each in found[1:])))
+    def best(start: Floats, most_noise: float) -> Any:
+        bounds = [(-5.0, 5.0), *([(None, None)] * (num - 1)), (0.0, most_noise)]
+        return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+
+    plain = best(np.zeros(num + 1), 0.0)  # has one optimum; with noise there may be several, so two starts
+    starts = (np.append(plain.x[:-1], START_NOISE), np.append(np.zeros(num), START_NOISE))
+    results = [plain, *(best(start, MOST_NOISE) for start in starts)]
+    found = [float(each) for each in min(results, key=lambda result: float(result.fun)).x]
+    return Calibrated(float(np.exp(found[0])), (0.0, *found[1:-1]), found[-1], tuple(base.tolist()))

@@ -81,14 +81,21 @@ def rarities(counts: Any) -> Floats:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Probabilities are ``softmax(logits / temperature + offsets)``; the offsets undo the weights of the loss."""
+    """Probabilities are ``softmax(logits / temperature + offsets)``, and with the chance ``noise`` the ``base`` rates.
+
+    The offsets undo the weights of the loss; the noise is that of the labels, which no text explains and which keeps
+    every probability away from 0 and 1.
+    """
 
     temperature: float
     offsets: tuple[float, ...]
+    noise: float
+    base: tuple[float, ...]
 
     def probabilities(self, logits: Floats) -> Floats:
         """Return calibrated probabilities, one row per text and one column per class."""
-        return softmax(logits / self.temperature + np.array(self.offsets))
+        explained = softmax(logits / self.temperature + np.array(self.offsets))
+        return (1.0 - self.noise) * explained + self.noise * np.array(self.base)
 
 
 def softmax(logits: Floats) -> Floats:
