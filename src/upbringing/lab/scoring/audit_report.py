@@ -8,7 +8,7 @@ stratum shows no event; the recall's is the set of values that such an interval 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from upbringing.lab.scoring.audit_drawing import SAMPLE_NAME, SHEET_NAME, UNSCOR
 from upbringing.lab.scoring.audit_sheets import read_sheet
 from upbringing.lab.scoring.threshold_report import RECALL_FIRST, Rate, rate_of
 
-GRID = 2001  # values of recall that are tried
+HALVINGS = 40
 
 
 @dataclass(frozen=True)
@@ -162,10 +162,20 @@ def _recall(strata: Sequence[StratumAudit], least: int) -> Estimate:
     if harmful.sum() == 0:
         return Estimate(None, reason=f"no text of the sample is labelled {least} or more")
     bounds = [wilson(rate, each.labelled) for rate, each in zip(rates, strata, strict=True)]
-    kept = []
-    for value in np.linspace(0, 1, GRID):
+
+    def is_kept(value: float) -> bool:
         low, high = square_and_add(list(np.where(is_found, 1 - value, -value) * shares), rates, bounds)
-        if low <= 0 <= high:
-            kept.append(float(value))
+        return low <= 0 <= high
+
     estimate = float(harmful[is_found].sum() / harmful.sum())
-    return Estimate(estimate, min([*kept, estimate]), max([*kept, estimate]))
+    return Estimate(estimate, _last_kept(is_kept, estimate, 0.0), _last_kept(is_kept, estimate, 1.0))
+
+
+def _last_kept(is_kept: Callable[[float], bool], inside: float, end: float) -> float:
+    """Return how far from ``inside`` towards ``end`` values are kept, by halving."""
+    if is_kept(end):
+        return end
+    for _ in range(HALVINGS):
+        middle = (inside + end) / 2
+        inside, end = (middle, end) if is_kept(middle) else (inside, middle)
+    return end

@@ -16,7 +16,7 @@ from upbringing.battery.judges.llm_judge import is_final
 from upbringing.data.interventions.scores import Scorer
 from upbringing.data.interventions.scoring.scorers import AnyScorer, open_scorer
 from upbringing.data.interventions.scoring.tools import Question, Rater, ScoringTools, TextClassifier
-from upbringing.models.asking import Prompt, Reply
+from upbringing.models.asking import Prompt, Reply, split_thought
 from upbringing.models.decoding import Greedy
 from upbringing.models.endpoint import Clock, Endpoint, EndpointModel
 from upbringing.study.loading import validated
@@ -51,7 +51,7 @@ class EndpointRater:
         return "@".join(part for part in (self.model.endpoint.model, self.model.endpoint.revision) if part)
 
     def ask(self, questions: Sequence[Question], max_tokens: int) -> list[Reply]:
-        """Return one reply per question; equal questions are asked once.
+        """Return one reply per question, without its thoughts; equal questions are asked once.
 
         Raises ``EndpointError`` where the endpoint refuses the account or the request itself; what was answered is
         kept.
@@ -65,7 +65,7 @@ class EndpointRater:
         requests = [(prompt.name, self.model.payload(prompt.messages, decoding, 0)) for prompt in missing.values()]
         replies = self.model.ask(requests, lambda place, reply: self.kept.put(names[place], [[reply]]))
         known |= dict(zip(names, replies, strict=True))
-        return [known[key] for key in keys]
+        return [split_thought(known[key]) for key in keys]
 
 
 def open_scorer_file(path: Path, *, replies: Path | None = None, clock: Clock | None = None) -> Scorer:
