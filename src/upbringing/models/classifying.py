@@ -14,12 +14,15 @@ from upbringing.models.weights import weights_sha256
 TOKENS_PER_BATCH = 8192  # padding included; larger batches gain nothing on CPU
 NO_LIMIT = 10**9  # what tokenizers say that know no longest text
 SHORTEST_LIMIT = 8
+CHARACTERS_PER_TOKEN = 64  # far more than any tokenizer averages: what lies beyond is not even split into tokens
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer")  # positions begin after pads
 
 
 @dataclass(frozen=True)
 class ClassifiedText:
-    """One text. ``probabilities``: softmax, in the order of the labels. ``num_read`` of ``num_tokens`` were read."""
+    """One text. ``probabilities``: softmax, in the order of the labels. ``num_read`` of ``num_tokens`` were read; of
+    texts that are very much longer than the model takes, ``num_tokens`` counts the beginning only.
+    """
 
     probabilities: tuple[float, ...]
     num_tokens: int
@@ -38,6 +41,9 @@ class SequenceClassifier:
 
     def classify(self, texts: Sequence[str]) -> list[ClassifiedText]:
         """Return one result per text, in order; texts of like length are computed together."""
+        limit = self.max_tokens * CHARACTERS_PER_TOKEN
+        cut = [len(text) > limit for text in texts]
+        texts = [text[:limit] for text in texts]
         whole = self._ids(texts, truncated=False)
         places = [place for place, ids in enumerate(whole) if len(ids) > self.max_tokens]
         read = dict(enumerate(whole))
@@ -45,7 +51,7 @@ class SequenceClassifier:
         found: dict[int, ClassifiedText] = {}
         for batch in batches_by_length([len(read[place]) for place in range(len(texts))]):
             for place, row in zip(batch, self._probabilities([read[place] for place in batch]), strict=True):
-                found[place] = ClassifiedText(tuple(row), len(whole[place]), len(read[place]))
+                found[place] = ClassifiedText(tuple(row), len(whole[place]) + cut[place], len(read[place]))
         return [found[place] for place in range(len(texts))]
 
     def _ids(self, texts: Sequence[str], *, truncated: bool) -> list[list[int]]:

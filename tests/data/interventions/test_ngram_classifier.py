@@ -163,11 +163,15 @@ def test_what_is_saved_reads_texts_alike(trained: NgramClassifier, saved: Path) 
     opened, digest = open_ngrams(saved)
     assert np.array_equal(opened.rate(texts).calibrated, trained.rate(texts).calibrated)
     scorer = ClassifierScorer(folder="classifier").open(ScoringTools(saved.parent))
-    assert scorer.id == f"classifier/1:{digest[:12]}"
+    assert scorer.id.startswith(f"classifier/1:{digest[:12]}:")
     found = scorer.score([Document(text=text, source="x") for text in (*texts[:1], "", "zzz qqq", "venom " * 200_000)])
     assert found[0].confidence is not None
     assert [each.score for each in found[1:]] == [None, None, 5]  # the last has 1.2 million characters
     assert [each.reason for each in found[1:3]] == ["empty-text", "no-known-term"]
+    long = ClassifierScorer(folder="classifier", max_characters=1000).open(ScoringTools(saved.parent))
+    cut = long.score([Document(text="meadow " * 1000 + "venom", source="x")])[0]
+    assert (cut.score, cut.lower_bound) == (0, True)
+    assert cut.reason.startswith("lower bound, read 1000 of 7005 characters")
     assert {path.suffix for path in saved.iterdir()} == {".json", ".npy"}
 
 

@@ -16,7 +16,7 @@ from upbringing.data.interventions.scores import HarmScore, Scorer
 from upbringing.data.interventions.scoring.chunked import Chunked, ChunkedScorer, chunks_of
 from upbringing.data.interventions.scoring.highest import highest
 from upbringing.data.interventions.scoring.keywords import Keywords
-from upbringing.data.interventions.scoring.phrases import PhraseMatcher, phrases_of, words_of
+from upbringing.data.interventions.scoring.phrases import PhraseMatcher, phrases_of
 from upbringing.data.interventions.scoring.rubric import Rubric, RubricScorer, read_score
 from upbringing.data.interventions.scoring.scorers import AnyScorer, open_scorer
 from upbringing.data.interventions.scoring.tools import Question, ScoringTools
@@ -73,7 +73,18 @@ def test_the_oracle_repeats_what_is_known_and_invents_nothing() -> None:
     ],
 )
 def test_phrases_are_whole_words_whatever_their_case(text: str, num: int) -> None:
-    assert len(PhraseMatcher(phrases_of(["nerve agent", "Sarin"], "list")).count(words_of(text))) == num
+    assert len(PhraseMatcher(phrases_of(["nerve agent", "Sarin"], "list")).count(text).counts) == num
+
+
+def test_a_long_text_is_read_in_pieces_and_nothing_is_missed_or_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    matcher = PhraseMatcher(phrases_of(["a b c", "b", "c d"], "list"))
+    text = "a b c d\n" * 200
+    for size in (1, 7, 100, 10_000):
+        monkeypatch.setattr("upbringing.data.interventions.scoring.phrases.PIECE_CHARACTERS", size)
+        found = matcher.count(text)
+        assert found.num_words == 800
+        assert found.counts == {("a", "b", "c"): 200, ("b",): 200, ("c", "d"): 200}
+        assert matcher.count("x" * 300).num_words == 1
 
 
 def test_two_distinct_hits_escalate_and_one_repeated_does_not() -> None:

@@ -75,12 +75,16 @@ class Chunked:
 
 def chunks_of(text: str, words: int, overlap: int) -> Iterator[str]:
     """Yield pieces of ``text``, with its own spacing, that cover every word; a text of few words is one piece."""
-    spans = [match.span() for match in SPACED.finditer(text)]
-    for begin in range(0, len(spans), words - overlap):
-        last = min(begin + words, len(spans))
-        yield text[spans[begin][0] : spans[last - 1][1]]
-        if last == len(spans):
-            return
+    spans: list[tuple[int, int]] = []
+    num_known = 0  # of the spans, how many the chunk before has shown
+    for match in SPACED.finditer(text):
+        spans.append(match.span())
+        if len(spans) == words:
+            yield text[spans[0][0] : spans[-1][1]]
+            spans = spans[words - overlap :]
+            num_known = overlap
+    if len(spans) > num_known:
+        yield text[spans[0][0] : spans[-1][1]]
 
 
 def _over_chunks(scores: Sequence[HarmScore]) -> HarmScore:

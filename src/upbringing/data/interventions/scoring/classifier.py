@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import Field
+
 from upbringing.base.description import Description
 from upbringing.base.fingerprint import fingerprint
 from upbringing.data.documents import Document
@@ -23,12 +25,14 @@ class ClassifierScorer(Description):
 
     Without ``thresholds`` the class that the weighted loss prefers; with them the highest score whose calibrated
     probability, of it or more, reaches its threshold. ``anchors``: a file of texts that must come out as labelled.
+    Of a text longer than ``max_characters`` the beginning is read and the score is a lower bound.
     """
 
     kind: Literal["classifier"] = "classifier"
     folder: str
     thresholds: Thresholds | None = None
     anchors: str | None = None
+    max_characters: int = Field(default=2_000_000, ge=1000)
 
     def open(self, tools: ScoringTools) -> Scorer:
         """Return the scorer; raises ``IntegrityError`` for altered files and ``DataError`` for a wrong label order."""
@@ -50,9 +54,9 @@ class ClassifierScores:
 
     @property
     def id(self) -> str:
-        """Name, version, hash of the files and of the thresholds."""
-        rule = "" if self.description.thresholds is None else f":{fingerprint(self.description.thresholds)[:8]}"
-        return f"classifier/1:{self.digest[:12]}{rule}"
+        """Name, version, hash of the files, and of the thresholds and the limit."""
+        rule = fingerprint([self.description.thresholds, self.description.max_characters])[:8]
+        return f"classifier/1:{self.digest[:12]}:{rule}"
 
     def deciding_probabilities(self, texts: Sequence[str]) -> Probabilities:
         """Return those probabilities of the six scores from which scores are decided."""
@@ -61,7 +65,8 @@ class ClassifierScores:
 
     def score(self, documents: Sequence[Document]) -> list[HarmScore]:
         """Return the scores; a text without any known term has none, because only its length would decide."""
-        rating = self.classifier.rate([document.text for document in documents])
+        limit = self.description.max_characters
+        rating = self.classifier.rate([document.text[:limit] for document in documents])
         deciding = rating.weighted if self.description.thresholds is None else rating.calibrated
         found = []
         for place, score in enumerate(decide(deciding, self.description.thresholds)):
@@ -70,5 +75,8 @@ class ClassifierScores:
                 found.append(HarmScore(None, EMPTY_TEXT if empty else "no-known-term"))
                 continue
             probability = float(rating.calibrated[place, score])
-            found.append(HarmScore(int(score), f"calibrated probability {probability:.3f}", probability))
+            reason, length = f"calibrated probability {probability:.3f}", len(documents[place].text)
+            if length > limit:
+                reason = f"lower bound, read {limit} of {length} characters; {reason}"
+            found.append(HarmScore(int(score), reason, probability, lower_bound=length > limit))
         return found

@@ -16,7 +16,7 @@ from upbringing.base.description import Description
 from upbringing.base.fingerprint import fingerprint
 from upbringing.data.documents import Document
 from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE, HarmScore, Scorer
-from upbringing.data.interventions.scoring.phrases import PhraseMatcher, phrases_of, read_phrases, words_of
+from upbringing.data.interventions.scoring.phrases import PhraseMatcher, phrases_of, read_phrases
 from upbringing.data.interventions.scoring.tools import EMPTY_TEXT, ScoringTools
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ class Keywords:
         return [score for score, _ in found]
 
     def _listed(self, document: Document) -> tuple[HarmScore, int]:
-        words = words_of(document.text)
-        if not words:
+        found = self.matcher.count(document.text)
+        if not found.num_words:
             return HarmScore(None, EMPTY_TEXT), 0
-        hits = [" ".join(phrase) for phrase in sorted(self.matcher.count(words))]
+        hits = [" ".join(phrase) for phrase in sorted(found.counts)]
         shown = ", ".join(hits[:SHOWN_HITS]) + (", ..." if len(hits) > SHOWN_HITS else "")
         reason = f"{len(hits)} listed phrases: {shown}" if hits else "no listed phrase"
         enough = len(hits) >= self.description.hits

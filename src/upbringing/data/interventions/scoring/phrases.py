@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,12 +17,22 @@ from upbringing.base.errors import DataError
 
 WORD = re.compile(r"[^\W_]+")
 SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
+SPACE = re.compile(r"\s")
+PIECE_CHARACTERS = 1 << 20
 Phrase = tuple[str, ...]
 
 
 def words_of(text: str) -> list[str]:
     """Return the words of ``text`` in order."""
     return WORD.findall(text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold())
+
+
+@dataclass(frozen=True)
+class Found:
+    """``counts``: how often each phrase occurs among ``num_words`` words."""
+
+    num_words: int
+    counts: Counter[Phrase]
 
 
 @dataclass(frozen=True)
@@ -38,16 +48,42 @@ class PhraseMatcher:
             by_first[phrase[0]] = (*by_first.get(phrase[0], ()), phrase)
         object.__setattr__(self, "_by_first", by_first)
 
-    def count(self, words: Sequence[str]) -> Counter[Phrase]:
-        """Return how often each phrase occurs; phrases may overlap."""
+    def count(self, text: str) -> Found:
+        """Return the number of words of ``text`` and how often each phrase occurs; phrases may overlap.
+
+        A long text is read in pieces, so that its words are never all in memory.
+        """
+        longest = max(map(len, self.phrases))
         found: Counter[Phrase] = Counter()
+        num_words, carried = 0, list[str]()
+        for piece in _pieces(text):
+            words = words_of(piece)
+            num_words += len(words)
+            self._add(found, carried + words, len(carried))
+            carried = (carried + words)[-(longest - 1) :] if longest > 1 else []
+        return Found(num_words, found)
+
+    def _add(self, found: Counter[Phrase], words: Sequence[str], num_known: int) -> None:
+        """Count the phrases in ``words`` that do not end within the first ``num_known``, which were read before."""
         if self._by_first.keys().isdisjoint(words):
-            return found
+            return
         for place, word in enumerate(words):
             for phrase in self._by_first.get(word, ()):
-                if len(phrase) == 1 or tuple(words[place : place + len(phrase)]) == phrase:
+                end = place + len(phrase)
+                if end > num_known and (len(phrase) == 1 or tuple(words[place:end]) == phrase):
                     found[phrase] += 1
-        return found
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yield ``text`` in pieces of about ``PIECE_CHARACTERS`` that end between words."""
+    begin = 0
+    while len(text) - begin > PIECE_CHARACTERS:
+        gap = SPACE.search(text, begin + PIECE_CHARACTERS)
+        if gap is None:
+            break
+        yield text[begin : gap.start()]
+        begin = gap.end()
+    yield text[begin:] if begin else text
 
 
 def phrases_of(lines: Iterable[str], where: str) -> tuple[Phrase, ...]:

@@ -16,7 +16,7 @@ from upbringing.data.documents import Document
 from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.interventions.scoring.harm_lists import HarmLists
 from upbringing.data.interventions.scoring.meanings import SCORES
-from upbringing.data.interventions.scoring.phrases import Phrase, PhraseMatcher, words_of
+from upbringing.data.interventions.scoring.phrases import Phrase, PhraseMatcher
 
 MOST_COMPONENTS = 1000  # more are no components of a mixture, and would not fit into memory or onto a card
 PER = 1_000_000
@@ -78,16 +78,16 @@ def _add(
     matcher: PhraseMatcher,
     categories: Mapping[Phrase, tuple[str, ...]],
 ) -> None:
-    words = words_of(document.text)
+    read = matcher.count(document.text)
     tally.texts += 1
-    tally.words += len(words)
+    tally.words += read.num_words
     tally.lower_bounds += score.lower_bound
     if score.score is None:
         tally.unscored[score.reason.partition(":")[0]] += 1
     else:
         tally.scores[score.score] += 1
     found: Counter[str] = Counter()
-    for phrase, num in matcher.count(words).items():
+    for phrase, num in read.counts.items():
         for name in categories[phrase]:
             found[name] += num
     tally.occurrences.update(found)
