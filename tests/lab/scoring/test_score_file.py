@@ -13,8 +13,8 @@ import pytest
 
 from upbringing.base.errors import DataError, EndpointError, StudyError
 from upbringing.data.documents import Document
-from upbringing.data.interventions.scoring.keywords import KeywordScorer
 from upbringing.data.interventions.scoring.oracle import Oracle
+from upbringing.data.interventions.scoring.scorers import KeywordScorer
 from upbringing.data.interventions.scoring.tools import ScoringTools
 from upbringing.lab.scoring.opening import open_scorer_file
 from upbringing.lab.scoring.report_card import report_card, write_card

@@ -1,4 +1,7 @@
-"""The typed union of scorers: adding one is one file with its description and one name here."""
+"""The typed union of scorers: adding one is one file with its description and one name here.
+
+Descriptions are to be imported from here: those that hold scorers are complete only once all are known.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,18 @@ from upbringing.data.interventions.scoring.oracle import OracleScorer
 from upbringing.data.interventions.scoring.rubric import RubricScorer
 from upbringing.data.interventions.scoring.sequence_classifier import SequenceClassifierScorer
 from upbringing.data.interventions.scoring.tools import ScoringTools
+
+__all__ = [
+    "AnyScorer",
+    "ChunkedScorer",
+    "ClassifierScorer",
+    "EnsembleScorer",
+    "KeywordScorer",
+    "OracleScorer",
+    "RubricScorer",
+    "SequenceClassifierScorer",
+    "open_scorer",
+]
 
 AnyScorer = Annotated[
     OracleScorer
