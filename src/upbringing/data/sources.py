@@ -14,6 +14,8 @@ from upbringing.data.documents import Chat, Preference, TrainingText, Turn
 from upbringing.data.span_columns import document_of
 
 ROLES = ("system", "user", "assistant")
+ROWS_AT_ONCE = 1024  # of a Parquet file in memory
+FileFormat = Literal["jsonl", "parquet"]
 
 
 class FileSource(Description):
@@ -25,7 +27,7 @@ class FileSource(Description):
 
     kind: Literal["file"] = "file"
     path: str
-    format: Literal["jsonl", "parquet"] = "jsonl"
+    format: FileFormat = "jsonl"
     teacher: str | None = None
 
 
@@ -39,13 +41,18 @@ class FileTexts:
 def read_file_source(source: FileSource, folder: Path) -> FileTexts:
     """Return the texts of ``source``; raises ``DataError`` naming file and row for whatever is not as declared."""
     path = folder / source.path
-    rows = _jsonl_rows(path) if source.format == "jsonl" else _parquet_rows(path)
-    texts = tuple(_text(row, f"{path.name} row {number}", source) for number, row in enumerate(rows, start=1))
+    rows = enumerate(file_rows(path, source.format), start=1)
+    texts = tuple(_text(row, f"{path.name} row {number}", source) for number, row in rows)
     if not texts:
         raise DataError(f"{path.name} holds no rows")
     if len({type(text) for text in texts}) > 1:
         raise DataError(f"{path.name} mixes documents, chats and preferences: split it into one file each")
     return FileTexts(texts)
+
+
+def file_rows(path: Path, file_format: FileFormat) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a file one after the other; raises ``DataError`` naming the row that is none."""
+    return _jsonl_rows(path) if file_format == "jsonl" else _parquet_rows(path)
 
 
 def _jsonl_rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -66,11 +73,16 @@ def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    number = 0
     try:
-        table = pq.read_table(path)
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=ROWS_AT_ONCE):
+            for row in batch.to_pylist():
+                number += 1
+                yield row
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path.name} is not a readable Parquet file: {error}") from None
-    yield from table.to_pylist()
+        raise DataError(f"{path.name} is not a readable Parquet file after row {number}: {error}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path.name}: one of the rows after row {number} is not UTF-8 (byte {error.start})") from None
 
 
 def _text(row: Mapping[str, Any], where: str, source: FileSource) -> TrainingText:
