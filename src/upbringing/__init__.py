@@ -41,6 +41,7 @@ _HOMES = {
     "studies": "upbringing.lab.templates",
     "trace": "upbringing.lab.verbs",
     "trace_study": "upbringing.lab.trace",
+    "transform_corpus": "upbringing.lab.corpus.run",
     "validate": "upbringing.validation.run",
     "verify": "upbringing.lab.storage.verify",
 }
@@ -78,6 +79,7 @@ __all__ = [
     "studies",
     "trace",
     "trace_study",
+    "transform_corpus",
     "validate",
     "verify",
 ]
