@@ -183,7 +183,7 @@ def test_a_reserved_string_in_the_corpus_is_an_error_with_count_and_places(tmp_p
     path = lines(tmp_path / "in.jsonl", text("clean"), text("a <|tag|> b <|tag|>"), text("x <|tag|>"))
     with pytest.raises(DataError, match=r"'<\|tag\|>' 3 times; first in in\.jsonl row 2 character 2, in\.jsonl row 3"):
         transform_corpus(recipe([path], **PLAIN, reserved=["<|tag|>", "<|other|>"], shard_bytes=20), tmp_path / "out")
-    accounts = transform_corpus(recipe([path], **PLAIN, reserved=["<|other|>"]), tmp_path / "out").accounts
+    accounts = transform_corpus(recipe([path], **PLAIN, reserved=["<|other|>"]), tmp_path / "other").accounts
     assert accounts["kept"] == 3
 
 
