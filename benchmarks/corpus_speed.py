@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from alternating import Ratio, alternate, at_least, light_machine, spread
 from corpus_made import banned_words, write_corpus
@@ -42,19 +43,19 @@ def ours(plain: str, output: str, workers: str) -> None:
     from upbringing import transform_corpus
     from upbringing.lab.corpus.recipe import CorpusRecipe
 
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     report = transform_corpus(CorpusRecipe.model_validate_json(plain), Path(output), workers=int(workers))
-    seconds = time.perf_counter() - began
+    spent = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - worked}
     peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    print(json.dumps({"seconds": seconds, "accounts": report.accounts, "megabytes": peaks}))
+    print(json.dumps({**spent, "accounts": report.accounts, "megabytes": peaks}))
 
 
-def child(command: list[str]) -> dict[str, object]:
+def child(command: list[str]) -> dict[str, Any]:
     """Return what a process printed last."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])
-    found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -63,11 +64,23 @@ def left(folder: Path, pattern: str) -> set[str]:
     return {json.loads(line)["id"] for path in folder.glob(pattern) for line in path.read_text().splitlines()}
 
 
+def leaders(folder: Path) -> dict[str, str]:
+    """Return, for each near duplicate, the document that was kept instead."""
+    rejects = [json.loads(line) for path in folder.glob("out/rejects/*") for line in path.read_text().splitlines()]
+    code = "near duplicate"
+    return {each["id"]: each["reason"].removeprefix(f"{code} of ") for each in rejects if each["code"] == code}
+
+
 def compare(kind: str, corpus: Path, words: list[str], options: argparse.Namespace, root: Path) -> None:
     """Print the ratio for one kind of duplicates and how the decisions agree."""
     listed = root / "words.json"
     listed.write_text(json.dumps(words))
     folders: dict[str, Path] = {}
+    processor: dict[str, list[float]] = {"ours": [], "datatrove": []}
+
+    def spent(name: str, found: dict[str, Any]) -> float:
+        processor[name].append(float(found["cpu_seconds"]))
+        return float(found["seconds"])
 
     def fresh(name: str) -> Path:
         folders[name] = Path(tempfile.mkdtemp(dir=root, prefix=f"{kind}-{name}-"))
@@ -76,19 +89,23 @@ def compare(kind: str, corpus: Path, words: list[str], options: argparse.Namespa
     def us() -> float:
         plain = json.dumps(recipe(corpus, words, kind))
         found = child([sys.executable, __file__, "--ours", plain, str(fresh("ours") / "out"), "1"])
-        return float(found["seconds"])  # type: ignore[arg-type]
+        return spent("ours", found)
 
     def peer() -> float:
         found = child([options.peer, str(PEER), kind, str(corpus), str(listed), str(fresh("datatrove"))])
-        return float(found["seconds"])  # type: ignore[arg-type]
+        return spent("datatrove", found)
 
     found = alternate({"datatrove": peer, "ours": us}, options.rounds)
     ratio = Ratio.of(found["datatrove"], found["ours"])
     print(f"{kind}: ours is {ratio} times as fast as datatrove; {at_least(ratio.median, TARGET)}")
+    print(f"  processor time: {Ratio.of(processor['datatrove'], processor['ours'])} (a busy machine stretches seconds)")
     print("  documents/s: " + ", ".join(
         f"{name} {spread([options.documents / each for each in values])}" for name, values in found.items()
     ))  # fmt: skip
     mine, theirs = left(folders["ours"], "out/documents/*.jsonl"), left(folders["datatrove"], "out/*.jsonl")
+    if kind == "near":  # of a group of alike documents ours keeps the first, datatrove some other one now and then
+        first = leaders(folders["ours"])
+        theirs = {first.get(name, name) for name in theirs}
     differing = len(mine ^ theirs)
     allowed = 0 if kind == "exact" else int(ALLOWED_DIFFERENCE * options.documents)
     print(f"  left: ours {len(mine):,}, datatrove {len(theirs):,} of {options.documents:,}; {differing} differ "
@@ -105,8 +122,8 @@ def memory(num_documents: int, workers: int, root: Path) -> None:
         made = recipe(corpus, banned_words(SEED), "near")
         made["dedup"] = {"exact": True, "near": {}}
         found = child([sys.executable, __file__, "--ours", json.dumps(made), str(root / f"out-{count}"), str(workers)])
-        own, worker = found["megabytes"]  # type: ignore[misc]
-        seconds = float(found["seconds"])  # type: ignore[arg-type]
+        own, worker = found["megabytes"]
+        seconds = float(found["seconds"])
         print(f"{count:,} documents ({corpus.stat().st_size / 1e6:,.0f} MB) with {workers} workers: {seconds:,.0f} s, "
               f"{count / seconds:,.0f} documents/s; peak {own:,.0f} MB, of the largest worker {worker:,.0f} MB",
               flush=True)  # fmt: skip

@@ -22,6 +22,7 @@ from upbringing.base.errors import MissingExtraError
 
 HASH_WORDS = 2  # 128 bits: no two of 10^12 different texts are expected to meet
 SKETCH_SEED = 1
+TEXTS_AT_ONCE = 64  # what is computed on fits the processor's cache
 Hashes = NDArray[np.uint64]
 
 _BREAKS = re.compile(r"\W+")
@@ -53,6 +54,11 @@ def key_hash(text: str) -> bytes:
 
 def band_hashes(texts: Sequence[str], near: NearDuplicates) -> tuple[Hashes, NDArray[np.bool_]]:
     """Return ``(texts, bands)`` hashes, and which texts have words at all: one without words is like no other."""
+    if len(texts) > TEXTS_AT_ONCE:
+        parts = [
+            band_hashes(texts[start : start + TEXTS_AT_ONCE], near) for start in range(0, len(texts), TEXTS_AT_ONCE)
+        ]
+        return np.concatenate([bands for bands, _ in parts]), np.concatenate([words for _, words in parts])
     shingles, offsets = shingle_hashes(texts, near.words)
     has_words = np.diff(offsets.astype(np.int64)) > 0
     matrix = _rensa().RMinHash.digest_matrix_from_flat_token_hashes(
@@ -108,12 +114,12 @@ def _word_hashes(buffer: NDArray[np.uint8]) -> tuple[Hashes, NDArray[np.int64]]:
     starts = np.flatnonzero(edges == 1).astype(np.int64)
     if not len(starts):
         return np.zeros(0, dtype=np.uint64), starts
-    places = np.flatnonzero(inside)
-    lengths = np.diff(np.append(np.searchsorted(places, starts), len(places)))
-    within = places - np.repeat(starts, lengths)
+    lengths = np.flatnonzero(edges == -1) - starts  # the buffer ends in a space, so every word ends
+    firsts = np.cumsum(lengths) - lengths
+    within = np.arange(int(lengths.sum())) - np.repeat(firsts, lengths)
     powers = np.cumprod(np.full(int(lengths.max()), _BYTE_BASE, dtype=np.uint64))
-    terms = (buffer[places].astype(np.uint64) + np.uint64(1)) * powers[within]
-    return _mixed(np.add.reduceat(terms, np.searchsorted(places, starts))), starts
+    terms = (buffer[inside].astype(np.uint64) + np.uint64(1)) * powers[within]
+    return _mixed(np.add.reduceat(terms, firsts)), starts
 
 
 def _runs(hashes: Hashes, counts: NDArray[np.int64], words: int) -> tuple[Hashes, Hashes]:

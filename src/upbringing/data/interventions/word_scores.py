@@ -24,8 +24,8 @@ class WordScorer:
         self._scores = dict(words)
         longest_first = sorted(map(re.escape, words), key=lambda word: (-len(word), word))
         self._whole = re.compile(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)")
-        # One linear pass over many texts for all words at once, without word boundaries: it only picks candidates.
-        self._anywhere = "|".join(_literal(word) for word in words)
+        # One linear pass over many texts for all words at once. It only picks candidates: its boundaries are ASCII's.
+        self._perhaps = rf"(?:^|[^0-9a-z_])(?:{'|'.join(map(_literal, words))})(?:$|[^0-9a-z_])"
 
     @property
     def id(self) -> str:
@@ -38,7 +38,7 @@ class WordScorer:
         import pyarrow.compute as pc
 
         texts = [document.text.lower() for document in documents]
-        candidates = pc.match_substring_regex(pa.array(texts, pa.large_string()), self._anywhere).to_pylist()
+        candidates = pc.match_substring_regex(pa.array(texts, pa.large_string()), self._perhaps).to_pylist()
         return [self._score(text) if hit else _CLEAN for text, hit in zip(texts, candidates, strict=True)]
 
     def _score(self, text: str) -> HarmScore:

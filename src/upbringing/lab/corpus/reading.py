@@ -116,7 +116,7 @@ def _line_row(number: int, line: bytes, recipe: CorpusRecipe) -> Row | BadRow:
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+        value = _DECODE(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _NoDocumentError("not UTF-8", f"byte {error.start} is not UTF-8", byte=error.start) from None
     except (ValueError, RecursionError) as error:
@@ -128,6 +128,9 @@ def _object(line: bytes) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
+
+
+_DECODE = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 def _document(number: int, row: dict[str, Any], recipe: CorpusRecipe) -> Row:
