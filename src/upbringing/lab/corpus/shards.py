@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from upbringing.base.errors import DataError
 from upbringing.base.files import write_bytes_atomic
 from upbringing.data.documents import Chat, Document, TrainingText
@@ -22,20 +24,21 @@ KINDS = ("documents", "chats", "rejects")
 
 @dataclass
 class Shard:
-    """The rows to be written of one piece, while it is worked on."""
+    """The rows to be written of one piece, while it is worked on: lines at once, rows of tables at the end."""
 
     unit: Unit
     recipe: CorpusRecipe
+    lines: dict[str, list[tuple[int, bytes]]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
 
     def keep(self, row: Row, name: str, score: int | None) -> None:
         """Write a document as it was read."""
-        self.rows["documents"].append({"id": name, "text": row.text, "score": score, **row.carried})
+        self._add("documents", row, {"id": name, "text": row.text, "score": score, **row.carried})
 
     def make(self, text: TrainingText, row: Row, name: str, place: int) -> None:
         """Write the ``place``-th text that was made of a document."""
         kind = "chats" if isinstance(text, Chat) else "documents"
-        self.rows[kind].append({"id": f"{name}~{place}", **_made(text), "made_from": name, **row.carried})
+        self._add(kind, row, {"id": f"{name}~{place}", **_made(text), "made_from": name, **row.carried})
 
     def reject(self, row: Row | BadRow, name: str | None, code: str, reason: str, **facts: Any) -> None:
         """Write a row that is left out, with where it stands and why."""
@@ -44,7 +47,13 @@ class Shard:
             reject |= {"byte": row.byte, "excerpt": row.excerpt}
         else:
             reject["text"] = row.text
-        self.rows["rejects"].append(reject)
+        self._add("rejects", row, reject)
+
+    def _add(self, kind: str, row: Row | BadRow, written: dict[str, Any]) -> None:
+        if kind != "rejects" and self.recipe.output.format == "parquet":
+            self.rows[kind].append(written)
+        else:
+            self.lines[kind].append((row.number, json_line(written)))
 
     def reject_text(self, row: Row, name: str, text: TrainingText, reason: str) -> None:
         """Write a text that a transform left out."""
@@ -54,17 +63,19 @@ class Shard:
     def write(self, result: Path) -> dict[str, dict[str, Any]]:
         """Write the files and return, for each, its rows, bytes and sha256."""
         written = {}
-        self.rows["rejects"].sort(
-            key=lambda reject: reject["row"]
-        )  # in the corpus's order, whatever was found out first
-        for kind, rows in self.rows.items():
-            if not rows:
+        self.lines["rejects"].sort(key=lambda line: line[0])  # in the corpus's order, whatever was found out first
+        for kind in KINDS:
+            lines, rows = self.lines[kind], self.rows[kind]
+            if lines:
+                form, data = "jsonl", b"".join([line for _, line in lines])
+            elif rows:
+                form, data = "parquet", _parquet(rows, kind, self.recipe.output.columns)
+            else:
                 continue
-            form = self.recipe.output.format if kind != "rejects" else "jsonl"
-            data = _jsonl(rows) if form == "jsonl" else _parquet(rows, kind, self.recipe.output.columns)
             name = f"{kind}/part-{self.unit.number:06d}.{form}"
             write_bytes_atomic(result / name, data)
-            written[name] = {"rows": len(rows), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            size = len(lines) + len(rows)
+            written[name] = {"rows": size, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         return written
 
 
@@ -93,11 +104,12 @@ def _made(text: TrainingText) -> dict[str, Any]:
     raise DataError("a transform made a preference of a document: a corpus holds documents and chats")
 
 
-def _jsonl(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    return "".join([_ENCODE(row) + "\n" for row in rows]).encode("utf-8")
-
-
-_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+def json_line(row: Mapping[str, Any]) -> bytes:
+    """Return ``row`` as a line of JSON. What JSON has no form for is text; half surrogate pairs are escaped."""
+    try:
+        return orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # whole numbers beyond 64 bits, text that UTF-8 cannot hold
+        return json.dumps(row, default=str, separators=(",", ":")).encode() + b"\n"
 
 
 def _parquet(rows: Sequence[Mapping[str, Any]], kind: str, carried: Sequence[str]) -> bytes:
@@ -125,4 +137,4 @@ def _parquet(rows: Sequence[Mapping[str, Any]], kind: str, carried: Sequence[str
 
 
 def _as_text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else _ENCODE(value)
+    return value if value is None or isinstance(value, str) else json_line({"": value}).decode()[4:-2]
