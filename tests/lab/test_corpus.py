@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,14 @@ import pyarrow.parquet as pq
 import pytest
 from corpus_bench import Dialogue, joined, recipe, rows, tree, write_lines
 
-from upbringing.base.errors import DataError, IntegrityError, StudyError
+from upbringing.base.errors import DataError, EndpointError, IntegrityError, StudyError
 from upbringing.base.manifest import check_manifest
+from upbringing.data.documents import Document
+from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.transforms import FilterByHarm
 from upbringing.lab.corpus.recipe import CorpusRecipe, load_recipe
 from upbringing.lab.corpus.run import transform_corpus
+from upbringing.lab.corpus.seam import Tools
 
 BENCH = Path(__file__).parent / "corpus_bench.py"
 
@@ -191,6 +197,50 @@ def test_a_killed_run_pays_for_no_result_twice(tmp_path: Path) -> None:
         paid = own.read_text().splitlines()
         assert len(paid) - len(set(paid)) <= 1, "only the call during which it was killed"
         assert tree(tmp_path / str(number)) == tree(tmp_path / "straight")
+
+
+class CountingScorer:
+    """Notes how many calls run at once; fails at a document until it is told not to."""
+
+    id = "counting"
+
+    def __init__(self, fails_at: str | None) -> None:
+        self.fails_at, self.running, self.most = fails_at, 0, 0
+        self.asked: list[str] = []
+
+    def score(self, documents: Sequence[Document]) -> list[HarmScore]:
+        [document] = documents
+        name = str(document.metadata["id"])
+        self.running += 1
+        self.most = max(self.most, self.running)
+        time.sleep(0.01)
+        self.running -= 1
+        if name == self.fails_at:
+            raise EndpointError("the quota is used up")
+        self.asked.append(name)
+        return [HarmScore(0, "asked")]
+
+
+def test_paid_calls_are_bounded_and_what_was_answered_before_an_outage_is_kept(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "in.jsonl", rows(30))
+    made = recipe([path], columns={"id": "id"}, scorer={"kind": "words", "words": {"x": 5}}, concurrency=3)
+    failing, working = CountingScorer("d25"), CountingScorer(None)
+    with pytest.raises(EndpointError, match="quota"):
+        transform_corpus(made, tmp_path / "out", opener=lambda scoring, transforms: Tools(failing, paid=True))
+    transform_corpus(made, tmp_path / "out", opener=lambda scoring, transforms: Tools(working, paid=True))
+    assert 1 < failing.most <= 3
+    assert sorted(failing.asked + working.asked) == sorted(f"d{number}" for number in range(30) if number % 10 != 9)
+    order = [int(row["id"][1:]) for row in joined(tmp_path / "out", "documents")]
+    assert order == sorted(order)
+
+
+def test_recipes_in_the_documentation_are_valid(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "interventions.md"
+    found = re.findall(r"^```yml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert found
+    for block in found:
+        (tmp_path / "recipe.yml").write_text(block)
+        assert load_recipe(tmp_path / "recipe.yml").route
 
 
 def test_a_folder_of_another_recipe_or_of_other_input_is_refused(tmp_path: Path) -> None:
