@@ -38,7 +38,7 @@ class Decisions:
 def resolve(units: Sequence[Unit], recipe: CorpusRecipe, index: Path, folder: Path) -> None:
     """Write the decisions for every piece into ``folder``, unless that is done.
 
-    Memory: about 100 bytes per document of the corpus. Raises ``DataError`` for an id that stands twice.
+    Memory: about 250 bytes per document of the corpus. Raises ``DataError`` for an id that stands twice.
     """
     done = folder / DONE_NAME
     if done.exists():
