@@ -190,6 +190,8 @@ def test_a_reserved_string_in_the_corpus_is_an_error_with_count_and_places(tmp_p
 def test_nothing_that_matches_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing readable matches"):
         transform_corpus(recipe([tmp_path / "none*.jsonl"]), tmp_path / "out")
+    with pytest.raises(DataError, match="has no rows"):
+        transform_corpus(recipe([lines(tmp_path / "empty.jsonl")]), tmp_path / "out")
     (tmp_path / "in.txt").write_text("x")
     with pytest.raises(DataError, match=r"in\.txt ends in none of"):
         transform_corpus(recipe([tmp_path / "in.txt"]), tmp_path / "out")

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from upbringing.base.errors import InterruptedRunError, StudyError
+from upbringing.base.errors import DataError, InterruptedRunError, StudyError
 from upbringing.base.files import TEMPORARY_PREFIX, publish_folder, regular_files, remove_tree, write_json_atomic
 from upbringing.base.manifest import MANIFEST_NAME, check_manifest, read_manifest, write_manifest
 from upbringing.data.interventions.reserved import refuse_reserved
@@ -103,6 +103,8 @@ def _run(run: _Run) -> tuple[dict[str, Any], bool]:
     folders.make()
     write_json_atomic(folders.plan, plan.plain())
     units = cut_units(run.recipe, sources, run.folder, folders, run.board.start)
+    if not units:
+        raise DataError("the corpus has no rows: every file of it is empty")
     indexed = _first_pass(run, units)
     resolve(units, run.recipe, folders.index, folders.decisions)
     accounts = _second_pass(run, units)
