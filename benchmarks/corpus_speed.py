@@ -40,6 +40,10 @@ def recipe(corpus: Path, words: list[str], kind: str) -> dict[str, object]:
 
 def ours(plain: str, output: str, workers: str) -> None:
     """Run our side in this process and print its seconds, and the memory it and its workers took."""
+    import pyarrow.compute  # noqa: F401  # the peer's imports stand outside its clock, so do ours
+    import rensa  # noqa: F401
+    import scipy.sparse.csgraph  # noqa: F401
+
     from upbringing import transform_corpus
     from upbringing.lab.corpus.recipe import CorpusRecipe
 

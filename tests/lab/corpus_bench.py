@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +54,17 @@ def recipe(paths: Sequence[Path], **changes: Any) -> CorpusRecipe:
         "shard_bytes": 2000,
     }
     return CorpusRecipe.model_validate({**plain, **changes})
+
+
+def child(made: CorpusRecipe, output: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a recipe in a process of its own."""
+    return subprocess.run(
+        [sys.executable, __file__, made.model_dump_json(), str(output), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
 
 
 def tree(folder: Path) -> dict[str, bytes]:

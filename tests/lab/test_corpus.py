@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import random
 import re
 import signal
 import subprocess
@@ -17,28 +15,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from corpus_bench import Dialogue, joined, recipe, rows, tree, write_lines
+from corpus_bench import Dialogue, child, joined, recipe, rows, tree, write_lines
 
 from upbringing.base.errors import DataError, EndpointError, IntegrityError, StudyError
 from upbringing.base.manifest import check_manifest
 from upbringing.data.documents import Document
 from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.transforms import FilterByHarm
-from upbringing.lab.corpus.recipe import CorpusRecipe, load_recipe
+from upbringing.lab.corpus.recipe import load_recipe
 from upbringing.lab.corpus.run import transform_corpus
 from upbringing.lab.corpus.seam import Tools
-
-BENCH = Path(__file__).parent / "corpus_bench.py"
-
-
-def child(made: CorpusRecipe, output: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(BENCH), made.model_dump_json(), str(output), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
 
 
 def test_every_row_is_kept_transformed_or_rejected_for_the_reason_planted(tmp_path: Path) -> None:
@@ -158,45 +144,6 @@ def test_made_texts_go_to_documents_and_chats_and_failures_to_rejects(
     assert chats[0]["made_from"] == chats[0]["id"].removesuffix("~0")
     assert len({chat["messages"][1]["content"] for chat in chats}) == len(chats), "each document has its own seed"
     assert {row["reason"] for row in rejects if row["code"] == "transform"} == {"the writer answered nonsense"}
-
-
-def kill_points(made: CorpusRecipe, folder: Path, *arguments: str) -> int:
-    log = folder / "faults.log"
-    result = child(made, folder / "straight", *arguments, UPBRINGING_FAULT_LOG=str(log))
-    assert result.returncode == 0, result.stderr
-    return len(log.read_text().splitlines())
-
-
-@pytest.mark.parametrize("form", ["jsonl", "jsonl.gz"])
-def test_killed_anywhere_and_run_again_gives_the_same_bytes(tmp_path: Path, form: str) -> None:
-    path = write_lines(tmp_path / f"in.{form}", rows(40))
-    made = recipe([path], dedup={"exact": True, "near": {}}, shard_bytes=2000)
-    count = kill_points(made, tmp_path)
-    straight = tree(tmp_path / "straight")
-    chosen = random.Random(3)
-    for number in sorted({1, count, *(chosen.randint(1, count) for _ in range(5))}):
-        output = tmp_path / f"killed-{number}"
-        assert child(made, output, UPBRINGING_FAULT_AT=str(number)).returncode == -signal.SIGKILL
-        assert not output.exists() or number > count - 2, "an output that is there is whole"
-        transform_corpus(made, output)
-        assert tree(output) == straight
-        assert not output.with_name(f"{output.name}.work").exists()
-
-
-def test_a_killed_run_pays_for_no_result_twice(tmp_path: Path) -> None:
-    path = write_lines(tmp_path / "in.jsonl", rows(24))
-    columns = {"id": "id"}
-    made = recipe([path], columns=columns, scorer={"kind": "words", "words": {"x": 5}}, concurrency=1)
-    count = kill_points(made, tmp_path, str(tmp_path / "bill"))
-    bill = (tmp_path / "bill").read_text().splitlines()
-    assert len(bill) == len(set(bill)) == 22, "duplicates are not paid for"
-    for number in (count // 3, count // 2, 2 * count // 3):
-        own = tmp_path / f"bill-{number}"
-        assert child(made, tmp_path / str(number), str(own), UPBRINGING_FAULT_AT=str(number)).returncode < 0
-        assert child(made, tmp_path / str(number), str(own)).returncode == 0
-        paid = own.read_text().splitlines()
-        assert len(paid) - len(set(paid)) <= 1, "only the call during which it was killed"
-        assert tree(tmp_path / str(number)) == tree(tmp_path / "straight")
 
 
 class CountingScorer:
