@@ -48,6 +48,7 @@ _HOMES = {
     "trace": "upbringing.lab.verbs",
     "trace_study": "upbringing.lab.trace",
     "train_classifier": "upbringing.lab.scoring.training",
+    "transform_corpus": "upbringing.lab.corpus.run",
     "validate": "upbringing.validation.run",
     "verify": "upbringing.lab.storage.verify",
 }
@@ -92,6 +93,7 @@ __all__ = [
     "trace",
     "trace_study",
     "train_classifier",
+    "transform_corpus",
     "validate",
     "verify",
 ]
