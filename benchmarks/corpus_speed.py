@@ -32,7 +32,7 @@ def recipe(corpus: Path, words: list[str], kind: str) -> dict[str, object]:
     return {
         "input": {"kind": "files", "paths": [str(corpus)]},
         "columns": {"id": "id"},
-        "scorer": {"kind": "words", "words": dict.fromkeys(words, 5)},
+        "scorer": {"kind": "keywords", "phrases": words, "hits": 1, "score": 5},
         "dedup": {"exact": kind == "exact", "near": {} if kind == "near" else None},
         "route": [{"scores": [0, 4], "do": "keep"}, {"scores": 5, "do": "drop"}],
     }

@@ -14,10 +14,11 @@ from typing import Any
 
 from upbringing.data.documents import Chat, Document, TrainingText, Turn
 from upbringing.data.interventions.scores import HarmScore
-from upbringing.data.transforms import Transform, Transformed
+from upbringing.data.interventions.tools import NO_TOOLS, Tools
+from upbringing.data.transforms import Transformed
 from upbringing.lab.corpus.recipe import CorpusRecipe
 from upbringing.lab.corpus.run import transform_corpus
-from upbringing.lab.corpus.seam import Scoring, Tools, open_tools
+from upbringing.lab.corpus.seam import CorpusTools, ToolsRequest, open_tools
 
 ROUTE = (
     {"scores": 0, "do": "keep"},
@@ -94,15 +95,15 @@ class PaidScorer:
         return [HarmScore(len(document.text) % 6, "its length") for document in documents]
 
 
-def paid_tools(scoring: Scoring | None, transforms: Sequence[Transform]) -> Tools:
+def paid_tools(request: ToolsRequest) -> CorpusTools:
     """Tools whose every call is written down; the place of the bill comes from the child's arguments."""
-    return Tools(scorer=PaidScorer(Path(sys.argv[3])), paid=True)
+    return CorpusTools(scorer=PaidScorer(Path(sys.argv[3])), paid_scorer=True)
 
 
 class Dialogue:
     """A transform for tests: a chat and an article of each document; of every third one only a reject."""
 
-    def apply(self, texts: Sequence[TrainingText], seed: int) -> Transformed:
+    def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         made: list[TrainingText] = []
         rejects: list[tuple[TrainingText, str]] = []
         for text in texts:

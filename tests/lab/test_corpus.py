@@ -24,7 +24,9 @@ from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.transforms import FilterByHarm
 from upbringing.lab.corpus.recipe import load_recipe
 from upbringing.lab.corpus.run import transform_corpus
-from upbringing.lab.corpus.seam import Tools
+from upbringing.lab.corpus.seam import CorpusTools
+
+LISTED = {"kind": "keywords", "phrases": ["x"], "hits": 1, "score": 5}
 
 
 def test_every_row_is_kept_transformed_or_rejected_for_the_reason_planted(tmp_path: Path) -> None:
@@ -35,14 +37,14 @@ def test_every_row_is_kept_transformed_or_rejected_for_the_reason_planted(tmp_pa
     copies = [row for row in rejects if row["code"] == "exact duplicate"]
     assert [row["id"] for row in copies] == [f"d{number}" for number in range(9, 60, 10)]
     assert copies[0]["reason"] == "exact duplicate of d8"
-    assert {row["score"] for row in rejects if row["code"] == "route"} == {4, 5}
+    assert {row["harm"] for row in rejects if row["code"] == "route"} == {4, 5}
     sampled = [row for row in rejects if row["code"] == "transform"]
     assert {row["reason"] for row in sampled} == {"not sampled"}
     assert 0 < len(sampled) < 30
-    assert [row for row in kept if row["score"] == 0][1] == {
+    assert [row for row in kept if row["harm"] == 0][1] == {
         "id": "d6",
         "text": "Text 6 says thing 36 – quietly.",
-        "score": 0,
+        "harm": 0,
         "url": "https://x/6",
     }
     order = [int(row["id"][1:]) for row in kept]
@@ -127,7 +129,7 @@ def test_parquet_comes_out_with_one_schema_and_the_same_documents(tmp_path: Path
     found = [pq.read_table(each) for each in sorted((tmp_path / "tables" / "documents").iterdir())]
     assert len({str(each.schema) for each in found}) == 1
     assert len(found) > 1
-    columns = ["id", "text", "score", "url"]
+    columns = ["id", "text", "harm", "url"]
     assert pa.concat_tables(found).select(columns).to_pylist() == joined(tmp_path / "lines", "documents")
 
 
@@ -170,11 +172,11 @@ class CountingScorer:
 
 def test_paid_calls_are_bounded_and_what_was_answered_before_an_outage_is_kept(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "in.jsonl", rows(30))
-    made = recipe([path], columns={"id": "id"}, scorer={"kind": "words", "words": {"x": 5}}, concurrency=3)
+    made = recipe([path], columns={"id": "id"}, scorer=LISTED, concurrency=3)
     failing, working = CountingScorer("d25"), CountingScorer(None)
     with pytest.raises(EndpointError, match="quota"):
-        transform_corpus(made, tmp_path / "out", opener=lambda scoring, transforms: Tools(failing, paid=True))
-    transform_corpus(made, tmp_path / "out", opener=lambda scoring, transforms: Tools(working, paid=True))
+        transform_corpus(made, tmp_path / "out", opener=lambda request: CorpusTools(scorer=failing, paid_scorer=True))
+    transform_corpus(made, tmp_path / "out", opener=lambda request: CorpusTools(scorer=working, paid_scorer=True))
     assert 1 < failing.most <= 3
     assert sorted(failing.asked + working.asked) == sorted(f"d{number}" for number in range(30) if number % 10 != 9)
     order = [int(row["id"][1:]) for row in joined(tmp_path / "out", "documents")]
@@ -217,7 +219,7 @@ def test_the_recipe_is_strict(tmp_path: Path) -> None:
         "route:\n- {scores: [0, 5], do: [{kind: filtr}]}\n": "did you mean 'filter'",
         "route:\n- {scores: [0, 6], do: keep}\n": "less than or equal to 5",
         "rote: []\n": "did you mean 'route'",
-        "scorer: {kind: words, words: {bad: 5}}\n": "keep one",
+        "scorer: {kind: keywords, phrases: [bad], score: 5}\n": "keep one",
         "output: {columns: [messages]}\n": "may not name messages",
     }
     for text, message in cases.items():
@@ -241,7 +243,8 @@ def test_the_command_line_runs_a_recipe_and_says_when_it_was_done(tmp_path: Path
     write_lines(tmp_path / "in.jsonl", rows(12))
     (tmp_path / "recipe.yml").write_text(
         "input: {kind: files, paths: ['*.jsonl']}\ncolumns: {id: id}\n"
-        "scorer: {kind: words, words: {quietly: 4}}\nroute: [{scores: [0, 3], do: keep}, {scores: [4, 5], do: drop}]\n"
+        "scorer: {kind: keywords, phrases: [quietly], hits: 1, score: 4}\n"
+        "route: [{scores: [0, 3], do: keep}, {scores: [4, 5], do: drop}]\n"
     )
     command = [sys.executable, "-c", "from upbringing.cli import main; main()", "data", "transform"]
     command += [str(tmp_path / "recipe.yml"), str(tmp_path / "out"), "--workers", "1"]

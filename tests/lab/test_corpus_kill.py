@@ -39,7 +39,7 @@ def test_killed_anywhere_and_run_again_gives_the_same_bytes(tmp_path: Path, form
 def test_a_killed_run_pays_for_no_result_twice(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "in.jsonl", rows(24))
     columns = {"id": "id"}
-    made = recipe([path], columns=columns, scorer={"kind": "words", "words": {"x": 5}}, concurrency=1)
+    made = recipe([path], columns=columns, scorer={"kind": "keywords", "phrases": ["x"], "score": 5}, concurrency=1)
     count = kill_points(made, tmp_path, str(tmp_path / "bill"))
     bill = (tmp_path / "bill").read_text().splitlines()
     assert len(bill) == len(set(bill)) == 22, "duplicates are not paid for"

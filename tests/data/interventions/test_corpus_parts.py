@@ -7,7 +7,6 @@ import random
 import numpy as np
 import pytest
 
-from upbringing.data.documents import Document
 from upbringing.data.interventions.duplicates import (
     NearDuplicates,
     band_hashes,
@@ -18,7 +17,6 @@ from upbringing.data.interventions.duplicates import (
 )
 from upbringing.data.interventions.reserved import reserved_places
 from upbringing.data.interventions.routing import Route, check_cover, route_of
-from upbringing.data.interventions.word_scores import WordScorer
 
 WORDS = [f"{one}{other}a" for one in "bdfgklmnprst" for other in "aeiou"]
 
@@ -95,30 +93,6 @@ def test_planted_near_duplicates_are_found_and_others_are_not() -> None:
     first = first_of_alike((bands[:, band] for band in range(bands.shape[1])), words)
     assert first[300:].tolist() == list(range(50))
     assert first[:300].tolist() == list(range(300))
-
-
-def test_a_text_has_the_score_of_its_worst_whole_word() -> None:
-    scorer = WordScorer({"bad": 2, "worse": 4, "c++": 3, "naïf": 5, "two words": 1})
-    cases = {
-        "nothing": 0,
-        "BAD": 2,
-        "badly or embad": 0,
-        "a bad, even Worse thing": 4,
-        "I write C++.": 3,
-        "ébad": 0,  # é is a letter to us, though not to the pass that picks candidates
-        "un NAÏF!": 5,
-        "two  words": 0,
-        "two words": 1,
-        "bad_": 0,
-        "": 0,
-        "badé bad": 2,
-    }
-    found = scorer.score([Document(text=text, source="made") for text in cases])
-    assert dict(zip(cases, [each.score for each in found], strict=True)) == cases
-    assert found[3].reason == "the word 'worse'"
-    for words in ({}, {"Bad": 2}, {"bad": 6}, {" ": 1}):
-        with pytest.raises(ValueError, match="lower-case words"):
-            WordScorer(words)
 
 
 def test_reserved_strings_are_found_with_count_and_first_place() -> None:

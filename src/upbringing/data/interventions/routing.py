@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from upbringing.base.description import Description
-from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE
+from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE, HarmScore
 from upbringing.data.transforms import Transform
 
 Score = Annotated[int, Field(ge=LOWEST_SCORE, le=HIGHEST_SCORE)]
@@ -47,3 +47,16 @@ def check_cover(routes: Sequence[Route]) -> None:
 def route_of(routes: Sequence[Route], score: int) -> Route:
     """Return the rule for ``score``; ``routes`` have passed ``check_cover``."""
     return next(route for route in routes if score in route.covered())
+
+
+def decided(routes: Sequence[Route], score: HarmScore) -> HarmScore:
+    """Return ``score``, or none in its place where it is a lower bound and a higher score would be treated otherwise.
+
+    A lower bound of 0 says nothing about harm. Without routes only the highest score decides.
+    """
+    if score.score is None or not score.lower_bound:
+        return score
+    reach = route_of(routes, score.score).covered() if routes else range(HIGHEST_SCORE, HIGHEST_SCORE + 1)
+    if all(higher in reach for higher in range(score.score, HIGHEST_SCORE + 1)):
+        return score
+    return HarmScore(None, f"{score.score} is only a lower bound: {score.reason}", score.confidence, lower_bound=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from upbringing.base.files import append_line, whole_lines
-from upbringing.data.documents import Chat, Document, Preference, TrainingText, Turn
+from upbringing.data.documents import Chat, Document, Preference, Span, TrainingText, Turn
 from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.transforms import Transformed
 
@@ -69,5 +69,7 @@ def _text(plain: dict[str, Any]) -> TrainingText:
     for name in ("turns", "prompt"):
         if name in fields:
             fields[name] = tuple(Turn(**turn) for turn in fields[name])
+    if "spans" in fields:
+        fields["spans"] = tuple(Span(**span) for span in fields["spans"])
     made: TrainingText = kind(**fields)
     return made

@@ -12,10 +12,10 @@ from upbringing.base.errors import IntegrityError
 from upbringing.base.files import regular_files
 from upbringing.base.fingerprint import fingerprint
 from upbringing.data.interventions.duplicates import sketch_version
-from upbringing.data.transforms import Transform
 from upbringing.lab.corpus.folders import Folders
 from upbringing.lab.corpus.reading import check_first_row
 from upbringing.lab.corpus.recipe import CorpusRecipe, Files, SavedDataset
+from upbringing.lab.corpus.seam import CorpusTools
 from upbringing.lab.corpus.spooling import spool_file, spool_hub, spool_saved
 from upbringing.lab.corpus.units import (
     SourceFile,
@@ -29,7 +29,8 @@ from upbringing.lab.corpus.units import (
     parquet_file,
 )
 
-FORM = 1  # of what is written: a change here makes other folders of the same recipe
+DECIDES = {"base_url", "model", "revision"}  # what an endpoint answers; caps may be raised to go on
+FORM = 2  # of what is written: a change here makes other folders of the same recipe
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,11 @@ class Plan:
         return {"recipe": self.recipe, "files": [list(each) for each in self.files], "identity": self.identity}
 
 
-def transforms_of(recipe: CorpusRecipe) -> tuple[Transform, ...]:
-    """Return all transforms of a recipe's routes."""
-    return tuple(transform for route in recipe.route if not isinstance(route.do, str) for transform in route.do)
+def make_plan(recipe: CorpusRecipe, sources: Sequence[SourceFile], folder: Path, tools: CorpusTools) -> Plan:
+    """Return the plan: every input file is hashed, and tools are named by their versions and hashes.
 
-
-def make_plan(recipe: CorpusRecipe, sources: Sequence[SourceFile], folder: Path) -> Plan:
-    """Return the plan: every input file is hashed."""
+    What only says how fast, how dear or where on this machine is no part of it.
+    """
     files = tuple((source.name, *content_of(Path(source.path))) for source in sources)
     if isinstance(recipe.input, SavedDataset):
         place = folder / recipe.input.path
@@ -63,6 +62,13 @@ def make_plan(recipe: CorpusRecipe, sources: Sequence[SourceFile], folder: Path)
     plain = recipe.model_dump(mode="json")
     for machine in ("paths", "path"):
         plain["input"].pop(machine, None)
+    del plain["concurrency"]
+    writer = plain["writer"] or {}
+    for endpoint in (*plain["endpoints"].values(), *([writer["endpoint"]] if "endpoint" in writer else [])):
+        for name in endpoint.keys() - DECIDES:
+            del endpoint[name]
+    asked = {"scorer": tools.scorer, "writer": tools.writer}
+    plain["tools"] = {name: None if tool is None else tool.id for name, tool in asked.items()}
     plain["form"] = FORM
     plain["sketches"] = None if recipe.dedup.near is None else sketch_version()
     return Plan(plain, files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,7 +12,10 @@ import orjson
 
 from upbringing.base.errors import DataError
 from upbringing.base.fingerprint import text_sha256
+from upbringing.data.documents import Span
 from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE
+from upbringing.data.span_columns import COLUMNS as SPAN_COLUMNS
+from upbringing.data.span_columns import document_of
 from upbringing.lab.corpus.recipe import CorpusRecipe
 from upbringing.lab.corpus.units import Unit, check_columns, parquet_file
 
@@ -29,6 +32,7 @@ class Row:
     id: str
     text: str
     score: int | None = None
+    spans: tuple[Span, ...] = ()
     carried: dict[str, Any] = field(default_factory=dict)
 
 
@@ -146,7 +150,10 @@ _DECODE = json.JSONDecoder(parse_constant=_refuse_constant).decode
 def _document(number: int, row: dict[str, Any], recipe: CorpusRecipe) -> Row:
     text = _text(row, recipe)
     score = None if recipe.columns.score is None else _score(_found(row, recipe.columns.score))
-    return Row(number, _id(row, text, recipe), text, score, {name: row.get(name) for name in recipe.output.columns})
+    spans = _spans(row, text)
+    return Row(
+        number, _id(row, text, recipe), text, score, spans, {name: row.get(name) for name in recipe.output.columns}
+    )
 
 
 def _found(row: dict[str, Any], column: str) -> Any:
@@ -193,6 +200,24 @@ def _score(value: Any) -> int | None:
     return value
 
 
+def _spans(row: dict[str, Any], text: str) -> tuple[Span, ...]:
+    given = [column for column in SPAN_COLUMNS if row.get(column) is not None]
+    if not given:
+        return ()
+    if given != ["spans"]:
+        raise _NoDocumentError("wrong type", f"{', '.join(given)} cannot be carried along: say it by spans alone")
+    try:
+        return document_of(text, "corpus", row, "the row").spans
+    except DataError as error:
+        raise _NoDocumentError("wrong type", str(error)) from None
+
+
+def columns_to_read(recipe: CorpusRecipe, found: Sequence[str]) -> list[str]:
+    """Return which of the ``found`` columns are read: those that are needed, and what says how a text is learned."""
+    needed = recipe.needed_columns()
+    return [*needed, *(column for column in SPAN_COLUMNS if column in found and column not in needed)]
+
+
 def _group_rows(unit: Unit, recipe: CorpusRecipe) -> Iterator[Row | BadRow]:
     number = unit.first_row
     for row in parquet_rows(unit.path, unit.file, recipe, range(unit.start, unit.end)):
@@ -205,7 +230,7 @@ def parquet_rows(path: str, file: str, recipe: CorpusRecipe, groups: range | Non
     import pyarrow as pa
 
     opened = parquet_file(path, file)
-    columns = list(recipe.needed_columns())
+    columns = columns_to_read(recipe, opened.schema_arrow.names)
     batches = opened.iter_batches(ROWS_AT_ONCE, row_groups=None if groups is None else list(groups), columns=columns)
     try:
         for batch in batches:
@@ -219,7 +244,7 @@ def table_rows(batch: Any, recipe: CorpusRecipe) -> Iterator[dict[str, Any]]:
     import pyarrow as pa
 
     values = {}
-    for name in recipe.needed_columns():
+    for name in columns_to_read(recipe, batch.schema.names):
         column = batch.column(name)
         if name == recipe.columns.text:
             decoded = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -13,7 +14,11 @@ from upbringing.base.quantities import Count
 from upbringing.base.strict_yaml import load_yaml
 from upbringing.data.interventions.duplicates import NearDuplicates
 from upbringing.data.interventions.routing import Route, check_cover
-from upbringing.lab.corpus.seam import Scoring
+from upbringing.data.interventions.scoring.scorers import AnyScorer
+from upbringing.data.transforms import ASKING, Transform
+from upbringing.lab.corpus.seam import AnyWriter, unfit
+from upbringing.lab.scoring.opening import refuse_uncapped
+from upbringing.models.endpoint import Endpoint
 from upbringing.study.loading import validated
 
 
@@ -72,18 +77,24 @@ class Output(Description):
 class CorpusRecipe(Description):
     """One run over a corpus. ``seed`` and a document's id name everything that is drawn for it.
 
-    ``unscored``: what happens to a document without a score; ``stop``, the default, because keeping lets harm through
-    and dropping biases what is left, and neither should happen unasked. ``bad_rows``: rows that are no document (broken
-    UTF-8, wrong types, too long). ``reserved``: strings that must not occur, such as a tag that is to be inserted.
-    ``shard_bytes``: how much text is read, held and written as one piece. ``concurrency``: paid calls at once.
+    ``scorer`` scores the documents, unless ``columns.score`` does, and whatever transforms write. ``endpoints``: by the
+    names under which scorers ask them. ``unscored``: what happens to a document without a score; ``stop``, the default,
+    because keeping lets harm through and dropping biases what is left, and neither should happen unasked.
+    ``lower_bounds``: a score that is only a lower bound is none where a higher one would be routed otherwise;
+    ``scores`` takes it as it is. ``bad_rows``: rows that are no document (broken UTF-8, wrong types, too long).
+    ``reserved``: strings that must not occur, such as a tag that is to be inserted. ``shard_bytes``: how much text is
+    read, held and written as one piece. ``concurrency``: paid calls at once.
     """
 
     input: Annotated[Files | SavedDataset | HubDataset, Field(discriminator="kind")]
     columns: Columns = Columns()
-    scorer: Scoring | None = None
+    scorer: AnyScorer | None = None
+    endpoints: Mapping[str, Endpoint] = Field(default_factory=dict)
+    writer: AnyWriter | None = None
     dedup: Dedup = Dedup()
     route: tuple[Route, ...] = ()
     unscored: Literal["stop", "keep", "drop"] = "stop"
+    lower_bounds: Literal["unscored", "scores"] = "unscored"
     bad_rows: Literal["reject", "stop"] = "reject"
     max_document_bytes: Count = Field(default=10_000_000, ge=1)
     reserved: tuple[Annotated[str, Field(min_length=1)], ...] = ()
@@ -98,13 +109,21 @@ class CorpusRecipe(Description):
             check_cover(self.route)
             if self.scorer is None and self.columns.score is None:
                 raise ValueError("route needs scores: give a scorer or columns.score")
-        if self.scorer is not None and self.columns.score is not None:
+        refuse_uncapped(self.endpoints)
+        if problem := unfit(self.transforms(), has_scorer=self.scorer is not None, has_writer=self.writer is not None):
+            raise ValueError(problem)
+        asks = any(isinstance(each, ASKING) for each in self.transforms())
+        if self.scorer is not None and self.columns.score is not None and not asks:
             raise ValueError("scorer and columns.score both give scores: keep one")
-        taken = {"id", "text", "messages", "score", "made_from", "source", "loss", "teacher", "metadata"}
+        taken = {"id", "text", "spans", "messages", "harm", "made_from", "source", "loss", "teacher", "metadata"}
         clashing = sorted(taken & set(self.output.columns))
         if clashing:
             raise ValueError(f"output.columns may not name {', '.join(clashing)}: these are written anyway")
         return self
+
+    def transforms(self) -> tuple[Transform, ...]:
+        """Return all transforms of the routes."""
+        return tuple(transform for route in self.route if not isinstance(route.do, str) for transform in route.do)
 
     @property
     def has_scores(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,20 +22,17 @@ from upbringing.base.errors import DataError, InterruptedRunError, StudyError
 from upbringing.base.files import TEMPORARY_PREFIX, publish_folder, regular_files, remove_tree, write_json_atomic
 from upbringing.base.manifest import MANIFEST_NAME, check_manifest, read_manifest, write_manifest
 from upbringing.data.interventions.reserved import refuse_reserved
-from upbringing.data.transforms import Transform
 from upbringing.lab.corpus.accounts import Accounts, check_accounts, check_written
 from upbringing.lab.corpus.board import CorpusBoard
 from upbringing.lab.corpus.folders import Folders
 from upbringing.lab.corpus.indexing import SHOWN_PLACES, Indexed, index_unit
-from upbringing.lab.corpus.planning import Plan, cut_units, make_plan, read_plan, same_run, sources_of, transforms_of
+from upbringing.lab.corpus.planning import Plan, cut_units, make_plan, read_plan, same_run, sources_of
 from upbringing.lab.corpus.pool import each_result
 from upbringing.lab.corpus.recipe import CorpusRecipe, load_recipe
 from upbringing.lab.corpus.resolving import resolve
-from upbringing.lab.corpus.seam import Scoring, Tools, open_tools, reserved_strings
+from upbringing.lab.corpus.seam import CorpusTools, ToolsOpener, ToolsRequest, open_tools, reserved_strings
 from upbringing.lab.corpus.units import Unit
 from upbringing.lab.corpus.writing import write_unit
-
-ToolsOpener = Callable[[Scoring | None, Sequence[Transform]], Tools]
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,8 @@ def transform_corpus(
 def _run(run: _Run) -> tuple[dict[str, Any], bool]:
     run.board.start("hashing the input")
     sources = sources_of(run.recipe, run.folder)
-    plan = make_plan(run.recipe, sources, run.folder)
+    tools = run.opener(tools_request(run.recipe, run.folder))
+    plan = make_plan(run.recipe, sources, run.folder, tools)
     folders = run.folders
     if folders.output.exists():
         return _done_before(plan, folders), True
@@ -107,7 +105,7 @@ def _run(run: _Run) -> tuple[dict[str, Any], bool]:
         raise DataError("the corpus has no rows: every file of it is empty")
     indexed = _first_pass(run, units)
     resolve(units, run.recipe, folders.index, folders.decisions)
-    accounts = _second_pass(run, units)
+    accounts = _second_pass(run, units, tools)
     run.board.start("checking what was written")
     whole = check_accounts(accounts, indexed, folders.result)
     facts = {**plan.plain(), "accounts": whole.summary()}
@@ -142,7 +140,7 @@ def _done_before(plan: Plan, folders: Folders) -> dict[str, Any]:
 
 
 def _first_pass(run: _Run, units: Sequence[Unit]) -> list[Indexed]:
-    reserved = tuple(dict.fromkeys((*run.recipe.reserved, *reserved_strings(transforms_of(run.recipe)))))
+    reserved = tuple(dict.fromkeys((*run.recipe.reserved, *reserved_strings(run.recipe.transforms()))))
     run.board.start("reading", sum(unit.num_bytes for unit in units))
     found: list[Indexed | None] = [None] * len(units)
     calls = [(unit, run.recipe, reserved, run.folders.index) for unit in units]
@@ -157,9 +155,8 @@ def _first_pass(run: _Run, units: Sequence[Unit]) -> list[Indexed]:
     return whole
 
 
-def _second_pass(run: _Run, units: Sequence[Unit]) -> list[Accounts]:
+def _second_pass(run: _Run, units: Sequence[Unit], tools: CorpusTools) -> list[Accounts]:
     run.board.start("scoring and writing", sum(unit.num_bytes for unit in units))
-    tools = run.opener(run.recipe.scorer, transforms_of(run.recipe))
     found: list[Accounts | None] = [None] * len(units)
     if tools.paid or run.workers == 1:
         for place, unit in enumerate(units):
@@ -167,20 +164,25 @@ def _second_pass(run: _Run, units: Sequence[Unit]) -> list[Accounts]:
             run.board.advance(found[place].read, unit.num_bytes)  # type: ignore[union-attr]
     else:
         plain = run.recipe.model_dump_json()
-        calls = [(unit, plain, run.opener, run.folders) for unit in units]
+        calls = [(unit, plain, run.folder, run.opener, run.folders) for unit in units]
         for place, account in each_result(_write_with_own_tools, calls, run.workers):
             found[place] = account
             run.board.advance(account.read, units[place].num_bytes)
     return [each for each in found if each is not None]
 
 
-def _write_with_own_tools(unit: Unit, recipe: str, opener: ToolsOpener, folders: Folders) -> Accounts:
-    read, tools = _opened(recipe, opener)
+def _write_with_own_tools(unit: Unit, recipe: str, folder: Path, opener: ToolsOpener, folders: Folders) -> Accounts:
+    read, tools = _opened(recipe, folder, opener)
     return write_unit(unit, read, tools, folders)
 
 
+def tools_request(recipe: CorpusRecipe, folder: Path) -> ToolsRequest:
+    """Return what ``recipe``, whose relative paths begin in ``folder``, asks with."""
+    return ToolsRequest(recipe.scorer, recipe.endpoints, recipe.writer, folder)
+
+
 @lru_cache(maxsize=1)
-def _opened(plain: str, opener: ToolsOpener) -> tuple[CorpusRecipe, Tools]:
+def _opened(plain: str, folder: Path, opener: ToolsOpener) -> tuple[CorpusRecipe, CorpusTools]:
     """Return a recipe and its tools, opened once per process."""
     recipe = CorpusRecipe.model_validate_json(plain)
-    return recipe, opener(recipe.scorer, transforms_of(recipe))
+    return recipe, opener(tools_request(recipe, folder))

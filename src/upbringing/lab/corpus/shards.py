@@ -14,7 +14,7 @@ import orjson
 
 from upbringing.base.errors import DataError
 from upbringing.base.files import write_bytes_atomic
-from upbringing.data.documents import Chat, Document, TrainingText
+from upbringing.data.documents import Chat, Document, Span, TrainingText
 from upbringing.lab.corpus.reading import BadRow, Row
 from upbringing.lab.corpus.recipe import CorpusRecipe
 from upbringing.lab.corpus.units import Unit
@@ -33,7 +33,7 @@ class Shard:
 
     def keep(self, row: Row, name: str, score: int | None) -> None:
         """Write a document as it was read."""
-        self._add("documents", row, {"id": name, "text": row.text, "score": score, **row.carried})
+        self._add("documents", row, {"id": name, "text": row.text, "harm": score, **_spans(row.spans), **row.carried})
 
     def make(self, text: TrainingText, row: Row, name: str, place: int) -> None:
         """Write the ``place``-th text that was made of a document."""
@@ -85,23 +85,29 @@ def is_unchanged(texts: Sequence[TrainingText], row: Row) -> bool:
 
 
 def _is_the_row(text: TrainingText, row: Row) -> bool:
-    return isinstance(text, Document) and text.text == row.text and text.loss
+    return isinstance(text, Document) and text.text == row.text and text.loss and text.spans == row.spans
 
 
 def _made(text: TrainingText) -> dict[str, Any]:
     metadata = {name: value for name, value in text.metadata.items() if name != "id"}
     if isinstance(text, Document):
-        return {"text": text.text, "score": text.harm, "source": text.source, "loss": text.loss, "metadata": metadata}
+        content = {"text": text.text, "harm": text.harm, **_spans(text.spans)}
+        return {**content, "source": text.source, "loss": text.loss, "metadata": metadata}
     if isinstance(text, Chat):
         turns = [asdict(turn) for turn in text.turns]
         return {
             "messages": turns,
-            "score": text.harm,
+            "harm": text.harm,
             "source": text.source,
             "teacher": text.teacher,
             "metadata": metadata,
         }
     raise DataError("a transform made a preference of a document: a corpus holds documents and chats")
+
+
+def _spans(spans: Sequence[Span]) -> dict[str, Any]:
+    """Return the column of spans, which is absent where there are none."""
+    return {"spans": [asdict(span) for span in spans]} if spans else {}
 
 
 def json_line(row: Mapping[str, Any]) -> bytes:
@@ -117,14 +123,19 @@ def _parquet(rows: Sequence[Mapping[str, Any]], kind: str, carried: Sequence[str
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    ends, flags = (("begin", pa.int64()), ("end", pa.int64())), (("loss", pa.bool_()), ("isolated", pa.bool_()))
     content = {
-        "documents": [("text", pa.large_string()), ("loss", pa.bool_())],
+        "documents": [
+            ("text", pa.large_string()),
+            ("loss", pa.bool_()),
+            ("spans", pa.list_(pa.struct([*ends, *flags]))),
+        ],
         "chats": [
             ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.large_string())]))),
             ("teacher", pa.string()),
         ],
     }[kind]
-    shared = [("id", pa.string()), ("score", pa.int8()), ("made_from", pa.string()), ("source", pa.string())]
+    shared = [("id", pa.string()), ("harm", pa.int8()), ("made_from", pa.string()), ("source", pa.string())]
     texts = [("metadata", pa.string()), *((name, pa.large_string()) for name in carried)]
     names = {name for name, _ in texts}
     plain = [{name: _as_text(value) if name in names else value for name, value in row.items()} for row in rows]

@@ -16,7 +16,7 @@ from typing import Any
 from upbringing.base.errors import DataError, MissingExtraError
 from upbringing.base.faults import fault_point
 from upbringing.base.files import disk_error, fsync_folder, remove_tree
-from upbringing.lab.corpus.reading import ROWS_AT_ONCE, parquet_rows, table_rows
+from upbringing.lab.corpus.reading import ROWS_AT_ONCE, columns_to_read, parquet_rows, table_rows
 from upbringing.lab.corpus.recipe import CorpusRecipe, HubDataset, SavedDataset
 from upbringing.lab.corpus.units import READ_BYTES, SourceFile, check_columns
 
@@ -43,7 +43,7 @@ def spool_saved(source: SavedDataset, path: Path, recipe: CorpusRecipe, folder: 
             raise DataError(f"input: {source.path} has the splits {', '.join(found)}: name one as split")
         found = found[source.split]
     check_columns(found.column_names, recipe, source.path)
-    table = found.select_columns(list(recipe.needed_columns())).with_format("arrow")
+    table = found.select_columns(columns_to_read(recipe, found.column_names)).with_format("arrow")
     batches = (batch for each in table.iter(ROWS_AT_ONCE) for batch in each.to_batches())
     return _spooled(_encoded(row for batch in batches for row in table_rows(batch, recipe)), folder)
 
@@ -70,7 +70,7 @@ def _picked(rows: Iterable[dict[str, Any]], recipe: CorpusRecipe, name: str) -> 
     for number, row in enumerate(rows):
         if number == 0:
             check_columns(list(row), recipe, name)
-        yield {column: row.get(column) for column in recipe.needed_columns()}
+        yield {column: row.get(column) for column in columns_to_read(recipe, list(row))}
 
 
 def _datasets() -> Any:

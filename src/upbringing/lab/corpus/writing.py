@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from upbringing.base.errors import DataError
 from upbringing.base.files import write_json_atomic
 from upbringing.base.fingerprint import fingerprint
 from upbringing.data.documents import Document
-from upbringing.data.interventions.routing import route_of
+from upbringing.data.interventions.routing import decided, route_of
 from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE, HarmScore
 from upbringing.data.transforms import Transform, Transformed
 from upbringing.lab.corpus.accounts import Accounts
@@ -23,7 +23,7 @@ from upbringing.lab.corpus.journal import Journal
 from upbringing.lab.corpus.reading import BadRow, Row, rows_of
 from upbringing.lab.corpus.recipe import CorpusRecipe
 from upbringing.lab.corpus.resolving import Decisions, read_decisions
-from upbringing.lab.corpus.seam import Tools, apply_to_document
+from upbringing.lab.corpus.seam import CorpusTools, apply_to_document
 from upbringing.lab.corpus.shards import Shard, is_unchanged
 from upbringing.lab.corpus.units import Unit
 
@@ -39,7 +39,7 @@ class _Work:
 
     unit: Unit
     recipe: CorpusRecipe
-    tools: Tools
+    tools: CorpusTools
     decisions: Decisions
     shard: Shard
     journal: Journal | None
@@ -57,7 +57,7 @@ class _Named:
     document: Document
 
 
-def write_unit(unit: Unit, recipe: CorpusRecipe, tools: Tools, folders: Folders) -> Accounts:
+def write_unit(unit: Unit, recipe: CorpusRecipe, tools: CorpusTools, folders: Folders) -> Accounts:
     """Write what becomes of ``unit`` and return its account, unless that is done. The account is written last."""
     path = folders.accounts / f"{unit.number:06d}.json"
     if (known := read_account(path, folders.result)) is not None:
@@ -118,12 +118,13 @@ def _left(work: _Work, row: Row, place: str) -> _Named | None:
             _reject(work, row, name, code, f"{code} of {found[place]}")
             return None
     source = PurePath(work.unit.file).name.partition(".")[0]
-    return _Named(row, name, Document(text=row.text, source=source, harm=row.score, metadata={"id": name}))
+    document = Document(text=row.text, source=source, harm=row.score, metadata={"id": name}, spans=row.spans)
+    return _Named(row, name, document)
 
 
 def _reject(work: _Work, row: Row, name: str, code: str, reason: str, score: int | None = None) -> None:
     work.rejected[code] += 1
-    work.shard.reject(row, name, code, reason, score=score)
+    work.shard.reject(row, name, code, reason, harm=score)
 
 
 def _settle(work: _Work, batch: Sequence[_Named]) -> None:
@@ -146,13 +147,15 @@ def _settle(work: _Work, batch: Sequence[_Named]) -> None:
 
 def _scores(work: _Work, batch: Sequence[_Named]) -> list[HarmScore]:
     scorer = work.tools.scorer
-    if scorer is None:
+    if scorer is None or work.recipe.columns.score is not None:
         reason = "of the score column" if work.recipe.has_scores else "nothing scores this corpus"
         found = [HarmScore(named.row.score, reason) for named in batch]
-    elif work.journal is not None:
+    elif work.tools.paid_scorer:
         found = _mapped(work, lambda named: _paid_score(work, named), batch)
     else:
         found = scorer.score([named.document for named in batch])
+    if work.recipe.lower_bounds == "unscored":
+        found = [decided(work.recipe.route, score) for score in found]
     for named, score in zip(batch, found, strict=True):
         if score.score is None:
             if work.recipe.route and work.recipe.unscored == "stop":
@@ -190,9 +193,7 @@ def _transformed(
         return None
     if work.journal is not None and (known := work.journal.transformed(named.name)) is not None:
         return known
-    document = Document(
-        text=named.document.text, source=named.document.source, harm=score.score, metadata=named.document.metadata
-    )
+    document = replace(named.document, harm=score.score)
     made = apply_to_document(document, named.name, chosen, work.tools, work.recipe.seed)
     if work.journal is not None:
         work.journal.note(named.name, made)

@@ -30,12 +30,17 @@ class ScorerFile(Description):
 
     @model_validator(mode="after")
     def _is_capped(self) -> Self:
-        if free := sorted(name for name, endpoint in self.endpoints.items() if not endpoint.is_capped):
-            raise ValueError(
-                f"the endpoint {free[0]!r} lies behind a network and needs a spend cap: write cap: {{usd: 5}} (with "
-                "price), cap: {calls: 1000}, or cap: {unlimited: true}"
-            )
+        refuse_uncapped(self.endpoints)
         return self
+
+
+def refuse_uncapped(endpoints: Mapping[str, Endpoint]) -> None:
+    """Raise ``ValueError`` naming an endpoint behind a network that has no spend cap."""
+    if free := sorted(name for name, endpoint in endpoints.items() if not endpoint.is_capped):
+        raise ValueError(
+            f"the endpoint {free[0]!r} lies behind a network and needs a spend cap: write cap: {{usd: 5}} (with "
+            "price), cap: {calls: 1000}, or cap: {unlimited: true}"
+        )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from upbringing.base.description import Description
 from upbringing.base.fingerprint import fingerprint
 from upbringing.data.documents import Document
 from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE, HarmScore, Scorer
+from upbringing.data.interventions.scoring.phrase_candidates import Hint, hints
 from upbringing.data.interventions.scoring.phrases import PhraseMatcher, phrases_of, read_phrases
 from upbringing.data.interventions.scoring.tools import EMPTY_TEXT, ScoringTools
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from upbringing.data.interventions.scoring.scorers import AnyScorer
 
 SHOWN_HITS = 5
+NO_HIT = "no listed phrase"
 
 
 class KeywordScorer(Description):
@@ -72,7 +74,8 @@ class Keywords:
 
     def score(self, documents: Sequence[Document]) -> list[HarmScore]:
         """Return what the list says, and of texts with enough hits what the next scorer says."""
-        found = [self._listed(document) for document in documents]
+        may_hit = hints([document.text for document in documents], self.matcher.phrases)
+        found = [self._listed(document, hint) for document, hint in zip(documents, may_hit, strict=True)]
         places = [place for place, (_, num) in enumerate(found) if num >= self.description.hits]
         if self.escalated is not None and places:
             scores = self.escalated.score([documents[place] for place in places])
@@ -80,12 +83,15 @@ class Keywords:
                 found[place] = (score, found[place][1])
         return [score for score, _ in found]
 
-    def _listed(self, document: Document) -> tuple[HarmScore, int]:
+    def _listed(self, document: Document, hint: Hint) -> tuple[HarmScore, int]:
+        if not hint.may_hit:
+            score = HarmScore(self.description.otherwise, NO_HIT) if hint.has_words else HarmScore(None, EMPTY_TEXT)
+            return score, 0
         found = self.matcher.count(document.text)
         if not found.num_words:
             return HarmScore(None, EMPTY_TEXT), 0
         hits = [" ".join(phrase) for phrase in sorted(found.counts)]
         shown = ", ".join(hits[:SHOWN_HITS]) + (", ..." if len(hits) > SHOWN_HITS else "")
-        reason = f"{len(hits)} listed phrases: {shown}" if hits else "no listed phrase"
+        reason = f"{len(hits)} listed phrases: {shown}" if hits else NO_HIT
         enough = len(hits) >= self.description.hits
         return HarmScore(self.description.score if enough else self.description.otherwise, reason), len(hits)

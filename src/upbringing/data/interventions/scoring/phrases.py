@@ -22,9 +22,14 @@ PIECE_CHARACTERS = 1 << 20
 Phrase = tuple[str, ...]
 
 
+def folded(text: str) -> str:
+    """Return ``text`` in the form in which words are compared."""
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+
+
 def words_of(text: str) -> list[str]:
     """Return the words of ``text`` in order."""
-    return WORD.findall(text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold())
+    return WORD.findall(folded(text))
 
 
 @dataclass(frozen=True)
