@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from upbringing.base.description import Description
+from upbringing.base.kinds import BareWord
 from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE, HarmScore
 from upbringing.data.transforms import Transform
 
@@ -25,7 +26,7 @@ class Route(Description):
     """One rule: ``scores`` is a score or ``[first, last]``; ``do`` is keep, drop, or transforms applied in order."""
 
     scores: Annotated[tuple[Score, Score], BeforeValidator(_first_and_last)]
-    do: Literal["keep", "drop"] | tuple[Transform, ...]
+    do: Literal["keep", "drop"] | tuple[Annotated[Transform, BareWord()], ...]
 
     def covered(self) -> range:
         """Return the scores this rule is for; empty where the first lies above the last."""

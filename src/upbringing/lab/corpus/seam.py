@@ -89,7 +89,7 @@ def open_tools(request: ToolsRequest) -> CorpusTools:
         tools = scoring_tools(file, request.folder, replies=None, clock=Clock())
         open_classifier = tools.open_classifier
         assert open_classifier is not None
-        raters = {name: _StoppingRater(rater) for name, rater in tools.raters.items()}
+        raters = {name: StoppingRater(rater) for name, rater in tools.raters.items()}
 
         def open_locked(folder: Path, max_tokens: int | None) -> TextClassifier:
             return _OneByOne(open_classifier(folder, max_tokens))
@@ -102,7 +102,7 @@ def open_tools(request: ToolsRequest) -> CorpusTools:
 def _writer(description: AnyWriter | None) -> Writer | None:
     if isinstance(description, LlmWriter):
         single = description.model_copy(update={"endpoint": _one_at_once(description.endpoint)})
-        return _StoppingWriter(single.build())
+        return StoppingWriter(single.build())
     return None if description is None else description.build()
 
 
@@ -132,32 +132,36 @@ class _OneByOne:
 
 
 @dataclass(frozen=True)
-class _StoppingRater:
+class StoppingRater:
     """A rater whose spent cap stops the run: the documents that it could not ask about are not failures of theirs."""
 
     rater: Rater
 
     @property
     def id(self) -> str:
+        """The rater's."""
         return self.rater.id
 
     def ask(self, questions: Sequence[Question], max_tokens: int) -> Sequence[Rated]:
+        """Return the replies; raises ``EndpointError`` where the cap left one out."""
         replies = self.rater.ask(questions, max_tokens)
         _stop_at_cap(SPEND_CAP if reply.reason_code == SPEND_CAP else None for reply in replies)
         return replies
 
 
 @dataclass(frozen=True)
-class _StoppingWriter:
+class StoppingWriter:
     """A writer whose spent cap stops the run."""
 
     writer: Writer
 
     @property
     def id(self) -> str:
+        """The writer's."""
         return self.writer.id
 
     def write(self, requests: Sequence[WritingRequest], seed: int) -> list[Written]:
+        """Return the texts; raises ``EndpointError`` where the cap left one out."""
         found = self.writer.write(requests, seed)
         _stop_at_cap(each.reason for each in found)
         return found
