@@ -16,6 +16,7 @@ from upbringing.cli_gate import add_to as add_gate
 from upbringing.cli_label import app as label_app
 from upbringing.cli_power import add_to as add_power_verb
 from upbringing.cli_results import add_to as add_result_verbs
+from upbringing.cli_score import add_to as add_scoring
 from upbringing.cli_store import add_to as add_store_verbs
 from upbringing.cli_studies import add_to as add_study_verbs
 from upbringing.cli_validate import add_to as add_validate
@@ -31,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+add_scoring(data_app)
 app.add_typer(data_app, name="data")
 app.add_typer(label_app, name="label")
 

@@ -10,8 +10,10 @@ from typing import Annotated
 import typer
 
 from upbringing.base.terminal import visible
+from upbringing.cli_transform import add_to as add_transform
 
-app = typer.Typer(no_args_is_help=True, help="Fetch data that lies in packages; check what a study trains on.")
+app = typer.Typer(no_args_is_help=True, help="Fetch data, check what a study trains on, transform corpora.")
+add_transform(app)
 
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of checkpoints, data, rows and results.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]

@@ -25,7 +25,7 @@ def read(folder: Path, **columns: Any) -> Document:
 
 
 def test_columns_are_read_as_they_stand(tmp_path: Path) -> None:
-    assert read(tmp_path, spans=None, harm=3) == Document(text=TEXT, source="made")
+    assert read(tmp_path, spans=None, harm=None) == Document(text=TEXT, source="made")
     spans = [{"begin": 0, "end": 3, "loss": False}, {"begin": 3, "end": 11, "isolated": True}]
     assert read(tmp_path, spans=spans).spans == (Span(0, 3, loss=False), Span(3, 11, isolated=True))
     found = read(tmp_path, loss_spans=[[4, 11]])

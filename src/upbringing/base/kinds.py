@@ -14,10 +14,12 @@ from pydantic_core import CoreSchema, core_schema
 class BareWord:
     """Annotation for a discriminated union of kinds that may be written as a bare word.
 
-    ``default_kind``: the kind meant by a mapping that names none; ``None`` = naming one is required.
+    ``default_kind``: the kind meant by a mapping that names none; ``None`` = naming one is required. ``words``: which
+    words the JSON Schema lists, for a union whose kinds hold the union itself; ``None`` = read off the kinds.
     """
 
     default_kind: str | None = None
+    words: tuple[str, ...] | None = None
 
     def _expand(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -33,6 +35,8 @@ class BareWord:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Allow, besides the union, the word of each kind whose other fields all have defaults."""
         union = handler(schema)
+        if self.words is not None:
+            return {"anyOf": [union, {"enum": sorted(self.words)}]}
         words = []
         for reference in union.get("discriminator", {}).get("mapping", {}).values():
             model = handler.resolve_ref_schema({"$ref": reference})

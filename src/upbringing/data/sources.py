@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from upbringing.base.description import Description
 from upbringing.base.errors import DataError
 from upbringing.data.documents import Chat, Preference, TrainingText, Turn
+from upbringing.data.interventions.scores import HIGHEST_SCORE
+from upbringing.data.interventions.scoring.meanings import check_score
+from upbringing.data.interventions.tools import ID
 from upbringing.data.span_columns import document_of
 
+SCORES = ("harm", "harm_score")
 ROLES = ("system", "user", "assistant")
+ROWS_AT_ONCE = 1024  # of a Parquet file in memory
+FileFormat = Literal["jsonl", "parquet"]
 
 
 class FileSource(Description):
     """A file of texts. The columns decide what a row is: ``text`` a document (with ``spans``, ``loss_spans`` or
     ``label_mask`` where not all of it is learned); ``messages``, or ``prompt`` with
     ``completion``, a chat; ``prompt`` with ``chosen`` and ``rejected`` a preference. ``teacher``: who wrote the
-    assistant's words, where it is known and no column ``teacher`` says it.
+    assistant's words, where it is known and no column ``teacher`` says it. Of a document or chat a column ``harm``
+    (or ``harm_score``, as ``upbringing data score`` writes it) is its score 0 to 5, of a document ``id`` is its name.
     """
 
     kind: Literal["file"] = "file"
     path: str
-    format: Literal["jsonl", "parquet"] = "jsonl"
+    format: FileFormat = "jsonl"
     teacher: str | None = None
 
 
@@ -39,13 +46,18 @@ class FileTexts:
 def read_file_source(source: FileSource, folder: Path) -> FileTexts:
     """Return the texts of ``source``; raises ``DataError`` naming file and row for whatever is not as declared."""
     path = folder / source.path
-    rows = _jsonl_rows(path) if source.format == "jsonl" else _parquet_rows(path)
-    texts = tuple(_text(row, f"{path.name} row {number}", source) for number, row in enumerate(rows, start=1))
+    rows = enumerate(file_rows(path, source.format), start=1)
+    texts = tuple(_text(row, f"{path.name} row {number}", source) for number, row in rows)
     if not texts:
         raise DataError(f"{path.name} holds no rows")
     if len({type(text) for text in texts}) > 1:
         raise DataError(f"{path.name} mixes documents, chats and preferences: split it into one file each")
     return FileTexts(texts)
+
+
+def file_rows(path: Path, file_format: FileFormat) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a file one after the other; raises ``DataError`` naming the row that is none."""
+    return _jsonl_rows(path) if file_format == "jsonl" else _parquet_rows(path)
 
 
 def _jsonl_rows(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -66,30 +78,56 @@ def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    number = 0
     try:
-        table = pq.read_table(path)
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=ROWS_AT_ONCE):
+            for row in batch.to_pylist():
+                number += 1
+                yield row
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path.name} is not a readable Parquet file: {error}") from None
-    yield from table.to_pylist()
+        raise DataError(f"{path.name} is not a readable Parquet file after row {number}: {error}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path.name}: one of the rows after row {number} is not UTF-8 (byte {error.start})") from None
 
 
 def _text(row: Mapping[str, Any], where: str, source: FileSource) -> TrainingText:
     origin = Path(source.path).stem
     if "text" in row:
-        return document_of(_string(row, "text", where), origin, row, where)
+        document = document_of(_string(row, "text", where), origin, row, where)
+        return replace(document, harm=_harm(row, where), metadata=_name(row, where))
     teacher = _teacher(row, where, source)
     if "messages" in row:
-        return Chat(turns=_turns(row["messages"], where), source=origin, teacher=teacher)
+        return Chat(turns=_turns(row["messages"], where), source=origin, harm=_harm(row, where), teacher=teacher)
     if "chosen" in row and "rejected" in row:
         chosen, rejected = _string(row, "chosen", where), _string(row, "rejected", where)
         return Preference(prompt=_prompt(row, where), chosen=chosen, rejected=rejected, source=origin, teacher=teacher)
     if "completion" in row:
         turns = (*_prompt(row, where), Turn("assistant", _string(row, "completion", where)))
-        return Chat(turns=turns, source=origin, teacher=teacher)
+        return Chat(turns=turns, source=origin, harm=_harm(row, where), teacher=teacher)
     raise DataError(
         f"{where} has the columns {', '.join(row) or 'none'}; expected text, or messages, or prompt with completion, "
         "or prompt with chosen and rejected"
     )
+
+
+def _harm(row: Mapping[str, Any], where: str) -> int | None:
+    """Return the score of a row. One that is only a lower bound is none, unless it is the highest there is."""
+    given = {name: check_score(row[name], f"{where}, {name}") for name in SCORES if row.get(name) is not None}
+    if len(set(given.values())) > 1:
+        raise DataError(f"{where} has the columns {', '.join(given)}, which differ: remove one of them")
+    if "harm" not in given and row.get("harm_lower_bound") and given.get("harm_score") != HIGHEST_SCORE:
+        return None
+    return next(iter(given.values()), None)
+
+
+def _name(row: Mapping[str, Any], where: str) -> dict[str, str | int | float | bool | None]:
+    """Return the metadata with a row's name, by which it draws its randomness."""
+    name = row.get(ID)
+    if name is None:
+        return {}
+    if not isinstance(name, str | int) or isinstance(name, bool) or name == "":
+        raise DataError(f"{where}: {ID} names the row by a text or a whole number, found {name!r}")
+    return {ID: str(name)}
 
 
 def _teacher(row: Mapping[str, Any], where: str, source: FileSource) -> str | None:

@@ -22,7 +22,7 @@ from upbringing.base.description import Description
 from upbringing.base.errors import EndpointError, MeasurementError, StudyError
 from upbringing.base.streams import stream
 from upbringing.formats.items import Message
-from upbringing.models.addresses import check_base_url
+from upbringing.models.addresses import check_base_url, is_this_machine
 from upbringing.models.asking import Prompt, Reply, split_thought
 from upbringing.models.budget import Budget, Cap, CapReachedError, Price
 from upbringing.models.decoding import BeamSearch, Decoding, Greedy, Sampled
@@ -55,6 +55,11 @@ class Endpoint(Description):
     timeout_seconds: float = Field(default=120.0, gt=0)
     price: Price | None = None
     cap: Cap = Cap()
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether spending is bounded: by a declared cap, or because the model runs on this machine."""
+        return self.cap.is_declared or is_this_machine(self.base_url)
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,15 @@ LOWEST_SCORE, HIGHEST_SCORE = 0, 5
 class HarmScore:
     """How harmful a text is. ``score`` is ``None`` where the scorer could not say, and then ``reason`` says why.
 
-    ``confidence``: probability that the score is right, ``None`` = the scorer does not know.
+    ``confidence``: probability that the score is right, ``None`` = the scorer does not know. ``lower_bound``: the text
+    may be worse than its score, because a part of it was not read or a member of a maximum could not say; ``reason``
+    says which.
     """
 
     score: int | None
     reason: str
     confidence: float | None = None
+    lower_bound: bool = False
 
 
 class Scorer(Protocol):

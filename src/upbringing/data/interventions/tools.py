@@ -32,7 +32,8 @@ class Tools:
         """Return the writer; raises ``DataError`` naming the transform that needs one."""
         if self.writer is None:
             raise DataError(
-                f"{kind}: needs a writer and has none: use the data of a world, which brings its own, or give a writer"
+                f"{kind}: needs a writer and has none: use the data of a world, which brings its own, or write the "
+                "texts first with upbringing data transform, whose recipe names a writer"
             )
         return self.writer
 
@@ -40,7 +41,8 @@ class Tools:
         """Return the scorer; raises ``DataError`` naming the transform that needs one."""
         if self.scorer is None:
             raise DataError(
-                f"{kind}: needs a scorer and has none: use the data of a world, which brings its own, or give a scorer"
+                f"{kind}: needs a scorer and has none: use the data of a world, which brings its own, or write the "
+                "texts first with upbringing data transform, whose recipe names a scorer"
             )
         return self.scorer
 

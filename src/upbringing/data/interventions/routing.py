@@ -1,0 +1,63 @@
+"""What is done with a document of each harm score: kept, dropped, or given to transforms."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from upbringing.base.description import Description
+from upbringing.base.kinds import BareWord
+from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE, HarmScore
+from upbringing.data.transforms import Transform
+
+Score = Annotated[int, Field(ge=LOWEST_SCORE, le=HIGHEST_SCORE)]
+
+
+def _first_and_last(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value, value)
+    return value
+
+
+class Route(Description):
+    """One rule: ``scores`` is a score or ``[first, last]``; ``do`` is keep, drop, or transforms applied in order."""
+
+    scores: Annotated[tuple[Score, Score], BeforeValidator(_first_and_last)]
+    do: Literal["keep", "drop"] | tuple[Annotated[Transform, BareWord()], ...]
+
+    def covered(self) -> range:
+        """Return the scores this rule is for; empty where the first lies above the last."""
+        return range(self.scores[0], self.scores[1] + 1)
+
+
+def check_cover(routes: Sequence[Route]) -> None:
+    """Raise ``ValueError`` unless every score 0..5 has exactly one rule, and every rule does something."""
+    counts = Counter(score for route in routes for score in route.covered())
+    problems = [f"{route.scores[0]} lies above {route.scores[1]}" for route in routes if not route.covered()]
+    for score in range(LOWEST_SCORE, HIGHEST_SCORE + 1):
+        if counts[score] != 1:
+            problems.append(f"the score {score} has {counts[score] or 'no'} rule{'s' if counts[score] > 1 else ''}")
+    problems += [f"the rule of {route.scores} has no transforms: write keep" for route in routes if route.do == ()]
+    if problems:
+        raise ValueError(f"route needs exactly one rule for each score 0 to 5: {'; '.join(problems)}")
+
+
+def route_of(routes: Sequence[Route], score: int) -> Route:
+    """Return the rule for ``score``; ``routes`` have passed ``check_cover``."""
+    return next(route for route in routes if score in route.covered())
+
+
+def decided(routes: Sequence[Route], score: HarmScore) -> HarmScore:
+    """Return ``score``, or none in its place where it is a lower bound and a higher score would be treated otherwise.
+
+    A lower bound of 0 says nothing about harm. Without routes only the highest score decides.
+    """
+    if score.score is None or not score.lower_bound:
+        return score
+    reach = route_of(routes, score.score).covered() if routes else range(HIGHEST_SCORE, HIGHEST_SCORE + 1)
+    if all(higher in reach for higher in range(score.score, HIGHEST_SCORE + 1)):
+        return score
+    return HarmScore(None, f"{score.score} is only a lower bound: {score.reason}", score.confidence, lower_bound=True)

@@ -1,0 +1,1 @@
+"""Scorers of harm: what a scorer file can declare, and how each is opened."""

@@ -1,0 +1,75 @@
+"""Results of paid calls, written down as they come: a run that is killed asks for none of them twice."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from upbringing.base.files import append_line, whole_lines
+from upbringing.data.documents import Chat, Document, Preference, Span, TrainingText, Turn
+from upbringing.data.interventions.scores import HarmScore
+from upbringing.data.transforms import Transformed
+
+KINDS = {"document": Document, "chat": Chat, "preference": Preference}
+
+
+class Journal:
+    """The paid results of one piece. A result stands under ``what`` (score, transform) and the document's name.
+
+    A failure is a result as well: it is not paid for again. Several threads may note results.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._one_at_a_time = threading.Lock()
+        self._known: dict[tuple[str, str], Any] = {}
+        for line in whole_lines(path):
+            try:
+                entry = json.loads(line)
+                self._known[entry["what"], entry["name"]] = entry["result"]
+            except (ValueError, KeyError, TypeError):
+                continue  # the line at which a run was killed: its result was not yet had
+
+    def score(self, name: str) -> HarmScore | None:
+        """Return the score that was paid for."""
+        found = self._known.get(("score", name))
+        return None if found is None else HarmScore(**found)
+
+    def transformed(self, name: str) -> Transformed | None:
+        """Return the texts that were paid for."""
+        found = self._known.get(("transform", name))
+        if found is None:
+            return None
+        rejects = tuple((_text(each), reason) for each, reason in found["rejects"])
+        return Transformed(tuple(_text(each) for each in found["texts"]), rejects)
+
+    def note(self, name: str, result: HarmScore | Transformed) -> None:
+        """Write ``result`` down."""
+        if isinstance(result, HarmScore):
+            what, plain = "score", asdict(result)
+        else:
+            rejects = [[_plain(text), reason] for text, reason in result.rejects]
+            what, plain = "transform", {"texts": [_plain(text) for text in result.texts], "rejects": rejects}
+        line = json.dumps({"what": what, "name": name, "result": plain})
+        with self._one_at_a_time:
+            append_line(self._path, line)
+
+
+def _plain(text: TrainingText) -> dict[str, Any]:
+    kind = next(name for name, kind in KINDS.items() if isinstance(text, kind))
+    return {"kind": kind, **asdict(text)}
+
+
+def _text(plain: dict[str, Any]) -> TrainingText:
+    fields = dict(plain)
+    kind = KINDS[fields.pop("kind")]
+    for name in ("turns", "prompt"):
+        if name in fields:
+            fields[name] = tuple(Turn(**turn) for turn in fields[name])
+    if "spans" in fields:
+        fields["spans"] = tuple(Span(**span) for span in fields["spans"])
+    made: TrainingText = kind(**fields)
+    return made

@@ -1,0 +1,277 @@
+"""The rows of a piece of corpus: documents, and rows that are none, each with what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from upbringing.base.errors import DataError
+from upbringing.base.fingerprint import text_sha256
+from upbringing.data.documents import Span
+from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE
+from upbringing.data.span_columns import COLUMNS as SPAN_COLUMNS
+from upbringing.data.span_columns import document_of
+from upbringing.lab.corpus.recipe import CorpusRecipe
+from upbringing.lab.corpus.units import Unit, check_columns, parquet_file
+
+ID_CHARACTERS = 32
+EXCERPT_BYTES = 200
+ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Row:
+    """A document of the corpus. ``score``: of the score column; ``carried``: further columns, as they were read."""
+
+    number: int
+    id: str
+    text: str
+    score: int | None = None
+    spans: tuple[Span, ...] = ()
+    carried: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that is no document. ``byte``: where in the row the first byte stands that is not UTF-8."""
+
+    number: int
+    code: str
+    reason: str
+    excerpt: str
+    byte: int | None = None
+
+
+class _NoDocumentError(Exception):
+    def __init__(self, code: str, reason: str, *, byte: int | None = None) -> None:
+        super().__init__(reason)
+        self.code, self.reason, self.byte = code, reason, byte
+
+
+def rows_of(unit: Unit, recipe: CorpusRecipe) -> Iterator[Row | BadRow]:
+    """Yield every row of ``unit`` in order; raises ``DataError`` for a bad one if the recipe says stop."""
+    rows = _line_rows(unit, recipe) if unit.kind == "lines" else _group_rows(unit, recipe)
+    for row in rows:
+        if isinstance(row, BadRow) and recipe.bad_rows == "stop":
+            raise DataError(f"{unit.file} row {row.number}: {row.reason} (bad_rows: reject would keep it as a reject)")
+        yield row
+
+
+def check_first_row(path: Path, file: str, recipe: CorpusRecipe) -> None:
+    """Raise ``DataError`` if the first row of a file of JSON Lines that is an object lacks a column."""
+    with path.open("rb") as handle:
+        for _ in range(ROWS_AT_ONCE):
+            line = handle.readline(recipe.max_document_bytes)
+            try:
+                first = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(first, dict):
+                check_columns(list(first), recipe, file)
+                return
+
+
+def _line_rows(unit: Unit, recipe: CorpusRecipe) -> Iterator[Row | BadRow]:
+    with Path(unit.path).open("rb") as handle:
+        handle.seek(unit.start)
+        number, place = unit.first_row, unit.start
+        while place < unit.end:
+            line = handle.readline(recipe.max_document_bytes + 1)
+            if not line:
+                raise DataError(f"{unit.file} has become shorter while it was read: restore it and start anew")
+            place += len(line)
+            if len(line) > recipe.max_document_bytes and not line.endswith(b"\n"):
+                more = _skip_line(handle)
+                place += more
+                yield _too_long(number, len(line) + more, line, recipe)
+            else:
+                yield _line_row(number, line, recipe)
+            number += 1
+
+
+def _skip_line(handle: BinaryIO) -> int:
+    """Read to the end of the line without keeping it; return its bytes."""
+    skipped = 0
+    while chunk := handle.readline(1 << 20):
+        skipped += len(chunk)
+        if chunk.endswith(b"\n"):
+            break
+    return skipped
+
+
+def _too_long(number: int, size: int, data: bytes, recipe: CorpusRecipe) -> BadRow:
+    reason = f"the row has {size} bytes, max_document_bytes is {recipe.max_document_bytes}"
+    return BadRow(number, "too long", reason, _excerpt(data))
+
+
+def _line_row(number: int, line: bytes, recipe: CorpusRecipe) -> Row | BadRow:
+    try:
+        if not line.strip():
+            raise _NoDocumentError("empty row", "the row is empty")
+        return _document(number, _object(line), recipe)
+    except _NoDocumentError as problem:
+        # Only what is broken is shown whole: its bytes stand nowhere else in a form that can be read.
+        shown = line.rstrip(b"\n") if problem.byte is not None else line[:EXCERPT_BYTES]
+        return BadRow(number, problem.code, problem.reason, _excerpt(shown, len(shown)), problem.byte)
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(line)
+    except ValueError:
+        value = _decoded_slowly(line)
+    if not isinstance(value, dict):
+        raise _NoDocumentError("not JSON", f"the row is {type(value).__name__}, expected an object")
+    return value
+
+
+def _decoded_slowly(line: bytes) -> Any:
+    """Decode what the quick way refused: it says less about why, and knows no half surrogate pairs."""
+    try:
+        return _DECODE(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise _NoDocumentError("not UTF-8", f"byte {error.start} is not UTF-8", byte=error.start) from None
+    except (ValueError, RecursionError) as error:
+        raise _NoDocumentError("not JSON", f"not JSON: {str(error)[:EXCERPT_BYTES]}") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+_DECODE = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
+def _document(number: int, row: dict[str, Any], recipe: CorpusRecipe) -> Row:
+    text = _text(row, recipe)
+    score = None if recipe.columns.score is None else _score(_found(row, recipe.columns.score))
+    spans = _spans(row, text)
+    return Row(
+        number, _id(row, text, recipe), text, score, spans, {name: row.get(name) for name in recipe.output.columns}
+    )
+
+
+def _found(row: dict[str, Any], column: str) -> Any:
+    if column not in row:
+        raise _NoDocumentError("missing column", f"no column {column!r}; it has {', '.join(map(repr, row)) or 'none'}")
+    return row[column]
+
+
+def _text(row: dict[str, Any], recipe: CorpusRecipe) -> str:
+    column = recipe.columns.text
+    text = _found(row, column)
+    if not isinstance(text, str):
+        raise _NoDocumentError("wrong type", f"{column} is {type(text).__name__}, expected text")
+    if not text or text.isspace():
+        raise _NoDocumentError("empty text", f"{column} is empty")
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise _NoDocumentError(
+                "not UTF-8", f"character {error.start} of {column} is half a surrogate pair"
+            ) from None
+    return text
+
+
+def _id(row: dict[str, Any], text: str, recipe: CorpusRecipe) -> str:
+    column = recipe.columns.id
+    if column is None:
+        return text_sha256(text)[:ID_CHARACTERS]
+    value = _found(row, column)
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise _NoDocumentError("wrong type", f"{column} is {value!r:.80}, expected text or an integer")
+    name = str(value)
+    if not name.isprintable():  # half surrogate pairs cannot be written; control characters forge log lines
+        raise _NoDocumentError("wrong type", f"{column} holds characters that cannot be shown: {value!r:.80}")
+    return name
+
+
+def _score(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not LOWEST_SCORE <= value <= HIGHEST_SCORE:
+        raise _NoDocumentError("wrong type", f"the score is {value!r:.80}, expected 0 to 5 or nothing")
+    return value
+
+
+def _spans(row: dict[str, Any], text: str) -> tuple[Span, ...]:
+    given = [column for column in SPAN_COLUMNS if row.get(column) is not None]
+    if not given:
+        return ()
+    if given != ["spans"]:
+        raise _NoDocumentError("wrong type", f"{', '.join(given)} cannot be carried along: say it by spans alone")
+    try:
+        return document_of(text, "corpus", row, "the row").spans
+    except DataError as error:
+        raise _NoDocumentError("wrong type", str(error)) from None
+
+
+def columns_to_read(recipe: CorpusRecipe, found: Sequence[str]) -> list[str]:
+    """Return which of the ``found`` columns are read: those that are needed, and what says how a text is learned."""
+    needed = recipe.needed_columns()
+    return [*needed, *(column for column in SPAN_COLUMNS if column in found and column not in needed)]
+
+
+def _group_rows(unit: Unit, recipe: CorpusRecipe) -> Iterator[Row | BadRow]:
+    number = unit.first_row
+    for row in parquet_rows(unit.path, unit.file, recipe, range(unit.start, unit.end)):
+        yield _parquet_row(number, row, recipe)
+        number += 1
+
+
+def parquet_rows(path: str, file: str, recipe: CorpusRecipe, groups: range | None) -> Iterator[dict[str, Any]]:
+    """Yield the needed columns of a Parquet file, the text as bytes. ``groups``: ``None`` = all row groups."""
+    import pyarrow as pa
+
+    opened = parquet_file(path, file)
+    columns = columns_to_read(recipe, opened.schema_arrow.names)
+    batches = opened.iter_batches(ROWS_AT_ONCE, row_groups=None if groups is None else list(groups), columns=columns)
+    try:
+        for batch in batches:
+            yield from table_rows(batch, recipe)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{file} cannot be read to its end: {error}") from None
+
+
+def table_rows(batch: Any, recipe: CorpusRecipe) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a record batch, the text as bytes: its bytes may be no text."""
+    import pyarrow as pa
+
+    values = {}
+    for name in columns_to_read(recipe, batch.schema.names):
+        column = batch.column(name)
+        if name == recipe.columns.text:
+            decoded = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+            column = decoded.cast(pa.large_binary())
+        values[name] = column.to_pylist()
+    names = list(values)
+    for row in zip(*values.values(), strict=True):
+        yield dict(zip(names, row, strict=True))
+
+
+def _parquet_row(number: int, row: dict[str, Any], recipe: CorpusRecipe) -> Row | BadRow:
+    data = row[recipe.columns.text]
+    try:
+        if data is not None and len(data) > recipe.max_document_bytes:
+            return _too_long(number, len(data), data, recipe)
+        return _document(number, {**row, recipe.columns.text: _decoded(data)}, recipe)
+    except _NoDocumentError as problem:
+        shown = (data or b"") if problem.byte is not None else (data or b"")[:EXCERPT_BYTES]
+        return BadRow(number, problem.code, problem.reason, _excerpt(shown, len(shown)), problem.byte)
+
+
+def _decoded(data: bytes | None) -> str | None:
+    try:
+        return None if data is None else data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _NoDocumentError("not UTF-8", f"byte {error.start} is not UTF-8", byte=error.start) from None
+
+
+def _excerpt(data: bytes, length: int = EXCERPT_BYTES) -> str:
+    return data[:length].decode("utf-8", errors="backslashreplace")

@@ -1,0 +1,188 @@
+"""``transform_corpus``: score, route and transform the documents of a corpus, and write a corpus back.
+
+Two passes over bounded pieces, side by side in processes: the first reads, checks and hashes, the second scores,
+routes, transforms and writes. Between them duplicates are found over the whole corpus. Each file is whole or not there,
+the output folder appears whole, and all that is drawn for a document follows from the seed and its id: a run that was
+killed anywhere and is started again, with any number of workers, writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from upbringing.base.errors import DataError, InterruptedRunError, StudyError
+from upbringing.base.files import TEMPORARY_PREFIX, publish_folder, regular_files, remove_tree, write_json_atomic
+from upbringing.base.manifest import MANIFEST_NAME, check_manifest, read_manifest, write_manifest
+from upbringing.data.interventions.reserved import refuse_reserved
+from upbringing.lab.corpus.accounts import Accounts, check_accounts, check_written
+from upbringing.lab.corpus.board import CorpusBoard
+from upbringing.lab.corpus.folders import Folders
+from upbringing.lab.corpus.indexing import SHOWN_PLACES, Indexed, index_unit
+from upbringing.lab.corpus.planning import Plan, cut_units, make_plan, read_plan, same_run, sources_of
+from upbringing.lab.corpus.pool import each_result
+from upbringing.lab.corpus.recipe import CorpusRecipe, load_recipe
+from upbringing.lab.corpus.resolving import resolve
+from upbringing.lab.corpus.seam import CorpusTools, ToolsOpener, ToolsRequest, open_tools, reserved_strings
+from upbringing.lab.corpus.units import Unit
+from upbringing.lab.corpus.writing import write_unit
+
+
+@dataclass(frozen=True)
+class CorpusReport:
+    """What a run made. ``was_done``: the output was there, whole, and nothing was computed."""
+
+    folder: Path
+    accounts: dict[str, Any]
+    seconds: float
+    was_done: bool
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What every step of a run needs. ``folder``: where the recipe's relative paths begin."""
+
+    recipe: CorpusRecipe
+    folder: Path
+    folders: Folders
+    workers: int
+    opener: ToolsOpener
+    board: CorpusBoard
+
+
+def transform_corpus(
+    recipe: CorpusRecipe | Path,
+    output: Path,
+    *,
+    workers: int = 1,
+    quiet: bool = True,
+    opener: ToolsOpener = open_tools,
+) -> CorpusReport:
+    """Run ``recipe`` (or the YAML file of one, to whose folder its paths are relative) and write the folder ``output``.
+
+    ``opener`` opens scorers and writers in every process; give it to use your own (a function of a module, so that
+    processes can find it). More than one worker needs a script with ``if __name__ == "__main__":``.
+    Raises ``DataError`` for an input that is not what was declared, ``IntegrityError`` for a folder of another run.
+    """
+    if workers < 1:
+        raise StudyError(f"workers is {workers}, expected at least 1")
+    folder = recipe.parent if isinstance(recipe, Path) else Path()
+    read = load_recipe(recipe) if isinstance(recipe, Path) else recipe
+    folders = Folders(output.absolute())
+    folders.output.parent.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    try:
+        with FileLock(folders.lock, timeout=0), CorpusBoard(quiet=quiet) as board:
+            accounts, was_done = _run(_Run(read, folder.absolute(), folders, workers, opener, board))
+    except Timeout:
+        raise InterruptedRunError(f"another process is writing {output}: wait for it, or end it") from None
+    except KeyboardInterrupt:
+        raise InterruptedRunError("stopped: the same command goes on where it was") from None
+    return CorpusReport(output, accounts, time.monotonic() - began, was_done)
+
+
+def _run(run: _Run) -> tuple[dict[str, Any], bool]:
+    run.board.start("hashing the input")
+    sources = sources_of(run.recipe, run.folder)
+    tools = run.opener(tools_request(run.recipe, run.folder))
+    plan = make_plan(run.recipe, sources, run.folder, tools)
+    folders = run.folders
+    if folders.output.exists():
+        return _done_before(plan, folders), True
+    if (before := read_plan(folders.plan)) is not None:
+        same_run(plan, before, folders.work.name)
+    folders.make()
+    write_json_atomic(folders.plan, plan.plain())
+    units = cut_units(run.recipe, sources, run.folder, folders, run.board.start)
+    if not units:
+        raise DataError("the corpus has no rows: every file of it is empty")
+    indexed = _first_pass(run, units)
+    resolve(units, run.recipe, folders.index, folders.decisions)
+    accounts = _second_pass(run, units, tools)
+    run.board.start("checking what was written")
+    whole = check_accounts(accounts, indexed, folders.result)
+    facts = {**plan.plain(), "accounts": whole.summary()}
+    _remove_torn(folders.result)
+    write_manifest(folders.result, corpus=facts)
+    check_written(whole, read_manifest(folders.result))
+    publish_folder(folders.result, folders.output)
+    remove_tree(folders.work)
+    return whole.summary(), False
+
+
+def _remove_torn(folder: Path) -> None:
+    """Remove what a killed write left behind under a temporary name."""
+    for path in regular_files(folder):
+        if path.name.startswith(TEMPORARY_PREFIX):
+            path.unlink()
+
+
+def _done_before(plan: Plan, folders: Folders) -> dict[str, Any]:
+    named = (folders.output / MANIFEST_NAME).is_file()
+    found = read_manifest(folders.output)["facts"].get("corpus") if named else None
+    if not isinstance(found, dict):
+        raise StudyError(
+            f"{folders.output} exists and is no corpus that this program wrote: choose another output folder"
+        )
+    same_run(plan, found, folders.output.name)
+    check_manifest(folders.output, full=False)
+    if folders.work.exists():  # a run that was killed after its output was whole
+        remove_tree(folders.work)
+    accounts: dict[str, Any] = found["accounts"]
+    return accounts
+
+
+def _first_pass(run: _Run, units: Sequence[Unit]) -> list[Indexed]:
+    reserved = tuple(dict.fromkeys((*run.recipe.reserved, *reserved_strings(run.recipe.transforms()))))
+    run.board.start("reading", sum(unit.num_bytes for unit in units))
+    found: list[Indexed | None] = [None] * len(units)
+    calls = [(unit, run.recipe, reserved, run.folders.index) for unit in units]
+    for place, indexed in each_result(index_unit, calls, run.workers):
+        found[place] = indexed
+        run.board.advance(indexed.num_documents, indexed.num_bytes)
+    whole = [each for each in found if each is not None]
+    counts: Counter[str] = Counter()
+    for each in whole:
+        counts.update(each.reserved)
+    refuse_reserved(counts, [place for each in whole for place in each.places], SHOWN_PLACES)
+    return whole
+
+
+def _second_pass(run: _Run, units: Sequence[Unit], tools: CorpusTools) -> list[Accounts]:
+    run.board.start("scoring and writing", sum(unit.num_bytes for unit in units))
+    found: list[Accounts | None] = [None] * len(units)
+    if tools.paid or run.workers == 1:
+        for place, unit in enumerate(units):
+            found[place] = write_unit(unit, run.recipe, tools, run.folders)
+            run.board.advance(found[place].read, unit.num_bytes)  # type: ignore[union-attr]
+    else:
+        plain = run.recipe.model_dump_json()
+        calls = [(unit, plain, run.folder, run.opener, run.folders) for unit in units]
+        for place, account in each_result(_write_with_own_tools, calls, run.workers):
+            found[place] = account
+            run.board.advance(account.read, units[place].num_bytes)
+    return [each for each in found if each is not None]
+
+
+def _write_with_own_tools(unit: Unit, recipe: str, folder: Path, opener: ToolsOpener, folders: Folders) -> Accounts:
+    read, tools = _opened(recipe, folder, opener)
+    return write_unit(unit, read, tools, folders)
+
+
+def tools_request(recipe: CorpusRecipe, folder: Path) -> ToolsRequest:
+    """Return what ``recipe``, whose relative paths begin in ``folder``, asks with."""
+    return ToolsRequest(recipe.scorer, recipe.endpoints, recipe.writer, folder)
+
+
+@lru_cache(maxsize=1)
+def _opened(plain: str, folder: Path, opener: ToolsOpener) -> tuple[CorpusRecipe, CorpusTools]:
+    """Return a recipe and its tools, opened once per process."""
+    recipe = CorpusRecipe.model_validate_json(plain)
+    return recipe, opener(tools_request(recipe, folder))

@@ -1,0 +1,139 @@
+"""Inputs that cannot be read from the middle (packed files, saved and streamed data sets), unpacked into lines first.
+
+The unpacked lines lie in the work folder until the run is done. A folder of them is whole or not there.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from upbringing.base.errors import DataError, MissingExtraError
+from upbringing.base.faults import fault_point
+from upbringing.base.files import disk_error, fsync_folder, remove_tree
+from upbringing.lab.corpus.reading import ROWS_AT_ONCE, columns_to_read, parquet_rows, table_rows
+from upbringing.lab.corpus.recipe import CorpusRecipe, HubDataset, SavedDataset
+from upbringing.lab.corpus.units import READ_BYTES, SourceFile, check_columns
+
+LINES_NAME = "lines.jsonl"
+
+
+def spool_file(source: SourceFile, recipe: CorpusRecipe, folder: Path) -> Path:
+    """Unpack ``source`` into ``folder`` unless that is done, and return the file of lines."""
+    if source.kind == "parquet":
+        rows = parquet_rows(source.path, source.name, recipe, None)
+        return _spooled(_encoded(rows), folder)
+    return _spooled(_unpacked(source), folder)
+
+
+def spool_saved(source: SavedDataset, path: Path, recipe: CorpusRecipe, folder: Path) -> Path:
+    """Unpack a saved data set."""
+    datasets = _datasets()
+    try:
+        found = datasets.load_from_disk(str(path))
+    except (OSError, ValueError) as error:
+        raise DataError(f"input: {source.path} is no folder that datasets saved: {error}") from None
+    if isinstance(found, datasets.DatasetDict):
+        if source.split not in found:
+            raise DataError(f"input: {source.path} has the splits {', '.join(found)}: name one as split")
+        found = found[source.split]
+    check_columns(found.column_names, recipe, source.path)
+    table = found.select_columns(columns_to_read(recipe, found.column_names)).with_format("arrow")
+    batches = (batch for each in table.iter(ROWS_AT_ONCE) for batch in each.to_batches())
+    return _spooled(_encoded(row for batch in batches for row in table_rows(batch, recipe)), folder)
+
+
+def spool_hub(source: HubDataset, recipe: CorpusRecipe, folder: Path) -> Path:
+    """Stream a data set of a hub into lines."""
+    if (folder / LINES_NAME).exists():
+        return folder / LINES_NAME
+    datasets = _datasets()
+    try:
+        found = datasets.load_dataset(
+            source.name, source.config, split=source.split, revision=source.revision, streaming=True
+        )
+        if found.column_names is not None:
+            check_columns(found.column_names, recipe, source.name)
+        return _spooled(_encoded(_picked(found, recipe, source.name)), folder)
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"input: cannot stream {source.name} at {source.revision}: {error}") from None
+
+
+def _picked(rows: Iterable[dict[str, Any]], recipe: CorpusRecipe, name: str) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(rows):
+        if number == 0:
+            check_columns(list(row), recipe, name)
+        yield {column: row.get(column) for column in columns_to_read(recipe, list(row))}
+
+
+def _datasets() -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtraError("data sets need the package datasets: pip install 'upbringing[corpus]'") from error
+    return datasets
+
+
+def _encoded(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """Yield rows as lines. Text that is not UTF-8 keeps its bytes, so that it is found, and counted, as such."""
+    for row in rows:
+        parts = []
+        for name, value in row.items():
+            if isinstance(value, bytes):
+                text = json.dumps(value.decode("utf-8", errors="surrogateescape"), ensure_ascii=False)
+                parts.append(json.dumps(name).encode() + b":" + text.encode("utf-8", errors="surrogateescape"))
+            else:
+                parts.append(f"{json.dumps(name)}:{json.dumps(value, default=str)}".encode())
+        yield b"{" + b",".join(parts) + b"}\n"
+
+
+def _unpacked(source: SourceFile) -> Iterator[bytes]:
+    import pyarrow as pa
+
+    size = 0
+    try:
+        with _open_packed(source) as handle:
+            while chunk := handle.read(READ_BYTES):
+                size += len(chunk)
+                yield bytes(chunk)
+    except (EOFError, gzip.BadGzipFile, zlib.error, pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DataError(f"{source.name} cannot be unpacked beyond {size} bytes ({error}): fetch it again") from None
+
+
+def _open_packed(source: SourceFile) -> Any:
+    import pyarrow as pa
+
+    if source.kind == "jsonl.gz":
+        return gzip.open(source.path, "rb")
+    return pa.CompressedInputStream(pa.OSFile(source.path, "rb"), "zstd")
+
+
+def _spooled(chunks: Iterable[bytes], folder: Path) -> Path:
+    done = folder / LINES_NAME
+    if done.exists():
+        return done
+    if folder.exists():
+        remove_tree(folder)
+    folder.mkdir(parents=True)
+    unfinished = folder / f".partial-{LINES_NAME}"
+    try:
+        with unfinished.open("wb") as handle:
+            handle.writelines(chunks)
+            handle.flush()
+            os.fsync(handle.fileno())
+        fault_point(f"rename {LINES_NAME}")
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise disk_error(error, done) from error
+    unfinished.replace(done)
+    fsync_folder(folder)
+    return done

@@ -1,0 +1,59 @@
+"""Report cards of files: read once, written as JSON and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from itertools import islice
+from pathlib import Path
+
+from upbringing.base.errors import DataError
+from upbringing.base.files import write_bytes_atomic, write_json_atomic
+from upbringing.data.documents import Document
+from upbringing.data.interventions.scores import HarmScore, Scorer
+from upbringing.data.interventions.scoring.harm_lists import HarmLists, default_lists
+from upbringing.data.interventions.scoring.report_card import ReportCard, card_markdown, component_cards
+from upbringing.lab.scoring.score_file import ROWS_AT_ONCE
+from upbringing.lab.scoring.text_rows import SOURCE, column, document_of, read_rows, score_of
+
+CARD_JSON, CARD_MARKDOWN = "card.json", "card.md"
+
+
+def report_card(
+    before: Path,
+    after: Path | None = None,
+    *,
+    scorer: Scorer | None = None,
+    lists: HarmLists | None = None,
+    component_column: str = SOURCE,
+) -> ReportCard:
+    """Return the card of one file of texts, or of the file before and the file after an intervention.
+
+    The scores are those in the files, as `upbringing data score` writes them, or those of ``scorer``. Without the
+    column of components a file is one component, of its name.
+    """
+    used = lists or default_lists()
+    files = {"before": before} if after is None else {"before": before, "after": after}
+    sides = {side: component_cards(_scored(path, scorer, component_column), used) for side, path in files.items()}
+    return ReportCard(used.id, tuple(used.categories), sides)
+
+
+def _scored(path: Path, scorer: Scorer | None, component_column: str) -> Iterator[tuple[Document, HarmScore]]:
+    rows = read_rows(path)
+    while batch := list(islice(rows, ROWS_AT_ONCE)):
+        documents = [document_of(row, path.stem) for row in batch]
+        if component_column != SOURCE:
+            names = [str(column(row, component_column)) for row in batch]
+            documents = [replace(each, source=name) for each, name in zip(documents, names, strict=True)]
+        scores = [score_of(row) for row in batch] if scorer is None else scorer.score(documents)
+        yield from zip(documents, scores, strict=True)
+
+
+def write_card(card: ReportCard, folder: Path) -> tuple[Path, Path]:
+    """Write the card into ``folder`` as JSON and as Markdown; return both paths."""
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is a file: name a folder for the card")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json_atomic(folder / CARD_JSON, asdict(card))
+    write_bytes_atomic(folder / CARD_MARKDOWN, card_markdown(card).encode("utf-8"))
+    return folder / CARD_JSON, folder / CARD_MARKDOWN

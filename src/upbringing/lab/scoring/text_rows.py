@@ -1,0 +1,82 @@
+"""Rows of a file of texts, one after the other: whatever the file's size, little of it is in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from upbringing.base.errors import DataError
+from upbringing.data.documents import Document
+from upbringing.data.interventions.scores import HarmScore
+from upbringing.data.interventions.scoring.meanings import check_score
+from upbringing.data.sources import FileFormat, file_rows
+
+SUFFIXES: Mapping[str, FileFormat] = {".jsonl": "jsonl", ".parquet": "parquet"}
+TEXT, HARM, SOURCE = "text", "harm", "source"
+SCORE, REASON, CONFIDENCE, LOWER_BOUND = "harm_score", "harm_reason", "harm_confidence", "harm_lower_bound"
+
+
+@dataclass(frozen=True)
+class TextRow:
+    """``where``: file and row, for messages. ``content``: all columns."""
+
+    where: str
+    content: Mapping[str, Any]
+
+
+def format_of(path: Path) -> FileFormat:
+    """Return the format that the name of ``path`` says."""
+    if path.suffix not in SUFFIXES:
+        raise DataError(f"{path.name}: a file of texts ends in {' or '.join(SUFFIXES)}")
+    return SUFFIXES[path.suffix]
+
+
+def read_rows(path: Path) -> Iterator[TextRow]:
+    """Yield the rows of ``path``; raises ``DataError`` for a missing or empty file and for rows that are none."""
+    file_format = format_of(path)
+    if not path.is_file():
+        raise DataError(f"there is no file {path}")
+    number = 0
+    for number, row in enumerate(file_rows(path, file_format), start=1):
+        yield TextRow(f"{path.name} row {number}", row)
+    if number == 0:
+        raise DataError(f"{path.name} holds no rows")
+
+
+def column(row: TextRow, name: str) -> Any:
+    """Return a column's value, which may be null; raises ``DataError`` where the row has no such column."""
+    if name not in row.content:
+        raise DataError(f"{row.where} has no column {name!r}; it has {', '.join(map(repr, row.content)) or 'none'}")
+    return row.content[name]
+
+
+def document_of(row: TextRow, stem: str, text_column: str = TEXT) -> Document:
+    """Return the document of a row; an empty or null text stays, as an empty one, and is counted by whoever scores.
+
+    Its harm and its source are the columns of that name; without a source it is ``stem``.
+    """
+    text = column(row, text_column)
+    if text is not None and not isinstance(text, str):
+        raise DataError(f"{row.where}: {text_column} must be text, found {type(text).__name__}")
+    if text is not None and not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise DataError(
+            f"{row.where}: {text_column} holds half a character (a lone surrogate): it is not valid Unicode"
+        )
+    source = row.content.get(SOURCE)
+    return Document(text=text or "", source=stem if source is None else str(source), harm=label_of(row, HARM))
+
+
+def label_of(row: TextRow, name: str) -> int | None:
+    """Return the score in a column, ``None`` where it is null or the row has no such column."""
+    value = row.content.get(name)
+    return None if value is None else check_score(value, f"{row.where}, {name}")
+
+
+def score_of(row: TextRow, score_column: str = SCORE) -> HarmScore:
+    """Return the score that ``upbringing data score`` wrote into a row."""
+    value = column(row, score_column)
+    reason = str(row.content.get(REASON) or "no-reason-given")
+    known = None if value is None else check_score(value, f"{row.where}, {score_column}")
+    return HarmScore(known, reason, row.content.get(CONFIDENCE), bool(row.content.get(LOWER_BOUND)))
