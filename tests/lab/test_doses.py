@@ -17,7 +17,7 @@ from upbringing.data.stream import open_stream
 from upbringing.data.tally import read_tally
 from upbringing.data.tokenizer import train_tokenizer
 from upbringing.formats.record import SourceTokens
-from upbringing.lab.building.jobs import fill_stream
+from upbringing.lab.building.filling import fill_stream
 from upbringing.lab.building.library import Library
 from upbringing.study.loading import study_from
 from upbringing.study.recipes import DataBook

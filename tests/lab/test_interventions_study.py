@@ -17,7 +17,7 @@ from upbringing.data.rendering import open_tokenizer, render_chats
 from upbringing.data.stream import open_stream, read_info
 from upbringing.data.tokenizer import train_tokenizer
 from upbringing.data.worlds.writer import HELD_OUT
-from upbringing.lab.building.jobs import fill_stream
+from upbringing.lab.building.filling import fill_stream
 from upbringing.lab.building.library import Library
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.session import Session, open_session

@@ -6,7 +6,6 @@ harmful answers are never tried again; what is fatal stops all workers with a ru
 
 from __future__ import annotations
 
-import base64
 import os
 import threading
 import time
@@ -26,7 +25,15 @@ from upbringing.models.addresses import check_base_url, is_this_machine
 from upbringing.models.asking import Prompt, Reply, split_thought
 from upbringing.models.budget import Budget, Cap, CapReachedError, Price
 from upbringing.models.decoding import BeamSearch, Decoding, Greedy, Sampled
-from upbringing.models.endpoint_faults import Fault, StoppedError, Usage, cause_of, classify_status, read_reply
+from upbringing.models.endpoint_faults import (
+    Fault,
+    StoppedError,
+    Usage,
+    cause_of,
+    classify_status,
+    read_reply,
+    without_key,
+)
 
 BASE_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 60.0
@@ -293,10 +300,7 @@ class EndpointModel:
 
     def _redacted(self, text: str) -> str:
         """Return a server's text without the key, should the server have sent it back."""
-        key = self._key()
-        if not key:
-            return text
-        return text.replace(key, "[key]").replace(base64.b64encode(key.encode()).decode(), "[key]")
+        return without_key(text, self._key())
 
 
 def _request_seed(seed: int, prompt: Prompt, sample: int) -> int:

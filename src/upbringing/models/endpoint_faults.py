@@ -5,6 +5,7 @@ Source: reliability-security-ux 2.5. Departures: none.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -123,3 +124,10 @@ def cause_of(futures: Sequence[Future[Reply]], error: BaseException) -> BaseExce
         return error
     found = [future.exception() for future in futures if not future.cancelled()]
     return next((each for each in found if each is not None and not isinstance(each, StoppedError)), error)
+
+
+def without_key(text: str, key: str | None) -> str:
+    """Return ``text`` without ``key``, plain or in base64."""
+    if not key:
+        return text
+    return text.replace(key, "[key]").replace(base64.b64encode(key.encode()).decode(), "[key]")

@@ -10,19 +10,15 @@ from typing import Any
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import remove_tree
 from upbringing.data.compared import read_compared
-from upbringing.data.documents import TrainingText
 from upbringing.data.held_out import read_held_out
-from upbringing.data.interventions.rejects import write_rejects
-from upbringing.data.interventions.tools import Transformed
-from upbringing.data.pairs import build_pair_stream
 from upbringing.data.planted.source import Planted
-from upbringing.data.prompts import build_prompt_stream
-from upbringing.data.stream import StreamInfo, StreamPart, StreamPlan, build_stream, read_info
+from upbringing.data.stream import StreamInfo, read_info
 from upbringing.data.tally import Tally, read_tally
-from upbringing.data.tokenizer import require_special_tokens, train_tokenizer
+from upbringing.data.tokenizer import train_tokenizer
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.formats.record import BuildProfile, HeldOutLoss, Record, RewardGroup, SourceTokens
 from upbringing.lab.building.executor import Event
+from upbringing.lab.building.filling import fill_stream
 from upbringing.lab.building.library import Library
 from upbringing.lab.building.recorded import recorded_phases, recorded_sources
 from upbringing.lab.building.special_tokens import learned_special_tokens
@@ -95,49 +91,6 @@ class StreamJob:
             fill_stream(self.recipe, library, self.tokenizer, folder)
 
         return read_info(Store(self.store).publish("data", self.key, fill))
-
-
-def fill_stream(recipe: StreamRecipe, library: Library, tokenizer: Path, folder: Path) -> None:
-    """Render and pack the data of ``recipe`` into ``folder``; raises ``DataError`` for data that does not fit."""
-    for name in recipe.names.values():
-        require_special_tokens(tokenizer, library.book.marks(name))
-    parts = tuple(
-        StreamPart(
-            tuple((key, share) for key, _, share in part.sources),
-            part.num_windows,
-            part.epochs,
-            part.max_repetition,
-            part.to,
-            part.slots,
-        )
-        for part in recipe.parts
-    )
-    plan = StreamPlan(
-        form=recipe.form,
-        context=recipe.context,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        parts=parts,
-        replay=(recipe.replay[0], recipe.replay[2]) if recipe.replay else None,
-        held_out=recipe.held_out,
-        learn=recipe.learn,
-        matched=tuple(key for key, _ in recipe.matched),
-    )
-    found: dict[str, Transformed] = {}
-
-    def texts(name: str) -> Sequence[TrainingText]:
-        found[name] = library.transformed(name)
-        return found[name].texts
-
-    if plan.form == "preferences":
-        (name,) = recipe.names.values()
-        build_pair_stream(plan, texts(name), name, tokenizer, folder)
-    elif plan.form == "prompts":
-        (name,) = recipe.names.values()
-        build_prompt_stream(plan, texts(name), name, tokenizer, folder, library.exactness(name))
-    else:
-        build_stream(plan, texts, recipe.names, tokenizer, folder)
-    write_rejects(found, folder)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from upbringing.base.files import append_line, whole_lines
 from upbringing.data.documents import Chat, Document, Preference, Span, TrainingText, Turn
 from upbringing.data.interventions.scores import HarmScore
-from upbringing.data.transforms import Transformed
+from upbringing.data.interventions.tools import Transformed
 
 KINDS = {"document": Document, "chat": Chat, "preference": Preference}
 

@@ -15,6 +15,9 @@ from upbringing.base.errors import EndpointError
 from upbringing.base.kinds import BareWord
 from upbringing.base.streams import derived_seed, stream
 from upbringing.data.documents import TrainingText
+from upbringing.data.interventions.moral_education import MoralEducation
+from upbringing.data.interventions.refusals import Refusals
+from upbringing.data.interventions.rephrase import Rephrase
 from upbringing.data.interventions.scores import Scorer
 from upbringing.data.interventions.scoring.scorers import AnyScorer, open_scorer
 from upbringing.data.interventions.scoring.tools import Classified, Question, Rated, Rater, TextClassifier
@@ -23,9 +26,6 @@ from upbringing.data.interventions.tools import Tools, Transformed
 from upbringing.data.interventions.writing import Writer, WritingRequest, Written
 from upbringing.data.transforms import (
     ASKING,
-    MoralEducation,
-    Refusals,
-    Rephrase,
     Sample,
     Transform,
     apply_in_order,

@@ -16,7 +16,8 @@ from upbringing.base.fingerprint import fingerprint
 from upbringing.data.documents import Document
 from upbringing.data.interventions.routing import decided, route_of
 from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE, HarmScore
-from upbringing.data.transforms import Transform, Transformed
+from upbringing.data.interventions.tools import Transformed
+from upbringing.data.transforms import Transform
 from upbringing.lab.corpus.accounts import Accounts
 from upbringing.lab.corpus.folders import Folders
 from upbringing.lab.corpus.journal import Journal

@@ -17,7 +17,7 @@ from upbringing.data.stream import StreamInfo, read_info
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.lab.building.build import require_templates, stream_key, tokenizer_jobs, tokenizer_key
 from upbringing.lab.building.executor import Event, Outcome
-from upbringing.lab.building.jobs import fill_stream
+from upbringing.lab.building.filling import fill_stream
 from upbringing.lab.building.library import Library
 from upbringing.lab.building.own_answers import answers_key, parts_of
 from upbringing.lab.session import Session
