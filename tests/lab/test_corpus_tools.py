@@ -15,7 +15,7 @@ from corpus_bench import joined, recipe, write_lines
 from pydantic import ValidationError
 
 from upbringing.base.errors import DataError, EndpointError, IntegrityError
-from upbringing.data.documents import Chat, Document, Span
+from upbringing.data.documents import Chat, Document, Span, TrainingText
 from upbringing.data.interventions.routing import Route, decided
 from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.interventions.scoring.scorers import KeywordScorer
@@ -45,6 +45,12 @@ def route(*harmful: Any) -> list[dict[str, Any]]:
 def made(path: Path, *harmful: Any, **changes: Any) -> Any:
     given = {"columns": {"id": "id"}, "scorer": LISTED, "writer": "template_writer", "route": route(*harmful)}
     return recipe([path], **{**given, **changes})
+
+
+def read(path: Path) -> Sequence[TrainingText]:
+    """What a study reads of a file."""
+    source = FileSource(path=path.name, format="parquet" if path.suffix == ".parquet" else "jsonl")
+    return read_file_source(source, path.parent).texts
 
 
 def test_what_is_written_replaces_its_source_and_a_tag_keeps_it(tmp_path: Path) -> None:
@@ -78,11 +84,11 @@ def test_a_study_reads_and_filters_what_was_written(tmp_path: Path) -> None:
         given = made(path, "refusals", {"kind": "tag", "tag": "<t>"}, output={"format": form}, shard_bytes=10**6)
         transform_corpus(given, out)
         [part], [chats] = list((out / "documents").iterdir()), list((out / "chats").iterdir())
-        texts = read_file_source(FileSource(path=str(part), format=form), tmp_path).texts
+        texts = read(part)
         assert [text.harm for text in texts if not isinstance(text, str)] == [0, 4] * 4  # type: ignore[union-attr]
         assert len(apply_transforms(texts, [FilterByHarm()], seed=0).texts) == 4
         assert texts[0].metadata == {"id": "d0"}
-        found = read_file_source(FileSource(path=str(chats), format=form), tmp_path).texts
+        found = read(chats)
         assert all(isinstance(chat, Chat) and chat.harm == 0 for chat in found)
         assert {chat.teacher for chat in found if isinstance(chat, Chat)} == {TemplateWriter().id}
 
@@ -100,11 +106,7 @@ def test_documents_with_spans_come_out_as_they_went_in(tmp_path: Path, form: str
         given = made(path, "moral_education", output={"format": written}, shard_bytes=size)
         transform_corpus(given, tmp_path / written)
         parts = sorted((tmp_path / written / "documents").iterdir())
-        texts = [
-            text
-            for part in parts
-            for text in read_file_source(FileSource(path=str(part), format=written), tmp_path).texts
-        ]
+        texts = [text for part in parts for text in read(part)]
         spanned = [text for text in texts if isinstance(text, Document) and text.spans]
         assert {text.metadata["id"] for text in spanned} == {"d0", "d4"}
         assert {text.spans for text in spanned} == {(Span(0, 5, loss=False), Span(6, 8, isolated=True))}
