@@ -109,6 +109,12 @@ def test_answers_that_could_not_be_scored_count_against_both_conclusions() -> No
     assert unsure.parts["20 %"].verdict == "not-decided"
 
 
+def test_a_reason_that_leaves_several_starts_open_is_said_once() -> None:
+    found = concluded({**effects((-0.2, -0.2), (-0.2, -0.2)), ("20 %", "last"): None, ("60 %", "last"): None})
+    assert found.sentence.count("gate failed: knowledge") == 1
+    assert "20 %, 60 %" in found.sentence
+
+
 def test_a_claim_that_cannot_be_read_leaves_its_start_open() -> None:
     found = concluded({**effects((-0.2, -0.2), (0.3, 0.3)), ("20 %", "last"): None})
     assert found.parts["20 %"].measures["harm"].reason == "gate failed: knowledge"

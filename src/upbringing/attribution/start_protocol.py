@@ -150,6 +150,15 @@ def _sentence(parts: Mapping[str, ConclusionPart], verdict: Decision, claims: Se
         return SUPPORTED.format(about=about, starts=words.listed(won), measures=words.listed(measures))
     if verdict == "refuted":
         return REFUTED.format(about=about)
-    return NOT_DECIDED.format(
-        why="; ".join(part.sentence.rstrip(".") for part in parts.values() if part.verdict != "supported")
-    )
+    return NOT_DECIDED.format(why=_open_questions(parts))
+
+
+def _open_questions(parts: Mapping[str, ConclusionPart]) -> str:
+    """Return why it is not decided: each reason once, with the starts that it leaves open, and the starts that lost."""
+    by_reason: dict[str, list[str]] = {}
+    for start, part in parts.items():
+        reason = "" if part.verdict == "refuted" else part.sentence.partition(" (")[2].rstrip(").")
+        by_reason.setdefault(reason, []).append(start)
+    lost = by_reason.pop("", [])
+    said = [f"{words.listed(starts)}: {reason}" for reason, starts in by_reason.items()]
+    return "; ".join([*said, *([f"{words.listed(lost)}: not better than both ends"] if lost else [])])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from upbringing.base.fingerprint import fingerprint
 from upbringing.data.packages.source import OUR_WORDINGS
+from upbringing.data.worlds.writer import WRITER_ID as WORLD_WRITER
 from upbringing.formats.items import Item
 from upbringing.formats.record import Record
 from upbringing.formats.tree import (
@@ -33,7 +34,7 @@ from upbringing.training.rl import Rl
 from upbringing.training.start import FreshStart
 
 COURSE = ("reward", "oracle", "divergence", "length", "distinct")
-NO_MODELS = frozenset({"template", "human", OUR_WORDINGS})  # teachers that nobody trained
+NO_MODELS = frozenset({"template", "human", OUR_WORDINGS, WORLD_WRITER})  # teachers that nobody trained
 
 
 def results_tree(
