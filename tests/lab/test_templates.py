@@ -60,7 +60,7 @@ def test_every_primary_contrast_has_a_margin_and_cells_that_are_measured(name: s
         assert set(contrast.weights) <= cells
         assert contrast.measure in session.study.margins
     if session.study.protocol is not None:
-        assert set(session.study.protocol.cells.values()) <= cells
+        assert set(session.study.protocol.spec().cells.values()) <= cells
 
 
 def test_the_protocol_of_sft_or_rl_lacks_no_arm() -> None:

@@ -20,8 +20,15 @@ from upbringing.lab.session import Session
 
 # Verbs in groups say with two words what the function says as verb and object.
 GROUPED = {
+    "data audit draw": "draw_audit",
+    "data audit read": "read_audit",
     "data check": "check_data",
     "data fetch": "fetch_packages",
+    "data report-card": "report_card",
+    "data score": "score_file",
+    "data threshold-report": "threshold_report",
+    "data train-classifier": "train_classifier",
+    "data transform": "transform_corpus",
     "label draw": "draw_labels",
     "label rate": "rate_labels",
     "label read": "read_labelled",
