@@ -17,6 +17,7 @@ from threading import Thread
 from typing import Any, Protocol
 
 from upbringing.base.errors import InterruptedRunError, TrainingError, UpbringingError
+from upbringing.base.memory import children_keep_memory
 
 # What a child may know of its surroundings; everything else (keys above all) is removed before work starts.
 ALLOWED_ENVIRONMENT = (
@@ -36,6 +37,7 @@ ALLOWED_ENVIRONMENT = (
     "UPBRINGING_FAULT_AT",
     "UPBRINGING_FAULT_LOG",
     "CUDA_VISIBLE_DEVICES",
+    "GLIBC_TUNABLES",
     "VIRTUAL_ENV",
 )
 FORCED_ENVIRONMENT = {
@@ -128,7 +130,7 @@ def run_jobs(
     outcomes: dict[str, Outcome] = {}
     pool = ProcessPoolExecutor(slots, mp_context=context, initializer=_start_worker, initargs=(events, threads))
     try:
-        with pool:
+        with children_keep_memory(), pool:
             _schedule(pool, {job.key: job for job in jobs}, slots, outcomes, on_done)
     finally:
         events.put(None)
