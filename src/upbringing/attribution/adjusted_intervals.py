@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
+from upbringing.attribution.far_tail import quantile, tail
 from upbringing.attribution.inference import CONFIDENCE, normal_quantile, t_quantile
 from upbringing.attribution.multiplicity import PRIMARY_LEVEL, holm
 from upbringing.formats.findings import Claim
@@ -60,9 +60,7 @@ def _p_beyond(claim: Claim) -> float:
     gap, width = max((lowest - claim.margin, below), (-claim.margin - highest, above))
     if gap <= 0 or width <= 0:
         return 1.0
-    statistic = gap / width * _quantile(claim.df, CONFIDENCE)
-    tail = special.ndtr(-statistic) if claim.df is None else special.stdtr(claim.df, -statistic)
-    return float(2 * tail)
+    return 2 * tail(gap / width * _quantile(claim.df, CONFIDENCE), claim.df, claim.spread)
 
 
 def _interval(claim: Claim, num_left: int, *, is_beyond: bool) -> Adjusted:
@@ -71,7 +69,7 @@ def _interval(claim: Claim, num_left: int, *, is_beyond: bool) -> Adjusted:
         return Adjusted(None, None, False)
     lowest, highest, below, above = sides
     confidence = 1 - PRIMARY_LEVEL / num_left
-    wider = _quantile(claim.df, confidence) / _quantile(claim.df, CONFIDENCE)
+    wider = quantile(confidence, claim.df, claim.spread) / _quantile(claim.df, CONFIDENCE)
     return Adjusted(lowest - below * wider, highest + above * wider, is_beyond)
 
 

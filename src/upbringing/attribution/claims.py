@@ -16,6 +16,8 @@ from upbringing.attribution.corrections import Corrections, Uncorrected
 from upbringing.attribution.design import Design
 from upbringing.attribution.equivalence import DOMINANCE_RATIO, dominance
 from upbringing.attribution.estimates import Estimate, estimate
+from upbringing.attribution.far_tail import far_p
+from upbringing.attribution.inference import Inference
 from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL, benjamini_hochberg, holm
 from upbringing.attribution.orders import order_range
 from upbringing.attribution.pivot import Term, terms_of
@@ -62,11 +64,20 @@ class Answered:
     is_uncalibrated: bool = False
 
     @property
+    def decides(self) -> Inference | None:
+        """The inference that decides, where there is one: what labels corrected before what the judge says."""
+        found = self.correction.found if isinstance(self.correction, Corrected) else self.found
+        return None if found is None or self.reasons else found.inference
+
+    @property
     def p(self) -> float | None:
         """The unadjusted p-value of what decides, where there is one."""
-        decides = self.correction.found if isinstance(self.correction, Corrected) else self.found
-        inference = None if decides is None or self.reasons else decides.inference
-        return None if inference is None else inference.p
+        return None if self.decides is None else self.decides.p
+
+    @property
+    def family_p(self) -> float | None:
+        """The p-value of what decides as a correction for many tests takes it: right in the far tail too."""
+        return None if self.decides is None else far_p(self.decides)
 
     @property
     def family(self) -> str:
@@ -174,7 +185,8 @@ def _adjusted(answers: Sequence[Answered]) -> list[float | None]:
             families.setdefault((is_primary, each.family), []).append(number)
     result: list[float | None] = [None] * len(answers)
     for (is_primary, _), members in families.items():
-        values = np.array([1.0 if (p := answers[number].p) is None else p for number in members])
+        each_p = [answers[number].family_p if len(members) > 1 else answers[number].p for number in members]
+        values = np.array([1.0 if p is None else p for p in each_p])
         adjust: Callable[[NDArray[np.float64]], NDArray[np.float64]] = holm if is_primary else benjamini_hochberg
         for number, value in zip(members, adjust(values).tolist(), strict=True):
             result[number] = value if answers[number].p is not None else None

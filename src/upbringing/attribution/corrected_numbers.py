@@ -21,7 +21,7 @@ def corrected_numbers(spec: ContrastSpec, corrected: Corrected, direction: str, 
     """Return the fields of a claim that the corrected number decides, and that number."""
     found = numbers(spec, corrected.found, {}, direction, significant=significant)
     number = CorrectedNumber(
-        **{name: found[name] for name in ("estimate", "low", "high", "df", "p", "bounds", "verdict")},
+        **{name: found[name] for name in ("estimate", "low", "high", "df", "spread", "p", "bounds", "verdict")},
         method=f"prediction-powered (labelled included), {found['method']}",
         power=corrected.power,
         labels=corrected.num_labels,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.attribution.inference import Inference, t_inference
+from upbringing.formats.findings import Spread
 
 Matrix = NDArray[np.float64]
 NEGLIGIBLE_VARIANCE = 1e-24  # variances below are rounding of identical values of order 1
@@ -49,6 +50,17 @@ class Components:
             below += self.residual**2 / self.residual_df
         floor = float(self.num_seeds - 1)
         return max(floor, self.numerator**2 / below) if below > 0 else floor
+
+    @property
+    def spread(self) -> Spread:
+        """What the squared standard error is made of."""
+        return Spread(
+            items=self.items / self.num_scores,
+            runs=self.seeds / self.num_scores,
+            residual=self.residual / self.num_scores,
+            items_df=self.num_items - 1.0,
+            runs_df=self.num_seeds - 1.0,
+        )
 
     @property
     def sampled_df(self) -> float:
@@ -109,7 +121,8 @@ def crossed_inference(table: Matrix, *, is_sampled: bool = False) -> Inference:
 def inference_of(found: Components, df: float | None = None) -> Inference:
     """Return the recipe-level inference from mean squares. ``df``: those of ``found`` unless given."""
     standard_error = float(np.sqrt(found.variance)) if found.variance > NEGLIGIBLE_VARIANCE else 0.0
-    return t_inference(found.mean, standard_error, found.df if df is None else df, "crossed prompts x seeds")
+    df = found.df if df is None else df
+    return t_inference(found.mean, standard_error, df, "crossed prompts x seeds", found.spread)
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,9 @@ def _with_drawing(inference: Inference, drawing: Drawing) -> Inference:
     if spread is None:
         spread = (inference.half_width or 0.0) / normal_quantile(CONFIDENCE)
     df = drawing.df if inference.df is None else min(inference.df, drawing.df)
-    return t_inference(inference.estimate, (spread**2 + drawing.variance) ** 0.5, df, inference.method)
+    parts = inference.spread
+    parts = None if parts is None else parts.model_copy(update={"added": parts.added + drawing.variance})
+    return t_inference(inference.estimate, (spread**2 + drawing.variance) ** 0.5, df, inference.method, parts)
 
 
 def is_same(found: Pivot) -> bool:

@@ -14,6 +14,7 @@ from upbringing.attribution.defaults import places_of
 from upbringing.attribution.design import Design
 from upbringing.attribution.equivalence import widened
 from upbringing.attribution.estimates import over_units
+from upbringing.attribution.far_tail import quantile
 from upbringing.attribution.inference import CONFIDENCE, t_quantile
 from upbringing.attribution.sentences import NO_EFFECTS, NO_SPREAD, NOT_MEASURED
 from upbringing.attribution.shares import share_in
@@ -118,7 +119,7 @@ def _magnitude(scores: CellTables, weights: dict[str, float], num_effects: int) 
     found = widened(over_units(scores.units, scores.contrast(vector)), *scores.bounds(vector))
     if found.low is None or found.high is None or found.standard_error is None or found.df is None:
         return None
-    joint = t_quantile(found.df, 1 - (1 - CONFIDENCE) / num_effects)
+    joint = quantile(1 - (1 - CONFIDENCE) / num_effects, found.df, found.spread)
     further = (joint - t_quantile(found.df, CONFIDENCE)) * found.standard_error
     low, high = found.low - further, found.high + further
     least = 0.0 if low <= 0 <= high else min(abs(low), abs(high))

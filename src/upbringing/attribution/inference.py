@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
+from upbringing.formats.findings import Spread
+
 CONFIDENCE = 0.95
 EQUIVALENCE_CONFIDENCE = 0.90  # two one-sided tests at 5% are a 90% interval inside the margin
 POWER = 0.80  # the power at which the smallest detectable change is stated
@@ -18,7 +20,7 @@ class Inference:
 
     The intervals, ``p`` (two-sided, against zero) and ``standard_error`` are ``None`` when nothing that varies
     was observed: an interval of plus or minus zero is never made. ``df`` ``None`` = a normal quantile was used.
-    ``method`` names the estimator.
+    ``method`` names the estimator. ``spread``: what the standard error is made of, where runs and prompts are crossed.
     """
 
     estimate: float
@@ -30,6 +32,7 @@ class Inference:
     low90: float | None = None
     high90: float | None = None
     p: float | None = None
+    spread: Spread | None = None
 
     @property
     def half_width(self) -> float | None:
@@ -37,7 +40,9 @@ class Inference:
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
 
-def t_inference(estimate: float, standard_error: float, df: float, method: str) -> Inference:
+def t_inference(
+    estimate: float, standard_error: float, df: float, method: str, spread: Spread | None = None
+) -> Inference:
     """Return the Student-t inference; without an interval when ``standard_error`` or ``df`` is zero."""
     if not (standard_error > 0 and df > 0):
         return Inference(estimate=estimate, method=method)
@@ -53,6 +58,7 @@ def t_inference(estimate: float, standard_error: float, df: float, method: str) 
         low90=estimate - narrow,
         high90=estimate + narrow,
         p=float(2 * special.stdtr(df, -abs(estimate) / standard_error)),
+        spread=spread,
     )
 
 

@@ -12,7 +12,8 @@ from upbringing.attribution.corrections import Corrections
 from upbringing.attribution.design import Design
 from upbringing.attribution.equivalence import is_equivalent
 from upbringing.attribution.estimates import Estimate, estimate
-from upbringing.attribution.inference import CONFIDENCE, Inference, t_quantile
+from upbringing.attribution.far_tail import quantile
+from upbringing.attribution.inference import CONFIDENCE, Inference
 from upbringing.attribution.passport import Status, Step, not_shown
 from upbringing.attribution.passport_runs import Runs
 from upbringing.attribution.pivot import terms_of
@@ -161,5 +162,5 @@ def _is_beyond(inference: Inference, margin: float, num: int) -> bool:
             and inference.high is not None
             and (inference.low > margin or inference.high < -margin)
         )
-    reach = t_quantile(inference.df, 1 - (1 - CONFIDENCE) / num) * inference.standard_error
+    reach = quantile(1 - (1 - CONFIDENCE) / num, inference.df, inference.spread) * inference.standard_error
     return abs(inference.estimate) - reach > margin

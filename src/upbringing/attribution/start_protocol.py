@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from upbringing.attribution import conclusion_sentences as words
+from upbringing.attribution.far_tail import tail
 from upbringing.attribution.inference import CONFIDENCE, normal_quantile, t_quantile
 from upbringing.attribution.multiplicity import PRIMARY_LEVEL, holm
 from upbringing.attribution.part_answers import readable
-from upbringing.formats.findings import Claim, Conclusion, ConclusionPart, Decision, PartMeasure
+from upbringing.formats.findings import Claim, Conclusion, ConclusionPart, Corrected, Decision, PartMeasure
 from upbringing.formats.start_protocol import END_WORDS, ENDS, INTERIOR_OPTIMUM, interior_starts, start_contrast_name
 from upbringing.formats.tree import StudyInfo
 
@@ -98,16 +98,18 @@ def _p_values(claim: Claim, sign: float) -> tuple[float, float]:
     bounds = sorted(sign * number.bounds.get(name, number.estimate) for name in ("low", "high"))
     lowest, highest = min(bounds[0], sign * number.estimate), max(bounds[1], sign * number.estimate)
     quantile = normal_quantile(CONFIDENCE) if number.df is None else t_quantile(number.df, CONFIDENCE)
-    better = _tail(lowest, (lowest - ends[0]) / quantile, number.df)
+    better = _tail(lowest, (lowest - ends[0]) / quantile, number)
     if claim.margin is None:
         return better, 1.0
-    return better, _tail(claim.margin - highest, (ends[1] - highest) / quantile, number.df)
+    return better, _tail(claim.margin - highest, (ends[1] - highest) / quantile, number)
 
 
-def _tail(gap: float, error: float, df: float | None) -> float:
+def _tail(gap: float, error: float, number: Claim | Corrected) -> float:
+    """Return the one-sided p-value of a statistic ``gap / error``; above 0.5 where the gap is negative."""
     if error <= 0:
         return 1.0
-    return float(special.ndtr(-gap / error) if df is None else special.stdtr(df, -gap / error))
+    beyond = tail(abs(gap) / error, number.df, number.spread)
+    return beyond if gap >= 0 else 1 - beyond
 
 
 def _measure(evidence: _Evidence, adjusted: float) -> PartMeasure:

@@ -35,6 +35,7 @@ def numbers(
         "low": inference.low,
         "high": inference.high,
         "df": inference.df,
+        "spread": inference.spread,
         "p": inference.p,
         "method": inference.method,
         "scale": "logit" if is_logit else "natural",

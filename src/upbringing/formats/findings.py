@@ -32,6 +32,25 @@ class Units(Open):
     worlds: int = 0
 
 
+class Spread(Open):
+    """What a standard error over crossed prompts and runs is made of, as parts of its square.
+
+    The square is ``max(items + runs - residual, items, runs) + added``; ``added``: what drawing human labels adds.
+    """
+
+    items: float
+    runs: float
+    residual: float
+    items_df: float
+    runs_df: float
+    added: float = 0.0
+
+    @property
+    def variance(self) -> float:
+        """The squared standard error."""
+        return max(self.items + self.runs - self.residual, self.items, self.runs) + self.added
+
+
 class Flips(Open):
     """Which items changed between two cells: ``rose`` + ``fell`` + ``kept`` = paired items."""
 
@@ -62,6 +81,7 @@ class Corrected(Open):
     low: float | None = None
     high: float | None = None
     df: float | None = None
+    spread: Spread | None = None
     p: float | None = None
     bounds: dict[str, float] = Field(default_factory=dict)
     verdict: Verdict
@@ -113,6 +133,7 @@ class Claim(Open):
     low: float | None = None
     high: float | None = None
     df: float | None = None
+    spread: Spread | None = None
     confidence: float = 0.95
     p: float | None = None
     p_adjusted: float | None = None
