@@ -14,8 +14,8 @@ from contextlib import contextmanager
 
 VARIABLE = "GLIBC_TUNABLES"
 KEEPING = {
-    "glibc.malloc.mmap_threshold": "33554432",  # the largest the library takes: smaller blocks come from the heap
-    "glibc.malloc.trim_threshold": "2147483648",  # bytes free at the heap's end before any are given back
+    "glibc.malloc.mmap_max": "0",  # large blocks come from the heap too, which can be kept
+    "glibc.malloc.trim_threshold": "8589934592",  # bytes free at the heap's end before any are given back
     "glibc.malloc.top_pad": "67108864",
     "glibc.malloc.hugetlb": "1",  # ask for huge pages, where the system grants them: fewer faults and look-ups
 }
