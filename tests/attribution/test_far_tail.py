@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 
 from upbringing.attribution.crossed import crossed_inference
-from upbringing.attribution.far_tail import far_p, quantile, tail
+from upbringing.attribution.far_tail import Spreads, far_p, half_widths, quantile, tail
 from upbringing.attribution.inference import t_inference
 from upbringing.formats.findings import Spread
 
@@ -79,3 +79,17 @@ def test_an_effect_far_above_the_noise_is_found_in_a_family_of_24() -> None:
     p = far_p(found)
     assert p is not None
     assert p <= 0.05 / 24
+
+
+def test_half_widths_of_a_plan_are_the_quantiles_of_single_tests() -> None:
+    parts = [MIXED, MIXED.model_copy(update={"residual": 1.2}), ONLY_RUNS.model_copy(update={"items_df": 60.0})]
+    spreads = Spreads(
+        *(np.array([getattr(each, name) for each in parts]) for name in ("items", "runs", "residual", "added")),
+        items_df=60.0,
+        runs_df=4.0,
+    )
+    beyond, dfs = 0.05 / 48, [9.0, 12.0, 4.0]
+    errors = np.array([each.variance**0.5 for each in parts])
+    plain = special.stdtrit(np.array(dfs), 1 - beyond) * errors
+    alone = [quantile(1 - 2 * beyond, df, each) for df, each in zip(dfs, parts, strict=True)]
+    assert half_widths(plain, beyond, spreads) == pytest.approx(np.array(alone) * errors, rel=1e-4)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from upbringing.attribution.crossed import crossed_inference, prompts_inference, seed_means_inference
 from upbringing.attribution.equivalence import is_equivalent, noninferior
+from upbringing.attribution.far_tail import far_p
 from upbringing.attribution.inference import minimum_detectable, t_inference
 from upbringing.attribution.needed import margin_floor, prompts_needed, seeds_needed
 from upbringing.attribution.power import Goal, Test, is_decided, power_of, smallest_decided
@@ -264,6 +265,20 @@ def test_simulated_power_lies_within_five_points_of_the_plan(
         }
         for test, share in decided.items():
             assert power_of(found, Goal(test, margin)) == pytest.approx(share, abs=0.05), (test, factor)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed_deviation", [0.15, 0.40])
+def test_simulated_power_in_a_family_lies_within_five_points_of_the_plan(seed_deviation: float) -> None:
+    tables, components = studies(200, 5, seed_deviation)
+    found = sampled(components, 200, 5)
+    estimates = [crossed_inference(table) for table in tables]
+    for factor in (3.0, 5.0, 8.0):
+        margin, num_tests = factor * found.standard_error, 6
+        moved = [replace(each, estimate=each.estimate + margin) for each in estimates]
+        share = np.mean([(p := far_p(each)) is not None and p <= 0.05 / num_tests for each in moved])
+        planned = power_of(found, Goal("difference", margin, num_tests=num_tests))
+        assert planned == pytest.approx(share, abs=0.05), factor
+        assert planned <= power_of(found, Goal("difference", margin))
 
 
 @pytest.mark.parametrize("seed_deviation", [0.15, 0.40])

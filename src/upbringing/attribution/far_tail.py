@@ -11,6 +11,7 @@ Departures: only the runs' part is averaged over; the prompts', with many degree
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -21,9 +22,26 @@ from upbringing.attribution.inference import Inference
 from upbringing.formats.findings import Spread
 
 NODES = 96  # of the quadrature: errors below 1e-10 where nothing has a kink, which the split at the floor ensures
+FEW_NODES = 24  # where hundreds of spreads are looked at for a plan: errors below 1e-4 of a half width
+STEPS = 5  # to 1e-4 of a half width
 UNSEEN = 1e-13  # mass of the chi-squared distribution beyond the last node
 NORMAL_DF = 1e8  # from here on a t distribution is normal to the last digit
-WIDEST = 1e6  # standard errors between which a quantile is sought
+TINY = 1e-300  # a variance of nothing, of which nothing is ever asked but that it does not divide by zero
+WIDEST = 1e6  # standard errors below which a quantile is sought
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """Several spreads of equal degrees of freedom, as vectors of variances (``formats.findings.Spread``)."""
+
+    items: Vector
+    runs: Vector
+    residual: Vector
+    added: Vector
+    items_df: float
+    runs_df: float
 
 
 def tail(statistic: float, df: float | None, spread: Spread | None = None) -> float:
@@ -33,7 +51,11 @@ def tail(statistic: float, df: float | None, spread: Spread | None = None) -> fl
     below the plain t tail, so that a correction for many tests never helps.
     """
     plain = float(special.ndtr(-statistic) if df is None else special.stdtr(df, -statistic))
-    return plain if spread is None or spread.runs <= 0 else max(plain, _averaged(statistic, spread))
+    return (
+        plain
+        if spread is None or spread.runs <= 0
+        else max(plain, float(_averaged(np.array([statistic * spread.variance**0.5]), _one(spread))[0]))
+    )
 
 
 def far_p(inference: Inference) -> float | None:
@@ -52,41 +74,55 @@ def quantile(confidence: float, df: float | None, spread: Spread | None = None) 
     return float(optimize.brentq(lambda at: tail(at, df, spread) - beyond, plain, WIDEST, xtol=1e-10))
 
 
-def _averaged(statistic: float, spread: Spread) -> float:
-    """Return the tail averaged over the variance that runs may have."""
-    gap = statistic * spread.variance**0.5
-    floor = min(spread.residual, spread.items)
-    scale = spread.runs * spread.runs_df
-    end = special.chdtri(spread.runs_df, UNSEEN)
-    split = min(scale / floor, end) if floor > 0 else end
-    nodes, weights = _legendre()
+def half_widths(plain: Vector, beyond: float, spreads: Spreads) -> Vector:
+    """Return how far an estimate must lie from zero for ``tail`` to be ``beyond``: ``plain`` to 8 times that."""
+    goal = np.log(beyond)
+    before, at = np.zeros(len(plain)), np.full(len(plain), np.log(2.0))
+    missed_before = np.log(_averaged(plain, spreads, FEW_NODES)) - goal
+    fits = missed_before <= 0
+    for _ in range(STEPS):  # secants: a heavy tail is nearly a line in logarithms
+        missed = np.log(_averaged(plain * np.exp(at), spreads, FEW_NODES)) - goal
+        slope = np.where(at == before, -1.0, (missed - missed_before) / np.where(at == before, 1.0, at - before))
+        after = np.clip(at - missed / np.where(slope == 0, -1.0, slope), 0.0, np.log(8.0))
+        before, missed_before, at = at, missed, after
+    widths: Vector = np.where(fits, plain, plain * np.exp(at))
+    return widths
+
+
+def _one(spread: Spread) -> Spreads:
+    parts = (np.array([part]) for part in (spread.items, spread.runs, spread.residual, spread.added))
+    return Spreads(*parts, items_df=spread.items_df, runs_df=spread.runs_df)
+
+
+def _averaged(gap: Vector, spreads: Spreads, num_nodes: int = NODES) -> Vector:
+    """Return the probability of an estimate beyond ``gap``, averaged over the variance that runs may have."""
+    df = spreads.runs_df
+    floor = np.minimum(spreads.residual, spreads.items)
+    scale = spreads.runs * df
+    end = float(special.chdtri(df, UNSEEN))
+    split = np.where(floor > 0, np.minimum(scale / np.where(floor > 0, floor, 1.0), end), end)[:, None]
+    nodes, weights = _legendre(num_nodes)
     root = np.sqrt(split) * (nodes + 1) / 2
-    density = np.exp(
-        (spread.runs_df - 1) * np.log(root)
-        - root**2 / 2
-        - special.gammaln(spread.runs_df / 2)
-        - (spread.runs_df / 2 - 1) * np.log(2)
-    )
-    runs = scale / root**2
-    below = _given(gap, runs, max(spread.items - spread.residual, 0.0) + spread.added, spread.items_df)
-    total = float((weights * density * below).sum() * np.sqrt(split) / 2)
-    if split < end:
-        alone = _given(gap, np.zeros(1), spread.items + spread.added, spread.items_df)
-        total += float(special.chdtrc(spread.runs_df, split) * alone[0])
-    return total
+    rest = special.gammaln(df / 2) + (df / 2 - 1) * np.log(2)
+    density = np.exp((df - 1) * np.log(root) - root**2 / 2 - rest)
+    always = (np.maximum(spreads.items - spreads.residual, 0.0) + spreads.added)[:, None]
+    below = _given(gap[:, None], scale[:, None] / root**2, always, spreads.items_df)
+    alone = _given(gap, np.zeros(len(gap)), spreads.items + spreads.added, spreads.items_df)
+    total: Vector = (weights * density * below).sum(axis=1) * np.sqrt(split[:, 0]) / 2
+    return total + np.where(split[:, 0] < end, special.chdtrc(df, split[:, 0]) * alone, 0.0)
 
 
-def _given(gap: float, runs: NDArray[np.float64], items: float, items_df: float) -> NDArray[np.float64]:
+def _given(gap: Vector, runs: Vector, items: Vector, items_df: float) -> Vector:
     """Return the tail for each variance that the runs may add to that of the prompts."""
-    variance = runs + items
+    variance = np.maximum(runs + items, TINY)
     share = np.maximum(items / variance, 1e-9)
     df = np.minimum(items_df / share**2, NORMAL_DF)
     at = -gap / np.sqrt(variance)
-    found: NDArray[np.float64] = np.where(df < NORMAL_DF, special.stdtr(df, at), special.ndtr(at))
+    found: Vector = np.where(df < NORMAL_DF, special.stdtr(df, at), special.ndtr(at))
     return found
 
 
-@lru_cache(maxsize=1)
-def _legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+@lru_cache(maxsize=4)
+def _legendre(num: int) -> tuple[Vector, Vector]:
+    nodes, weights = np.polynomial.legendre.leggauss(num)
     return nodes, weights

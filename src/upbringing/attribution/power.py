@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from upbringing.attribution.far_tail import half_widths
 from upbringing.attribution.inference import CONFIDENCE, EQUIVALENCE_CONFIDENCE, POWER
 from upbringing.attribution.sampling import Sampling
 from upbringing.base.errors import FormatError
@@ -95,10 +96,12 @@ def smallest_decided(sampling: Sampling, goal: Goal) -> float:
 
 
 def _critical(sampling: Sampling, confidence: float, num_tests: int = 1) -> NDArray[np.float64]:
-    """Return the half widths of the interval at each estimated standard error."""
+    """Return the half widths of the interval at each estimated standard error; of a family by its far tail."""
     upper = 1 - (1 - confidence) / (2 * num_tests)
-    quantiles: NDArray[np.float64] = special.stdtrit(sampling.dfs, upper)
-    return quantiles * sampling.errors
+    plain: NDArray[np.float64] = special.stdtrit(sampling.dfs, upper) * sampling.errors
+    if num_tests == 1 or sampling.spreads is None:
+        return plain
+    return half_widths(plain, 1 - upper, sampling.spreads)
 
 
 def _of_difference(sampling: Sampling, effect: float, critical: NDArray[np.float64]) -> float:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from upbringing.attribution.design import ENOUGH_UNITS
+from upbringing.attribution.far_tail import Spreads
 from upbringing.attribution.variance import VarianceComponents
 from upbringing.base.errors import FormatError
 
@@ -52,13 +53,15 @@ class SampleSize:
 class Sampling:
     """The true ``standard_error`` of a contrast; ``errors`` and ``dfs``: equally likely estimates of it.
 
-    ``df``: Satterthwaite's at the expected mean squares.
+    ``df``: Satterthwaite's at the expected mean squares. ``spreads``: what the ``errors`` are made of, where prompts
+    and seeds are crossed.
     """
 
     standard_error: float
     df: float
     errors: Vector
     dfs: Vector
+    spreads: Spreads | None = None
 
 
 @lru_cache(maxsize=1024)  # three tests and many sizes ask for the same
@@ -104,13 +107,16 @@ def _crossed(prompt: float, seed: float, cell: float, num_prompts: int, num_seed
     of_prompts, of_seeds = num_seeds * prompt + cell, num_prompts * seed + cell
     expected = _estimates(np.array([of_prompts]), np.array([of_seeds]), cell, dfs)
     prompts, seeds = np.meshgrid(_quantiles(dfs[0], PROMPT_NODES), _quantiles(dfs[1], SEED_NODES))
-    squares, estimated = _estimates(of_prompts * prompts.ravel(), of_seeds * seeds.ravel(), cell, dfs)
+    prompts, seeds = of_prompts * prompts.ravel(), of_seeds * seeds.ravel()
+    squares, estimated = _estimates(prompts, seeds, cell, dfs)
     num = num_prompts * num_seeds
+    nothing = np.zeros(len(squares))
     return Sampling(
         standard_error=float(np.sqrt((of_prompts + of_seeds - cell) / num)),
         df=float(expected[1][0]),
         errors=np.sqrt(squares / num),
         dfs=estimated,
+        spreads=Spreads(prompts / num, seeds / num, nothing + cell / num, nothing, float(dfs[0]), float(dfs[1])),
     )
 
 
