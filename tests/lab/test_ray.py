@@ -158,8 +158,8 @@ class TestOnACluster:
 
     def test_more_processors_than_the_cluster_has_are_refused(self, tmp_path: Path) -> None:
         study = small_study(tmp_path)
-        study.write_text(STUDY + "processes: 3\n", encoding="utf-8")
-        with pytest.raises(StudyError, match="needs 3 processors"):
+        study.write_text(STUDY + "processes: 4\n", encoding="utf-8")
+        with pytest.raises(StudyError, match="needs 4 processors"):
             on_ray(open_session(study, store=tmp_path / "store"), "local")
 
 
