@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from upbringing.base.errors import DataError, InterruptedRunError, MissingExtraError, StudyError, TrainingError
+from upbringing.lab.building import ray_workshop
 from upbringing.lab.building.executor import Event, Outcome
 from upbringing.lab.building.ray_workshop import RayWorkshop, _Place, on_ray
 from upbringing.lab.session import Session, open_session
@@ -99,6 +100,18 @@ def test_a_worker_that_sees_another_store_or_other_libraries_does_nothing(tmp_pa
         _Place(meeting, {**library_versions(), "numpy": "0"}, 1).require()
 
 
+def test_more_processors_than_the_cluster_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_workshop, "_connect", lambda address: 3)
+    study = small_study(tmp_path)
+    study.write_text(STUDY + "processes: 2\n", encoding="utf-8")
+    two = open_session(study, store=tmp_path / "store")
+    assert on_ray(two, "local").workshop.slots == 1
+    study.write_text(STUDY + "processes: 4\n", encoding="utf-8")
+    four = open_session(study, store=tmp_path / "other")
+    with pytest.raises(StudyError, match="needs 4 processors, the Ray cluster local has fewer"):
+        on_ray(four, "local")
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """A cluster of two processors on this machine, stopped at the end; its workers know the jobs of this file."""
@@ -155,12 +168,6 @@ class TestOnACluster:
         shop = session_on(tmp_path).workshop
         with pytest.raises(InterruptedRunError, match="run the same command again"):
             shop.run([Work("doomed", tmp_path, dies=100)], lambda event: None, lambda outcome: None)
-
-    def test_more_processors_than_the_cluster_has_are_refused(self, tmp_path: Path) -> None:
-        study = small_study(tmp_path)
-        study.write_text(STUDY + "processes: 4\n", encoding="utf-8")
-        with pytest.raises(StudyError, match="needs 4 processors"):
-            on_ray(open_session(study, store=tmp_path / "store"), "local")
 
 
 @pytest.mark.slow
