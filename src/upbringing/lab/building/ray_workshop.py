@@ -109,8 +109,8 @@ def _connect(address: str) -> int:
     started = {"num_cpus": os.cpu_count(), "include_dashboard": False} if address == LOCAL else {}
     try:
         ray.init(address, ignore_reinit_error=True, log_to_driver=False, logging_level="warning", **started)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise StudyError(f"no Ray cluster was found at {address!r} ({error}): give local, auto or host:port") from error
+    except Exception as error:  # ray raises bare ones, too
+        raise StudyError(f"no Ray cluster answers at {address!r} ({error}): give local, auto or host:port") from error
     return int(ray.cluster_resources().get("CPU", 0))
 
 
@@ -166,8 +166,8 @@ def _translated(reference: Any) -> Future[Any]:
         else:
             future.set_exception(
                 InterruptedRunError(
-                    f"the cluster lost a job {RESTARTS + 1} times ({type(error).__name__}; killed, or out of memory): "
-                    "run the same command again to resume"
+                    f"the cluster did not finish a job ({type(error).__name__}; a lost worker was replaced {RESTARTS} "
+                    "times): run the same command again to resume"
                 )
             )
 
