@@ -4,7 +4,8 @@
 
 PACKAGES is the folder that ``upbringing data fetch`` downloads into. The labels' word "refusal" includes answers that
 have nothing to do with the request; so two readings are printed: ``refuse`` alone, and ``not answered`` (refuse or
-incoherent). This is a smoke test of the rules, not a calibration: these are not answers of a study's checkpoints.
+incoherent). This is a smoke test of the rules, not a calibration: these are not answers of a study's checkpoints, and
+no target is set. The numbers are the same on every machine.
 """
 
 from __future__ import annotations

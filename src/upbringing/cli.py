@@ -23,6 +23,7 @@ from upbringing.cli_validate import add_to as add_validate
 
 if TYPE_CHECKING:
     from upbringing.formats.findings import Findings
+    from upbringing.lab.session import Session
 
 app = typer.Typer(
     name="upbringing",
@@ -44,10 +45,28 @@ OnlyOption = Annotated[
     list[str] | None, typer.Option("--only", help="An arm, or a pattern such as 'concept+*'; repeat it for several.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
+RayOption = Annotated[
+    str | None, typer.Option("--ray", help="Work on a Ray cluster: local, auto or host:port; it must see the store.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]
 
 DEFAULT_STORE = Path("store")
 SUSTAINED_FLOPS = 2e13  # as lab.plan says, which is loaded only when it is used
+
+
+def _session(
+    study: Path, overrides: list[str] | None, store: Path, seeds: int | None, only: list[str] | None, ray: str | None
+) -> Session:
+    """Open a study for work, here or on a Ray cluster, whose workers stand in other folders."""
+    from upbringing.lab.session import open_session
+
+    path = study if ray is None else study.absolute()
+    session = open_session(path, store=store, overrides=tuple(overrides or ()), seeds=seeds, only=tuple(only or ()))
+    if ray is None:
+        return session
+    from upbringing.lab.building.ray_workshop import on_ray
+
+    return on_ray(session, ray)
 
 
 def _print_json(value: object) -> None:
@@ -96,16 +115,16 @@ def build(
     store: StoreOption = DEFAULT_STORE,
     seeds: SeedsOption = None,
     only: OnlyOption = None,
+    ray: RayOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Train every checkpoint of the study that is missing."""
     from upbringing.lab.building.boards import BoardWatch
     from upbringing.lab.run import labels
-    from upbringing.lab.session import open_session
     from upbringing.lab.verbs import build as build_study
 
-    session = open_session(study, store=store, overrides=tuple(overrides or ()), seeds=seeds, only=tuple(only or ()))
+    session = _session(study, overrides, store, seeds, only, ray)
     built = build_study(session, watch=BoardWatch(quiet=quiet))
     num_present = len(session.tree.nodes) - built.num_built
     if as_json:
@@ -123,6 +142,7 @@ def measure(
     store: StoreOption = DEFAULT_STORE,
     seeds: SeedsOption = None,
     only: OnlyOption = None,
+    ray: RayOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -130,9 +150,8 @@ def measure(
     from upbringing.lab.building.boards import BoardWatch
     from upbringing.lab.verbs import measure as measure_study
 
-    changes, arms = tuple(overrides or ()), tuple(only or ())
-    watch = BoardWatch(quiet=quiet)
-    results = measure_study(study, store=store, overrides=changes, seeds=seeds, only=arms, watch=watch)
+    session = _session(study, overrides, store, seeds, only, ray)
+    results = measure_study(session, watch=BoardWatch(quiet=quiet))
     if as_json:
         _print_json({"results": results})
     else:
@@ -149,6 +168,7 @@ def run(
     store: StoreOption = DEFAULT_STORE,
     seeds: SeedsOption = None,
     only: OnlyOption = None,
+    ray: RayOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -156,9 +176,8 @@ def run(
     from upbringing.lab.building.boards import BoardWatch
     from upbringing.lab.verbs import run as run_study
 
-    changes, arms = tuple(overrides or ()), tuple(only or ())
-    watch = BoardWatch(quiet=quiet)
-    _show(*run_study(study, store=store, overrides=changes, seeds=seeds, only=arms, watch=watch), as_json=as_json)
+    session = _session(study, overrides, store, seeds, only, ray)
+    _show(*run_study(session, watch=BoardWatch(quiet=quiet)), as_json=as_json)
 
 
 @app.command()

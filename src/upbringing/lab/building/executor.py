@@ -7,9 +7,10 @@ no hub. A worker that vanishes fails its job and every job that waits for it; si
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
@@ -83,6 +84,18 @@ class Job(Protocol):
         ...
 
 
+class Events(Protocol):
+    """A queue that workers put events into; ``None`` ends it."""
+
+    def get(self) -> Event | None:
+        """Wait for the next one."""
+        ...
+
+    def put(self, event: Event | None, /) -> None:
+        """Add one."""
+        ...
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of a job: its value, or the error that stopped it (or the job it waited for)."""
@@ -98,6 +111,11 @@ _events: SimpleQueue[Event | None] | None = None  # set once per worker process 
 def _start_worker(events: SimpleQueue[Event | None], threads: int) -> None:
     global _events  # noqa: PLW0603 - the only way a process pool hands a queue to its workers
     _events = events
+    forget_surroundings(threads)
+
+
+def forget_surroundings(threads: int) -> None:
+    """Remove what a worker may not know from this process's environment, keys above all; before torch is imported."""
     for name in list(os.environ):
         if name not in ALLOWED_ENVIRONMENT:
             del os.environ[name]
@@ -125,31 +143,40 @@ def run_jobs(
     """
     context = get_context("spawn")
     events: SimpleQueue[Event | None] = context.SimpleQueue()
+    pool = ProcessPoolExecutor(slots, mp_context=context, initializer=_start_worker, initargs=(events, threads))
+    with listening(events, on_event), children_keep_memory(), pool:
+        return schedule(jobs, slots, lambda job: pool.submit(_run_job, job), on_done)
+
+
+@contextmanager
+def listening(events: Events, on_event: Callable[[Event], None]) -> Iterator[None]:
+    """Hand every event that workers put into ``events`` to ``on_event``, in a thread of its own."""
     listener = Thread(target=_listen, args=(events, on_event), daemon=True)
     listener.start()
-    outcomes: dict[str, Outcome] = {}
-    pool = ProcessPoolExecutor(slots, mp_context=context, initializer=_start_worker, initargs=(events, threads))
     try:
-        with children_keep_memory(), pool:
-            _schedule(pool, {job.key: job for job in jobs}, slots, outcomes, on_done)
+        yield
     finally:
         events.put(None)
         listener.join()
-    return outcomes
 
 
-def _listen(events: SimpleQueue[Event | None], on_event: Callable[[Event], None]) -> None:
+def _listen(events: Events, on_event: Callable[[Event], None]) -> None:
     while (event := events.get()) is not None:
         on_event(event)
 
 
-def _schedule(
-    pool: ProcessPoolExecutor,
-    waiting: dict[str, Job],
+def schedule(
+    jobs: Sequence[Job],
     slots: int,
-    outcomes: dict[str, Outcome],
-    on_done: Callable[[Outcome], None],
-) -> None:
+    submit: Callable[[Job], Future[Any]],
+    on_done: Callable[[Outcome], None] = lambda outcome: None,
+) -> dict[str, Outcome]:
+    """Submit every job once all that it waits for is done, at most ``slots`` at once, and return the outcomes.
+
+    A failed job fails those that wait for it, never its siblings. A vanished worker raises ``InterruptedRunError``.
+    """
+    waiting = {job.key: job for job in jobs}
+    outcomes: dict[str, Outcome] = {}
     known = set(waiting)
     running: dict[Future[Any], str] = {}
     while waiting or running:
@@ -162,7 +189,7 @@ def _schedule(
                 on_done(outcomes[key])
                 del waiting[key]
             elif not open_parents and len(running) < slots:
-                running[pool.submit(_run_job, job)] = key
+                running[submit(job)] = key
                 del waiting[key]
         if not running:
             continue
@@ -171,6 +198,7 @@ def _schedule(
             key = running.pop(future)
             outcomes[key] = _outcome(key, future)
             on_done(outcomes[key])
+    return outcomes
 
 
 def _outcome(key: str, future: Future[Any]) -> Outcome:
