@@ -19,9 +19,11 @@ from upbringing.data.span_columns import document_of
 from upbringing.lab.corpus.recipe import CorpusRecipe
 from upbringing.lab.corpus.units import Unit, check_columns, parquet_file
 
+_SPAN_NAMES = frozenset(SPAN_COLUMNS)
 ID_CHARACTERS = 32
 EXCERPT_BYTES = 200
 ROWS_AT_ONCE = 256
+BUFFER_BYTES = 1 << 20  # of a file of lines: many lines are longer than the usual buffer
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def check_first_row(path: Path, file: str, recipe: CorpusRecipe) -> None:
 
 
 def _line_rows(unit: Unit, recipe: CorpusRecipe) -> Iterator[Row | BadRow]:
-    with Path(unit.path).open("rb") as handle:
+    with Path(unit.path).open("rb", buffering=BUFFER_BYTES) as handle:
         handle.seek(unit.start)
         number, place = unit.first_row, unit.start
         while place < unit.end:
@@ -111,7 +113,7 @@ def _too_long(number: int, size: int, data: bytes, recipe: CorpusRecipe) -> BadR
 
 def _line_row(number: int, line: bytes, recipe: CorpusRecipe) -> Row | BadRow:
     try:
-        if not line.strip():
+        if line.isspace():
             raise _NoDocumentError("empty row", "the row is empty")
         return _document(number, _object(line), recipe)
     except _NoDocumentError as problem:
@@ -201,6 +203,8 @@ def _score(value: Any) -> int | None:
 
 
 def _spans(row: dict[str, Any], text: str) -> tuple[Span, ...]:
+    if _SPAN_NAMES.isdisjoint(row):
+        return ()
     given = [column for column in SPAN_COLUMNS if row.get(column) is not None]
     if not given:
         return ()

@@ -28,7 +28,7 @@ from upbringing.lab.corpus.seam import CorpusTools, apply_to_document
 from upbringing.lab.corpus.shards import Shard, is_unchanged
 from upbringing.lab.corpus.units import Unit
 
-BATCH = 256
+BATCH = 1024  # scorers that compile something for a batch do so once for many documents
 UNSCORED = "unscored"
 Item = TypeVar("Item")
 Result = TypeVar("Result")
