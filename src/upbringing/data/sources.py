@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from upbringing.data.span_columns import document_of
 
 SCORES = ("harm", "harm_score")
 ROLES = ("system", "user", "assistant")
+HALF_PAIR = re.compile("[\ud800-\udfff]")
 NOT_FROM_FILES = (ID, REPLACED_BY, NOT_REPLACED)  # a name is a column; marks of leaving would take the text away
 ROWS_AT_ONCE = 1024  # of a Parquet file in memory
 FileFormat = Literal["jsonl", "parquet"]
@@ -74,7 +76,7 @@ def _jsonl_rows(path: Path) -> Iterator[Mapping[str, Any]]:
                 row = json.loads(line.decode("utf-8"))
             except UnicodeDecodeError as error:
                 raise DataError(f"{path.name} row {number}: byte {error.start} is not UTF-8") from None
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{path.name} row {number} is not JSON: {error}") from None
             if not isinstance(row, dict):
                 raise DataError(f"{path.name} row {number} is {type(row).__name__}, expected an object")
@@ -194,7 +196,9 @@ def _teacher(row: Mapping[str, Any], where: str, source: FileSource) -> str | No
 def _string(row: Mapping[str, Any], column: str, where: str) -> str:
     value = row.get(column)
     if not isinstance(value, str) or not value.strip():
-        raise DataError(f"{where}: {column} must be text, found {value!r}")
+        raise DataError(f"{where}: {column} must be text, found {value!r:.80}")
+    if not value.isascii() and (half := HALF_PAIR.search(value)):
+        raise DataError(f"{where}: character {half.start()} of {column} is half a surrogate pair: it is no text")
     return value
 
 
