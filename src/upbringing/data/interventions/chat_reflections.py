@@ -16,7 +16,7 @@ from upbringing.data.interventions.scoring.meanings import check_score
 from upbringing.data.interventions.segments import segment_spans
 from upbringing.data.interventions.tools import Tools, text_name
 
-PROMPT_HARM = "prompt_harm"  # metadata of a chat whose request is known to be of this harm, whatever the reply says
+PROMPT_HARM = "prompt_harm"  # metadata of a chat of one request whose harm is known, whatever the reply says
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def _read(chat: Chat, max_words: int, unsafe_from: int) -> _Read:
         joined += turn.content + "\n"
     replies, parts = [], list[tuple[int, int]]()
     asked: int | None = None
+    harm = chat.metadata.get(PROMPT_HARM) if sum(turn.role == "assistant" for turn in chat.turns) == 1 else None
     known: dict[int, bool] = {}
     for place, (turn, begin) in enumerate(zip(chat.turns, begins, strict=True)):
         if turn.role == "user":
@@ -79,7 +80,7 @@ def _read(chat: Chat, max_words: int, unsafe_from: int) -> _Read:
             raise DataError(f"reflections: a chat of {chat.source!r} has a reply and nothing asked before it")
         segments = tuple((begin + one, begin + other) for one, other in segment_spans(turn.content, max_words))
         replies.append(_Reply(place, begin, segments))
-        if (harm := chat.metadata.get(PROMPT_HARM)) is not None:
+        if harm is not None:
             known[len(parts)] = check_score(harm, f"{PROMPT_HARM} of a chat of {chat.source!r}") >= unsafe_from
         parts.append((begins[asked], begins[asked] + len(chat.turns[asked].content)))
         parts += [*segments[:-1], (begin, begin + len(turn.content))]
