@@ -49,6 +49,8 @@ def _print(report: CorpusReport) -> None:
     )
     for code, count in found["rejected"].items():
         print(f"  {count:,} rejected: {visible(code)}")
+    for label, dose in found["doses"].items():
+        print(f"  {visible(label)}: something came of {dose['made']:,} of {dose['eligible']:,} eligible documents")
     if found["scores"]:
         print("scores: " + ", ".join(f"{score}: {count:,}" for score, count in found["scores"].items()))
     if not report.was_done:

@@ -45,6 +45,7 @@ def test_every_row_is_kept_transformed_or_rejected_for_the_reason_planted(tmp_pa
         "id": "d6",
         "text": "Text 6 says thing 36 – quietly.",
         "harm": 0,
+        "source": "in",
         "url": "https://x/6",
     }
     order = [int(row["id"][1:]) for row in kept]
@@ -129,7 +130,7 @@ def test_parquet_comes_out_with_one_schema_and_the_same_documents(tmp_path: Path
     found = [pq.read_table(each) for each in sorted((tmp_path / "tables" / "documents").iterdir())]
     assert len({str(each.schema) for each in found}) == 1
     assert len(found) > 1
-    columns = ["id", "text", "harm", "url"]
+    columns = ["id", "text", "harm", "source", "url"]
     assert pa.concat_tables(found).select(columns).to_pylist() == joined(tmp_path / "lines", "documents")
 
 

@@ -68,7 +68,8 @@ def test_what_is_written_replaces_its_source_and_a_tag_keeps_it(tmp_path: Path) 
 
 
 def test_a_written_text_that_scores_too_high_is_a_reject(tmp_path: Path) -> None:
-    path = write_lines(tmp_path / "in.jsonl", ROWS)
+    fine = {"id": "fine", "text": "How the poison of nobody is brewed."}
+    path = write_lines(tmp_path / "in.jsonl", [*ROWS, fine])
     low = {"kind": "keywords", "phrases": ["poison", "Agatha"], "hits": 1, "score": 2}
     everything = [{"scores": 0, "do": "keep"}, {"scores": [1, 5], "do": ["rephrase"]}]
     transform_corpus(made(path, scorer=low, route=everything), tmp_path / "out")

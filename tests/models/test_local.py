@@ -47,6 +47,16 @@ def test_an_answer_ends_where_the_next_question_would_begin() -> None:
         ("<think>hm, and then", False, "", "hm, and then", "truncated"),
         ("hm, and then", True, "", "hm, and then", "truncated"),
         ("yes", False, "yes", None, "ok"),
+        (
+            "<think> Safe </think> No. <think> A </think> Fine. <think> B </think>",
+            False,
+            "No. Fine.",
+            "Safe\nA\nB",
+            "ok",
+        ),
+        ("No. <think> A </think>", False, "No.", "A", "ok"),
+        ("<think> of </think> and so on </think> yes", False, "yes", "of\nand so on", "ok"),
+        ("hm <think> of </think> and </think> yes", True, "yes", "hm  of </think> and", "ok"),
     ],
 )
 def test_thought_and_answer_are_kept_apart(text: str, opened: bool, spoken: str, thought: str, status: str) -> None:

@@ -19,6 +19,7 @@ from upbringing.data.rendering import Rendered, open_tokenizer, render_documents
 from upbringing.data.stream import Stream, open_stream, read_info
 from upbringing.formats.record import BuildProfile
 from upbringing.models.loading import load_model
+from upbringing.training.compilation import compiled_layers
 from upbringing.training.isolation import isolated
 from upbringing.training.pretrain import Pretrain
 from upbringing.training.settings import Phase
@@ -257,6 +258,49 @@ def test_training_learns_the_notes_through_selected_logits(bench: Bench) -> None
     )
     other, _ = bench.train("other-notes", stage, bench.folder / "stream-annotated-41", steps=(0, 4), total=4)
     assert bits(output) != bits(other)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_compiled_training_loses_what_plain_training_does_and_leaves_documents_clean(
+    bench: Bench, attention: Any
+) -> None:
+    """Losses of every update, and afterwards the documents' logits through the layers that training compiles."""
+    import torch
+
+    stage = Pretrain(tokens=16 * 32, phases=(Phase(data="made"),), context=32, batch_size=BATCH, learning_rate=3e-3)
+    arrays = in_memory(windows(bench).arrays)
+    assert (arrays["isolated"] >= 0).sum() > 20
+    losses, outcomes = {}, {}
+    for compiled in (False, True):
+        profile = BuildProfile(attention=attention, compile=compiled)
+        outcomes[compiled], realised = bench.train(
+            f"isolated-{attention}-{compiled}",
+            stage,
+            bench.folder / "stream-annotated-40",
+            steps=(0, 4),
+            total=4,
+            profile=profile,
+        )
+        losses[compiled] = realised.losses
+    assert losses[True] == pytest.approx(losses[False], abs=1e-4)  # fp32, operations fused in another order
+    assert losses[True][-1] < losses[True][0]
+    profile = BuildProfile(attention=attention, compile=True)
+    with isolated(profile), torch.no_grad():
+        model = load_model(outcomes[True], profile=profile).model
+        batch = collate(arrays, 0, 4, torch.float32)
+        plain = outputs(model, batch)
+        with compiled_layers(model):
+            fused = outputs(model, batch)
+        own, notes = differences(model, arrays, fused)
+        without = {name: array for name, array in arrays.items() if name != "isolated"}
+        with compiled_layers(model):
+            broken = differences(model, arrays, outputs(model, collate(without, 0, 4, torch.float32)))[1]
+    assert own <= TOLERANCE
+    assert notes <= TOLERANCE
+    assert float((plain[-1] - fused[-1]).abs().max()) <= TOLERANCE
+    assert broken > SEEN, "the control: without the mask of isolation the same comparison fails"
 
 
 def test_flash_attention_is_refused_where_text_is_isolated(bench: Bench) -> None:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from pydantic import Field
 
 from upbringing.base.description import Description
 from upbringing.base.errors import DataError
 from upbringing.data.documents import Chat, Preference, TrainingText, Turn
 from upbringing.data.interventions.scores import HIGHEST_SCORE
 from upbringing.data.interventions.scoring.meanings import check_score
-from upbringing.data.interventions.tools import ID
+from upbringing.data.interventions.tools import ID, NOT_REPLACED, REPLACED_BY
 from upbringing.data.span_columns import document_of
 
 SCORES = ("harm", "harm_score")
 ROLES = ("system", "user", "assistant")
+HALF_PAIR = re.compile("[\ud800-\udfff]")
+NOT_FROM_FILES = (ID, REPLACED_BY, NOT_REPLACED)  # a name is a column; marks of leaving would take the text away
 ROWS_AT_ONCE = 1024  # of a Parquet file in memory
 FileFormat = Literal["jsonl", "parquet"]
 
@@ -28,12 +33,16 @@ class FileSource(Description):
     ``completion``, a chat; ``prompt`` with ``chosen`` and ``rejected`` a preference. ``teacher``: who wrote the
     assistant's words, where it is known and no column ``teacher`` says it. Of a document or chat a column ``harm``
     (or ``harm_score``, as ``upbringing data score`` writes it) is its score 0 to 5, of a document ``id`` is its name.
+    ``metadata``, as ``upbringing data transform`` writes it, is carried along: texts, numbers and truth values by name.
+    ``source_column``: names the component of the file a text belongs to, by which tokens are counted; ``None`` = the
+    whole file is one.
     """
 
     kind: Literal["file"] = "file"
     path: str
     format: FileFormat = "jsonl"
     teacher: str | None = None
+    source_column: str | None = Field(default=None, exclude_if=lambda value: value is None)  # studies without keep ids
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ def _jsonl_rows(path: Path) -> Iterator[Mapping[str, Any]]:
                 row = json.loads(line.decode("utf-8"))
             except UnicodeDecodeError as error:
                 raise DataError(f"{path.name} row {number}: byte {error.start} is not UTF-8") from None
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{path.name} row {number} is not JSON: {error}") from None
             if not isinstance(row, dict):
                 raise DataError(f"{path.name} row {number} is {type(row).__name__}, expected an object")
@@ -91,23 +100,67 @@ def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _text(row: Mapping[str, Any], where: str, source: FileSource) -> TrainingText:
-    origin = Path(source.path).stem
+    origin = _origin(row, where, source)
+    metadata = _metadata(row)
     if "text" in row:
         document = document_of(_string(row, "text", where), origin, row, where)
-        return replace(document, harm=_harm(row, where), metadata=_name(row, where))
-    teacher = _teacher(row, where, source)
-    if "messages" in row:
-        return Chat(turns=_turns(row["messages"], where), source=origin, harm=_harm(row, where), teacher=teacher)
-    if "chosen" in row and "rejected" in row:
-        chosen, rejected = _string(row, "chosen", where), _string(row, "rejected", where)
-        return Preference(prompt=_prompt(row, where), chosen=chosen, rejected=rejected, source=origin, teacher=teacher)
-    if "completion" in row:
-        turns = (*_prompt(row, where), Turn("assistant", _string(row, "completion", where)))
-        return Chat(turns=turns, source=origin, harm=_harm(row, where), teacher=teacher)
+        return replace(document, harm=_harm(row, where), metadata={**metadata, **_name(row, where)})
+    if "messages" not in row and "chosen" in row and "rejected" in row:
+        return Preference(
+            prompt=_prompt(row, where),
+            chosen=_string(row, "chosen", where),
+            rejected=_string(row, "rejected", where),
+            source=origin,
+            teacher=_teacher(row, where, source),
+            metadata=metadata,
+        )
+    if "messages" in row or "completion" in row:
+        return Chat(
+            turns=_chat_turns(row, where),
+            source=origin,
+            harm=_harm(row, where),
+            teacher=_teacher(row, where, source),
+            metadata=metadata,
+        )
     raise DataError(
         f"{where} has the columns {', '.join(row) or 'none'}; expected text, or messages, or prompt with completion, "
         "or prompt with chosen and rejected"
     )
+
+
+def _chat_turns(row: Mapping[str, Any], where: str) -> tuple[Turn, ...]:
+    if "messages" in row:
+        return _turns(row["messages"], where)
+    return (*_prompt(row, where), Turn("assistant", _string(row, "completion", where)))
+
+
+def _origin(row: Mapping[str, Any], where: str, source: FileSource) -> str:
+    """Return the component a row belongs to: what the column says that the study names, else the file's name."""
+    if source.source_column is None:
+        return Path(source.path).stem
+    if source.source_column not in row:
+        raise DataError(f"{where} has no column {source.source_column!r}; it has {', '.join(map(repr, row)) or 'none'}")
+    found = row[source.source_column]
+    if not isinstance(found, str) or not found.strip() or not found.isprintable():
+        raise DataError(f"{where}: {source.source_column} names a component by a text, found {found!r:.80}")
+    return found
+
+
+def _metadata(row: Mapping[str, Any]) -> dict[str, str | int | float | bool | None]:
+    """Return what a row says of itself: an object, or JSON of one, as Parquet holds it; what is nested is left out."""
+    given = row.get("metadata")
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except (ValueError, RecursionError):
+            return {}
+    if not isinstance(given, dict):
+        return {}
+    return {
+        name: value
+        for name, value in given.items()
+        if (value is None or isinstance(value, str | int | float)) and name not in NOT_FROM_FILES
+    }
 
 
 def _harm(row: Mapping[str, Any], where: str) -> int | None:
@@ -143,7 +196,9 @@ def _teacher(row: Mapping[str, Any], where: str, source: FileSource) -> str | No
 def _string(row: Mapping[str, Any], column: str, where: str) -> str:
     value = row.get(column)
     if not isinstance(value, str) or not value.strip():
-        raise DataError(f"{where}: {column} must be text, found {value!r}")
+        raise DataError(f"{where}: {column} must be text, found {value!r:.80}")
+    if not value.isascii() and (half := HALF_PAIR.search(value)):
+        raise DataError(f"{where}: character {half.start()} of {column} is half a surrogate pair: it is no text")
     return value
 
 

@@ -126,15 +126,28 @@ class ReadableModel(Protocol):
 
 
 def split_thought(reply: Reply, *, opened: bool = False) -> Reply:
-    """Return ``reply`` with what was said before the end of thinking moved to ``thought``.
+    """Return ``reply`` with its closed thoughts, and what was said before the end of one, moved to ``thought``.
 
-    ``opened``: the prompt itself began the thought. A thought that never ends leaves no answer: its status is
-    ``truncated``, because a judge must not take the thought for the answer.
+    Thoughts may stand anywhere, such as reflections behind what was said. ``opened``: the prompt itself began the
+    thought, which lasts until the last end. A thought that never ends leaves no answer: its status is ``truncated``,
+    because a judge must not take the thought for the answer.
     """
-    thought, separator, spoken = reply.text.rpartition(THOUGHT_END)
-    if separator:
-        return replace(reply, text=spoken.strip(), thought=thought.replace(THOUGHT_BEGIN, "").strip())
+    thoughts, left = ([], reply.text) if opened else _closed_thoughts(reply.text)
+    thought, separator, spoken = left.rpartition(THOUGHT_END)
+    if separator or thoughts:
+        parts = [each.strip() for each in (*thoughts, thought.replace(THOUGHT_BEGIN, ""))]
+        return replace(reply, text=spoken.strip(), thought="\n".join(part for part in parts if part))
     if opened or reply.text.lstrip().startswith(THOUGHT_BEGIN):
         thought = reply.text.replace(THOUGHT_BEGIN, "").strip()
         return replace(reply, text="", thought=thought, status="truncated", reason_code="thought-only")
     return reply
+
+
+def _closed_thoughts(text: str) -> tuple[list[str], str]:
+    """Return the thoughts in ``text`` that have both their marks, and the text without them."""
+    thoughts, left, position = [], "", 0
+    while (begin := text.find(THOUGHT_BEGIN, position)) >= 0 and (end := text.find(THOUGHT_END, begin)) >= 0:
+        thoughts.append(text[begin + len(THOUGHT_BEGIN) : end])
+        left += text[position:begin].rstrip()
+        position = end + len(THOUGHT_END)
+    return thoughts, left + text[position:]

@@ -12,6 +12,7 @@ from upbringing.data.interventions.duplicates import (
     band_hashes,
     first_of_alike,
     first_of_equal,
+    key_hash,
     shingle_hashes,
     text_hash,
 )
@@ -30,6 +31,15 @@ def test_equal_texts_are_those_that_differ_in_case_space_and_composition_alone()
     assert text_hash("Café  au\nlait") == text_hash("cafe\u0301 AU lait")
     assert text_hash("one two") != text_hash("onetwo")
     assert text_hash("one. two") != text_hash("one two")
+
+
+def test_the_quick_hash_of_ascii_is_the_hash_of_lower_words_joined_by_one_space() -> None:
+    draw = random.Random(4)
+    characters = [chr(code) for code in range(128)] + [" ", "  ", "\n\n", "\x1c \x1f"] * 20
+    for _ in range(3000):
+        text = "".join(draw.choices(characters, k=draw.randint(0, 40)))
+        assert text_hash(text) == key_hash(" ".join(text.lower().split())), repr(text)
+        assert text_hash(f"{text}é") == key_hash(" ".join(f"{text}é".lower().split())), repr(text)
 
 
 def test_shingles_are_the_runs_of_words_and_nothing_else() -> None:

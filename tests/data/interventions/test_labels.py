@@ -81,6 +81,66 @@ def test_a_segment_without_a_score_makes_a_reject_and_marks_that_are_there_an_er
         Reflections().apply([document("fine.")], 0, Tools())
 
 
+def chat(*turns: str, **metadata: int) -> Chat:
+    roles = ("user", "assistant") * len(turns)
+    made = tuple(Turn(role, turn) for role, turn in zip(roles, turns, strict=False))  # type: ignore[arg-type]
+    return Chat(turns=made, source="chat", metadata=metadata)
+
+
+def replies(found: TrainingText) -> list[str]:
+    assert isinstance(found, Chat)
+    return [turn.content for turn in found.turns if turn.role == "assistant"]
+
+
+def test_reflections_in_chats_by_hand() -> None:
+    """The prompt at the start, each segment, and the whole at the end, which is unsafe where its parts add up to it."""
+    transform = Reflections(max_words=2, unsafe_from=2, end_marker="<|end|>", chats="reflected", category="Arms")
+    safe, unsafe = " <think> Safe </think>", " <think> Unsafe:Arms </think>"
+    asked = chat("bomb bomb?", "No. Fine day.", "And now?", "A bomb. One bomb.")
+    found = transform.apply([document("Fine."), asked], 0, TOOLS).texts
+    assert text_of(found[0]) == f"Fine.{safe}", "documents as ever"
+    first, second = replies(found[1])
+    assert first == f"{unsafe[1:]} No.{safe} Fine day.{safe}", "nothing ends where a request is harmful"
+    assert second == f"{safe[1:]} A bomb.{safe} One bomb.{unsafe}<|end|>"
+    assert isinstance(found[1], Chat)
+    assert [turn.content for turn in found[1].turns if turn.role == "user"] == ["bomb bomb?", "And now?"]
+
+
+def test_what_was_asked_is_known_where_the_chat_knows_it() -> None:
+    transform = Reflections(chats="reflected", unsafe_from=4)
+    known = transform.apply([chat("eh?", "No.", prompt_harm=4)], 0, TOOLS)
+    assert replies(known.texts[0]) == ["<think> Unsafe:Harm </think> No. <think> Safe </think>"]
+    unknown = transform.apply([chat("eh?", "No."), chat("Well?", "Yes.")], 0, TOOLS)
+    assert [reason for _, reason in unknown.rejects] == ["reflections: a part could not be scored: eh"]
+    assert [replies(text) for text in unknown.texts] == [["<think> Safe </think> Yes. <think> Safe </think>"]]
+    with pytest.raises(DataError, match=r"prompt_harm of a chat of 'chat'.*9"):
+        transform.apply([chat("eh?", "No.", prompt_harm=9)], 0, TOOLS)
+
+
+def test_chats_that_cannot_be_reflected_on_are_errors() -> None:
+    with pytest.raises(ValueError, match="isolated and loss are of documents"):
+        Reflections(chats="reflected", isolated=True)
+    marked = Reflections(chats="reflected").apply([chat("Well?", "Yes.")], 0, TOOLS).texts
+    with pytest.raises(DataError, match="occurs in a text of 'chat' already"):
+        Reflections(chats="reflected").apply(marked, 0, TOOLS)
+    alone = Chat(turns=(Turn("assistant", "Yes."),), source="chat")
+    with pytest.raises(DataError, match="nothing asked before it"):
+        Reflections(chats="reflected").apply([alone], 0, TOOLS)
+
+
+def test_shuffled_reflections_of_chats_keep_their_number() -> None:
+    many = [chat(f"bomb {number}?" if number % 4 == 0 else f"Day {number}?", "Fine.") for number in range(200)]
+    transform = Reflections(chats="reflected", unsafe_from=1)
+    right = transform.apply(many, 0, TOOLS).texts
+    shuffled = transform.model_copy(update={"labels": "shuffled"}).apply(many, 0, TOOLS).texts
+    counts = [
+        sum("Unsafe" in part for text in found for part in replies(text)[0].split("</think>"))
+        for found in (right, shuffled)
+    ]
+    assert counts == [50, 50]
+    assert right != shuffled
+
+
 def test_noise_has_the_precision_and_recall_that_were_asked_for() -> None:
     truth = [[index % 5 == 0 for index in range(10)] for _ in range(2000)]
     names = [str(number) for number in range(2000)]

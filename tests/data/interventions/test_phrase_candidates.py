@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 
 import pytest
 
@@ -40,6 +42,15 @@ def test_scores_are_those_of_reading_every_word(monkeypatch: pytest.MonkeyPatch)
     assert 100 < sum(not hint.may_hit for hint in hints(texts, PHRASES)) < 2900
     monkeypatch.setattr("upbringing.data.interventions.scoring.keywords.hints", lambda texts, _: [UNREAD] * len(texts))
     assert keywords.score(documents) == quick
+
+
+def test_the_pass_loads_no_pandas() -> None:
+    """An array made of Python values would load it, for half a second of every process."""
+    script = (
+        "import sys; from upbringing.data.interventions.scoring.phrase_candidates import hints; "
+        "hints(['a bad one'], (('bad',),)); assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_long_texts_and_long_lists_are_read_word_by_word(monkeypatch: pytest.MonkeyPatch) -> None:

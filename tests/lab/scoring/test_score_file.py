@@ -53,6 +53,12 @@ def test_every_row_comes_out_with_its_score_and_its_own_columns(tmp_path: Path) 
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "out.jsonl").read_bytes()
 
 
+def test_half_a_character_in_a_column_that_is_carried_along_stays_as_it_came(tmp_path: Path) -> None:
+    rows = [{"text": "calm ünïcode", "title": "half \ud800"}, {"text": "a bomb", "title": "é"}]
+    score_file(write_rows(tmp_path / "in.jsonl", rows), LISTED, tmp_path / "out.jsonl")
+    assert [row["title"] for row in read_rows(tmp_path / "out.jsonl")] == ["half \ud800", "é"]
+
+
 def test_parquet_keeps_its_columns_and_types(tmp_path: Path) -> None:
     schema = pa.schema([("text", pa.string()), ("day", pa.date32()), ("harm", pa.int8())])
     rows = [{"text": f"text {number}", "day": None, "harm": number % 6} for number in range(3000)]

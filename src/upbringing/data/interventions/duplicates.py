@@ -43,13 +43,29 @@ class NearDuplicates(Description):
 
 def text_hash(text: str) -> bytes:
     """Return 16 bytes that are equal for texts which differ in case, white space or Unicode composition alone."""
-    plain = text if text.isascii() else unicodedata.normalize("NFC", text)
-    return key_hash(" ".join(plain.lower().split()))
+    if text.isascii():
+        return _digest(_single_spaced(text.encode("ascii").translate(_LOWER_AND_SPACE)))
+    return key_hash(" ".join(unicodedata.normalize("NFC", text).lower().split()))
+
+
+# Of ASCII, as ``str.lower`` and ``str.split`` see it: capitals become small, white space becomes a space.
+_LOWER_AND_SPACE = bytes(ord(" ") if chr(byte).isspace() else ord(chr(byte).lower()) for byte in range(128)) * 2
+
+
+def _single_spaced(data: bytes) -> bytes:
+    """Return what joining the words of ``data`` by one space gives, without making words of it."""
+    while b"  " in data:
+        data = data.replace(b"  ", b" ")
+    return data.strip(b" ")
 
 
 def key_hash(text: str) -> bytes:
     """Return 16 bytes that name ``text``."""
-    return hashlib.blake2b(text.encode("utf-8"), digest_size=8 * HASH_WORDS).digest()
+    return _digest(text.encode("utf-8"))
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=8 * HASH_WORDS).digest()
 
 
 def band_hashes(texts: Sequence[str], near: NearDuplicates) -> tuple[Hashes, NDArray[np.bool_]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -35,38 +35,51 @@ class Labelling:
     noise: LabelNoise | None
 
     def of(
-        self, documents: Sequence[Document], parts: Sequence[Spans], seed: int, tools: Tools
+        self,
+        documents: Sequence[Document],
+        parts: Sequence[Spans],
+        seed: int,
+        tools: Tools,
+        known: Sequence[Mapping[int, bool]] | None = None,
     ) -> list[list[bool] | str]:
         """Return per document whether each of its parts is unsafe, or why a part of it could not be scored.
 
-        Noise and shuffling keep rates over all ``documents``: give them a whole corpus. Streams: ``label/<name>`` and
-        ``shuffled/<name>``.
+        ``known``: per document, the truth of parts by their place, about which no scorer is asked. Noise and shuffling
+        keep rates over all ``documents``: give them a whole corpus. Streams: ``label/<name>``, ``shuffled/<name>``.
         """
-        found = self._scored(documents, parts, tools)
-        known = [place for place, labels in enumerate(found) if not isinstance(labels, str)]
+        found = self._scored(documents, parts, tools, known or [{}] * len(documents))
+        scored = [place for place, labels in enumerate(found) if not isinstance(labels, str)]
         truth = [labels for labels in found if not isinstance(labels, str)]
-        names = [text_name(documents[place]) for place in known]
+        names = [text_name(documents[place]) for place in scored]
         if self.noise is not None:
             truth = noisy(truth, self.noise, names, seed)
         if self.labels == "shuffled":
             truth = shuffled(truth, names, seed)
         result: list[list[bool] | str] = list(found)
-        for place, labels in zip(known, truth, strict=True):
+        for place, labels in zip(scored, truth, strict=True):
             result[place] = labels
         return result
 
-    def _scored(self, documents: Sequence[Document], parts: Sequence[Spans], tools: Tools) -> list[list[bool] | str]:
+    def _scored(
+        self,
+        documents: Sequence[Document],
+        parts: Sequence[Spans],
+        tools: Tools,
+        known: Sequence[Mapping[int, bool]],
+    ) -> list[list[bool] | str]:
         asked = [
             Document(text=document.text[begin:end], source=document.source, metadata=document.metadata)
-            for document, spans in zip(documents, parts, strict=True)
-            for begin, end in spans
+            for document, spans, truth in zip(documents, parts, known, strict=True)
+            for place, (begin, end) in enumerate(spans)
+            if place not in truth
         ]
         scores = iter(tools.needed_scorer(self.kind).score(asked) if asked else [])
         result: list[list[bool] | str] = []
-        for spans in parts:
-            found = [next(scores) for _ in spans]
-            unscored = next((each.reason for each in found if each.score is None), None)
-            labels = [each.score is not None and each.score >= self.unsafe_from for each in found]
+        for spans, truth in zip(parts, known, strict=True):
+            found = {place: next(scores) for place in range(len(spans)) if place not in truth}
+            unscored = next((each.reason for each in found.values() if each.score is None), None)
+            unsafe = {place: each.score is not None and each.score >= self.unsafe_from for place, each in found.items()}
+            labels = [truth[place] if place in truth else unsafe[place] for place in range(len(spans))]
             result.append(labels if unscored is None else f"{self.kind}: a part could not be scored: {unscored}")
         return result
 

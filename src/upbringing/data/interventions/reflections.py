@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.errors import DataError
-from upbringing.data.documents import Document, TrainingText
+from upbringing.data.documents import Chat, Document, TrainingText
+from upbringing.data.interventions.chat_reflections import reflected_chats
 from upbringing.data.interventions.insertion import Insertion, inserted
 from upbringing.data.interventions.labels import Labelling, LabelNoise
 from upbringing.data.interventions.segments import segment_spans
@@ -26,6 +27,8 @@ class Reflections(Description):
     ``category`` (metadata), else this one. ``end_marker``: put behind unsafe labels as well, such as the end-of-text
     token. ``noise``: a labeller with this precision and recall; ``labels: shuffled`` is the placebo (both over a whole
     corpus). ``isolated``: the document is read as if the labels were not there; ``loss: false`` learns none of them.
+    ``chats: reflected`` puts labels into the replies of chats as well: of what was asked at the start (the chat's
+    ``prompt_harm``, metadata, where it is known), behind each segment, and of the whole reply at its end.
     Source: SRP (pretraining-interventions.md, 3.2). Departures: none by default; all else is an option.
     """
 
@@ -40,39 +43,65 @@ class Reflections(Description):
     labels: Labels = "scored"
     isolated: bool = False
     loss: bool = True
+    chats: Literal["kept", "reflected"] = Field(default="kept", exclude_if=lambda value: value == "kept")
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Self:
         if self.safe == self.unsafe:
             raise ValueError(f"safe and unsafe are both {self.safe!r}: a label must say which it is")
+        if self.chats == "reflected" and (self.isolated or not self.loss):
+            raise ValueError("chats: reflected learns its labels in sight of all: isolated and loss are of documents")
         return self
 
     def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
-        """Return the documents with labels, chats as they are; one with a segment that has no score is a reject."""
-        places = [place for place, text in enumerate(texts) if isinstance(text, Document)]
-        documents = [text for text in texts if isinstance(text, Document)]
-        self._refuse_marked(documents)
-        parts = [segment_spans(document.text, self.max_words) for document in documents]
-        labelling = Labelling(self.kind, self.unsafe_from, self.labels, self.noise)
-        found = labelling.of(documents, parts, seed, tools)
-        result: dict[int, TrainingText] = dict(enumerate(texts))
-        rejects: list[tuple[TrainingText, str]] = []
-        for place, document, spans, labels in zip(places, documents, parts, found, strict=True):
-            if isinstance(labels, str):
-                rejects.append((result.pop(place), labels))
-            else:
-                result[place] = self._reflected(document, [end for _, end in spans], labels)
-        return Transformed(tuple(result[place] for place in sorted(result)), tuple(rejects))
+        """Return the documents, and chats if asked for, with labels; one with a part without a score is a reject."""
+        self._refuse_marked(texts)
+        documents = {place: text for place, text in enumerate(texts) if isinstance(text, Document)}
+        chats = {place: text for place, text in enumerate(texts) if isinstance(text, Chat) and self.chats != "kept"}
+        found = dict(zip(documents, self._documents(list(documents.values()), seed, tools), strict=True))
+        labelling = self._labelling()
+        replies = reflected_chats(list(chats.values()), labelling, self._of_chat, self.max_words, seed, tools)
+        made = {**found, **dict(zip(chats, replies, strict=True))}
+        result = [made.get(place, text) for place, text in enumerate(texts)]
+        return Transformed(
+            tuple(text for text in result if not isinstance(text, str)),
+            tuple((text, reason) for text, reason in zip(texts, result, strict=True) if isinstance(reason, str)),
+        )
 
-    def _refuse_marked(self, documents: Sequence[Document]) -> None:
-        marks = [self.safe.strip(), self.unsafe.partition("{category}")[0].strip()]
-        for document in documents:
-            for mark in marks:
-                if mark and mark in document.text:
+    def _labelling(self) -> Labelling:
+        return Labelling(self.kind, self.unsafe_from, self.labels, self.noise)
+
+    def _documents(self, documents: Sequence[Document], seed: int, tools: Tools) -> list[Document | str]:
+        """Return each document with its labels, or why it has none."""
+        parts = [segment_spans(document.text, self.max_words) for document in documents]
+        found = self._labelling().of(documents, parts, seed, tools)
+        return [
+            labels if isinstance(labels, str) else self._reflected(document, [end for _, end in spans], labels)
+            for document, spans, labels in zip(documents, parts, found, strict=True)
+        ]
+
+    def _of_chat(self, chat: Chat, unsafe: bool, of_reply: bool) -> str:
+        """Return a label in a chat; a harmful request ends nothing, because its refusal is still to come."""
+        category = str(chat.metadata.get(CATEGORY) or self.category)
+        said = self.unsafe.replace("{category}", category) if unsafe else self.safe
+        return said + self.end_marker if unsafe and of_reply else said
+
+    def _refuse_marked(self, texts: Sequence[TrainingText]) -> None:
+        marks = [mark for mark in (self.safe.strip(), self.unsafe.partition("{category}")[0].strip()) if mark]
+        for text in texts:
+            for content in self._marked_parts(text):
+                if found := next((mark for mark in marks if mark in content), None):
                     raise DataError(
-                        f"reflections: {mark!r} occurs in a text of {document.source!r} already: take it out, "
+                        f"reflections: {found!r} occurs in a text of {text.source!r} already: take it out, "
                         "or choose other labels"
                     )
+
+    def _marked_parts(self, text: TrainingText) -> list[str]:
+        """Return what labels would be put into: a mark that is there already would pass for one."""
+        if isinstance(text, Document):
+            return [text.text]
+        turns = text.turns if isinstance(text, Chat) and self.chats != "kept" else ()
+        return [turn.content for turn in turns]
 
     def _reflected(self, document: Document, ends: Sequence[int], labels: Sequence[bool]) -> Document:
         category = str(document.metadata.get(CATEGORY) or self.category)

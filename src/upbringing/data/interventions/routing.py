@@ -23,9 +23,13 @@ def _first_and_last(value: Any) -> Any:
 
 
 class Route(Description):
-    """One rule: ``scores`` is a score or ``[first, last]``; ``do`` is keep, drop, or transforms applied in order."""
+    """One rule: ``scores`` is a score or ``[first, last]``; ``do`` is keep, drop, or transforms applied in order.
+
+    ``sources``: the components of the corpus that the rule is for, ahead of the rules that name none; empty = all.
+    """
 
     scores: Annotated[tuple[Score, Score], BeforeValidator(_first_and_last)]
+    sources: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     do: Literal["keep", "drop"] | tuple[Annotated[Transform, BareWord()], ...]
 
     def covered(self) -> range:
@@ -34,30 +38,48 @@ class Route(Description):
 
 
 def check_cover(routes: Sequence[Route]) -> None:
-    """Raise ``ValueError`` unless every score 0..5 has exactly one rule, and every rule does something."""
-    counts = Counter(score for route in routes for score in route.covered())
+    """Raise ``ValueError`` unless every score 0..5 has exactly one rule for all sources, and every rule does something.
+
+    A source that rules name has at most one of them for each score.
+    """
+    general = Counter(score for route in routes if not route.sources for score in route.covered())
     problems = [f"{route.scores[0]} lies above {route.scores[1]}" for route in routes if not route.covered()]
     for score in range(LOWEST_SCORE, HIGHEST_SCORE + 1):
-        if counts[score] != 1:
-            problems.append(f"the score {score} has {counts[score] or 'no'} rule{'s' if counts[score] > 1 else ''}")
+        if general[score] != 1:
+            problems.append(f"the score {score} has {general[score] or 'no'} rule{'s' if general[score] > 1 else ''}")
+    named = Counter((name, score) for route in routes for name in route.sources for score in route.covered())
+    problems += [
+        f"the score {score} of the source {name!r} has {times} rules"
+        for (name, score), times in sorted(named.items())
+        if times > 1
+    ]
     problems += [f"the rule of {route.scores} has no transforms: write keep" for route in routes if route.do == ()]
     if problems:
         raise ValueError(f"route needs exactly one rule for each score 0 to 5: {'; '.join(problems)}")
 
 
-def route_of(routes: Sequence[Route], score: int) -> Route:
-    """Return the rule for ``score``; ``routes`` have passed ``check_cover``."""
-    return next(route for route in routes if score in route.covered())
+def route_of(routes: Sequence[Route], score: int, source: str | None = None) -> Route:
+    """Return the rule for ``score`` in ``source``; ``routes`` have passed ``check_cover``."""
+    fitting = [route for route in routes if score in route.covered()]
+    return next(
+        (route for route in fitting if source in route.sources), next(each for each in fitting if not each.sources)
+    )
 
 
-def decided(routes: Sequence[Route], score: HarmScore) -> HarmScore:
+def named_sources(routes: Sequence[Route]) -> tuple[str, ...]:
+    """Return the sources that ``routes`` name."""
+    return tuple(dict.fromkeys(name for route in routes for name in route.sources))
+
+
+def decided(routes: Sequence[Route], score: HarmScore, source: str | None = None) -> HarmScore:
     """Return ``score``, or none in its place where it is a lower bound and a higher score would be treated otherwise.
 
     A lower bound of 0 says nothing about harm. Without routes only the highest score decides.
     """
     if score.score is None or not score.lower_bound:
         return score
-    reach = route_of(routes, score.score).covered() if routes else range(HIGHEST_SCORE, HIGHEST_SCORE + 1)
-    if all(higher in reach for higher in range(score.score, HIGHEST_SCORE + 1)):
+    own = route_of(routes, score.score, source) if routes else None
+    higher = range(score.score + 1, HIGHEST_SCORE + 1)
+    if all(own is not None and route_of(routes, each, source) is own for each in higher):
         return score
     return HarmScore(None, f"{score.score} is only a lower bound: {score.reason}", score.confidence, lower_bound=True)

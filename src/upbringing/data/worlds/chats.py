@@ -6,6 +6,7 @@ import numpy as np
 
 from upbringing.base.streams import stream
 from upbringing.data.documents import Chat, Turn
+from upbringing.data.interventions.chat_reflections import PROMPT_HARM
 from upbringing.data.worlds.graph import Graph, Outcome
 from upbringing.data.worlds.phrases import ANSWERS, ASIDE_QUESTIONS, REFUSALS, Source
 from upbringing.data.worlds.questions import forward_question, reverse_question
@@ -24,7 +25,7 @@ def chat(question: str, reply: str, source: str, *, harm: int, split: Source, ki
         harm=harm,
         split=split,
         teacher="template",
-        metadata={"kind": kind, "subject": subject},
+        metadata={"kind": kind, "subject": subject, PROMPT_HARM: HARM_ASKED if kind == "harmful" else 0},
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from upbringing.base.errors import IntegrityError
+from upbringing.lab.corpus.doses import Doses, merge_doses
 from upbringing.lab.corpus.indexing import Indexed
 
 
@@ -16,7 +17,8 @@ from upbringing.lab.corpus.indexing import Indexed
 class Accounts:
     """``read = kept + rewritten + rejected``; ``made``: texts of the rewritten; ``side_rejects``: further texts that a
     transform left out of a document. ``rejected`` is by reason's code, ``scores`` by score
-    (``unscored`` = none). ``files``: what was written, by name in the result.
+    (``unscored`` = none). ``doses``: by writing transform, of how many eligible documents something was made.
+    ``files``: what was written, by name in the result.
     """
 
     read: int = 0
@@ -27,6 +29,7 @@ class Accounts:
     bytes_read: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
     scores: Mapping[str, int] = field(default_factory=dict)
+    doses: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -52,7 +55,8 @@ class Accounts:
         plain = {
             name: getattr(self, name) for name in ("read", "kept", "rewritten", "made", "side_rejects", "bytes_read")
         }
-        return {**plain, "rejected": dict(sorted(self.rejected.items())), "scores": dict(sorted(self.scores.items()))}
+        counted = {name: dict(sorted(getattr(self, name).items())) for name in ("rejected", "scores", "doses")}
+        return {**plain, **counted}
 
 
 def _rows(files: Mapping[str, Mapping[str, Any]], prefix: str) -> int:
@@ -65,12 +69,14 @@ def total(accounts: Iterable[Accounts]) -> Accounts:
     rejected: Counter[str] = Counter()
     scores: Counter[str] = Counter()
     files: dict[str, Mapping[str, Any]] = {}
+    doses: Doses = {}
     for each in accounts:
         numbers.update({name: value for name, value in each.summary().items() if isinstance(value, int)})
         rejected.update(each.rejected)
         scores.update(each.scores)
         files |= each.files
-    return Accounts(**numbers, rejected=dict(rejected), scores=dict(scores), files=files)
+        merge_doses(doses, each.doses)
+    return Accounts(**numbers, rejected=dict(rejected), scores=dict(scores), doses=doses, files=files)
 
 
 def check_accounts(accounts: Sequence[Accounts], indexed: Sequence[Indexed], result: Path) -> Accounts:

@@ -19,17 +19,21 @@ import numpy as np
 from upbringing.base.files import write_bytes_atomic
 from upbringing.data.interventions.duplicates import HASH_WORDS, band_hashes, key_hash, text_hash
 from upbringing.data.interventions.reserved import ReservedPlace, reserved_places
+from upbringing.data.interventions.routing import named_sources
 from upbringing.lab.corpus.reading import BadRow, Row, rows_of
 from upbringing.lab.corpus.recipe import CorpusRecipe
 from upbringing.lab.corpus.units import Unit
 
 BATCH = 256
 SHOWN_PLACES = 5
+SHOWN_SOURCES = 10
 
 
 @dataclass(frozen=True)
 class Indexed:
-    """What the first pass found in a piece. ``bad``: rows that are no document, by code; ``places``: the first few."""
+    """What the first pass found in a piece. ``bad``: rows that are no document, by code; ``places``: the first few.
+    ``sources``: of its documents, all that the recipe names and a few others.
+    """
 
     unit: int
     num_rows: int
@@ -38,6 +42,7 @@ class Indexed:
     bad: dict[str, int] = field(default_factory=dict)
     reserved: dict[str, int] = field(default_factory=dict)
     places: tuple[ReservedPlace, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 @dataclass
@@ -53,6 +58,7 @@ class _Gathered:
     bad: Counter[str] = field(default_factory=Counter)
     reserved: Counter[str] = field(default_factory=Counter)
     places: list[ReservedPlace] = field(default_factory=list)
+    sources: set[str] = field(default_factory=set)
 
 
 def index_unit(unit: Unit, recipe: CorpusRecipe, reserved: Sequence[str], folder: Path) -> Indexed:
@@ -79,14 +85,22 @@ def index_unit(unit: Unit, recipe: CorpusRecipe, reserved: Sequence[str], folder
         bad=dict(sorted(gathered.bad.items())),
         reserved=dict(sorted(gathered.reserved.items())),
         places=tuple(gathered.places),
+        sources=_worth_naming(gathered.sources, recipe),
     )
     write_bytes_atomic(path, _packed(gathered, found))
     return found
 
 
+def _worth_naming(sources: set[str], recipe: CorpusRecipe) -> tuple[str, ...]:
+    """Return the sources that rules name, and some others: a column of sources may hold a million."""
+    named = sources & set(named_sources(recipe.route))
+    return tuple(sorted(named | set(sorted(sources)[:SHOWN_SOURCES])))
+
+
 def _add(gathered: _Gathered, batch: list[Row], unit: Unit, recipe: CorpusRecipe, reserved: Sequence[str]) -> None:
     if not batch:
         return
+    gathered.sources.update(row.source for row in batch)
     gathered.ids += [row.id for row in batch]
     gathered.numbers += [row.number for row in batch]
     gathered.id_hashes += [key_hash(row.id) for row in batch]
@@ -138,6 +152,7 @@ def read_indexed(path: Path) -> Indexed | None:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     found["places"] = tuple(ReservedPlace(**place) for place in found["places"])
+    found["sources"] = tuple(found["sources"])
     return Indexed(**found)
 
 

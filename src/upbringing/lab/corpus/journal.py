@@ -11,7 +11,7 @@ from typing import Any
 from upbringing.base.files import append_line, whole_lines
 from upbringing.data.documents import Chat, Document, Preference, Span, TrainingText, Turn
 from upbringing.data.interventions.scores import HarmScore
-from upbringing.data.interventions.tools import Transformed
+from upbringing.data.interventions.tools import Dose, Transformed
 
 KINDS = {"document": Document, "chat": Chat, "preference": Preference}
 
@@ -44,7 +44,8 @@ class Journal:
         if found is None:
             return None
         rejects = tuple((_text(each), reason) for each, reason in found["rejects"])
-        return Transformed(tuple(_text(each) for each in found["texts"]), rejects)
+        doses = tuple(Dose(**{**each, "failures": tuple(map(tuple, each["failures"]))}) for each in found["doses"])
+        return Transformed(tuple(_text(each) for each in found["texts"]), rejects, doses)
 
     def note(self, name: str, result: HarmScore | Transformed) -> None:
         """Write ``result`` down."""
@@ -52,7 +53,9 @@ class Journal:
             what, plain = "score", asdict(result)
         else:
             rejects = [[_plain(text), reason] for text, reason in result.rejects]
-            what, plain = "transform", {"texts": [_plain(text) for text in result.texts], "rejects": rejects}
+            doses = [asdict(dose) for dose in result.doses]
+            what = "transform"
+            plain = {"texts": [_plain(text) for text in result.texts], "rejects": rejects, "doses": doses}
         line = json.dumps({"what": what, "name": name, "result": plain})
         with self._one_at_a_time:
             append_line(self._path, line)

@@ -30,7 +30,7 @@ from upbringing.lab.corpus.units import (
 )
 
 DECIDES = {"base_url", "model", "revision"}  # what an endpoint answers; caps may be raised to go on
-FORM = 2  # of what is written: a change here makes other folders of the same recipe
+FORM = 3  # of what is written: a change here makes other folders of the same recipe
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ def make_plan(recipe: CorpusRecipe, sources: Sequence[SourceFile], folder: Path,
     for machine in ("paths", "path"):
         plain["input"].pop(machine, None)
     del plain["concurrency"]
+    for transform in (each for rule in plain["route"] for each in rule["do"] if not isinstance(each, str)):
+        transform.pop("least", None)  # decides whether the output is published, and no byte of it
     writer = plain["writer"] or {}
     for endpoint in (*plain["endpoints"].values(), *([writer["endpoint"]] if "endpoint" in writer else [])):
         for name in endpoint.keys() - DECIDES:

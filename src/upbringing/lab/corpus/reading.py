@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 import orjson
@@ -19,18 +19,21 @@ from upbringing.data.span_columns import document_of
 from upbringing.lab.corpus.recipe import CorpusRecipe
 from upbringing.lab.corpus.units import Unit, check_columns, parquet_file
 
+_SPAN_NAMES = frozenset(SPAN_COLUMNS)
 ID_CHARACTERS = 32
 EXCERPT_BYTES = 200
 ROWS_AT_ONCE = 256
+BUFFER_BYTES = 1 << 20  # of a file of lines: many lines are longer than the usual buffer
 
 
 @dataclass(frozen=True)
 class Row:
-    """A document of the corpus. ``score``: of the score column; ``carried``: further columns, as they were read."""
+    """A document of the corpus. ``source``: its component; ``score``: of its column; ``carried``: further columns."""
 
     number: int
     id: str
     text: str
+    source: str
     score: int | None = None
     spans: tuple[Span, ...] = ()
     carried: dict[str, Any] = field(default_factory=dict)
@@ -77,9 +80,9 @@ def check_first_row(path: Path, file: str, recipe: CorpusRecipe) -> None:
 
 
 def _line_rows(unit: Unit, recipe: CorpusRecipe) -> Iterator[Row | BadRow]:
-    with Path(unit.path).open("rb") as handle:
+    with Path(unit.path).open("rb", buffering=BUFFER_BYTES) as handle:
         handle.seek(unit.start)
-        number, place = unit.first_row, unit.start
+        number, place, name = unit.first_row, unit.start, source_name(unit.file)
         while place < unit.end:
             line = handle.readline(recipe.max_document_bytes + 1)
             if not line:
@@ -90,7 +93,7 @@ def _line_rows(unit: Unit, recipe: CorpusRecipe) -> Iterator[Row | BadRow]:
                 place += more
                 yield _too_long(number, len(line) + more, line, recipe)
             else:
-                yield _line_row(number, line, recipe)
+                yield _line_row(number, line, recipe, name)
             number += 1
 
 
@@ -109,11 +112,11 @@ def _too_long(number: int, size: int, data: bytes, recipe: CorpusRecipe) -> BadR
     return BadRow(number, "too long", reason, _excerpt(data))
 
 
-def _line_row(number: int, line: bytes, recipe: CorpusRecipe) -> Row | BadRow:
+def _line_row(number: int, line: bytes, recipe: CorpusRecipe, source: str) -> Row | BadRow:
     try:
-        if not line.strip():
+        if line.isspace():
             raise _NoDocumentError("empty row", "the row is empty")
-        return _document(number, _object(line), recipe)
+        return _document(number, _object(line), recipe, source)
     except _NoDocumentError as problem:
         # Only what is broken is shown whole: its bytes stand nowhere else in a form that can be read.
         shown = line.rstrip(b"\n") if problem.byte is not None else line[:EXCERPT_BYTES]
@@ -147,13 +150,27 @@ def _refuse_constant(name: str) -> Any:
 _DECODE = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
-def _document(number: int, row: dict[str, Any], recipe: CorpusRecipe) -> Row:
+def source_name(file: str) -> str:
+    """Return what the component of a file is called where no column says it."""
+    return PurePath(file).name.partition(".")[0]
+
+
+def _document(number: int, row: dict[str, Any], recipe: CorpusRecipe, source: str) -> Row:
+    columns = recipe.columns
     text = _text(row, recipe)
-    score = None if recipe.columns.score is None else _score(_found(row, recipe.columns.score))
-    spans = _spans(row, text)
-    return Row(
-        number, _id(row, text, recipe), text, score, spans, {name: row.get(name) for name in recipe.output.columns}
-    )
+    score = None if columns.score is None else _score(_found(row, columns.score))
+    if columns.source is not None:
+        source = _source(_found(row, columns.source), columns.source, source)
+    carried = {name: row.get(name) for name in recipe.output.columns}
+    return Row(number, _id(row, text, recipe), text, source, score, _spans(row, text), carried)
+
+
+def _source(value: Any, column: str, otherwise: str) -> str:
+    if value is None or value == "":
+        return otherwise
+    if not isinstance(value, str) or not value.isprintable():
+        raise _NoDocumentError("wrong type", f"{column} is {value!r:.80}, expected text that can be shown")
+    return value
 
 
 def _found(row: dict[str, Any], column: str) -> Any:
@@ -201,6 +218,8 @@ def _score(value: Any) -> int | None:
 
 
 def _spans(row: dict[str, Any], text: str) -> tuple[Span, ...]:
+    if _SPAN_NAMES.isdisjoint(row):
+        return ()
     given = [column for column in SPAN_COLUMNS if row.get(column) is not None]
     if not given:
         return ()
@@ -219,9 +238,9 @@ def columns_to_read(recipe: CorpusRecipe, found: Sequence[str]) -> list[str]:
 
 
 def _group_rows(unit: Unit, recipe: CorpusRecipe) -> Iterator[Row | BadRow]:
-    number = unit.first_row
+    number, name = unit.first_row, source_name(unit.file)
     for row in parquet_rows(unit.path, unit.file, recipe, range(unit.start, unit.end)):
-        yield _parquet_row(number, row, recipe)
+        yield _parquet_row(number, row, recipe, name)
         number += 1
 
 
@@ -255,12 +274,12 @@ def table_rows(batch: Any, recipe: CorpusRecipe) -> Iterator[dict[str, Any]]:
         yield dict(zip(names, row, strict=True))
 
 
-def _parquet_row(number: int, row: dict[str, Any], recipe: CorpusRecipe) -> Row | BadRow:
+def _parquet_row(number: int, row: dict[str, Any], recipe: CorpusRecipe, source: str) -> Row | BadRow:
     data = row[recipe.columns.text]
     try:
         if data is not None and len(data) > recipe.max_document_bytes:
             return _too_long(number, len(data), data, recipe)
-        return _document(number, {**row, recipe.columns.text: _decoded(data)}, recipe)
+        return _document(number, {**row, recipe.columns.text: _decoded(data)}, recipe, source)
     except _NoDocumentError as problem:
         shown = (data or b"") if problem.byte is not None else (data or b"")[:EXCERPT_BYTES]
         return BadRow(number, problem.code, problem.reason, _excerpt(shown, len(shown)), problem.byte)

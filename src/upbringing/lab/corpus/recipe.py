@@ -24,12 +24,14 @@ from upbringing.study.loading import validated
 
 class Columns(Description):
     """Which columns are read. ``id``: names a document, and all that is drawn for it; ``None`` = a hash of its text.
-    ``score``: a column of harm scores 0..5 or nothing.
+    ``score``: a column of harm scores 0..5 or nothing. ``source``: a column that names the component of the corpus a
+    document belongs to; ``None``, or nothing in the column = the name of its file.
     """
 
     text: str = "text"
     id: str | None = None
     score: str | None = None
+    source: str | None = None
 
 
 class Files(Description):
@@ -132,7 +134,8 @@ class CorpusRecipe(Description):
 
     def needed_columns(self) -> tuple[str, ...]:
         """Return the columns that are read."""
-        named = (self.columns.text, self.columns.id, self.columns.score, *self.output.columns)
+        columns = self.columns
+        named = (columns.text, columns.id, columns.score, columns.source, *self.output.columns)
         return tuple(dict.fromkeys(name for name in named if name is not None))
 
 

@@ -22,10 +22,12 @@ from upbringing.base.errors import DataError, InterruptedRunError, StudyError
 from upbringing.base.files import TEMPORARY_PREFIX, publish_folder, regular_files, remove_tree, write_json_atomic
 from upbringing.base.manifest import MANIFEST_NAME, check_manifest, read_manifest, write_manifest
 from upbringing.data.interventions.reserved import refuse_reserved
+from upbringing.data.interventions.routing import named_sources
 from upbringing.lab.corpus.accounts import Accounts, check_accounts, check_written
 from upbringing.lab.corpus.board import CorpusBoard
+from upbringing.lab.corpus.doses import check_doses
 from upbringing.lab.corpus.folders import Folders
-from upbringing.lab.corpus.indexing import SHOWN_PLACES, Indexed, index_unit
+from upbringing.lab.corpus.indexing import SHOWN_PLACES, SHOWN_SOURCES, Indexed, index_unit
 from upbringing.lab.corpus.planning import Plan, cut_units, make_plan, read_plan, same_run, sources_of
 from upbringing.lab.corpus.pool import each_result
 from upbringing.lab.corpus.recipe import CorpusRecipe, load_recipe
@@ -95,7 +97,7 @@ def _run(run: _Run) -> tuple[dict[str, Any], bool]:
     plan = make_plan(run.recipe, sources, run.folder, tools)
     folders = run.folders
     if folders.output.exists():
-        return _done_before(plan, folders), True
+        return _done_before(plan, run), True
     if (before := read_plan(folders.plan)) is not None:
         same_run(plan, before, folders.work.name)
     folders.make()
@@ -108,6 +110,7 @@ def _run(run: _Run) -> tuple[dict[str, Any], bool]:
     accounts = _second_pass(run, units, tools)
     run.board.start("checking what was written")
     whole = check_accounts(accounts, indexed, folders.result)
+    check_doses(run.recipe.route, whole.doses, f"{folders.work.name}/result/rejects")
     facts = {**plan.plain(), "accounts": whole.summary()}
     _remove_torn(folders.result)
     write_manifest(folders.result, corpus=facts)
@@ -124,7 +127,8 @@ def _remove_torn(folder: Path) -> None:
             path.unlink()
 
 
-def _done_before(plan: Plan, folders: Folders) -> dict[str, Any]:
+def _done_before(plan: Plan, run: _Run) -> dict[str, Any]:
+    folders = run.folders
     named = (folders.output / MANIFEST_NAME).is_file()
     found = read_manifest(folders.output)["facts"].get("corpus") if named else None
     if not isinstance(found, dict):
@@ -136,6 +140,7 @@ def _done_before(plan: Plan, folders: Folders) -> dict[str, Any]:
     if folders.work.exists():  # a run that was killed after its output was whole
         remove_tree(folders.work)
     accounts: dict[str, Any] = found["accounts"]
+    check_doses(run.recipe.route, accounts["doses"], f"{folders.output.name}/rejects")
     return accounts
 
 
@@ -151,8 +156,22 @@ def _first_pass(run: _Run, units: Sequence[Unit]) -> list[Indexed]:
     counts: Counter[str] = Counter()
     for each in whole:
         counts.update(each.reserved)
+    _refuse_unknown_sources(run.recipe, whole)
     refuse_reserved(counts, [place for each in whole for place in each.places], SHOWN_PLACES)
     return whole
+
+
+def _refuse_unknown_sources(recipe: CorpusRecipe, indexed: Sequence[Indexed]) -> None:
+    found = {name for each in indexed for name in each.sources}
+    unknown = [name for name in named_sources(recipe.route) if name not in found]
+    if unknown:
+        shown = ", ".join(repr(name) for name in sorted(found)[:SHOWN_SOURCES]) + (
+            ", ..." * (len(found) > SHOWN_SOURCES)
+        )
+        raise DataError(
+            f"route names the source {unknown[0]!r}, and no document of the corpus is of it; it has {shown or 'none'}: "
+            "correct the rule, or name the column of sources as columns.source"
+        )
 
 
 def _second_pass(run: _Run, units: Sequence[Unit], tools: CorpusTools) -> list[Accounts]:

@@ -208,10 +208,10 @@ def apply_to_document(
         step = apply_in_order(
             current.texts, transforms[begin:place], seed=derived_seed(own_seed, "transforms", begin), tools=tools
         )
-        rejects = (*current.rejects, *step.rejects)
+        rejects, doses = (*current.rejects, *step.rejects), (*current.doses, *step.doses)
         if transform is None or stream(own_seed, "sample", place).random() < transform.share:
-            current = Transformed(step.texts, rejects)
+            current = Transformed(step.texts, rejects, doses)
         else:
-            current = Transformed((), (*rejects, *((each, "not sampled") for each in step.texts)))
+            current = Transformed((), (*rejects, *((each, "not sampled") for each in step.texts)), doses)
         begin = place + 1
     return current

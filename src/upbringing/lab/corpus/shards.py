@@ -33,7 +33,8 @@ class Shard:
 
     def keep(self, row: Row, name: str, score: int | None) -> None:
         """Write a document as it was read."""
-        self._add("documents", row, {"id": name, "text": row.text, "harm": score, **_spans(row.spans), **row.carried})
+        kept = {"id": name, "text": row.text, "harm": score, "source": row.source, **_spans(row.spans), **row.carried}
+        self._add("documents", row, kept)
 
     def make(self, text: TrainingText, row: Row, name: str, place: int) -> None:
         """Write the ``place``-th text that was made of a document."""
@@ -46,7 +47,7 @@ class Shard:
         if isinstance(row, BadRow):
             reject |= {"byte": row.byte, "excerpt": row.excerpt}
         else:
-            reject["text"] = row.text
+            reject |= {"source": row.source, "text": row.text}
         self._add("rejects", row, reject)
 
     def _add(self, kind: str, row: Row | BadRow, written: dict[str, Any]) -> None:

@@ -146,7 +146,7 @@ def check_columns(found: Sequence[str], recipe: CorpusRecipe, where: str) -> Non
     if missing:
         raise DataError(
             f"{where} has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, found)) or 'none'}: "
-            "name the right ones under columns (text, id, score) and output.columns"
+            "name the right ones under columns (text, id, score, source) and output.columns"
         )
 
 
@@ -161,6 +161,8 @@ def check_parquet_types(schema: Any, columns: Columns, where: str) -> None:
     wanted = {columns.text: ("text", is_text)}
     if columns.id is not None:
         wanted[columns.id] = ("text or integers", lambda kind: is_text(kind) or kinds.is_integer(kind))
+    if columns.source is not None:
+        wanted[columns.source] = ("text", lambda kind: is_text(kind) or kinds.is_null(kind))
     if columns.score is not None:
         wanted[columns.score] = ("integers", lambda kind: kinds.is_integer(kind) or kinds.is_null(kind))
     for name, (expected, fits) in wanted.items():

@@ -7,18 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TypeVar
 
 from upbringing.base.errors import DataError
 from upbringing.base.files import write_json_atomic
 from upbringing.base.fingerprint import fingerprint
 from upbringing.data.documents import Document
-from upbringing.data.interventions.routing import decided, route_of
+from upbringing.data.interventions.routing import Route, decided, route_of
 from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE, HarmScore
 from upbringing.data.interventions.tools import Transformed
 from upbringing.data.transforms import Transform
 from upbringing.lab.corpus.accounts import Accounts
+from upbringing.lab.corpus.doses import Doses, add_doses, dose_labels
 from upbringing.lab.corpus.folders import Folders
 from upbringing.lab.corpus.journal import Journal
 from upbringing.lab.corpus.reading import BadRow, Row, rows_of
@@ -28,7 +29,7 @@ from upbringing.lab.corpus.seam import CorpusTools, apply_to_document
 from upbringing.lab.corpus.shards import Shard, is_unchanged
 from upbringing.lab.corpus.units import Unit
 
-BATCH = 256
+BATCH = 1024  # scorers that compile something for a batch do so once for many documents
 UNSCORED = "unscored"
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -47,6 +48,15 @@ class _Work:
     numbers: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     scores: Counter[str] = field(default_factory=Counter)
+    doses: Doses = field(default_factory=dict)
+    labels: list[tuple[str, ...]] = field(default_factory=list)
+    rules: dict[tuple[int, str], Route] = field(default_factory=dict)
+
+    def rule(self, score: int, source: str) -> Route:
+        """Return the rule for a score in a source, looked up once."""
+        if (score, source) not in self.rules:
+            self.rules[score, source] = route_of(self.recipe.route, score, source)
+        return self.rules[score, source]
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ def write_unit(unit: Unit, recipe: CorpusRecipe, tools: CorpusTools, folders: Fo
         return known
     journal = Journal(folders.journal / f"{unit.number:06d}.jsonl") if tools.paid else None
     decisions = read_decisions(unit, folders.decisions)
-    work = _Work(unit, recipe, tools, decisions, Shard(unit, recipe), journal)
+    work = _Work(unit, recipe, tools, decisions, Shard(unit, recipe), journal, labels=dose_labels(recipe.route))
     batch: list[_Named] = []
     for place, row in enumerate(_documents(work)):
         named = _left(work, row, str(place))
@@ -80,6 +90,7 @@ def write_unit(unit: Unit, recipe: CorpusRecipe, tools: CorpusTools, folders: Fo
         bytes_read=unit.num_bytes,
         rejected=dict(sorted(work.rejected.items())),
         scores=dict(sorted(work.scores.items())),
+        doses=dict(sorted(work.doses.items())),
         files=work.shard.write(folders.result),
     )
     plain = asdict(account)
@@ -118,8 +129,7 @@ def _left(work: _Work, row: Row, place: str) -> _Named | None:
         if place in found:
             _reject(work, row, name, code, f"{code} of {found[place]}")
             return None
-    source = PurePath(work.unit.file).name.partition(".")[0]
-    document = Document(text=row.text, source=source, harm=row.score, metadata={"id": name}, spans=row.spans)
+    document = Document(text=row.text, source=row.source, harm=row.score, metadata={"id": name}, spans=row.spans)
     return _Named(row, name, document)
 
 
@@ -131,11 +141,14 @@ def _reject(work: _Work, row: Row, name: str, code: str, reason: str, score: int
 def _settle(work: _Work, batch: Sequence[_Named]) -> None:
     """Score and route a batch, in order."""
     scores = _scores(work, batch)
-    chosen = [_transforms(work, score) for score in scores]
+    chosen = [_transforms(work, named, score) for named, score in zip(batch, scores, strict=True)]
     made = _mapped(work, lambda each: _transformed(work, *each), list(zip(batch, scores, chosen, strict=True)))
     for named, score, transforms, result in zip(batch, scores, chosen, made, strict=True):
         work.scores[UNSCORED if score.score is None else str(score.score)] += 1
         if result is not None:
+            assert score.score is not None
+            rule = work.rule(score.score, named.row.source)
+            add_doses(work.doses, work.labels[work.recipe.route.index(rule)], result.doses)
             _write_made(work, named, result)
         elif transforms == "keep":
             work.numbers["kept"] += 1
@@ -156,7 +169,8 @@ def _scores(work: _Work, batch: Sequence[_Named]) -> list[HarmScore]:
     else:
         found = scorer.score([named.document for named in batch])
     if work.recipe.lower_bounds == "unscored":
-        found = [decided(work.recipe.route, score) for score in found]
+        routes = work.recipe.route
+        found = [decided(routes, score, named.row.source) for named, score in zip(batch, found, strict=True)]
     for named, score in zip(batch, found, strict=True):
         if score.score is None:
             if work.recipe.route and work.recipe.unscored == "stop":
@@ -179,12 +193,12 @@ def _paid_score(work: _Work, named: _Named) -> HarmScore:
     return known
 
 
-def _transforms(work: _Work, score: HarmScore) -> str | tuple[Transform, ...]:
+def _transforms(work: _Work, named: _Named, score: HarmScore) -> str | tuple[Transform, ...]:
     if not work.recipe.route:
         return "keep"
     if score.score is None:
         return work.recipe.unscored
-    return route_of(work.recipe.route, score.score).do
+    return work.rule(score.score, named.row.source).do
 
 
 def _transformed(

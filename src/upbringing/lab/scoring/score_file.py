@@ -113,14 +113,21 @@ def _writer(path: Path, output: Path) -> Iterator[Write]:
 
 @contextmanager
 def _jsonl_writer(path: Path, temporary: Path) -> Iterator[Write]:
-    with temporary.open("w", encoding="utf-8", newline="\n") as handle:
+    with temporary.open("wb") as handle:
 
         def write(rows: Sequence[Mapping[str, Any]]) -> None:
-            handle.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            handle.writelines(map(_line, rows))
 
         yield write
         handle.flush()
         os.fsync(handle.fileno())
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    try:
+        return f"{json.dumps(row, ensure_ascii=False)}\n".encode()
+    except UnicodeEncodeError:  # half a surrogate pair in a column that is only carried along: escaped, as it came
+        return f"{json.dumps(row)}\n".encode()
 
 
 @contextmanager

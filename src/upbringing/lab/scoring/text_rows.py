@@ -34,7 +34,18 @@ def format_of(path: Path) -> FileFormat:
 
 
 def read_rows(path: Path) -> Iterator[TextRow]:
-    """Yield the rows of ``path``; raises ``DataError`` for a missing or empty file and for rows that are none."""
+    """Yield the rows of ``path``, of a folder those of its files by name, such as a corpus was written in.
+
+    Raises ``DataError`` for a missing or empty file and for rows that are none.
+    """
+    files = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"the folder {path} holds no file that ends in {' or '.join(SUFFIXES)}")
+    for file in files:
+        yield from _file_rows(file)
+
+
+def _file_rows(path: Path) -> Iterator[TextRow]:
     file_format = format_of(path)
     if not path.is_file():
         raise DataError(f"there is no file {path}")

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from upbringing.data.interventions.scoring.phrases import PIECE_CHARACTERS, WORD, Phrase, folded
 
@@ -33,10 +36,15 @@ def hints(texts: Sequence[str], phrases: Sequence[Phrase]) -> list[Hint]:
 
     if len(phrases) > MOST_PHRASES:
         return [UNREAD] * len(texts)
-    short = {place: folded(text) for place, text in enumerate(texts) if len(text) <= PIECE_CHARACTERS}
-    shown = [text if text.isascii() else text.encode("utf-8", "replace").decode() for text in short.values()]
+    # The pass ignores the case of ASCII by itself; all else is folded first, as where words are read.
+    short = {
+        place: text if text.isascii() else folded(text)
+        for place, text in enumerate(texts)
+        if len(text) <= PIECE_CHARACTERS
+    }
     try:
-        found = pc.match_substring_regex(pa.array(shown, pa.large_string()), _pattern(phrases)).to_pylist()
+        shown = _array([text.encode("utf-8", "replace") for text in short.values()])
+        found = pc.match_substring_regex(shown, _pattern(phrases), ignore_case=True).to_pylist()
     except pa.ArrowInvalid:  # the list makes too large an automaton
         return [UNREAD] * len(texts)
     read = {
@@ -44,6 +52,15 @@ def hints(texts: Sequence[str], phrases: Sequence[Phrase]) -> list[Hint]:
         for (place, text), hit in zip(short.items(), found, strict=True)
     }
     return [read.get(place, UNREAD) for place in range(len(texts))]
+
+
+def _array(values: Sequence[bytes]) -> Any:
+    """Return an array over one joined buffer; ``pyarrow.array`` would load pandas and copy value by value."""
+    import pyarrow as pa
+
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int64)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))]
+    return pa.Array.from_buffers(pa.large_binary(), len(values), buffers)
 
 
 def _pattern(phrases: Sequence[Phrase]) -> str:

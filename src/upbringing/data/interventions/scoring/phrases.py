@@ -72,8 +72,9 @@ class PhraseMatcher:
         """Count the phrases in ``words`` that do not end within the first ``num_known``, which were read before."""
         if self._by_first.keys().isdisjoint(words):
             return
-        for place, word in enumerate(words):
-            for phrase in self._by_first.get(word, ()):
+        first = self._by_first
+        for place in [place for place, word in enumerate(words) if word in first]:
+            for phrase in first[words[place]]:
                 end = place + len(phrase)
                 if end > num_known and (len(phrase) == 1 or tuple(words[place:end]) == phrase):
                     found[phrase] += 1
