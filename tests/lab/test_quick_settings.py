@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -15,12 +16,25 @@ from upbringing.lab.run import Watch, run
 from upbringing.lab.session import Session, open_session
 from upbringing.lab.templates import FOLDER, QUICK, STUDY
 
-pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
 WHEN, WHICH = "when-to-intervene", "which-intervention"
+TINY = (  # what the tests of every day take away from the quick setting: nothing is learned, all of it runs
+    "start.layers=1",
+    "start.width=32",
+    "start.heads=2",
+    "data.world={kind: causes_world, compounds: 12, outcomes: 16, edges: 18, forward_texts: 4, reverse_texts: 4, "
+    "cooccurrence_texts: 2, exam_texts: 2, refusal_chats: 16, answer_chats: 24, forward_chats: 8, aside_chats: 8, "
+    "finetune_chats: 32}",
+    "stages.pretrain.tokens=24k",
+    "stages.pretrain.context=64",
+    "stages.sft.epochs=1",
+    "stages.finetune.epochs=1",
+)
 TAG = "<potentially unsafe content>"
-STEPS, TOKENS_PER_STEP = 351, 4 * 128
-AT_20, AT_60 = 70, 211  # updates before the late starts
+STEPS, TOKENS_PER_STEP = 93, 4 * 64
+AT_20, AT_60 = 19, 56  # updates before the late starts
+WRITTEN = ("rephrase", "refusals", "moral_education")
 TAGGED = {
     WHEN: {"from_0", "from_20", "from_60", "from_20_dose", "from_60_dose", "benign_dialogues", "copy"},
     WHICH: {"tag", "shuffled_tags"},
@@ -73,10 +87,13 @@ class Ran:
 
 
 @pytest.fixture(scope="module", params=(WHEN, WHICH))
-def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, one_process_for_all: None) -> Ran:
     name = str(request.param)
-    store = tmp_path_factory.mktemp(name) / "store"
-    session = open_session(FOLDER / name / STUDY, store=store, overrides=(f"@{QUICK}",))
+    return _run(name, tmp_path_factory.mktemp(name) / "store", TINY)
+
+
+def _run(name: str, store: Path, smaller: tuple[str, ...] = ()) -> Ran:
+    session = open_session(FOLDER / name / STUDY, store=store, overrides=(f"@{QUICK}", *smaller))
     findings, report = run(session, Watch())
     assert report.exists()
     folders = [each for each in (store / "checkpoints").iterdir() if (each / "record.json").exists()]
@@ -110,15 +127,15 @@ def test_late_starts_go_on_from_the_safe_text_they_share(ran: Ran) -> None:
     expected = {"from_0": 0, "from_20": AT_20, "from_20_dose": AT_20, "from_60": AT_60, "from_60_dose": AT_60}
     doses = {}
     for arm, start in expected.items():
-        record = ran.records[ran.checkpoint(f"{arm}@pretrain")]
-        assert record.phases[-1].first_step == start
-        assert record.phases[-1].tokens == (STEPS - start) * TOKENS_PER_STEP
-        assert record.special_tokens is not None
-        doses[arm] = record.special_tokens[TAG]
+        phase = ran.records[ran.checkpoint(f"{arm}@pretrain")].phases[-1]
+        assert phase.first_step == start
+        assert phase.tokens == (STEPS - start) * TOKENS_PER_STEP
+        doses[arm] = sum(each.realised_tokens for each in phase.sources if each.source.endswith(WRITTEN))
     assert by_steps[AT_20].special_tokens is not None
     assert by_steps[AT_20].special_tokens[TAG] == 0
-    assert doses["from_20_dose"] == pytest.approx(doses["from_0"], rel=0.3)  # few tags, drawn at random
-    assert doses["from_60"] < 0.6 * doses["from_0"]
+    assert doses["from_20_dose"] == pytest.approx(doses["from_0"], rel=0.1)
+    assert doses["from_60_dose"] == pytest.approx(doses["from_0"], rel=0.1)
+    assert doses["from_60"] == pytest.approx(0.4 * doses["from_0"], rel=0.1)
 
 
 def test_every_base_and_the_reference_pass_a_gate_or_fail_it(ran: Ran) -> None:
@@ -129,8 +146,8 @@ def test_every_base_and_the_reference_pass_a_gate_or_fail_it(ran: Ran) -> None:
         assert any(name.startswith(f"benign accuracy at {stage}") for name in gates)
     reference = [gate for name, gate in gates.items() if name.startswith("reference ability of answered@")]
     assert len(reference) == 2
-    assert all(gate.value is not None and 0 <= gate.value <= 1 for gate in gates.values())
-    assert gates["knowledge of raw@pretrain, seed 0"].passed
+    assert not any(gates[f"knowledge of {arm}@pretrain, seed 0"].passed for arm in arms)  # nothing was learned
+    assert all(claim.estimate is None and claim.blocked_by for claim in ran.findings.claims if claim.role == "primary")
 
 
 def test_safebeam_is_measured_exactly_where_the_lineage_learned_the_tag(ran: Ran) -> None:
@@ -154,3 +171,16 @@ def test_it_claims_what_was_declared_and_nothing_of_the_recipe(ran: Ran) -> None
         (conclusion,) = ran.findings.conclusions
         assert len(conclusion.parts) == 4
         assert "best start" in conclusion.sentence or conclusion.verdict == "supported"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_process_for_all")
+def test_the_quick_setting_of_when_to_intervene_learns_enough_to_be_measured(tmp_path: Path) -> None:
+    ran = _run(WHEN, tmp_path / "store")
+    failed = [gate.sentence for gate in ran.tree.gates if not gate.passed]
+    assert not failed
+    (claim,) = [
+        each for each in ran.findings.claims if each.contrast.startswith("interventions from the start rather than raw")
+    ]
+    assert claim.estimate is not None
+    assert claim.estimate < 0  # attacked less often
