@@ -19,7 +19,7 @@ from upbringing.lab.templates import FOLDER, QUICK, STUDY
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
 WHEN, WHICH = "when-to-intervene", "which-intervention"
-TINY = (  # what the tests of every day take away from the quick setting: nothing is learned, all of it runs
+TINY = (  # makes the quick setting a minute's work: nothing is learned, all of it runs
     "start.layers=1",
     "start.width=32",
     "start.heads=2",
@@ -86,7 +86,7 @@ class Ran:
         return next(each.checkpoint for each in self.tree.cells if each.name == cell)
 
 
-@pytest.fixture(scope="module", params=(WHEN, WHICH))
+@pytest.fixture(scope="module", params=(WHEN, pytest.param(WHICH, marks=pytest.mark.slow)))
 def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, one_process_for_all: None) -> Ran:
     name = str(request.param)
     return _run(name, tmp_path_factory.mktemp(name) / "store", TINY)
