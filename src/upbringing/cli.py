@@ -38,7 +38,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(label_app, name="label")
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).")]
-Overrides = Annotated[list[str] | None, typer.Argument(help="key=value changes, e.g. stages.sft.epochs=2.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="key=value changes (stages.sft.epochs=2), or @FILE.")]
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of checkpoints, data, rows and results.")]
 SeedsOption = Annotated[int | None, typer.Option("--seeds", min=1, help="Whole pipelines instead of the study's.")]
 OnlyOption = Annotated[

@@ -32,7 +32,8 @@ def test_the_built_in_studies() -> None:
 
 
 def test_a_copy_is_the_template_and_is_planned(name: str, tmp_path: Path) -> None:
-    study, readme = copy_study(name, tmp_path / "mine")
+    study, readme, *quick = copy_study(name, tmp_path / "mine")
+    assert [path.read_bytes() for path in quick] == [path.read_bytes() for path in (FOLDER / name).glob("quick.yaml")]
     assert study.read_bytes() == (FOLDER / name / "study.yaml").read_bytes()
     assert readme.read_bytes() == (FOLDER / name / "README.md").read_bytes()
     session = open_session(study, store=tmp_path / "store", reads_only=True)

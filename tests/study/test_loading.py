@@ -98,6 +98,24 @@ def test_overrides_are_typed_like_the_file(tmp_path: Path) -> None:
         load_study(path, ["nonsense"])
 
 
+def test_overrides_come_from_a_file_beside_the_study_and_the_last_one_wins(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(GOOD, encoding="utf-8")
+    (tmp_path / "quick.yaml").write_text("seed: 7\nstages.sft.epochs: 5\n", encoding="utf-8")
+    study = load_study(path, ["stages.sft.epochs=3", "@quick.yaml", "seed=8"])
+    assert study == load_study(path, ["stages.sft.epochs=5", "seed=8"])
+    for text, message in (
+        ("stages.sfft.epochs: 1", "override '@quick.yaml': there is no 'sfft' in the study for 'stages.sfft.epochs'"),
+        ("- seed", "is a mapping of key.key to values"),
+        ("seed: 1\nseed: 2", "quick.yaml:2"),
+    ):
+        (tmp_path / "quick.yaml").write_text(text, encoding="utf-8")
+        with pytest.raises(StudyError, match=message):
+            load_study(path, ["@quick.yaml"])
+    with pytest.raises(StudyError, match=r"cannot read .*missing\.yaml"):
+        load_study(path, ["@missing.yaml"])
+
+
 def test_yaml_and_python_build_the_same_study() -> None:
     from upbringing.training.sft import Sft
 

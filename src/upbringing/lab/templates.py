@@ -16,6 +16,7 @@ from upbringing.training.existing import Existing
 
 FOLDER = Path(__file__).parent / "studies"
 STUDY, README = "study.yaml", "README.md"
+QUICK = "quick.yaml"  # overrides that make a study small; not every study has them
 NEEDS = "**Needs.**"  # begins the paragraph of a README that says what a study needs
 
 
@@ -42,7 +43,7 @@ def template_names() -> tuple[str, ...]:
 
 
 def copy_study(name: str, to: Path) -> tuple[Path, ...]:
-    """Copy the study file and the README of the template ``name`` into the folder ``to``; return their new paths.
+    """Copy the files of the template ``name`` (study, README, quick setting) into ``to``; return their new paths.
 
     Raises ``StudyError`` for an unknown name and for a folder in which one of them stands already.
     """
@@ -51,7 +52,7 @@ def copy_study(name: str, to: Path) -> tuple[Path, ...]:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f": did you mean {close[0]!r}?" if close else ""
         raise StudyError(f"there is no built-in study {name!r} ({', '.join(names)}){hint}")
-    targets = tuple(to / file for file in (STUDY, README))
+    targets = tuple(to / file for file in (STUDY, README, QUICK) if (FOLDER / name / file).exists())
     for target in targets:
         if target.exists():
             raise StudyError(f"{target} is there already, and may have been edited: name another folder")

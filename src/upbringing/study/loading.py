@@ -19,16 +19,18 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
-    """Return the study in the file ``path`` with ``key=value`` overrides applied; raise ``StudyError``.
+    """Return the study in the file ``path`` with ``overrides`` applied in order; raise ``StudyError``.
 
-    An override's value is YAML (``stages.sft.learning_rate=1e-4`` is a number); the result is another study,
-    with other ids.
+    An override is ``key=value``, whose value is YAML (``stages.sft.learning_rate=1e-4`` is a number), or ``@FILE``:
+    a YAML mapping of such keys to values, named relative to the study's folder. The result is another study, with
+    other ids.
     """
     located = load_yaml(path)
     if not isinstance(located.value, dict):
         raise StudyError(f"{path.name}:1: a study is a mapping with name, start, stages ..., found {located.value!r}")
     for override in overrides:
-        _override(located.value, override)
+        for key, new in _changes(override, path.parent):
+            _change(located.value, key, new, override)
     return study_from(located)
 
 
@@ -47,20 +49,31 @@ def validated(model: type[Model], located: Located) -> Model:
         raise StudyError("\n".join(messages[:MAX_ERRORS_SHOWN] + more)) from None
 
 
-def _override(value: dict[str, Any], override: str) -> None:
-    path, separator, text = override.partition("=")
-    if not separator or not path:
-        raise StudyError(f"an override reads key.key=value, found {override!r}")
-    *parents, last = path.split(".")
+def _changes(override: str, folder: Path) -> list[tuple[str, Any]]:
+    """Return the keys and values of an override: one, or those of the file that it names."""
+    if override.startswith("@"):
+        found = load_yaml(folder / override.removeprefix("@")).value
+        if not isinstance(found, dict) or not found:
+            raise StudyError(f"override {override!r}: the file is a mapping of key.key to values, found {found!r}")
+        return list(found.items())
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise StudyError(f"an override reads key.key=value or @file, found {override!r}")
+    return [(key, parse_yaml(text, name=f"override {key}").value)]
+
+
+def _change(value: dict[str, Any], key: str, new: Any, override: str) -> None:
+    """Put ``new`` in the place that ``key`` names; ``override`` is what was asked, for errors."""
+    *parents, last = key.split(".")
     place: Any = value
-    for key in parents:
-        if not isinstance(place, dict) or key not in place:
+    for part in parents:
+        if not isinstance(place, dict) or part not in place:
             known = ", ".join(place) if isinstance(place, dict) else "nothing"
-            raise StudyError(f"override {override!r}: there is no {key!r} in the study at that place ({known})")
-        place = place[key]
+            raise StudyError(f"override {override!r}: there is no {part!r} in the study for {key!r} ({known})")
+        place = place[part]
     if not isinstance(place, dict):
         raise StudyError(f"override {override!r}: {'.'.join(parents)} is not a mapping")
-    place[last] = parse_yaml(text, name=f"override {path}").value
+    place[last] = new
 
 
 def schema() -> dict[str, Any]:
