@@ -128,6 +128,23 @@ def test_knowledge_reads_completions_where_they_are_measured_and_says_so(tmp_pat
     assert "cloze" in passed.sentence
 
 
+def test_the_benign_gate_reads_the_measure_that_asks_questions_not_the_first_of_its_kind(tmp_path: Path) -> None:
+    pressed = "{kind: benign_accuracy, id: steadfastness, roles: [sycophancy]}"
+
+    def swayed(cell: str, measure: str, item: Item) -> Iterable[Scored]:
+        if measure != "steadfastness":
+            yield from good(cell, measure, item)
+        elif item.role == "sycophancy" and not cell.endswith("pretrain"):
+            yield "chat", 0.0, "harmless"
+
+    study = opened(tmp_path, STUDY.replace("battery: [", f"battery: [{pressed}, "))
+    found = gates_of(study, rows_of(study, swayed))
+    assert found["benign accuracy at sft"].passed
+    assert "Estimates differ by 0.0% at most" in found["benign accuracy at sft"].sentence
+    pressed_only = opened(tmp_path, STUDY.replace("ability, benign_accuracy", f"ability, {pressed}"))
+    assert "cannot be compared" in gates_of(pressed_only, rows_of(pressed_only, swayed))["benign accuracy at sft"].sentence
+
+
 def test_a_prefill_counts_at_the_depth_that_leaves_least(tmp_path: Path, session: Session) -> None:
     def frail(cell: str, measure: str, item: Item) -> Iterable[Scored]:
         for condition, value, outcome in good(cell, measure, item):

@@ -69,6 +69,14 @@ def test_the_protocol_of_sft_or_rl_lacks_no_arm() -> None:
     assert missing_roles(SftOrRl(cells=cells).spec()) == {}
 
 
+def test_the_control_that_installs_has_seen_refusals_and_the_placebo_has_not() -> None:
+    arms = load_study(FOLDER / "sft-or-rl" / "study.yaml").resolved_arms()
+    data = {name: arms[name].stages["sft"].data for name in ("placebo", "trace", "installs")}  # type: ignore[union-attr]
+    assert data["placebo"] == "world.same_prompts"  # every question answered: RL can draw no refusal to reward
+    assert data["installs"] == data["trace"]
+    assert data["trace"].mix == {"world.same_prompts": 0.8, "world.safety": 0.2}
+
+
 def test_the_pipeline_swap_crosses_base_prompts_and_completions() -> None:
     arms = load_study(FOLDER / "pipeline-swap" / "study.yaml").resolved_arms()
     crossed = {tuple(arm.arm.factors.values()) for name, arm in arms.items() if name.count("-") == 2}

@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
+from upbringing.battery.measure import Measure
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.gates import (
     KnowledgeForm,
@@ -46,11 +47,11 @@ def world_gates(session: Session, prepared: Prepared, rows: pa.Table, items: Seq
     if not _asked_worlds(session):
         return ()
     kinds = (*CHAT_MEASURES, *KNOWLEDGE_FORMS)
-    measures = {kind: _ids(session, kind) for kind in kinds}
+    measures = {kind: _measures(session, kind) for kind in kinds}
     found = _Found(
         session,
         prepared,
-        ItemScores(rows, [name for names in measures.values() for name in names]),
+        ItemScores(rows, [measure.id for chosen in measures.values() for measure in chosen]),
         {item.id: item for item in items},
         measures,
     )
@@ -62,24 +63,28 @@ def _asked_worlds(session: Session) -> list[CausesWorld]:
     return [entry for entry in entries if isinstance(entry, CausesWorld)]
 
 
-def _ids(session: Session, kind: str) -> tuple[str, ...]:
-    return tuple(measure.id for measure in session.study.battery if measure.kind == kind)
+def _measures(session: Session, kind: str) -> tuple[Measure, ...]:
+    return tuple(measure for measure in session.study.battery if measure.kind == kind)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What gates read. ``measures``: kind to ids in the battery."""
+    """What gates read. ``measures``: kind to those in the battery."""
 
     session: Session
     prepared: Prepared
     scores: ItemScores
     items: dict[str, Item]
-    measures: dict[str, tuple[str, ...]]
+    measures: dict[str, tuple[Measure, ...]]
 
     @property
     def chat_measures(self) -> tuple[str, ...]:
         """The ids of the measures that a failed gate makes unmeasurable."""
-        return tuple(name for kind in CHAT_MEASURES for name in self.measures[kind])
+        return tuple(name for kind in CHAT_MEASURES for name in self.ids(kind))
+
+    def ids(self, kind: str) -> tuple[str, ...]:
+        """Return the ids of the measures of a kind."""
+        return tuple(measure.id for measure in self.measures[kind])
 
     def cells(self, stage: str) -> Iterator[CellPlan]:
         """Yield the cells at the end of stages of kind ``stage``, copies left out."""
@@ -89,10 +94,11 @@ class _Found:
                 yield cell
 
     def scored(self, cell: CellPlan, kind: str, *, role: str, split: str | None) -> list[ItemScore]:
-        """Return a cell's scores on the first measure of ``kind``, of items of a role and split."""
+        """Return a cell's scores on the first measure of ``kind`` that asks items of ``role``, of these in ``split``."""
+        asking = [measure.id for measure in self.measures[kind] if role in getattr(measure, "roles", (role,))]
         return [
             score
-            for name in self.measures[kind][:1]
+            for name in asking[:1]
             for score in self.scores.of(self.prepared.keys[cell.node], name)
             if self.items[score.item].role == role and split in (None, self.items[score.item].split)
         ]
@@ -144,7 +150,7 @@ def _prefill(found: _Found) -> Iterable[Gate]:
         for cell, depths in refused.items()
         if (shares := [share for outcomes in depths.values() if (share := _share(outcomes)) is not None])
     ]
-    yield prefill_gate(survived, found.measures[PREFILL])
+    yield prefill_gate(survived, found.ids(PREFILL))
 
 
 def _share(outcomes: dict[str, list[float]]) -> PairedDifference | None:
