@@ -83,11 +83,10 @@ def test_an_effect_far_above_the_noise_is_found_in_a_family_of_24() -> None:
 
 def test_half_widths_of_a_plan_are_the_quantiles_of_single_tests() -> None:
     parts = [MIXED, MIXED.model_copy(update={"residual": 1.2}), ONLY_RUNS.model_copy(update={"items_df": 60.0})]
-    spreads = Spreads(
-        *(np.array([getattr(each, name) for each in parts]) for name in ("items", "runs", "residual", "added")),
-        items_df=60.0,
-        runs_df=4.0,
+    items, runs, residual, added = (
+        np.array([getattr(each, name) for each in parts]) for name in ("items", "runs", "residual", "added")
     )
+    spreads = Spreads(items, runs, residual, added, items_df=60.0, runs_df=4.0)
     beyond, dfs = 0.05 / 48, [9.0, 12.0, 4.0]
     errors = np.array([each.variance**0.5 for each in parts])
     plain = special.stdtrit(np.array(dfs), 1 - beyond) * errors

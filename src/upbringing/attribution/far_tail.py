@@ -90,8 +90,8 @@ def half_widths(plain: Vector, beyond: float, spreads: Spreads) -> Vector:
 
 
 def _one(spread: Spread) -> Spreads:
-    parts = (np.array([part]) for part in (spread.items, spread.runs, spread.residual, spread.added))
-    return Spreads(*parts, items_df=spread.items_df, runs_df=spread.runs_df)
+    items, runs, residual, added = np.array([[spread.items], [spread.runs], [spread.residual], [spread.added]])
+    return Spreads(items, runs, residual, added, spread.items_df, spread.runs_df)
 
 
 def _averaged(gap: Vector, spreads: Spreads, num_nodes: int = NODES) -> Vector:

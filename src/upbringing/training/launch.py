@@ -6,14 +6,14 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from upbringing.base.errors import TrainingError, UpbringingError
+from upbringing.base.parent import end_with_parent
 from upbringing.formats.record import BuildProfile
 from upbringing.training.segment import Places, Realised, Segment, run_segment
 
@@ -82,7 +82,7 @@ def _outcome(children: dict[Connection, SpawnProcess], on_progress: OnProgress) 
 
 
 def _run_child(rank: int, task: _Task, parent: Connection) -> None:
-    Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     size = str(task.profile.world_size)
     os.environ.update(
         {
@@ -107,10 +107,3 @@ def _run_child(rank: int, task: _Task, parent: Connection) -> None:
         message = error
     parent.send(message)
     parent.close()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

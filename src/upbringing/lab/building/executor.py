@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from upbringing.base.errors import InterruptedRunError, TrainingError, UpbringingError
 from upbringing.base.memory import children_keep_memory
+from upbringing.base.parent import end_with_parent
 
 # What a child may know of its surroundings; everything else (keys above all) is removed before work starts.
 ALLOWED_ENVIRONMENT = (
@@ -111,6 +112,7 @@ _events: SimpleQueue[Event | None] | None = None  # set once per worker process 
 def _start_worker(events: SimpleQueue[Event | None], threads: int) -> None:
     global _events  # noqa: PLW0603 - the only way a process pool hands a queue to its workers
     _events = events
+    end_with_parent()
     forget_surroundings(threads)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -13,10 +11,10 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from upbringing.base.errors import InterruptedRunError
+from upbringing.base.parent import end_with_parent
 
 Result = TypeVar("Result")
 WAITING_PER_WORKER = 2  # enough to keep all busy; more would hold results that nobody has taken
-SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def each_result(
@@ -31,9 +29,7 @@ def each_result(
             yield place, function(*arguments)
         return
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(
-        min(workers, len(calls)), mp_context=context, initializer=_end_with, initargs=(os.getpid(),)
-    )
+    executor = ProcessPoolExecutor(min(workers, len(calls)), mp_context=context, initializer=_start_worker)
     try:
         yield from _results(executor, function, calls, workers * WAITING_PER_WORKER)
     except BrokenProcessPool:
@@ -58,13 +54,6 @@ def _results(
             yield waiting.pop(future), future.result()
 
 
-def _end_with(parent: int) -> None:
-    """End this worker when its parent is gone: a killed parent cannot say so."""
+def _start_worker() -> None:
     os.environ["RAYON_NUM_THREADS"] = "1"  # the sketches' library would start a thread per core in each worker
-
-    def look() -> None:
-        while os.getppid() == parent:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        os._exit(1)
-
-    threading.Thread(target=look, daemon=True).start()
+    end_with_parent()
