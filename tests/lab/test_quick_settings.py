@@ -175,12 +175,13 @@ def test_it_claims_what_was_declared_and_nothing_of_the_recipe(ran: Ran) -> None
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_process_for_all")
-def test_the_quick_setting_of_when_to_intervene_learns_enough_to_be_measured(tmp_path: Path) -> None:
+def test_the_quick_setting_of_when_to_intervene_learns_enough_to_be_measured_before_fine_tuning(tmp_path: Path) -> None:
     ran = _run(WHEN, tmp_path / "store")
-    failed = [gate.sentence for gate in ran.tree.gates if not gate.passed]
-    assert not failed
-    (claim,) = [
-        each for each in ran.findings.claims if each.contrast.startswith("interventions from the start rather than raw")
-    ]
-    assert claim.estimate is not None
-    assert claim.estimate < 0  # attacked less often
+    failed = {gate.name for gate in ran.tree.gates if not gate.passed}
+    assert failed <= {"benign accuracy at finetune"}  # so little fine-tuning ends between refusing and answering
+    levels = {(row["cell"], row["measure"], row["split"]): row["estimate"] for row in ran.findings.tables["levels"]}
+    attacked = {
+        arm: levels[f"{arm}@sft", "attack_success", "held-out-item"] for arm in ("never", "random_drop", "answered")
+    }
+    assert attacked["never"] < 0.2 < 0.5 < attacked["random_drop"]
+    assert attacked["answered"] == 1
