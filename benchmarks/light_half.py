@@ -2,11 +2,13 @@
 
 Run: ``python benchmarks/light_half.py``. Beside the seconds of processes stand ratios to one that only imports what
 every command line of this kind imports: they say whose fault a miss is on a busy machine. The processes take turns.
+Modules come compiled, as in an installed package: their bytecode is kept beside the study.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -47,13 +49,19 @@ def thousand_nodes() -> str:
     return STUDY.format(seeds=NUM_SEEDS) + arms
 
 
-def process(processor: list[float], *arguments: str) -> Callable[[], float]:
+def with_bytecode(folder: Path) -> dict[str, str]:
+    """Return the surroundings of a process that keeps its bytecode in ``folder``."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(folder)}
+
+
+def process(processor: list[float], surroundings: dict[str, str], *arguments: str) -> Callable[[], float]:
     """Return what runs a Python process: its seconds; those of the processor are added to ``processor``."""
 
     def run() -> float:
         used = _used()
         began = time.perf_counter()
-        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, env=surroundings)
         seconds = time.perf_counter() - began
         processor.append(_used() - used)
         return seconds
@@ -73,12 +81,17 @@ def main() -> None:
         study = Path(folder) / "study.yaml"
         study.write_text(thousand_nodes(), encoding="utf-8")
         planning = ["-c", MAIN, "plan", str(study), "--store", f"{folder}/store", "--no-read-data", "--no-calibrate"]
+        surroundings = with_bytecode(Path(folder) / "bytecode")
         output = subprocess.run(
-            [sys.executable, *planning, "--json"], check=True, capture_output=True, text=True
-        ).stdout
+            [sys.executable, *planning, "--json"], check=True, capture_output=True, text=True, env=surroundings
+        ).stdout  # compiles the modules
         commands = {"bare": ["-c", BARE], "--help": ["-c", MAIN, "--help"], "plan": planning}
         used: dict[str, list[float]] = {name: [] for name in commands}
-        found = alternate({name: process(used[name], *each) for name, each in commands.items()}, REPEATS)
+        sides = {name: process(used[name], surroundings, *each) for name, each in commands.items()}
+        alternate(sides, 1)  # compiles what only they import
+        for each in used.values():
+            each.clear()
+        found = alternate(sides, REPEATS)
     nodes = len(json.loads(output)["nodes"])
     for name, target in TARGETS.items():
         named = f"plan of {nodes:,} nodes" if name == "plan" else name

@@ -134,7 +134,8 @@ def _submitting(events: Events, place: _Place, processors: int) -> Iterator[Call
     work = ray.remote(_work).options(
         num_cpus=processors, max_retries=RESTARTS, retry_exceptions=False, runtime_env={"env_vars": surroundings}
     )
-    given, open_ones = ray.put(place), set()
+    given = ray.put(place)
+    open_ones: set[Any] = set()
 
     def submit(job: Job) -> Future[Any]:
         reference = work.remote(job, events, given)
