@@ -61,7 +61,7 @@ class Reflections(Description):
         found = dict(zip(documents, self._documents(list(documents.values()), seed, tools), strict=True))
         labelling = self._labelling()
         replies = reflected_chats(list(chats.values()), labelling, self._of_chat, self.max_words, seed, tools)
-        made = {**found, **dict(zip(chats, replies, strict=True))}
+        made: dict[int, TrainingText | str] = {**found, **dict(zip(chats, replies, strict=True))}
         result = [made.get(place, text) for place, text in enumerate(texts)]
         return Transformed(
             tuple(text for text in result if not isinstance(text, str)),
