@@ -64,13 +64,13 @@ def load_ours(folder: Path) -> LocalModel:
     return LocalModel(loaded.model, loaded.tokenizer, precision="bf16")
 
 
-def load_peer(folder: Path) -> Any:
-    """Return the harness's model in bf16; exits with what to install where it is missing."""
+def load_peer(folder: Path, dtype: str = "bfloat16") -> Any:
+    """Return the harness's model; exits with what to install where it is missing."""
     try:
         from lm_eval.models.huggingface import HFLM
     except ImportError:
         sys.exit("lm-evaluation-harness is not installed: pip install --group bench")
-    return HFLM(pretrained=str(folder), dtype="bfloat16", device="cpu", batch_size=1)
+    return HFLM(pretrained=str(folder), dtype=dtype, device="cpu", batch_size=1)
 
 
 def peer_answers(peer: Any, contexts: Sequence[str], tokens: int, batch: int) -> list[str]:

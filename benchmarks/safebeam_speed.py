@@ -24,9 +24,10 @@ from upbringing.formats.record import BuildProfile
 from upbringing.models.asking import Prompt
 from upbringing.models.beam_search import search
 from upbringing.models.decoding import Beam, SafeBeam
-from upbringing.models.generation import Ends, TokenPrompt, left_padded
+from upbringing.models.generation import Ends, TokenPrompt
 from upbringing.models.loading import load_model
 from upbringing.models.local import LocalModel
+from upbringing.models.prompt_cache import left_padded
 
 MODEL = Path("studies/smollm2/models/smollm2-135m-instruct-dequantised-q4-1")
 TARGET = 3.0

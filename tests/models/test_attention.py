@@ -9,7 +9,8 @@ import pytest
 
 from upbringing.models.attention import CHUNK, GROUPED, answer_cache, can_group, grouped_attention, grouped_heads
 from upbringing.models.decoding import Greedy
-from upbringing.models.generation import Ends, TokenPrompt, generate, shared_beginning
+from upbringing.models.generation import Ends, TokenPrompt, generate
+from upbringing.models.prompt_cache import shared_beginning
 
 pytestmark = pytest.mark.model
 
@@ -114,6 +115,7 @@ def test_the_shared_beginning_leaves_every_prompt_a_token() -> None:
     assert shared_beginning([(1, 2, 3), (1, 2, 9)]) == 2
     assert shared_beginning([(5,), (5, 6)]) == 0
     assert shared_beginning([(1, 2), (3, 4)]) == 0
+    assert shared_beginning([(1, 2, 3)]) == 0
 
 
 def test_attention_that_caps_its_scores_is_left_alone() -> None:

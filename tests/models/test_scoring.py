@@ -53,6 +53,45 @@ def test_many_continuations_of_one_prompt_are_scored_once_each(tiny: LoadedModel
     assert together[0].totals[250] == pytest.approx(sum(by_hand(tiny.model, prompt, continuations[250])), abs=1e-4)
 
 
+def shapes_read(model: Any, asked: list[Scoring]) -> list[tuple[int, ...]]:
+    """Score ``asked`` and return the shape of what each forward pass was fed."""
+    read: list[tuple[int, ...]] = []
+    hook = model.register_forward_pre_hook(
+        lambda _, args, kwargs: read.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    )
+    score(model, asked)
+    hook.remove()
+    return read
+
+
+def test_what_all_prompts_begin_with_is_read_once(tiny: LoadedModel) -> None:
+    beginning = tuple(range(40, 100))
+    asked = [replace(each, prompt=(*beginning, *each.prompt)) for each in requests()]
+    assert shapes_read(tiny.model, asked)[0] == (1, len(beginning))
+    assert shapes_read(tiny.model, asked)[1][1] < len(beginning)
+    for request, scored in zip(asked, score(tiny.model, asked), strict=True):
+        for continuation, found in zip(request.continuations, scored.log_probabilities, strict=True):
+            assert found.tolist() == pytest.approx(by_hand(tiny.model, request.prompt, continuation), abs=1e-4)
+
+
+def test_only_what_predicts_a_token_is_fed_and_projected(tiny: LoadedModel) -> None:
+    asked = [Scoring((5, 6, 7), ((8, 9, 10), (11, 12), (13,)))]
+    assert shapes_read(tiny.model, asked) == [(1, 3 + 2 + 1)]  # no continuation's last token
+    projected: list[tuple[int, ...]] = []
+    hook = tiny.model.get_output_embeddings().register_forward_hook(
+        lambda _, given, output: projected.append(tuple(output.shape[:-1]))
+    )
+    score(tiny.model, asked)
+    hook.remove()
+    assert projected == [(1, 1 + 2 + 1)]  # the prompt's end, once for all three
+
+
+def test_rows_of_one_prompt_are_filled_alike(tiny: LoadedModel) -> None:
+    continuations = tuple((20 + n, *range(30, 47)) for n in range(10))  # 17 fed tokens each, 170 in all
+    shapes = shapes_read(tiny.model, [Scoring((5, 6, 7), continuations)])
+    assert shapes == [(1, 2), (2, 1 + 5 * 17)]  # two rows of five, not one of seven and one of three
+
+
 def hooks(model: Any) -> int:
     return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules())
 
@@ -64,6 +103,21 @@ def test_hidden_states_of_a_prompt_come_from_the_same_pass(tiny: LoadedModel, sh
     chosen = [replace(request, states=True) for request in requests()[:8]]
     chosen.append(Scoring((6, 7, 8, 9), (), states=True))  # nothing continues it
     for request, scored in zip(chosen, score(tiny.model, chosen, share=share), strict=True):
+        with torch.no_grad():
+            hidden = tiny.model(torch.tensor([request.prompt]), output_hidden_states=True).hidden_states
+        expected = np.stack([state[0].numpy() for state in hidden])  # (layers, time, width)
+        assert scored.states is not None
+        assert scored.states.last == pytest.approx(expected[:, -1], abs=1e-4)
+        assert scored.states.mean == pytest.approx(expected.mean(axis=1), abs=1e-4)
+
+
+def test_hidden_states_are_those_of_whole_prompts_where_their_beginning_is_shared(tiny: LoadedModel) -> None:
+    import torch
+
+    beginning = tuple(range(40, 60))
+    asked = [replace(each, prompt=(*beginning, *each.prompt), states=True) for each in requests()[:6]]
+    assert shapes_read(tiny.model, asked)[0] == (1, len(beginning))
+    for request, scored in zip(asked, score(tiny.model, asked), strict=True):
         with torch.no_grad():
             hidden = tiny.model(torch.tensor([request.prompt]), output_hidden_states=True).hidden_states
         expected = np.stack([state[0].numpy() for state in hidden])  # (layers, time, width)

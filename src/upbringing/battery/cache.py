@@ -24,7 +24,7 @@ from upbringing.base.fingerprint import canonical_json, fingerprint, text_sha256
 from upbringing.models.asking import Prompt, Reply
 from upbringing.models.decoding import Decoding
 
-CACHE_VERSION = 2  # raise it when the same key may mean another answer
+CACHE_VERSION = 3  # raise it when the same key may mean another answer
 _REPLIES = TypeAdapter(list[list[Reply]])
 
 

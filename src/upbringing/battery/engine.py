@@ -29,7 +29,7 @@ from upbringing.models.loading import LoadedModel
 from upbringing.models.local import LocalModel
 from upbringing.models.openvino import Engine, OpenVinoModel
 
-BATTERY_VERSION = 4  # raise it when a number can change for the same model and items
+BATTERY_VERSION = 5  # raise it when a number can change for the same model and items
 
 OnProgress = Callable[[int, int], None]
 

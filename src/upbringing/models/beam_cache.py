@@ -12,7 +12,8 @@ from typing import Any
 
 from upbringing.base.errors import MeasurementError
 from upbringing.models.attention import answer_cache, keep_columns
-from upbringing.models.generation import TokenPrompt, last_logits, left_padded, read_together
+from upbringing.models.generation import TokenPrompt
+from upbringing.models.prompt_cache import read_prompts
 
 PRUNE_COLUMNS = 64  # columns behind the prompt before those that no beam sees any more are given back
 
@@ -24,24 +25,12 @@ class BeamCache:
     """
 
     def __init__(self, model: Any, prompts: Sequence[TokenPrompt], padding: int) -> None:
-        import torch
 
-        self.model, self.cache = model, answer_cache(model)
-        if self.cache is None:
+        if answer_cache(model) is None:
             raise MeasurementError("beam search needs a network that keeps keys and values of every token: use greedy")
-        shared = read_together(model, self.cache, prompts)
-        ids, own = left_padded([prompt.ids[shared:] for prompt in prompts], padding, model.device)
-        mask = torch.cat([own.new_ones(len(prompts), shared), own], dim=1)
-        output = model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=shared + (own.cumsum(1) - 1).clamp(min=0),
-            past_key_values=self.cache,
-            use_cache=True,
-            **last_logits(model, 1),
-        )
-        self.logits = output.logits[:, -1]
-        self.prompt = mask.bool()  # (prompts, columns)
+        read = read_prompts(model, [prompt.ids for prompt in prompts], padding)
+        self.model, self.cache, self.logits = model, read.cache, read.logits
+        self.prompt = read.mask.bool()  # (prompts, columns)
         self.positions = self.prompt.sum(dim=1)  # of the next token, (prompts,)
         self.seen = self.prompt.new_zeros(len(prompts), 1, 0)  # (prompts, beams, columns behind the prompt)
         self.parents: Any = None

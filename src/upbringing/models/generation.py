@@ -8,8 +8,6 @@ not make the others wait.
 
 from __future__ import annotations
 
-import inspect
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +17,9 @@ from numpy.typing import NDArray
 
 from upbringing.base.errors import MeasurementError
 from upbringing.base.streams import stream
-from upbringing.models.attention import answer_cache, grouped_heads
+from upbringing.models.attention import grouped_heads
 from upbringing.models.decoding import BeamSearch, Decoding, Greedy, Sampled
+from upbringing.models.prompt_cache import last_logits, read_prompts
 
 ROWS_PER_BATCH = 256  # larger batches gained nothing on CPU and would lose much when interrupted
 MAX_BATCH_TOKENS = 32768  # padded prompt and answer tokens of a batch; bounds the key-value cache
@@ -128,23 +127,17 @@ class _Decoder:
     """One batch being decoded. ``live[i]`` is the answer that row ``i`` of the tensors belongs to."""
 
     def __init__(self, model: Any, prompts: Sequence[TokenPrompt], decoding: Decoding, ends: Ends, seed: int) -> None:
-        import torch
-
         self.model, self.decoding, self.ends = model, decoding, ends
-        self.cache: Any = answer_cache(model)
-        shared = read_together(model, self.cache, prompts)
-        self.ids, own = left_padded([prompt.ids[shared:] for prompt in prompts], ends.padding, model.device)
-        self.positions = shared + (own.cumsum(1) - 1).clamp(min=0)  # (batch, width): padding does not count
-        self.mask = torch.cat([own.new_ones(len(prompts), shared), own], dim=1)  # (batch, shared + width)
+        self.read = read_prompts(model, [prompt.ids for prompt in prompts], ends.padding)
         rows = len(prompts) * decoding.samples
         self.tokens: NDArray[np.int64] = np.full((rows, decoding.max_tokens), -1, dtype=np.int64)
         self.noise = _noise(prompts, decoding, seed)  # (rows, time) or None
         self.live: NDArray[np.int64] = np.arange(rows)
 
     def run(self) -> NDArray[np.int64]:
-        logits = self._forward()
         if self.decoding.samples > 1:  # the prompt was read once for all its samples
-            logits = self._repeat(logits)
+            self._repeat()
+        logits = self.read.logits  # (rows, vocabulary)
         open_rows = np.ones(len(self.live), dtype=bool)
         for step in range(self.decoding.max_tokens):
             chosen = self._choose(logits, step)  # (rows,)
@@ -160,41 +153,38 @@ class _Decoder:
             logits = self._step(chosen)
         return self.tokens
 
-    def _forward(self) -> Any:
-        """Return the logits of the last position (rows, vocabulary)."""
+    def _step(self, chosen: Any) -> Any:
+        """Return the logits (rows, vocabulary) behind one more token per row."""
+        import torch
+
+        read = self.read
+        read.mask = torch.cat([read.mask, torch.ones_like(chosen[:, None])], dim=1)
+        read.positions = read.positions + 1
         output = self.model(
-            input_ids=self.ids,
-            attention_mask=self.mask,
-            position_ids=self.positions,
-            past_key_values=self.cache,
+            input_ids=chosen[:, None],
+            attention_mask=read.mask,
+            position_ids=read.positions,
+            past_key_values=read.cache,
             use_cache=True,
             **last_logits(self.model, 1),
         )
-        self.cache = output.past_key_values
+        read.cache = output.past_key_values
         return output.logits[:, -1]
 
-    def _step(self, chosen: Any) -> Any:
-        import torch
-
-        self.ids = chosen[:, None]
-        self.mask = torch.cat([self.mask, torch.ones_like(self.ids)], dim=1)
-        self.positions = self.positions[:, -1:] + 1
-        return self._forward()
-
-    def _repeat(self, logits: Any) -> Any:
-        samples = self.decoding.samples
-        self.cache.batch_repeat_interleave(samples)
-        self.mask = self.mask.repeat_interleave(samples, dim=0)
-        self.positions = self.positions.repeat_interleave(samples, dim=0)
-        return logits.repeat_interleave(samples, dim=0)
+    def _repeat(self) -> None:
+        samples, read = self.decoding.samples, self.read
+        read.cache.batch_repeat_interleave(samples)
+        read.mask = read.mask.repeat_interleave(samples, dim=0)
+        read.positions = read.positions.repeat_interleave(samples, dim=0)
+        read.logits = read.logits.repeat_interleave(samples, dim=0)
 
     def _leave(self, open_rows: NDArray[np.bool_], chosen: Any) -> Any:
         """Take ended rows out of every tensor and return what is left of ``chosen``."""
         import torch
 
         keep = torch.from_numpy(np.flatnonzero(open_rows)).to(chosen.device)
-        self.cache.batch_select_indices(keep)
-        self.mask, self.positions = self.mask[keep], self.positions[keep]
+        self.read.cache.batch_select_indices(keep)
+        self.read.mask, self.read.positions = self.read.mask[keep], self.read.positions[keep]
         self.live = self.live[open_rows]
         return chosen[keep]
 
@@ -232,46 +222,6 @@ def sampling_probabilities(logits: Any, decoding: Sampled) -> Any:
         outside = ordered.cumsum(dim=-1) - ordered >= decoding.top_p
         probabilities = torch.zeros_like(probabilities).scatter(1, order, ordered.masked_fill(outside, 0.0))
     return probabilities
-
-
-def last_logits(model: Any, num_positions: int) -> dict[str, int]:
-    """Return the argument that computes logits of the last positions only, where the model knows it."""
-    known = "logits_to_keep" in inspect.signature(model.forward).parameters
-    return {"logits_to_keep": num_positions} if known else {}
-
-
-def shared_beginning(prompts: Sequence[tuple[int, ...]]) -> int:
-    """Return how many tokens all prompts begin with alike, at least one less than the shortest has."""
-    first, last = min(prompts), max(prompts)  # all others lie between them, so they share what these two share
-    most = min(len(prompt) for prompt in prompts) - 1
-    alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
-    return min(sum(1 for _ in alike), most)
-
-
-def read_together(model: Any, cache: Any, prompts: Sequence[TokenPrompt]) -> int:
-    """Read once what all prompts begin with, into a row of ``cache`` for each; return its number of tokens."""
-    import torch
-
-    shared = shared_beginning([prompt.ids for prompt in prompts]) if cache is not None else 0
-    if len(prompts) > 1 and shared:
-        ids = torch.tensor([prompts[0].ids[:shared]], device=model.device)
-        model(input_ids=ids, past_key_values=cache, use_cache=True, **last_logits(model, 1))
-        cache.batch_repeat_interleave(len(prompts))
-        return shared
-    return 0
-
-
-def left_padded(prompts: Sequence[tuple[int, ...]], padding: int, device: Any) -> tuple[Any, Any]:
-    """Return ids and mask (batch, width), prompts flush right."""
-    import torch
-
-    width = max(len(prompt) for prompt in prompts)
-    ids = np.full((len(prompts), width), padding, dtype=np.int64)
-    mask = np.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = prompt
-        mask[row, width - len(prompt) :] = 1
-    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
 def _noise(prompts: Sequence[TokenPrompt], decoding: Decoding, seed: int) -> NDArray[np.float64] | None:

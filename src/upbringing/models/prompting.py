@@ -82,12 +82,13 @@ def cut(text: str, ends: Sequence[str]) -> tuple[str, bool]:
 
 @dataclass(frozen=True)
 class Renderer:
-    """Turns prompts into token ids, each once. Special tokens of untrusted text stay text only where the tokenizer
-    distinguishes them; the chat template decides.
+    """Turns prompts and texts into token ids, each once. Special tokens of untrusted text stay text only where the
+    tokenizer distinguishes them; the chat template decides.
     """
 
     tokenizer: Any
     _known: dict[Prompt, tuple[int, ...]] = field(default_factory=dict)
+    _texts: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def unanswerable(self, prompt: Prompt) -> str | None:
         """Return ``no-chat-template`` for a chat prompt to a tokenizer without a template."""
@@ -130,7 +131,9 @@ class Renderer:
 
     def text(self, text: str) -> tuple[int, ...]:
         """Return the ids of plain text without special tokens."""
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        if text not in self._texts:
+            self._texts[text] = tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self._texts[text]
 
     def opening(self, prompt: Prompt) -> tuple[int, ...]:
         """Return the ids of the answer's given beginning."""

@@ -2,28 +2,32 @@
 
 All continuations of a prompt stand behind it in one row. A float mask lets each see the prompt and itself only,
 and positions restart behind the prompt, so the row is the mathematics of separate sequences at the cost of one.
-Prompts end in one column, so logits are computed for the continuations' columns only.
+What all prompts of a batch begin with (a template) is read once for all of them, and logits are computed where a
+token is predicted, nowhere else.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.base.errors import MeasurementError
-from upbringing.models.attention import grouped_heads
-from upbringing.models.generation import last_logits
+from upbringing.models.attention import answer_cache, grouped_heads
+from upbringing.models.prompt_cache import Tokens, read_beginning, shared_beginning
+from upbringing.models.row_layout import RowLayout, tree_mask
+from upbringing.models.selection import SelectedPositions
 from upbringing.models.states import States, blocks_of, plain_network, split_states, states_kept
 
 TOKENS_PER_BATCH = 8192  # padded tokens of a forward pass
-LOGITS_PER_BATCH = 1 << 28  # numbers kept of a forward pass: half a gigabyte in bf16
-CONTINUATION_TOKENS_BEYOND_PROMPT = 128  # sharing saves a prompt, attention inside a row grows with its square
-POSITIONS_AT_ONCE = 1024  # rows of logits made fp32 at once
+LOGITS_PER_BATCH = 1 << 26  # numbers kept of a forward pass: an eighth of a gigabyte in bf16
+FED_TOKENS_BEYOND_PROMPT = 128  # sharing saves a prompt, attention inside a row grows with its square
+NUMBERS_AT_ONCE = 1 << 21  # logits made fp32 at once: 8 MB, which a processor's cache may hold
 SHARING_TOLERANCE_NATS = 1e-2  # what a wrong mask changes is far more; rounding in fp32 far less
 
 
@@ -33,14 +37,14 @@ class Scoring:
     are wanted, for which nothing need continue it.
     """
 
-    prompt: tuple[int, ...]
-    continuations: tuple[tuple[int, ...], ...]
+    prompt: Tokens
+    continuations: tuple[Tokens, ...]
     states: bool = False
 
     @property
-    def num_continuation_tokens(self) -> int:
-        """Tokens behind the prompt."""
-        return sum(len(each) for each in self.continuations)
+    def num_fed(self) -> int:
+        """Tokens behind the prompt that something is predicted from: all but the last of each continuation."""
+        return sum(len(each) - 1 for each in self.continuations)
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,11 @@ def score(
         if not request.prompt or not all(request.continuations):
             raise MeasurementError("a likelihood needs a prompt and a continuation of at least one token each")
     rows = _rows(requests, share=share)
-    found: dict[tuple[tuple[int, ...], tuple[int, ...]], NDArray[np.float64]] = {}
-    states: dict[tuple[int, ...], States] = {}
+    found: dict[tuple[Tokens, Tokens], NDArray[np.float64]] = {}
+    states: dict[Tokens, States] = {}
     done = 0
     for batch in _batches(rows, int(model.config.get_text_config().vocab_size)):
-        for row, log_probabilities, state in _score_rows(model, batch):
+        for row, log_probabilities, state in _score_rows(model, batch, share=share):
             found.update(zip(((row.prompt, each) for each in row.continuations), log_probabilities, strict=True))
             if state is not None:
                 states[row.prompt] = state
@@ -101,47 +105,62 @@ def sharing_is_exact(model: Any) -> bool:
     """
     vocabulary = int(model.config.get_text_config().vocab_size)
     token = [(7 * place + 3) % vocabulary for place in range(12)]  # any distinct tokens show a leak
-    request = Scoring(tuple(token[:4]), (tuple(token[4:8]), tuple(token[8:])))
+    continuations = (tuple(token[4:8]), tuple(token[8:]))
+    requests = [Scoring(tuple(token[:4]), continuations), Scoring((*token[:3], *token[6:8]), continuations)]
     try:
-        shared = score(model, [request])[0].totals
+        shared = [total for scored in score(model, requests) for total in scored.totals]
     except (RuntimeError, ValueError, TypeError, AttributeError):
         return False
-    alone = score(model, [request], share=False)[0].totals
+    alone = [total for scored in score(model, requests, share=False) for total in scored.totals]
     tolerance = SHARING_TOLERANCE_NATS if model.dtype.itemsize >= 4 else 1.0  # bf16 rounds logits to 3 digits
     return bool(np.allclose(shared, alone, rtol=0, atol=tolerance))
 
 
 def _rows(requests: Sequence[Scoring], *, share: bool) -> list[Scoring]:
     """Return rows with distinct (prompt, continuation) pairs: one each, or several as far as sharing a prompt pays."""
-    wanted: dict[tuple[int, ...], dict[tuple[int, ...], None]] = {}
+    wanted: dict[Tokens, dict[Tokens, None]] = {}
     for request in requests:
         wanted.setdefault(request.prompt, {}).update(dict.fromkeys(request.continuations))
     read = {request.prompt for request in requests if request.states}
     rows: list[Scoring] = []
     for prompt, continuations in wanted.items():
-        first = len(rows)
-        capacity = len(prompt) + CONTINUATION_TOKENS_BEYOND_PROMPT if share else 0
-        row: list[tuple[int, ...]] = []
-        for continuation in sorted(continuations, key=lambda each: (len(each), each)):
-            if row and sum(len(each) for each in row) + len(continuation) > capacity:
-                rows.append(Scoring(prompt, tuple(row)))
-                row = []
-            row.append(continuation)
-        rows.append(Scoring(prompt, tuple(row)))
-        rows[first] = replace(rows[first], states=prompt in read)
-    return sorted(rows, key=lambda row: (len(row.prompt), row.num_continuation_tokens, row.prompt, row.continuations))
+        ordered = sorted(continuations, key=lambda each: (len(each), each))
+        parts = _parts(ordered, len(prompt) + FED_TOKENS_BEYOND_PROMPT if share else 0)
+        rows += [Scoring(prompt, part, states=number == 0 and prompt in read) for number, part in enumerate(parts)]
+    return sorted(rows, key=lambda row: (len(row.prompt), row.num_fed, row.prompt, row.continuations))
+
+
+def _parts(continuations: Sequence[Tokens], capacity: int) -> list[tuple[Tokens, ...]]:
+    """Cut ``continuations`` into as few parts as feed about ``capacity`` tokens each, all about as many; 0 = one each.
+
+    Where nothing continues a prompt, which is read for its states alone, its one part is empty.
+    """
+    if not capacity:
+        return [(each,) for each in continuations] or [()]
+    total = sum(len(each) - 1 for each in continuations)
+    enough = total / max(1, math.ceil(total / capacity))
+    parts: list[tuple[Tokens, ...]] = []
+    row: list[Tokens] = []
+    fed = 0
+    for continuation in continuations:
+        row.append(continuation)
+        fed += len(continuation) - 1
+        if fed and fed >= enough:
+            parts.append(tuple(row))
+            row, fed = [], 0
+    return [*parts, tuple(row)] if row or not parts else parts
 
 
 def _batches(rows: Sequence[Scoring], vocabulary: int) -> list[list[Scoring]]:
     batches: list[list[Scoring]] = []
     prompt = behind = 0
     for row in rows:
-        prompt, behind = max(prompt, len(row.prompt)), max(behind, row.num_continuation_tokens)
+        prompt, behind = max(prompt, len(row.prompt)), max(behind, row.num_fed)
         size = len(batches[-1]) + 1 if batches else 1
         full = size * (prompt + behind) > TOKENS_PER_BATCH or size * (behind + 1) * vocabulary > LOGITS_PER_BATCH
         if not batches or (full and batches[-1]):
             batches.append([])
-            prompt, behind = len(row.prompt), row.num_continuation_tokens
+            prompt, behind = len(row.prompt), row.num_fed
         batches[-1].append(row)
     return batches
 
@@ -149,27 +168,26 @@ def _batches(rows: Sequence[Scoring], vocabulary: int) -> list[list[Scoring]]:
 Line = tuple[Scoring, list[NDArray[np.float64]], States | None]
 
 
-def _score_rows(model: Any, rows: Sequence[Scoring]) -> list[Line]:
+def _score_rows(model: Any, rows: Sequence[Scoring], *, share: bool) -> list[Line]:
     import torch
 
-    layout = _Layout(rows)
     reads = any(row.states for row in rows)
-    keeping: AbstractContextManager[list[Any]] = nullcontext([])
-    if reads:
-        model = plain_network(model)
-        keeping = states_kept(model, layout.prompt - 1, torch.from_numpy(layout.mean_weights).to(model.device))
-    with torch.inference_mode(), grouped_heads(model), keeping as kept:
-        output = model(
-            input_ids=torch.from_numpy(layout.ids).to(model.device),
-            position_ids=torch.from_numpy(layout.positions).to(model.device),
-            attention_mask=_tree_mask(torch.from_numpy(layout.groups).to(model.device), model.dtype)
-            if layout.branches
-            else torch.from_numpy((layout.groups >= 0).astype(np.int64)).to(model.device),
-            use_cache=False,
-            **last_logits(model, layout.width - layout.prompt + 1),
-        )
-        values = _read(output.logits[:, layout.prompt - 1 - layout.width :], layout)
-    states = split_states(kept, len(blocks_of(model)) + 1) if reads else None
+    network = plain_network(model)
+    prompts = [row.prompt for row in rows]
+    with torch.inference_mode(), grouped_heads(network):
+        cache = answer_cache(network) if share else None
+        beginning = 0 if cache is None else shared_beginning(prompts)
+        layout = RowLayout(rows, beginning)
+        with _keeping(network, np.ones((1, beginning), dtype=np.float32), reads=reads and beginning > 0) as begun:
+            read_beginning(network, cache, prompts[0][:beginning])
+        if cache is not None and beginning:
+            cache.batch_repeat_interleave(len(rows))
+        with _keeping(network, layout.mean_weights, reads=reads) as kept:
+            values = _forward(network, layout, cache if beginning else None)
+        lengths = torch.tensor([[len(prompt)] for prompt in prompts])
+        for own, first in zip(kept, begun, strict=False):  # nothing begun: the means are whole
+            own[:, 1] += first[:, 1] / lengths
+    states = split_states(kept, len(blocks_of(network)) + 1) if reads else None
     result: list[Line] = []
     place = 0
     for number, row in enumerate(rows):
@@ -181,67 +199,49 @@ def _score_rows(model: Any, rows: Sequence[Scoring]) -> list[Line]:
     return result
 
 
-class _Layout:
-    """Where every token of a batch stands: prompts end in column ``prompt - 1``, continuations follow."""
-
-    def __init__(self, rows: Sequence[Scoring]) -> None:
-        self.prompt = max(len(row.prompt) for row in rows)
-        self.width = self.prompt + max(row.num_continuation_tokens for row in rows)
-        self.branches = any(len(row.continuations) > 1 for row in rows)
-        self.ids = np.zeros((len(rows), self.width), dtype=np.int64)
-        self.positions = np.zeros_like(self.ids)
-        self.groups = np.full_like(self.ids, -1)  # 0 = prompt, k = k-th continuation, -1 = padding
-        self.sources: list[tuple[int, int, int]] = []  # row, column that predicts, token predicted
-        for number, row in enumerate(rows):
-            self._place(number, row)
-
-    @property
-    def mean_weights(self) -> NDArray[np.float32]:
-        """What each column up to the prompts' end counts in the mean over a prompt (rows, prompt)."""
-        inside = self.groups[:, : self.prompt] == 0
-        weights: NDArray[np.float32] = (inside / inside.sum(axis=1, keepdims=True)).astype(np.float32)
-        return weights
-
-    def _place(self, number: int, row: Scoring) -> None:
-        first = self.prompt - len(row.prompt)
-        self.ids[number, first : self.prompt] = row.prompt
-        self.positions[number, first : self.prompt] = np.arange(len(row.prompt))
-        self.groups[number, first : self.prompt] = 0
-        begin = self.prompt
-        for group, continuation in enumerate(row.continuations, start=1):
-            end = begin + len(continuation)
-            self.ids[number, begin:end] = continuation
-            self.positions[number, begin:end] = len(row.prompt) + np.arange(len(continuation))
-            self.groups[number, begin:end] = group
-            columns = [self.prompt - 1, *range(begin, end - 1)]
-            self.sources += [(number, column, token) for column, token in zip(columns, continuation, strict=True)]
-            begin = end
-
-
-def _tree_mask(groups: Any, dtype: Any) -> Any:
-    """Return the additive mask (batch, 1, time, time): causal, within a group or from it to the prompt."""
+def _keeping(network: Any, weights: NDArray[np.float32], *, reads: bool) -> AbstractContextManager[list[Any]]:
+    """Return what keeps the states of the last of the columns that ``weights`` has, and of their weighted sum."""
     import torch
 
-    time = groups.shape[1]
-    same = groups[:, :, None] == groups[:, None, :]  # (batch, time, time)
-    prompt = (groups[:, None, :] == 0) & (groups[:, :, None] >= 0)
-    causal = torch.ones(time, time, dtype=torch.bool, device=groups.device).tril()
-    mask = torch.zeros(same.shape, dtype=dtype, device=groups.device)
-    return mask.masked_fill_(~((same | prompt) & causal), torch.finfo(dtype).min)[:, None]
+    if not reads:
+        return nullcontext([])
+    return states_kept(network, weights.shape[1] - 1, torch.from_numpy(weights).to(network.device))
 
 
-def _read(logits: Any, layout: _Layout) -> NDArray[np.float64]:
-    """Return the log-probability of every predicted token from logits (batch, columns, vocabulary)."""
+def _forward(network: Any, layout: RowLayout, cache: Any) -> NDArray[np.float64]:
+    """Return the log-probability of every token that ``layout`` wants predicted, in its order."""
     import torch
 
-    if not layout.sources:
+    def on_device(array: NDArray[np.int64]) -> Any:
+        return torch.from_numpy(array).to(network.device)
+
+    if layout.branches:
+        mask = tree_mask(on_device(layout.groups), layout.beginning, network.dtype)
+    else:
+        own = np.pad(layout.groups >= 0, ((0, 0), (layout.beginning, 0)), constant_values=True)
+        mask = on_device(own.astype(np.int64))
+    selected = SelectedPositions(network)
+    try:
+        selected.choose(on_device(layout.places))
+        output = network(
+            input_ids=on_device(layout.ids),
+            position_ids=on_device(layout.positions),
+            attention_mask=mask,
+            **({"use_cache": False} if cache is None else {"past_key_values": cache, "use_cache": True}),
+        )
+    finally:
+        selected.remove()
+    return _read(selected.read(output.logits), on_device(layout.predicts), on_device(layout.targets))
+
+
+def _read(logits: Any, predicts: Any, targets: Any) -> NDArray[np.float64]:
+    """Return the log-probability of ``targets``, each predicted by one row of logits (places, vocabulary)."""
+    import torch
+
+    if not len(targets):
         return np.zeros(0)
-    rows, columns, targets = (torch.tensor(each, device=logits.device) for each in zip(*layout.sources, strict=True))
-    columns = columns - (layout.prompt - 1)
-    parts = []
-    for first in range(0, len(targets), POSITIONS_AT_ONCE):
-        chosen = slice(first, first + POSITIONS_AT_ONCE)
-        numbers = logits[rows[chosen], columns[chosen]].float()  # (positions, vocabulary)
-        right = numbers.gather(1, targets[chosen, None])[:, 0]
-        parts.append((right - numbers.logsumexp(dim=-1)).double().cpu())
-    return torch.cat(parts).numpy()
+    right = logits[predicts, targets].float()
+    num_rows = max(1, NUMBERS_AT_ONCE // logits.shape[-1])
+    total = [part.float().logsumexp(dim=-1) for part in logits.split(num_rows)]
+    found: NDArray[np.float64] = (right - torch.cat(total)[predicts]).double().cpu().numpy()
+    return found

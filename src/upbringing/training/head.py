@@ -1,15 +1,11 @@
-"""Logits only where something is learned: in a chat, half of the positions carry no loss.
-
-The last layer of a small model with a large vocabulary is a fifth of its arithmetic and most of its memory. A hook
-hands it the hidden states of the learned positions alone; whatever a model does to its logits afterwards works on each
-position by itself, so the loss is the same up to rounding.
-"""
+"""Logits only where something is learned: in a chat, half of the positions carry no loss."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from upbringing.data.packing import IGNORED
+from upbringing.models.selection import SelectedPositions
 
 if TYPE_CHECKING:
     import torch
@@ -21,11 +17,8 @@ class LearnedPositions:
     """Selects, for one forward pass at a time, the hidden states from which a learned token is predicted."""
 
     def __init__(self, model: Any) -> None:
-        self._places: torch.Tensor | None = None
-        self._is_pending = False
+        self._selected = SelectedPositions(model)
         self._targets: torch.Tensor | None = None
-        head = model.get_output_embeddings()
-        self._hook = None if head is None else head.register_forward_pre_hook(self._select)
 
     def choose(self, labels: torch.Tensor) -> None:
         """Set what the next forward pass predicts; ``labels`` (windows, time) are not shifted yet."""
@@ -33,35 +26,23 @@ class LearnedPositions:
 
         shifted = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED).flatten()
         places = (shifted != IGNORED).nonzero().flatten()
-        if len(places) > WORTH_SELECTING * len(shifted):
-            self._places, self._targets = None, shifted
-        else:
-            self._places, self._targets = places, shifted[places]
-        self._is_pending = self._places is not None
+        is_worth_it = len(places) <= WORTH_SELECTING * len(shifted)
+        self._selected.choose(places if is_worth_it else None)
+        self._targets = shifted[places] if is_worth_it else shifted
 
     def loss(self, outputs: Any, labels: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """Return the summed cross entropy over the chosen positions per learned token of the whole update."""
         import torch
 
         assert self._targets is not None
-        logits = outputs["logits"].flatten(0, 1)
-        if len(logits) != len(self._targets):  # a model that does not call its last layer as a module computed all
-            logits = logits[self._places]
+        logits = self._selected.read(outputs["logits"])
         total = torch.nn.functional.cross_entropy(logits.float(), self._targets, ignore_index=IGNORED, reduction="sum")
         mean: torch.Tensor = total / num_items_in_batch
         return mean
 
     def remove(self) -> None:
         """Take the hook off the model."""
-        if self._hook is not None:
-            self._hook.remove()
-
-    def _select(self, module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if not self._is_pending:
-            return None
-        self._is_pending = False
-        hidden, *rest = inputs
-        return (hidden.flatten(0, 1)[self._places][None], *rest)
+        self._selected.remove()
 
 
 def learned_positions(model: Any) -> LearnedPositions | None:

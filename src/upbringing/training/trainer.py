@@ -20,6 +20,7 @@ from upbringing.data.stream import Stream
 from upbringing.formats.record import BuildProfile
 from upbringing.training.compilation import compiled_layers
 from upbringing.training.head import learned_positions
+from upbringing.training.precision import frozen_matrices_cast
 from upbringing.training.settings import TrainedStage
 
 
@@ -95,7 +96,8 @@ def train_windows(run: Run, stream: Stream) -> None:
         optimizers=(run.optimizer, exact_rates(run)),
     )
     try:
-        start(trainer, run, is_compiled=run.profile.compile)
+        with frozen_matrices_cast(run.model, run.profile):
+            start(trainer, run, is_compiled=run.profile.compile)
     finally:
         if positions is not None:
             positions.remove()
