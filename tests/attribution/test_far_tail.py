@@ -92,3 +92,16 @@ def test_half_widths_of_a_plan_are_the_quantiles_of_single_tests() -> None:
     plain = special.stdtrit(np.array(dfs), 1 - beyond) * errors
     alone = [quantile(1 - 2 * beyond, df, each) for df, each in zip(dfs, parts, strict=True)]
     assert half_widths(plain, beyond, spreads) == pytest.approx(np.array(alone) * errors, rel=1e-4)
+
+
+@pytest.mark.parametrize("num_tests", [24, 200])
+def test_a_plan_with_three_runs_and_many_tests_knows_how_far_the_tail_reaches(num_tests: int) -> None:
+    spreads = Spreads(np.array([1.0, 1.0]), np.array([0.05, 2.0]), np.array([0.3, 0.3]), np.zeros(2), 60.0, 2.0)
+    beyond = 0.05 / (2 * num_tests)
+    errors = np.sqrt(np.array([1.0, 2.7]))
+    plain = special.stdtrit(np.array([60.0, 8.0]), 1 - beyond) * errors
+    alone = [
+        quantile(1 - 2 * beyond, df, MIXED.model_copy(update={"runs": runs, "runs_df": 2.0}))
+        for df, runs in ((60.0, 0.05), (8.0, 2.0))
+    ]
+    assert half_widths(plain, beyond, spreads) == pytest.approx(np.array(alone) * errors, rel=3e-3)

@@ -13,7 +13,7 @@ from upbringing.attribution import conclusion_sentences as words
 from upbringing.attribution.adjusted_intervals import adjusted_intervals
 from upbringing.attribution.attribute import attribute
 from upbringing.attribution.protocols import conclusions_of
-from upbringing.formats.findings import Claim, Conclusion, Units
+from upbringing.formats.findings import Claim, Conclusion, Corrected, Spread, Units
 from upbringing.formats.protocols import PARTS, ROLE_WORDS, contrast_name, missing_roles, protocol_contrasts
 from upbringing.formats.tree import Protocol, StudyInfo
 
@@ -181,6 +181,28 @@ def test_weights_of_every_contrast_sum_to_zero_and_stand_on_declared_cells() -> 
         assert (spec.role, spec.margin) == ("primary", 0.1)
     (against,) = [spec.model_extra["against"] for spec in specs if spec.model_extra]
     assert against == {"sft@end": 1.0, "placebo_sft@end": -1.0}
+
+
+def test_where_labels_correct_a_claim_its_corrected_number_is_beyond_the_margin_or_not() -> None:
+    number = {"estimate": 0.12, "low": 0.04, "high": 0.20, "df": 20.0, "verdict": "changed"}
+    corrected = Corrected(method="m", power=1.0, labels=60, seeds=5, **number)
+    found = concluded({**SUPPORTING, "CA1": {**CHANGED, "corrected": corrected}})  # as judged it is far beyond
+    assert found.verdict == "not-decided"
+    part = found.parts["CA1"].measures["harm"]
+    assert (part.low, part.high) == pytest.approx((0.04, 0.20))
+
+
+def test_one_question_alone_keeps_its_interval_though_few_runs_vary() -> None:
+    spread = Spread(items=0.0004, runs=0.0002, residual=0.0001, items_df=99.0, runs_df=2.0)
+    claim = Claim(
+        id="c", kind="branch", measure="m", contrast="c", margin=0.1, estimate=0.3, low=0.2, high=0.4, df=9.0,
+        spread=spread,
+    )  # fmt: skip
+    (alone,), (one_of_two,) = adjusted_intervals([claim], num_asked=1), adjusted_intervals([claim], num_asked=2)
+    assert (alone.low, alone.high) == pytest.approx((0.2, 0.4))
+    assert one_of_two.low is not None
+    plain = 0.3 - 0.1 * stats.t.ppf(1 - 0.0125, 9) / stats.t.ppf(0.975, 9)
+    assert one_of_two.low < plain
 
 
 def test_adjusted_intervals_by_hand() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from upbringing.attribution.far_tail import quantile, tail
 from upbringing.attribution.inference import CONFIDENCE, normal_quantile, t_quantile
 from upbringing.attribution.multiplicity import PRIMARY_LEVEL, holm
-from upbringing.formats.findings import Claim
+from upbringing.formats.findings import Claim, Corrected, Spread
 
 
 @dataclass(frozen=True)
@@ -30,47 +30,54 @@ def adjusted_intervals(claims: Sequence[Claim], num_asked: int) -> tuple[Adjuste
 
     The hypothesis of each place is "the change is at most its margin", at 5% over the family (Holm 1979). The
     claim of rank k from the largest evidence gets the confidence ``1 - 0.05 / (num_asked - k + 1)``. What widened the
-    95% interval (answers that could not be scored) widens these too.
+    95% interval (answers that could not be scored) widens these too. Where labels correct a claim, its corrected number
+    is meant. One question alone keeps its 95% interval.
     """
-    unanswered = max(num_asked - len(claims), 0)
-    p_values = np.array([_p_beyond(claim) for claim in claims] + [1.0] * unanswered)
+    num = max(num_asked, len(claims))
+    p_values = np.array([_p_beyond(claim, num) for claim in claims] + [1.0] * (num - len(claims)))
     adjusted = holm(p_values)[: len(claims)]
     ranks = np.argsort(np.argsort(p_values, kind="stable"), kind="stable")[: len(claims)]
     return tuple(
-        _interval(claim, len(p_values) - int(rank), is_beyond=bool(p <= PRIMARY_LEVEL))
+        _interval(claim, num, num - int(rank), is_beyond=bool(p <= PRIMARY_LEVEL))
         for claim, rank, p in zip(claims, ranks, adjusted, strict=True)
     )
 
 
-def _sides(claim: Claim) -> tuple[float, float, float, float] | None:
+def _sides(number: Claim | Corrected) -> tuple[float, float, float, float] | None:
     """Return where the interval begins to widen (downwards, upwards) and its two 95% half-widths."""
-    if claim.estimate is None or claim.low is None or claim.high is None:
+    if number.estimate is None or number.low is None or number.high is None:
         return None
-    lowest = min(claim.bounds.get("low", claim.estimate), claim.estimate)
-    highest = max(claim.bounds.get("high", claim.estimate), claim.estimate)
-    return lowest, highest, max(lowest - claim.low, 0.0), max(claim.high - highest, 0.0)
+    lowest = min(number.bounds.get("low", number.estimate), number.estimate)
+    highest = max(number.bounds.get("high", number.estimate), number.estimate)
+    return lowest, highest, max(lowest - number.low, 0.0), max(number.high - highest, 0.0)
 
 
-def _p_beyond(claim: Claim) -> float:
+def _p_beyond(claim: Claim, num_asked: int) -> float:
     """Return the two-sided p-value of "the change is at most the margin": where the interval touches the margin."""
-    sides = _sides(claim)
+    number = claim.corrected or claim
+    sides = _sides(number)
     if sides is None or claim.margin is None:
         return 1.0
     lowest, highest, below, above = sides
     gap, width = max((lowest - claim.margin, below), (-claim.margin - highest, above))
     if gap <= 0 or width <= 0:
         return 1.0
-    return 2 * tail(gap / width * _quantile(claim.df, CONFIDENCE), claim.df, claim.spread)
+    return 2 * tail(gap / width * _quantile(number.df, CONFIDENCE), number.df, _spread(number, num_asked))
 
 
-def _interval(claim: Claim, num_left: int, *, is_beyond: bool) -> Adjusted:
-    sides = _sides(claim)
+def _interval(claim: Claim, num_asked: int, num_left: int, *, is_beyond: bool) -> Adjusted:
+    number = claim.corrected or claim
+    sides = _sides(number)
     if sides is None:
         return Adjusted(None, None, False)
     lowest, highest, below, above = sides
     confidence = 1 - PRIMARY_LEVEL / num_left
-    wider = quantile(confidence, claim.df, claim.spread) / _quantile(claim.df, CONFIDENCE)
+    wider = quantile(confidence, number.df, _spread(number, num_asked)) / _quantile(number.df, CONFIDENCE)
     return Adjusted(lowest - below * wider, highest + above * wider, is_beyond)
+
+
+def _spread(number: Claim | Corrected, num_asked: int) -> Spread | None:
+    return number.spread if num_asked > 1 else None
 
 
 def _quantile(df: float | None, confidence: float) -> float:

@@ -48,7 +48,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
     validity = replace(validity, passports=passports_of(completed, evidence, validity, asked.specs, corrections))
     answers = [answer(question, evidence, design, validity, corrections) for question in questions]
     claims = with_copy_noise(claims_of(answers, completed, evidence, corrections))
-    claims = with_assay(with_batch_noise(claims, completed), design)
+    claims = with_assay(with_batch_noise(claims, completed), design, completed)
     levels = level_table(evidence, design, validity, corrections)
     agreement = judge_agreement(evidence.scores.columns)
     relearning = relearning_table(evidence, design)

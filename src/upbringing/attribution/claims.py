@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.corrected import Corrected
@@ -16,9 +13,9 @@ from upbringing.attribution.corrections import Corrections, Uncorrected
 from upbringing.attribution.design import Design
 from upbringing.attribution.equivalence import DOMINANCE_RATIO, dominance
 from upbringing.attribution.estimates import Estimate, estimate
-from upbringing.attribution.far_tail import far_p
+from upbringing.attribution.families import Tested, corrected_together
 from upbringing.attribution.inference import Inference
-from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL, benjamini_hochberg, holm
+from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL
 from upbringing.attribution.orders import order_range
 from upbringing.attribution.pivot import Term, terms_of
 from upbringing.attribution.questions import Question
@@ -35,7 +32,7 @@ from upbringing.attribution.shares import (
 )
 from upbringing.attribution.teachers import teachers_of
 from upbringing.attribution.validity import Reason, Validity
-from upbringing.attribution.verdicts import numbers
+from upbringing.attribution.verdicts import deciding, numbers
 from upbringing.formats.findings import Claim, OrderRange, Units, Verdict
 from upbringing.formats.tree import Tree
 
@@ -67,23 +64,18 @@ class Answered:
     def decides(self) -> Inference | None:
         """The inference that decides, where there is one: what labels corrected before what the judge says."""
         found = self.correction.found if isinstance(self.correction, Corrected) else self.found
-        return None if found is None or self.reasons else found.inference
-
-    @property
-    def p(self) -> float | None:
-        """The unadjusted p-value of what decides, where there is one."""
-        return None if self.decides is None else self.decides.p
-
-    @property
-    def family_p(self) -> float | None:
-        """The p-value of what decides as a correction for many tests takes it: right in the far tail too."""
-        return None if self.decides is None else far_p(self.decides)
+        return None if found is None or self.reasons else deciding(self.question.spec, found)
 
     @property
     def family(self) -> str:
         """The family whose members are corrected together."""
         spec = self.question.spec
         return PRIMARY if spec.role == "primary" and spec.family == EXPLORATORY else spec.family
+
+    @property
+    def tested(self) -> Tested:
+        """The question as its family sees it."""
+        return Tested(self.family, self.question.spec.role == "primary", self.decides, bool(self.reasons))
 
 
 def answer(
@@ -142,12 +134,17 @@ def claims_of(
     answers: Sequence[Answered], tree: Tree, evidence: Evidence, corrections: Corrections
 ) -> tuple[Claim, ...]:
     """Return the claims in the order of ``answers``: Holm within primary families, Benjamini-Hochberg in others."""
-    adjusted = _adjusted(answers)
+    together = corrected_together([each.tested for each in answers])
     labels = {measure.id: measure.label or measure.id for measure in tree.measures}
     teachers = teachers_of(corrections.design)
     beside = [
-        {"p_adjusted": p, "dominance": _dominance(each, evidence, corrections), "scale_sensitive": flag}
-        for each, p, flag in zip(answers, adjusted, _scale_flags(answers), strict=True)
+        {
+            "p_adjusted": found.p,
+            "minimum_detectable": found.detectable,
+            "dominance": _dominance(each, evidence, corrections),
+            "scale_sensitive": flag,
+        }
+        for each, found, flag in zip(answers, together, _scale_flags(answers), strict=True)
     ]
     return tuple(
         _claim(number, each, beside[number], evidence, labels, teachers.is_separable(each.question.spec.weights))
@@ -174,23 +171,6 @@ def _scale_flags(answers: Sequence[Answered]) -> list[bool | None]:
             for number in members:
                 flags[number] = flag
     return flags
-
-
-def _adjusted(answers: Sequence[Answered]) -> list[float | None]:
-    """Return adjusted p-values. A primary question without an answer still counts as asked."""
-    families: dict[tuple[bool, str], list[int]] = {}
-    for number, each in enumerate(answers):
-        is_primary = each.question.spec.role == "primary"
-        if each.p is not None or (is_primary and each.reasons):
-            families.setdefault((is_primary, each.family), []).append(number)
-    result: list[float | None] = [None] * len(answers)
-    for (is_primary, _), members in families.items():
-        each_p = [answers[number].family_p if len(members) > 1 else answers[number].p for number in members]
-        values = np.array([1.0 if p is None else p for p in each_p])
-        adjust: Callable[[NDArray[np.float64]], NDArray[np.float64]] = holm if is_primary else benjamini_hochberg
-        for number, value in zip(members, adjust(values).tolist(), strict=True):
-            result[number] = value if answers[number].p is not None else None
-    return result
 
 
 def _claim(

@@ -7,6 +7,7 @@ sorted labels, so that the order of rows and of dictionaries changes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from upbringing.base.errors import FormatError
+from upbringing.formats.items import JudgeKind
 from upbringing.formats.rows import DEFAULT_CONDITION, NO_JUDGE, OUTCOMES, STATUSES
 
 Codes = NDArray[np.int32]
@@ -21,6 +23,7 @@ Numbers = NDArray[np.float64]
 MISSING = -1  # the code of a null
 
 REQUIRED = ("checkpoint", "measure", "item", "value")
+JUDGE_KINDS: tuple[str, ...] = get_args(JudgeKind)
 TEXT_DEFAULTS = {"condition": DEFAULT_CONDITION, "judge": NO_JUDGE}
 OPTIONAL_NUMBERS = ("value_low", "value_high", "weight")
 READ_COLUMNS = (*REQUIRED, *TEXT_DEFAULTS, *OPTIONAL_NUMBERS, "turn", "sample", "outcome", "status", "judge_kind")
@@ -89,7 +92,7 @@ def read_columns(table: pa.Table) -> Columns:
         weight=numbers["weight"],
         outcome=outcome,
         status=status,
-        judge_kind=_text(table, "judge_kind", nullable=True) if "judge_kind" in table.column_names else None,
+        judge_kind=_judge_kind(table),
     )
     _check_consistent(columns)
     return columns
@@ -149,6 +152,21 @@ def _text(table: pa.Table, name: str, *, nullable: bool = False) -> Text:
         filled = table.column(name).cast(pa.string()).fill_null(default)
         return text_column(pa.table({name: filled}), name)
     return text_column(table, name)
+
+
+def _judge_kind(table: pa.Table) -> Text | None:
+    """Return who judged, null where nobody did (``none``, as the judge of a likelihood is called)."""
+    if "judge_kind" not in table.column_names:
+        return None
+    kinds = text_column(table, "judge_kind", nullable=True)
+    unknown = [label for label in kinds.labels if label not in (*JUDGE_KINDS, NO_JUDGE)]
+    if unknown:
+        raise FormatError(
+            f"the column 'judge_kind' holds {unknown[0]!r}, which is none of {', '.join(JUDGE_KINDS)}: "
+            f"leave it null, or {NO_JUDGE!r}, where nobody judged"
+        )
+    nobody = kinds.labels.index(NO_JUDGE) if NO_JUDGE in kinds.labels else MISSING
+    return _canonical(np.where(kinds.codes == nobody, MISSING, kinds.codes), list(kinds.labels))
 
 
 def _number(table: pa.Table, name: str) -> Numbers | None:

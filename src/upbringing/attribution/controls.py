@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from upbringing.attribution.design import Design
-from upbringing.attribution.sentences import DEAD_ASSAY
+from upbringing.attribution.sentences import DEAD_ASSAY, statement, verdict_sentence
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import Tree
 
@@ -49,11 +49,12 @@ def _with_noise(claim: Claim, noise: float, discordance: float) -> Claim:
     return claim.model_copy(update={"noise_floor": noise, "profile_ratio": discordance / noise if noise else None})
 
 
-def with_assay(claims: Sequence[Claim], design: Design) -> tuple[Claim, ...]:
+def with_assay(claims: Sequence[Claim], design: Design, tree: Tree) -> tuple[Claim, ...]:
     """Return the claims with the positive control of their measure; one that did not move voids "equivalent".
 
     A positive control is the claim that compares a cell of a control arm, built to move the measure, with another.
     """
+    labels = {measure.id: measure.label or measure.id for measure in tree.measures}
     assays: dict[tuple[str, str, str | None], Claim] = {}
     for claim in claims:
         if (
@@ -63,14 +64,31 @@ def with_assay(claims: Sequence[Claim], design: Design) -> tuple[Claim, ...]:
             key = (claim.measure, claim.condition, claim.split)
             if key not in assays or assays[key].verdict != "changed":
                 assays[key] = claim
-    return tuple(_with_assay(claim, assays.get((claim.measure, claim.condition, claim.split))) for claim in claims)
+    return tuple(
+        _with_assay(
+            claim,
+            assays.get((claim.measure, claim.condition, claim.split)),
+            labels.get(claim.measure, claim.measure),
+        )
+        for claim in claims
+    )
 
 
-def _with_assay(claim: Claim, assay: Claim | None) -> Claim:
+def _with_assay(claim: Claim, assay: Claim | None, label: str) -> Claim:
     if assay is None or assay.id == claim.id or not claim.weights:
         return claim
-    update: dict[str, object] = {"assay": assay.id}
-    if claim.verdict == "equivalent" and claim.low is not None and assay.verdict != "changed":
-        reason = DEAD_ASSAY.format(contrast=assay.contrast, measure=claim.measure)
-        update |= {"verdict": "inconclusive", "blocked_by": (reason,), "sentence": f"{claim.contrast}: {reason}"}
-    return claim.model_copy(update=update)
+    if claim.verdict != "equivalent" or claim.low is None or assay.verdict == "changed":
+        return claim.model_copy(update={"assay": assay.id})
+    reason = DEAD_ASSAY.format(contrast=assay.contrast, measure=claim.measure)
+    void = claim.model_copy(
+        update={
+            "assay": assay.id,
+            "verdict": "inconclusive",
+            "blocked_by": (reason,),
+            "beyond_margin": None,
+            "noninferior": None,
+        }
+    )
+    if void.corrected is not None:
+        void = void.model_copy(update={"corrected": void.corrected.model_copy(update={"verdict": "inconclusive"})})
+    return void.model_copy(update={"sentence": verdict_sentence(void, label), "statement": statement(void, label)})

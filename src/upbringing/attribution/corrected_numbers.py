@@ -12,7 +12,7 @@ from upbringing.attribution.verdicts import numbers
 from upbringing.formats.findings import Corrected as CorrectedNumber
 from upbringing.formats.tree import ContrastSpec
 
-DECIDES = ("verdict", "bounds", "beyond_margin", "equivalence_radius", "minimum_detectable", "noninferior")
+DECIDES = ("verdict", "bounds", "beyond_margin", "equivalence_radius", "noninferior")
 LANGUAGE_MODEL = "llm"
 DECIDED = ("changed", "negligible", "equivalent")
 

@@ -72,18 +72,19 @@ def normal_quantile(confidence: float) -> float:
     return float(special.ndtri((1 + confidence) / 2))
 
 
-def minimum_detectable(inference: Inference) -> float | None:
+def minimum_detectable(inference: Inference, critical: float | None = None) -> float | None:
     """Return the smallest true change found with 80% power by the two-sided 5% test, or ``None``.
 
-    Exact for the t test by the noncentral t distribution; for intervals without degrees of freedom the half
-    width stands for the standard error.
+    ``critical``: how many standard errors the test asks for, where it is another one. Exact for the t test by the
+    noncentral t distribution; for intervals without degrees of freedom the half width stands for the standard error.
     """
     if inference.half_width is None:
         return None
     if inference.df is None or inference.standard_error is None:
         normal = normal_quantile(CONFIDENCE)
-        return (normal + float(special.ndtri(POWER))) * inference.half_width / normal
-    critical = t_quantile(inference.df, CONFIDENCE)
+        needed = normal if critical is None else critical
+        return (needed + float(special.ndtri(POWER))) * inference.half_width / normal
+    critical = t_quantile(inference.df, CONFIDENCE) if critical is None else critical
     shift = float(special.nctdtrinc(inference.df, 1 - POWER, critical))
     if not np.isfinite(shift):  # the noncentral routine fails for huge df, where the sum of quantiles is exact
         shift = critical + float(stats.t.ppf(POWER, inference.df))

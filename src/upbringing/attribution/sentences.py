@@ -55,7 +55,7 @@ NOT_MEASURED = "Nothing was measured on all cells of this contrast."
 LEFT_OUT = "Not computed: left out of this run: {arms}."
 ARMS_LEFT_OUT = "Arms left out of this run: {arms}. {num} contrasts on them are listed and were not computed."
 NO_ROWS = "The rows hold no scores of {measure} under {condition}."
-DEAD_ASSAY = "The positive control {contrast} did not move {measure}: no change of it may be called alike."
+DEAD_ASSAY = "The positive control {contrast} was not shown to move {measure}: no change of it may be called alike"
 FEW_LABELS = "a checkpoint of this contrast has fewer than {minimum} labelled answers"
 FEW_LABELLED_RUNS = (
     "{num} of {total} runs have {minimum} labelled answers on each of their checkpoints: "

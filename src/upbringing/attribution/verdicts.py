@@ -14,7 +14,7 @@ from upbringing.attribution.equivalence import (
     noninferior,
 )
 from upbringing.attribution.estimates import Estimate
-from upbringing.attribution.inference import CONFIDENCE, Inference, minimum_detectable
+from upbringing.attribution.inference import CONFIDENCE, Inference
 from upbringing.attribution.profiles import Profile
 from upbringing.formats.findings import Flips
 from upbringing.formats.tree import ContrastSpec
@@ -26,8 +26,8 @@ def numbers(
     """Return the fields of a claim that is measurable. ``significant``: it survives its family's correction."""
     natural = found.inference
     assert natural is not None
-    is_logit = spec.scale == "logit" and found.logit is not None
-    inference = found.logit if is_logit and found.logit is not None else natural
+    inference = deciding(spec, found) or natural
+    is_logit = inference is not natural
     verdict = verdict_of(found, inference, spec.margin, significant=significant)
     judges = [_judge_line(name, each, spec.margin) for name, each in by_judge.items()]
     return {
@@ -44,12 +44,16 @@ def numbers(
         "bounds": _bounds(found),
         "beyond_margin": beyond_margin(inference, spec.margin),
         "equivalence_radius": 0.0 if found.is_same_checkpoint else equivalence_radius(inference),
-        "minimum_detectable": minimum_detectable(inference),
         "noninferior": _noninferior(inference, spec.margin, direction),
         "per_judge": tuple(judges),
         "judge_robust": _judge_robust(inference, spec.margin, judges),
         **_profile(found.profile),
     }
+
+
+def deciding(spec: ContrastSpec, found: Estimate) -> Inference | None:
+    """Return the inference on the scale that the contrast declared, as far as it exists on it."""
+    return found.logit if spec.scale == "logit" and found.logit is not None else found.inference
 
 
 def verdict_of(found: Estimate, inference: Inference, margin: float | None, *, significant: bool) -> FourWay:

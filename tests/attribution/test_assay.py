@@ -1,0 +1,74 @@
+"""Assay sensitivity: where the positive control of a measure is not shown to move it, nothing is called alike."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from simulated_studies import two_arms
+
+from upbringing.attribution.attribute import attribute
+from upbringing.attribution.pipeline_gate import gate
+from upbringing.attribution.sentences import DEAD_ASSAY
+from upbringing.formats.findings import Claim, Findings
+from upbringing.formats.tree import Cell, ContrastSpec
+
+
+def with_control(*, moves: bool) -> Findings:
+    """Two arms that are alike, and a positive control whose answers are all 1 where it moves, else those of an arm."""
+    rows, tree = two_arms(1, effect=0.0, num_items=200, num_seeds=5, seed_deviation=0.05, margin=0.15)
+    lines = rows.to_pylist()
+    control = [
+        {**line, "checkpoint": line["checkpoint"].replace("a-", "c-"), "value": 1.0 if moves else line["value"]}
+        for line in lines
+        if line["checkpoint"].startswith("a-")
+    ]
+    named = [each for each in tree.checkpoints if each.id.startswith("a-")]
+    places = [each for each in tree.cells if each.arm == "a"]
+    spec = ContrastSpec(
+        name="control", weights={"c@sft": 1.0, "a@sft": -1.0}, measure="harm", level="L2", kind="branch", margin=0.15,
+        family="positive",
+    )  # fmt: skip
+    study = tree.study.model_copy(update={"contrasts": (*tree.study.contrasts, spec)})
+    more = {
+        "study": study,
+        "checkpoints": (
+            *tree.checkpoints, *(each.model_copy(update={"id": each.id.replace("a-", "c-")}) for each in named),
+        ),
+        "cells": (
+            *tree.cells,
+            *(
+                Cell(arm="c", position="sft", checkpoint=each.checkpoint.replace("a-", "c-"), control="positive",
+                     seeds=each.seeds)
+                for each in places
+            ),
+        ),
+    }  # fmt: skip
+    return attribute(pa.Table.from_pylist([*lines, *control], schema=rows.schema), tree.model_copy(update=more))
+
+
+def said(claim: Claim) -> str:
+    """Return the long form of a claim."""
+    return str((claim.model_extra or {})["statement"])
+
+
+def test_a_control_that_moves_lets_the_rest_be_called_alike() -> None:
+    found = with_control(moves=True)
+    claim, control = found.claims[0], next(each for each in found.claims if each.contrast == "control")
+    assert (claim.verdict, claim.assay, control.verdict) == ("equivalent", control.id, "changed")
+    assert (claim.noninferior, claim.beyond_margin) == ("yes", "no")
+    assert "alike within" in claim.sentence
+    assert "alike within" in said(claim)
+
+
+def test_a_dead_measure_is_called_alike_nowhere() -> None:
+    claim = with_control(moves=False).claims[0]
+    reason = DEAD_ASSAY.format(contrast="control", measure="harm")
+    assert (claim.verdict, claim.blocked_by) == ("inconclusive", (reason,))
+    for text in (claim.sentence, said(claim)):
+        assert reason in text
+        assert "alike within" not in text
+    assert (claim.noninferior, claim.beyond_margin) == (None, None)
+
+
+def test_a_pipeline_does_not_pass_on_a_dead_measure() -> None:
+    assert gate(with_control(moves=True), fail_on=("undecided",)).passed
+    assert not gate(with_control(moves=False), fail_on=("undecided",)).passed
