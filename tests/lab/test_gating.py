@@ -142,9 +142,8 @@ def test_the_benign_gate_reads_the_measure_that_asks_questions_not_the_first_of_
     assert found["benign accuracy at sft"].passed
     assert "Estimates differ by 0.0% at most" in found["benign accuracy at sft"].sentence
     pressed_only = opened(tmp_path, STUDY.replace("ability, benign_accuracy", f"ability, {pressed}"))
-    assert (
-        "cannot be compared" in gates_of(pressed_only, rows_of(pressed_only, swayed))["benign accuracy at sft"].sentence
-    )
+    unknown = gates_of(pressed_only, rows_of(pressed_only, swayed))["benign accuracy at sft"]
+    assert "cannot be compared" in unknown.sentence
 
 
 def test_a_prefill_counts_at_the_depth_that_leaves_least(tmp_path: Path, session: Session) -> None:

@@ -100,8 +100,8 @@ class Claim(Open):
     are needed. ``uncorrected``: why labels of this judge do not correct this claim; ``judge_band``: the interval
     widened by errors as different as on the labelled checkpoints.
 
-    ``minimum_detectable``: the smallest change found with 80% power; of a primary claim at the first step of Holm in its
-    family, as a plan states it.
+    ``minimum_detectable``: the smallest change found with 80% power; of a primary claim at the first step of Holm in
+    its family, as a plan states it.
 
     ``estimate``, ``low``, ``high`` are in ``unit`` (difference of means unless ``kind`` is ``level``) and
     ``None`` when the claim is not measurable or blocked, with ``blocked_by`` saying why. ``confidence`` is

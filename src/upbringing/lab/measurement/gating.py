@@ -94,7 +94,7 @@ class _Found:
                 yield cell
 
     def scored(self, cell: CellPlan, kind: str, *, role: str, split: str | None) -> list[ItemScore]:
-        """Return a cell's scores on the first measure of ``kind`` that asks items of ``role``, those in ``split``."""
+        """Return a cell's scores on the first measure of ``kind`` that asks ``role``, of items in ``split``."""
         asking = [measure.id for measure in self.measures[kind] if role in getattr(measure, "roles", (role,))]
         return [
             score
