@@ -143,12 +143,13 @@ class DataBook:
 
     def absent_file(self, reference: str) -> str | None:
         """Return the path of the file behind ``reference``, as it was declared, if it names one that is not here."""
-        description, _ = self.describe(reference)
-        while isinstance(description, Derived):
-            description, _ = self.describe(description.source)
-        if isinstance(description, FileSource | ItemFile) and not (self.folder / description.path).is_file():
-            return description.path
-        return None
+        path = self.file_of(reference)
+        return path if path is not None and not (self.folder / path).is_file() else None
+
+    def file_of(self, reference: str) -> str | None:
+        """Return the path of the file that ``reference`` is, or is derived from, as it was declared."""
+        description = self.origin(reference)
+        return description.path if isinstance(description, FileSource | ItemFile) else None
 
     def needed_teacher(self) -> Teacher:
         """Return the start that answers benign requests; raises ``StudyError`` if the study starts from nothing."""
