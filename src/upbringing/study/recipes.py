@@ -13,6 +13,7 @@ from typing import Any
 
 from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import file_sha256, fingerprint
+from upbringing.base.nearest import did_you_mean
 from upbringing.base.streams import derived_seed
 from upbringing.data.item_files import ItemFile
 from upbringing.data.packages.source import PackageData
@@ -126,6 +127,7 @@ class DataBook:
             return {**description.recipe(), **answered}
         plain = description.model_dump(mode="json")
         if isinstance(description, CausesWorld | Planted):
+            _require_part(reference, description, part)
             made = {"description": plain, "version": description.version}
             return {**made, "part": part, "seed": self.world_seed(root)}
         if isinstance(description, FileSource | ItemFile):
@@ -165,3 +167,11 @@ class DataBook:
         if (reference, root) not in self._keys:  # a memo: files are hashed once per plan
             self._keys[reference, root] = fingerprint(self.recipe(reference, root))
         return self._keys[reference, root]
+
+
+def _require_part(reference: str, world: CausesWorld | Planted, part: str | None) -> None:
+    """Raise ``StudyError`` for a part that no world of this kind has: before anything is drawn, read or trained."""
+    parts = () if part is None else world.build(0).parts()
+    if part is not None and part not in parts:
+        hint = did_you_mean(part, parts)
+        raise StudyError(f"the data {reference!r}: the world has no part {part!r} ({', '.join(parts)}){hint}")
