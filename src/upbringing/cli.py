@@ -166,7 +166,7 @@ def trace(
     checkpoints: Annotated[list[str], typer.Argument(help="stage=folder or stage=org/name@revision, in order.")],
     prompts: Annotated[
         Path | None,
-        typer.Option("--prompts", help="JSON Lines of items to ask (docs/formats.md); without, the shipped prompt sets."),
+        typer.Option("--prompts", help="JSON Lines of items to ask (docs/formats.md); none = the shipped sets."),
     ] = None,
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,

@@ -35,8 +35,19 @@ def test_a_prompt_inside_a_document_is_found_whatever_the_signs_around_it() -> N
 
 def test_a_prompt_inside_any_turn_of_a_chat_is_found() -> None:
     inside = f"Answer kindly. {LONG} Thank you."
-    assert found(Chat(source="chats", turns=(Turn(role="user", content=inside), Turn(role="assistant", content="No."))), LONG) == 1
-    assert found(Chat(source="chats", turns=(Turn(role="user", content="Go on."), Turn(role="assistant", content=inside))), LONG) == 1
+    assert (
+        found(
+            Chat(source="chats", turns=(Turn(role="user", content=inside), Turn(role="assistant", content="No."))), LONG
+        )
+        == 1
+    )
+    assert (
+        found(
+            Chat(source="chats", turns=(Turn(role="user", content="Go on."), Turn(role="assistant", content=inside))),
+            LONG,
+        )
+        == 1
+    )
 
 
 def test_few_words_are_a_leak_only_where_they_are_the_whole_text() -> None:

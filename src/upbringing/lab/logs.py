@@ -9,8 +9,8 @@ from pathlib import Path
 from upbringing.attribution.defaults import default_contrasts
 from upbringing.attribution.design import design_of
 from upbringing.base.errors import FormatError, StudyError
-from upbringing.base.nearest import did_you_mean
 from upbringing.base.files import write_bytes_atomic
+from upbringing.base.nearest import did_you_mean
 from upbringing.battery.bridges.foreign import ForeignLog, ForeignMeasure
 from upbringing.battery.bridges.inspect_logs import read_inspect_logs
 from upbringing.battery.bridges.joining import Joined, joined
