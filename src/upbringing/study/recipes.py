@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +169,14 @@ class DataBook:
         return self._keys[reference, root]
 
 
+@lru_cache(maxsize=8)  # a plan asks for every root run, and drawing a world takes a moment
+def _parts(world: CausesWorld | Planted) -> tuple[str, ...]:
+    return world.build(0).parts()
+
+
 def _require_part(reference: str, world: CausesWorld | Planted, part: str | None) -> None:
     """Raise ``StudyError`` for a part that no world of this kind has: before anything is drawn, read or trained."""
-    parts = () if part is None else world.build(0).parts()
+    parts = () if part is None else _parts(world)
     if part is not None and part not in parts:
         hint = did_you_mean(part, parts)
         raise StudyError(f"the data {reference!r}: the world has no part {part!r} ({', '.join(parts)}){hint}")

@@ -91,10 +91,9 @@ def _named(value: Any, data: Mapping[str, Any]) -> Any:
 
     def replaced(each: Any) -> Any:
         if isinstance(each, dict):
-            return {
-                key: sorted(replaced(below), key=str) if key in _SOURCE_LISTS else replaced(below)
-                for key, below in each.items()
-            }
+            changed = {key: replaced(below) for key, below in each.items()}
+            listed = {key: sorted(changed[key], key=str) for key in _SOURCE_LISTS if isinstance(each.get(key), list)}
+            return changed | listed  # their order was that of the keys
         if isinstance(each, list):
             return [replaced(below) for below in each]
         return names.get(each, each) if isinstance(each, str) else each
