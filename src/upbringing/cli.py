@@ -183,7 +183,10 @@ def run(
 @app.command()
 def trace(
     checkpoints: Annotated[list[str], typer.Argument(help="stage=folder or stage=org/name@revision, in order.")],
-    prompts: Annotated[Path, typer.Option("--prompts", help="JSON Lines of items to ask (docs/formats.md).")],
+    prompts: Annotated[
+        Path | None,
+        typer.Option("--prompts", help="JSON Lines of items to ask (docs/formats.md); none = the shipped sets."),
+    ] = None,
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

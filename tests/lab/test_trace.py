@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from upbringing.base.errors import StudyError
 from upbringing.data.item_files import ItemFile, read_items
 from upbringing.formats.items import Item, Message
 from upbringing.lab.trace import CLUSTERS_OF_A_FIRST_LOOK, FEWEST_FOR_A_FIRST_LOOK, first_look_study, trace_study
@@ -70,3 +71,19 @@ def test_a_trace_asks_only_what_its_prompts_allow(prompts: Path) -> None:
     )
     prompts.write_text(prompts.read_text(encoding="utf-8") + "\n" + text.model_dump_json(), encoding="utf-8")
     assert "bits_per_byte" in measures()
+
+
+def test_without_prompts_the_shipped_sets_are_asked_and_decide_by_discrimination() -> None:
+    whole, first = trace_study(CHECKPOINTS), first_look_study(CHECKPOINTS)
+    assert whole.prompts == tuple(whole.data) == ("twins", "cloze", "texts")
+    assert {each.id for each in whole.battery} >= {"over_refusal", "discrimination", "knowledge", "bits_per_byte"}
+    assert whole.primary == ("discrimination",)
+    assert "non_refusal" not in {each.id for each in whole.battery}  # harmful halves of twins are no attacks
+    assert first is not None
+    assert (first.prompts, first.primary) == (("twins",), ("discrimination",))
+
+
+def test_one_checkpoint_is_no_trace(prompts: Path) -> None:
+    for asked in (None, prompts):
+        with pytest.raises(StudyError, match="at least two checkpoints"):
+            trace_study({"base": "a"}, asked)

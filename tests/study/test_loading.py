@@ -58,6 +58,7 @@ def test_the_demo_and_a_small_study_are_valid_for_pydantic_and_for_the_schema() 
         ("data: world.facts", "data: {from: {world.facts: 1.0}}", 6, "the key 'to' is missing"),
         ("data: world.facts", "data: {from: {world.facts: 1.0}, to: {world.facts: 1.0}, mixed: 1}", 6, "unknown key"),
         ("drop: sft", "drop: sft, windows_of: nobody", 10, "no other arm"),
+        ("drop: sft", "stages: {sft: {epoch: 2}}", 10, "unknown key 'epoch': did you mean 'epochs'"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(find: str, replace: str, line: int, message: str) -> None:
@@ -69,6 +70,14 @@ def test_a_mistake_is_named_with_its_line(find: str, replace: str, line: int, me
         study_from(parse_yaml(GOOD.replace(find, replace)))
     assert f"study.yaml:{line}:" in str(caught.value)
     assert message in str(caught.value)
+
+
+def test_a_mistake_is_said_once() -> None:
+    for find, replace in (("64k", "many"), ("data: world.facts", "data: {mix: {world.safety: 0.5, world.facts: 0.4}}")):
+        with pytest.raises(StudyError) as caught:
+            study_from(parse_yaml(GOOD.replace(find, replace)))
+        (line,) = str(caught.value).splitlines()
+        assert line.count("found 'many'") == (1 if replace == "many" else 0)
 
 
 def test_invalid_files_are_invalid_for_the_schema_too() -> None:

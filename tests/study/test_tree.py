@@ -233,3 +233,11 @@ def test_every_existing_checkpoint_of_a_trace_is_a_node_of_its_own() -> None:
     ]
     parents = [tree.nodes[cell.node].parent for cell in tree.cells]
     assert parents == [None, *(cell.node for cell in tree.cells[:-1])]
+
+
+def test_a_part_that_no_world_has_is_named_before_anything_is_read() -> None:
+    for data in ({"data": "world.safty"}, {"data": "derived"}):
+        changed = {**STUDY["stages"], "sft": {"kind": "sft", **data}}
+        declared = {**STUDY["data"], "derived": {"source": "world.safty"}}
+        with pytest.raises(StudyError, match=r"no part 'safty' .*did you mean 'safety'"):
+            tree_of(stages=changed, data=declared)

@@ -30,7 +30,10 @@ def _with_floor(claim: Claim, floor: list[float] | None) -> Claim:
 
 
 def with_batch_noise(claims: Sequence[Claim], tree: Tree) -> tuple[Claim, ...]:
-    """Return the claims on generated answers with the flip rate of batches as noise floor, where no other is known."""
+    """Return the claims on generated answers with the flip rate of batches as noise floor, where none known is higher.
+
+    Copies that share their weights share their answers too: that they never differ says nothing about batches.
+    """
     if tree.flip_rate is None:
         return tuple(claims)
     generated = {condition.id for condition in tree.conditions if condition.elicitation not in (None, "E3")}
@@ -38,7 +41,7 @@ def with_batch_noise(claims: Sequence[Claim], tree: Tree) -> tuple[Claim, ...]:
     return tuple(
         _with_noise(claim, noise, discordance)
         if claim.condition in generated
-        and claim.noise_floor is None
+        and (claim.noise_floor is None or claim.noise_floor < noise)
         and (discordance := (claim.model_extra or {}).get("discordance")) is not None
         else claim
         for claim in claims

@@ -77,7 +77,7 @@ def render_texts(
     documents = [text for text in texts if isinstance(text, Document)]
     chats = [text for text in texts if isinstance(text, Chat)]
     if len(documents) + len(chats) != len(texts):
-        raise DataError(f"the data {name!r} holds preference pairs: no stage of this version reads those")
+        raise DataError(f"the data {name!r} holds preference pairs, which only dpo and reward_model read")
     found = render_documents(documents, tokenizer, learn)
     return [*found, *render_chats(chats, tokenizer, folder)] if chats else found
 

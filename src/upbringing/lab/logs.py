@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from upbringing.attribution.defaults import default_contrasts
 from upbringing.attribution.design import design_of
 from upbringing.base.errors import FormatError, StudyError
 from upbringing.base.files import write_bytes_atomic
+from upbringing.base.nearest import did_you_mean
 from upbringing.battery.bridges.foreign import ForeignLog, ForeignMeasure
 from upbringing.battery.bridges.inspect_logs import read_inspect_logs
 from upbringing.battery.bridges.joining import Joined, joined
@@ -103,8 +103,7 @@ def _named(logs: Sequence[ForeignLog], declared: DeclaredTree) -> tuple[list[For
     names = declared.checkpoint_of_model()
     for log in logs:
         if log.model not in names:
-            close = difflib.get_close_matches(log.model, names, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(log.model, names, before="; ")
             raise StudyError(
                 f"{log.name} is of the model {log.model!r}, which the tree does not declare "
                 f"(models: {', '.join(names)}){hint}: add it to 'checkpoints', or remove the log"

@@ -26,6 +26,7 @@ from upbringing.lab.measurement.judging import JudgeJob, Judging, RunJobs, Verdi
 from upbringing.lab.measurement.measuring import asked_items, checkpoint_record, gathered, measure_jobs
 from upbringing.lab.planning.calibration import battery_key
 from upbringing.lab.planning.space import require_space
+from upbringing.lab.planning.staleness import given_checkpoint, node_data
 from upbringing.lab.registering import register
 from upbringing.lab.results import held_out_notes, results_tree, reward_notes
 from upbringing.lab.session import Session, pin_checkpoints
@@ -37,6 +38,7 @@ from upbringing.study.contrasts import contrasts
 
 PLAN_NAME = "built.json"
 MEASURED_NAME = "measured.json"
+GIVEN_CHARACTERS = 12  # of the hash of a checkpoint that was there before
 
 
 class Watch:
@@ -131,8 +133,13 @@ def labels(session: Session) -> dict[str, str]:
 
 
 def alias_key(session: Session, node: str) -> str:
-    """Return the name under which the store remembers what a node's recipe came to."""
-    return f"{node[:40]}-{fingerprint(session.workshop.profile)[:PROFILE_CHARACTERS]}"
+    """Return the name under which the store remembers what a node's recipe came to.
+
+    A recipe names an existing checkpoint by its path, so the bytes that lie there stand beside it.
+    """
+    given = given_checkpoint(session, node)
+    profile = fingerprint(session.workshop.profile)[:PROFILE_CHARACTERS]
+    return f"{node[:40]}-{profile}" + ("" if given is None else f"-{given[:GIVEN_CHARACTERS]}")
 
 
 def remember(session: Session, prepared: Prepared) -> None:
@@ -140,8 +147,14 @@ def remember(session: Session, prepared: Prepared) -> None:
     for node, key in prepared.keys.items():
         if session.store.resolve(alias_key(session, node)) != key:
             session.store.alias(alias_key(session, node), key)
+    memo: dict[tuple[str, int], dict[str, Any]] = {}
     named = {
-        label: {"key": node, "inputs": session.tree.nodes[node].inputs}
+        label: {
+            "key": node,
+            "inputs": session.tree.nodes[node].inputs,
+            "data": node_data(session, memo, session.tree.nodes[node]),
+            "given": given_checkpoint(session, node),
+        }
         for node, label in labels(session).items()
         if node in session.tree.nodes
     }

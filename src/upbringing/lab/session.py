@@ -86,6 +86,8 @@ def open_session(
     base = study.parent if isinstance(study, Path) else Path.cwd()
     value = load_study(study, overrides) if isinstance(study, Path) else study
     if seeds is not None:
+        if seeds < 1:
+            raise StudyError(f"a study has at least one seed, found seeds={seeds}")
         value = value.model_copy(update={"seeds": seeds})
     opened = Store(store, reads_only=reads_only)
     folder = opened.study_folder(value.name)

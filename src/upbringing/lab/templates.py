@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from upbringing.base.errors import FormatError, StudyError
+from upbringing.base.nearest import did_you_mean
 from upbringing.study.loading import load_study
 from upbringing.study.recipes import DataBook
 from upbringing.study.seeds import replicates
@@ -49,8 +49,7 @@ def copy_study(name: str, to: Path) -> tuple[Path, ...]:
     """
     names = template_names()
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f": did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name, names)
         raise StudyError(f"there is no built-in study {name!r} ({', '.join(names)}){hint}")
     targets = tuple(to / file for file in (STUDY, README, QUICK) if (FOLDER / name / file).exists())
     for target in targets:

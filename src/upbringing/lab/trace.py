@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from upbringing.base.errors import StudyError
@@ -10,27 +10,39 @@ from upbringing.battery.judges.refusal_rules import RefusalRules
 from upbringing.battery.measures.bits_per_byte import BitsPerByte
 from upbringing.battery.measures.coherence import Coherence
 from upbringing.battery.measures.discrimination import Discrimination
+from upbringing.battery.measures.knowledge import Knowledge
 from upbringing.battery.measures.margins import Form
 from upbringing.battery.measures.non_refusal import NonRefusal
 from upbringing.battery.measures.over_refusal import OverRefusal
 from upbringing.battery.measures.refusal_margin import RefusalMargin
 from upbringing.data.item_files import ItemFile, read_items
+from upbringing.data.prompt_sets.source import PromptSet
+from upbringing.formats.items import Item
 from upbringing.lab.storage.checkpoints import hub_reference
 from upbringing.models.asking import Elicitation
 from upbringing.models.decoding import Greedy
+from upbringing.study.data import DataDescription
 from upbringing.study.study import Study
 from upbringing.training.existing import Existing
 
 LADDER: tuple[Elicitation, ...] = ("E1", "E0", "E2")
 """A base model has no template: what is compared with it is asked in a form that both ends understand."""
 FORMS: tuple[Form, ...] = ("chat", "question")
+SHIPPED: dict[str, DataDescription] = {
+    "twins": PromptSet(prompt_set="over_refusal"),
+    "cloze": PromptSet(prompt_set="knowledge"),
+    "texts": PromptSet(prompt_set="texts"),
+}
+"""What a trace asks where no prompts are given. The harmful halves of twins measure discrimination, not attacks."""
+FIRST_OF_SHIPPED: dict[str, DataDescription] = {"twins": PromptSet(prompt_set="over_refusal", per_family=1)}
+PRIMARY = ("non_refusal", "discrimination")  # the first that the prompts allow
 CLUSTERS_OF_A_FIRST_LOOK = 12
 FEWEST_FOR_A_FIRST_LOOK = 48  # with fewer, the whole trace is there nearly as soon
 
 
 def trace_study(
     checkpoints: Mapping[str, str],
-    prompts: Path,
+    prompts: Path | None = None,
     *,
     name: str = "trace",
     max_tokens: int = 64,
@@ -38,44 +50,66 @@ def trace_study(
 ) -> Study:
     """Return the study that compares ``checkpoints`` (stage to folder or hub id, in training order) on ``prompts``.
 
-    ``clusters``: ask only so many clusters of the prompts. Measures that these prompts give nothing to ask are left
-    out. Claims are about these checkpoints only: one seed, evidence
-    L1. Raises ``StudyError`` for fewer than two checkpoints.
+    ``prompts``: a file of items, ``None`` = the prompt sets that come with the program: benign requests with harmful
+    twins, cloze questions, texts. ``clusters``: ask only so many clusters of the file. Measures that these prompts give
+    nothing to ask are left out. Claims are about these checkpoints only: one seed, evidence L1. Raises ``StudyError``
+    for fewer than two checkpoints.
     """
+    if prompts is None:
+        return _study(checkpoints, SHIPPED, name, max_tokens)
+    return _study(checkpoints, {"prompts": ItemFile(path=str(prompts.absolute()), clusters=clusters)}, name, max_tokens)
+
+
+def first_look_study(checkpoints: Mapping[str, str], prompts: Path | None = None) -> Study | None:
+    """Return a trace of the first few prompts, which is there within minutes; ``None`` where there are few anyway."""
+    name = "trace-first-look"
+    if prompts is None:
+        return _study(checkpoints, FIRST_OF_SHIPPED, name)
+    items = read_items(ItemFile(path=str(prompts.absolute())), prompts.absolute().parent)
+    if len({item.cluster for item in items}) < FEWEST_FOR_A_FIRST_LOOK:
+        return None
+    return trace_study(checkpoints, prompts, name=name, clusters=CLUSTERS_OF_A_FIRST_LOOK)
+
+
+def _study(
+    checkpoints: Mapping[str, str], data: Mapping[str, DataDescription], name: str, max_tokens: int = 64
+) -> Study:
     if len(checkpoints) < 2:
         raise StudyError(f"a trace compares at least two checkpoints (base=... sft=...), found {len(checkpoints)}")
     (_, first), *later = [(stage, _place(checkpoint)) for stage, checkpoint in checkpoints.items()]
     decoding = Greedy(max_tokens=max_tokens)
-    source = ItemFile(path=str(prompts.absolute()), clusters=clusters)
-    items = read_items(source, prompts.absolute().parent)
+    items = [item for source in data.values() for item in _items(source)]
     measures = (
         NonRefusal(decoding=decoding, elicitations=LADDER),
         OverRefusal(decoding=decoding, elicitations=LADDER),
         Coherence(decoding=decoding, elicitations=LADDER),
         RefusalMargin(forms=FORMS),
         Discrimination(roles=("question", "twin"), forms=FORMS),
+        Knowledge(),
         BitsPerByte(),
     )
+    battery = tuple(measure for measure in measures if measure.needs(items))
+    asked = {measure.id for measure in battery}
     return Study(
         name=name,
         question=f"What changed between {' -> '.join(checkpoints)}?",
         seeds=1,
         start=Existing(checkpoint=first),
-        data={"prompts": source},
+        data=dict(data),
+        prompts=tuple(data),
         stages={stage: Existing(checkpoint=folder) for stage, folder in later},
-        battery=tuple(measure for measure in measures if measure.needs(items)),
+        battery=battery,
         judges=(RefusalRules(),),
-        primary=("non_refusal",),
+        primary=tuple(measure for measure in PRIMARY if measure in asked)[:1],
         measure_precision="bf16",
     )
 
 
-def first_look_study(checkpoints: Mapping[str, str], prompts: Path) -> Study | None:
-    """Return a trace of the first few prompts, which is there within minutes; ``None`` where there are few anyway."""
-    items = read_items(ItemFile(path=str(prompts.absolute())), prompts.absolute().parent)
-    if len({item.cluster for item in items}) < FEWEST_FOR_A_FIRST_LOOK:
-        return None
-    return trace_study(checkpoints, prompts, name="trace-first-look", clusters=CLUSTERS_OF_A_FIRST_LOOK)
+def _items(source: DataDescription) -> Sequence[Item]:
+    if isinstance(source, PromptSet):
+        return source.items().items
+    assert isinstance(source, ItemFile)
+    return read_items(source, Path(source.path).parent)
 
 
 def _place(checkpoint: str) -> str:

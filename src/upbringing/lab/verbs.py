@@ -103,17 +103,17 @@ def run(
 
 
 def trace(
-    checkpoints: Mapping[str, str], prompts: Path, *, store: Path = DEFAULT_STORE, watch: Watch = QUIET
+    checkpoints: Mapping[str, str], prompts: Path | None = None, *, store: Path = DEFAULT_STORE, watch: Watch = QUIET
 ) -> tuple[Findings, Path]:
     """Compare existing checkpoints (stage to folder or hub id, in training order) on ``prompts``; trains nothing.
 
-    Returns the findings and the path of the report.
+    ``prompts`` ``None``: the shipped prompt sets. Returns the findings and the path of the report.
     """
     return running.run(open_session(trace_study(checkpoints, prompts), store=store), watch)
 
 
 def first_look(
-    checkpoints: Mapping[str, str], prompts: Path, *, store: Path = DEFAULT_STORE, watch: Watch = QUIET
+    checkpoints: Mapping[str, str], prompts: Path | None = None, *, store: Path = DEFAULT_STORE, watch: Watch = QUIET
 ) -> Findings | None:
     """Return what a trace finds on its first few prompts; ``None`` where there are few anyway."""
     study = first_look_study(checkpoints, prompts)

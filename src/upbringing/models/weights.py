@@ -42,10 +42,13 @@ def _tensors(folder: Path) -> list[Tensor]:
             except ValueError as error:
                 raise IntegrityError(f"{path.name} has a header that is not JSON: it is torn") from error
         base = 8 + length
-        for name, entry in header.items():
-            if name != "__metadata__":
-                begin, end = entry["data_offsets"]
-                entries.append((name, entry["dtype"], tuple(entry["shape"]), path, base + begin, base + end))
+        try:
+            for name, entry in header.items():
+                if name != "__metadata__":
+                    begin, end = entry["data_offsets"]
+                    entries.append((name, entry["dtype"], tuple(entry["shape"]), path, base + begin, base + end))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise IntegrityError(f"{path.name} has a header that describes no tensors: torn or hostile") from error
     return sorted(entries, key=lambda entry: entry[0])
 
 

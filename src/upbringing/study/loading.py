@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from upbringing.base.errors import StudyError
+from upbringing.base.nearest import did_you_mean
 from upbringing.base.strict_yaml import Located, load_yaml, parse_yaml
 from upbringing.study.study import ArmProblem, Study
 
@@ -44,7 +44,7 @@ def validated(model: type[Model], located: Located) -> Model:
     try:
         return model.model_validate(located.value)
     except ValidationError as error:
-        messages = [_message(model, located, problem) for problem in error.errors()]
+        messages = [_message(model, located, problem) for problem in error.errors() if not _follows(problem)]
         more = [f"(and {len(messages) - MAX_ERRORS_SHOWN} more)"] if len(messages) > MAX_ERRORS_SHOWN else []
         raise StudyError("\n".join(messages[:MAX_ERRORS_SHOWN] + more)) from None
 
@@ -92,7 +92,7 @@ def _message(model: type[BaseModel], located: Located, problem: Any) -> str:
     kind = problem["type"]
     if kind == "extra_forbidden":
         word = str(problem["loc"][-1])
-        hint = _nearest(word, _valid_keys(model, problem["loc"][:-1]))
+        hint = did_you_mean(word, _valid_keys(model, problem["loc"][:-1]))
         return f"{located.name}:{line}: {where}: unknown key {word!r}{hint}"
     if kind == "missing":
         return f"{located.name}:{line}: {where}: the key {missing!r} is missing"
@@ -100,10 +100,16 @@ def _message(model: type[BaseModel], located: Located, problem: Any) -> str:
         expected = problem["ctx"].get("expected_tags") or problem["ctx"].get("expected", "")
         words = [word.strip(" '\"") for word in expected.replace(" or ", ", ").split(",")]
         found = problem["ctx"].get("tag", problem["input"])
-        hint = _nearest(str(found), words)
+        hint = did_you_mean(str(found), words)
         return f"{located.name}:{line}: {where}: found {found!r}, expected one of {', '.join(words)}{hint}"
     text = problem["msg"].removeprefix("Value error, ")
-    return f"{located.name}:{line}: {where}: {text}, found {_shown(problem['input'])}"
+    shown = f"found {_shown(problem['input'])}"
+    return f"{located.name}:{line}: {where}: {text}" + ("" if shown in text else f", {shown}")
+
+
+def _follows(problem: Any) -> bool:
+    """Whether a problem only says that a tuple lost an item whose own problem is named already."""
+    return problem["type"] == "too_short" and problem["ctx"]["actual_length"] < len(problem["input"])
 
 
 def _path_in_file(value: Any, location: Sequence[str | int]) -> tuple[tuple[str | int, ...], str]:
@@ -156,11 +162,6 @@ def _step(schema: dict[str, Any], node: dict[str, Any], part: str | int) -> dict
         return dict(below)
     extra = node.get("additionalProperties")
     return extra if isinstance(extra, dict) else None
-
-
-def _nearest(word: str, valid: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, valid, n=1)
-    return f": did you mean {close[0]!r}?" if close else ""
 
 
 def _shown(value: Any) -> str:

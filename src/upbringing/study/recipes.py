@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import file_sha256, fingerprint
+from upbringing.base.nearest import did_you_mean
 from upbringing.base.streams import derived_seed
 from upbringing.data.item_files import ItemFile
 from upbringing.data.packages.source import PackageData
@@ -126,6 +127,7 @@ class DataBook:
             return {**description.recipe(), **answered}
         plain = description.model_dump(mode="json")
         if isinstance(description, CausesWorld | Planted):
+            _require_part(reference, description, part)
             made = {"description": plain, "version": description.version}
             return {**made, "part": part, "seed": self.world_seed(root)}
         if isinstance(description, FileSource | ItemFile):
@@ -143,12 +145,13 @@ class DataBook:
 
     def absent_file(self, reference: str) -> str | None:
         """Return the path of the file behind ``reference``, as it was declared, if it names one that is not here."""
-        description, _ = self.describe(reference)
-        while isinstance(description, Derived):
-            description, _ = self.describe(description.source)
-        if isinstance(description, FileSource | ItemFile) and not (self.folder / description.path).is_file():
-            return description.path
-        return None
+        path = self.file_of(reference)
+        return path if path is not None and not (self.folder / path).is_file() else None
+
+    def file_of(self, reference: str) -> str | None:
+        """Return the path of the file that ``reference`` is, or is derived from, as it was declared."""
+        description = self.origin(reference)
+        return description.path if isinstance(description, FileSource | ItemFile) else None
 
     def needed_teacher(self) -> Teacher:
         """Return the start that answers benign requests; raises ``StudyError`` if the study starts from nothing."""
@@ -164,3 +167,16 @@ class DataBook:
         if (reference, root) not in self._keys:  # a memo: files are hashed once per plan
             self._keys[reference, root] = fingerprint(self.recipe(reference, root))
         return self._keys[reference, root]
+
+
+@lru_cache(maxsize=8)  # a plan asks for every root run, and drawing a world takes a moment
+def _parts(world: CausesWorld | Planted) -> tuple[str, ...]:
+    return world.build(0).parts()
+
+
+def _require_part(reference: str, world: CausesWorld | Planted, part: str | None) -> None:
+    """Raise ``StudyError`` for a part that no world of this kind has: before anything is drawn, read or trained."""
+    parts = () if part is None else _parts(world)
+    if part is not None and part not in parts:
+        hint = did_you_mean(part, parts)
+        raise StudyError(f"the data {reference!r}: the world has no part {part!r} ({', '.join(parts)}){hint}")

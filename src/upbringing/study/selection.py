@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from upbringing.base.errors import StudyError
+from upbringing.base.nearest import did_you_mean
 from upbringing.study.study import Study
 
 
@@ -18,7 +18,6 @@ def chosen_arms(study: Study, patterns: Sequence[str]) -> tuple[str, ...]:
     names = tuple(study.declared_arms())
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            close = difflib.get_close_matches(pattern, names, n=1)
-            hint = f": did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(pattern, names)
             raise StudyError(f"only names {pattern!r}, which matches no arm of the study ({', '.join(names)}){hint}")
     return tuple(name for name in names if not patterns or any(fnmatchcase(name, each) for each in patterns))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationError, WithJsonSchema, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.kinds import BareWord
+from upbringing.base.nearest import did_you_mean
 from upbringing.battery.judge import JudgeDescription
 from upbringing.battery.measure import Measure
 from upbringing.formats.tree import ContrastSpec
@@ -271,6 +273,13 @@ def _combine(arm: Arm, words: Arm, factor: str, level: str) -> Arm:
     return Arm(**merged)
 
 
+def _keys_of(fields: Mapping[str, Any]) -> Iterable[str]:
+    """Return the keys that a stage of the kind of ``fields`` may have."""
+    union, _ = get_args(Stage)
+    kinds = [kind for kind in get_args(union) if kind.model_fields["kind"].default == fields.get("kind")]
+    return (key for kind in kinds for key in kind.model_fields)
+
+
 def _validated(name: str, arm: Arm, resolved: Resolved, path: tuple[str | int, ...]) -> ResolvedArm:
     stages: dict[str, Stage] = {}
     for stage, fields in resolved.stages.items():
@@ -279,8 +288,10 @@ def _validated(name: str, arm: Arm, resolved: Resolved, path: tuple[str | int, .
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"][1:])
-            raise ArmProblem(
-                f"arm {name!r}: stage {stage!r}: {where}: {first['msg']}", (*path, "stages", stage)
-            ) from None
+            said = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "extra_forbidden":
+                key = str(first["loc"][-1])
+                said = f"unknown key {key!r}{did_you_mean(key, _keys_of(fields))}"
+            raise ArmProblem(f"arm {name!r}: stage {stage!r}: {where}: {said}", (*path, "stages", stage)) from None
     assert resolved.start is not None
     return ResolvedArm(name=name, start=resolved.start, stages=stages, states=resolved.states, arm=arm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,12 +26,14 @@ from upbringing.study.recipes import DataBook
 from upbringing.training.existing import Existing
 from upbringing.training.start import FreshStart
 
-LEAKS_VERSION = 1
+LEAKS_VERSION = 2
 SHOWN = 60  # characters of a leaked prompt
+FEWEST_WORDS = 8  # of a prompt that is looked for inside longer texts; shorter ones stand there by chance
+_WORD = re.compile(r"\w+")
 
 
 class Leak(Description):
-    """A prompt that is asked and stands word for word in data that is trained on. ``num``: how many of the two sets."""
+    """A prompt that is asked and stands word for word in data that is trained on. ``num``: how many of the set."""
 
     data: str
     prompts: str
@@ -64,10 +67,28 @@ class LeakJob:
 def leaks(name: str, texts: Sequence[TrainingText], asked: dict[str, dict[str, Item]]) -> Iterable[Leak]:
     """Yield, per set of prompts, what of it the texts of ``name`` hold. ``asked``: by normalised text, by set."""
     trained = {_normalised(part) for text in texts for part in _trained(text)}
+    inside = _inside(trained, {prompt for items in asked.values() for prompt in items})
     for prompts, items in asked.items():
-        found = sorted(trained & items.keys())
+        found = sorted((trained | inside) & items.keys())
         if found:
             yield Leak(data=name, prompts=prompts, num=len(found), example=found[0][:SHOWN])
+
+
+def _inside(trained: Iterable[str], prompts: Iterable[str]) -> set[str]:
+    """Return the prompts of 8 words or more that stand inside a longer text, whatever the signs between the words."""
+    by_beginning: dict[tuple[str, ...], list[tuple[tuple[str, ...], str]]] = defaultdict(list)
+    for prompt in prompts:
+        words = tuple(_WORD.findall(prompt))
+        if len(words) >= FEWEST_WORDS:
+            by_beginning[words[:FEWEST_WORDS]].append((words, prompt))
+    found: set[str] = set()
+    for text in trained if by_beginning else ():
+        read = _WORD.findall(text)
+        for place in range(len(read) - FEWEST_WORDS + 1):
+            for words, prompt in by_beginning.get(tuple(read[place : place + FEWEST_WORDS]), ()):
+                if tuple(read[place : place + len(words)]) == words:
+                    found.add(prompt)
+    return found
 
 
 def _asked(item: Item) -> Iterable[str]:
@@ -79,13 +100,12 @@ def _asked(item: Item) -> Iterable[str]:
 
 
 def _trained(text: TrainingText) -> Iterable[str]:
-    """Yield what a model reads as one piece: documents, and what users say in chats and pairs."""
+    """Yield what a model reads as one piece: documents, and the turns of chats and pairs."""
     if isinstance(text, Document):
         yield text.text
         return
     for turn in text.turns if isinstance(text, Chat) else text.prompt:
-        if turn.role == "user":
-            yield turn.content
+        yield turn.content
 
 
 def _normalised(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from upbringing.lab.planning.curriculum import planned_phases, rate_warnings
 from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan, Status
 from upbringing.lab.planning.power import planned_power
 from upbringing.lab.planning.sharing import planned_sharing
+from upbringing.lab.planning.staleness import given_checkpoint, node_data, why_stale
 from upbringing.lab.planning.totals import (
     SUSTAINED_FLOPS,
     free_bytes,
@@ -105,9 +105,10 @@ def _nodes(session: Session, priced: Mapping[str, Cost]) -> tuple[NodePlan, ...]
     earlier = built_before(session)
     named = labels(session)
     found = []
+    memo: dict[tuple[str, int], dict[str, Any]] = {}  # recipes of data, which hash files
     for key, node in session.tree.nodes.items():
         label = named.get(key, node.label)
-        status, why = _status(session, node, label, earlier)
+        status, why = _status(session, node, label, earlier, memo)
         cost = priced[key]
         tokens = cost.tokens if cost.tokens is not None else _realised_tokens(session, key)
         bytes_known = cost.disk_bytes is not None and cost.data_bytes is not None
@@ -136,7 +137,13 @@ def _realised_tokens(session: Session, key: str) -> int | None:
     return None if folder is None else read_record(folder).tokens
 
 
-def _status(session: Session, node: Node, label: str, earlier: Mapping[str, Any]) -> tuple[Status, tuple[str, ...]]:
+def _status(
+    session: Session,
+    node: Node,
+    label: str,
+    earlier: Mapping[str, Any],
+    memo: dict[tuple[str, int], dict[str, Any]],
+) -> tuple[Status, tuple[str, ...]]:
     given = node.start if node.start is not None else node.run.stage if node.run is not None else None
     if isinstance(given, Existing):
         here = session.workshop.checkpoints.find(given.checkpoint) is not None
@@ -147,24 +154,10 @@ def _status(session: Session, node: Node, label: str, earlier: Mapping[str, Any]
             return "done", ()
         return "missing", ("a branch needs its training state, which was not kept",)
     before = earlier.get(label)
-    if before is not None and before["key"] != node.key:
-        return "stale", tuple(differences(before["inputs"], json.loads(json.dumps(node.inputs))))
-    return "missing", (("it was built and has vanished from the store",) if before is not None else ())
-
-
-def differences(before: Any, after: Any, path: str = "") -> list[str]:
-    """Return one sentence per value that differs between two nested values."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        found = []
-        for name in sorted(set(before) | set(after)):
-            found += differences(before.get(name), after.get(name), f"{path}.{name}" if path else name)
-        return found
-    if before == after:
-        return []
-    names = {"parent": "what it starts from changed", "rates": "its learning rates changed"}
-    return [names.get(path, f"{path} changed from {_short(before)} to {_short(after)}")]
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."  # a hash or a list says nothing in full
+    if before is None:
+        return "missing", ()
+    if before["key"] != node.key:
+        return "stale", why_stale(before, node.inputs, node_data(session, memo, node))
+    if before.get("given") != given_checkpoint(session, node.key):
+        return "stale", ("the bytes of the existing checkpoint that it comes from changed",)
+    return "missing", ("it was built and has vanished from the store",)

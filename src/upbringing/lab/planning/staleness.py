@@ -1,0 +1,119 @@
+"""Why a node is stale: which field of its recipe, which data, which file's bytes, which checkpoint's bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from upbringing.base.fingerprint import fingerprint
+from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
+from upbringing.lab.session import Session
+from upbringing.models.weights import weights_sha256
+from upbringing.study.tree import Node
+from upbringing.training.existing import Existing
+
+_SENTENCES = {"parent": "what it starts from changed", "rates": "its learning rates changed"}
+_SOURCE_LISTS = ("shares", "to", "slots")  # of a stream's part: pairs that begin with the key of a source
+
+
+def node_data(session: Session, memo: dict[tuple[str, int], dict[str, Any]], node: Node) -> dict[str, Any]:
+    """Return what the stage of ``node`` reads, by name in the study: its key, the file behind it and its recipe.
+
+    ``memo``: recipes by name and root run, because a recipe hashes files.
+    """
+    run, book = node.run, session.workshop.book
+    if run is None or run.stream is None:
+        return {}
+    for name in run.stream.names.values():
+        if (name, run.root) not in memo:
+            memo[name, run.root] = {"file": book.file_of(name), "recipe": book.recipe(name, run.root)}
+    return {name: {"key": key, **memo[name, run.root]} for key, name in run.stream.names.items()}
+
+
+def given_checkpoint(session: Session, node: str) -> str | None:
+    """Return the fingerprint of the bytes of the existing checkpoint that a trained node comes from.
+
+    ``None`` where it comes from random weights, is an existing checkpoint itself, or comes from one that is not here.
+    """
+    nodes = session.whole.nodes
+    if node not in nodes or _existing(nodes[node]) is not None:
+        return None
+    here: Node | None = nodes[node]
+    while here is not None and _existing(here) is None:
+        here = nodes.get(here.parent) if here.parent is not None else None
+    found = None if here is None else _existing(here)
+    folder = None if found is None else session.workshop.checkpoints.find(found.checkpoint)
+    return None if folder is None else _bytes_of(folder, _stamp(folder))
+
+
+def _existing(node: Node) -> Existing | None:
+    given = node.start if node.start is not None else node.run.stage if node.run is not None else None
+    return given if isinstance(given, Existing) else None
+
+
+def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    stats = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
+    return tuple((name, each.st_size, each.st_mtime_ns) for name, each in stats)
+
+
+@lru_cache(maxsize=16)  # a plan asks once per node; the stamp makes a changed folder another question
+def _bytes_of(folder: Path, _: tuple[tuple[str, int, int], ...]) -> str:
+    return fingerprint([weights_sha256(folder), tokenizer_sha256(folder), template_sha256(folder)])
+
+
+def why_stale(before: Mapping[str, Any], inputs: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return one sentence per thing that changed since a node was built.
+
+    ``before``: what ``lab.run.remember`` wrote of the node. ``data``: what its stage reads now (``node_data``).
+    """
+    then = before.get("data", {})
+    found = differences(_named(before["inputs"], then), _named(json.loads(json.dumps(inputs)), data))
+    for name in sorted(then.keys() & data.keys()):
+        found += _data_differences(name, then[name], data[name])
+    return tuple(found)
+
+
+def _data_differences(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return what changed in data of one name; a file is called by its path, because a hash says nothing."""
+    found, file = [], after.get("file")
+    for sentence in differences(before["recipe"], json.loads(json.dumps(after["recipe"])), f"data.{name}"):
+        is_bytes = sentence.partition(" ")[0].removesuffix(".sha256").removesuffix(".source") == f"data.{name}"
+        found.append(f"the bytes of the file {file} changed (data {name!r})" if file and is_bytes else sentence)
+    return found
+
+
+def _named(value: Any, data: Mapping[str, Any]) -> Any:
+    """Return the inputs of a node with the names of data in place of their keys, which say nothing to a reader."""
+    names = {entry["key"]: name for name, entry in data.items()}
+
+    def replaced(each: Any) -> Any:
+        if isinstance(each, dict):
+            changed = {key: replaced(below) for key, below in each.items()}
+            listed = {key: sorted(changed[key], key=str) for key in _SOURCE_LISTS if isinstance(each.get(key), list)}
+            return changed | listed  # their order was that of the keys
+        if isinstance(each, list):
+            return [replaced(below) for below in each]
+        return names.get(each, each) if isinstance(each, str) else each
+
+    return replaced(value)
+
+
+def differences(before: Any, after: Any, path: str = "") -> list[str]:
+    """Return one sentence per value that differs between two nested values."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        pairs = [(name, before.get(name), after.get(name)) for name in sorted(set(before) | set(after))]
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = [(str(place), *both) for place, both in enumerate(zip(before, after, strict=True))]
+    elif before == after:
+        return []
+    else:
+        return [_SENTENCES.get(path, f"{path} changed from {_short(before)} to {_short(after)}")]
+    return [found for name, old, new in pairs for found in differences(old, new, f"{path}.{name}" if path else name)]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."  # a hash or a list says nothing in full
