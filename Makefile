@@ -14,8 +14,12 @@ environment: $(VENV)/.installed-dev
 test: $(VENV)/.installed-dev lint browser
 	scripts/test
 
+# With SmolLM2 and the packages fetched (README), the tests on real data run too; without, they are skipped and say so.
+SERVED := $(firstword $(wildcard $(CURDIR)/studies/smollm2/models/smollm2-*))
+FETCHED := $(wildcard $(CURDIR)/store/packages)
 test-slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m slow $(TESTS)
+	UPBRINGING_SERVED_MODEL=$(SERVED) $(BIN)/python -m pytest -m slow $(TESTS)
+	UPBRINGING_PACKAGES=$(FETCHED) $(BIN)/python -m pytest -q tests/data/packages tests/studies
 
 validate: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/upbringing validate --output docs/validation.md

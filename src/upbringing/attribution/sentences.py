@@ -240,8 +240,11 @@ def _changed_word(claim: Claim) -> str:
     if claim.kind == "format-sensitivity":
         return "the prompt's format moves it up" if rose else "the prompt's format moves it down"
     if claim.kind in INTERACTIONS:
-        along_a_path = "comes out above zero" if rose else "comes out below zero"
-        return along_a_path if claim.level == "L1" else "the effects depend on each other"
+        if claim.level == "L1":
+            return "comes out above zero" if rose else "comes out below zero"
+        if claim.kind == "interaction":
+            return f"together they bring it {'higher' if rose else 'lower'} than their single effects, added up"
+        return "the effects depend on each other"
     if claim.level == "L1":
         return "rose during this stage" if rose else "fell during this stage"
     words = CHANGED_WORDS.get(claim.kind, ("depends on this: it is higher", "depends on this: it is lower"))

@@ -1,14 +1,13 @@
-"""The typed union of measures: adding one is one class and one name here.
+"""What a measure is, and the typed union of the built-in ones: adding one is one class and one name here.
 
-A measure is a frozen description with ``kind``, ``version``, ``id`` and ``judged`` (whether it needs judges), and
-three methods: ``info`` says how its values are read, ``needs`` what it asks of a model, ``rows`` what it makes of it.
-One whose conditions depend on what it found (the layers of a network) says them by ``conditions``.
+One whose conditions depend on what it found (the layers of a network) says them by ``conditions``. A measure of another
+package is an ``OwnPart`` that meets the same protocol, given to a study in Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Protocol, runtime_checkable
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -34,10 +33,12 @@ from upbringing.battery.measures.steerability import Steerability
 from upbringing.battery.measures.tag_calibration import TagCalibration, TagDetection
 from upbringing.battery.measures.willingness import Willingness
 from upbringing.battery.measures.worst_of_n import WorstOfN
-from upbringing.battery.needs import Evidence
-from upbringing.formats.tree import ConditionInfo
+from upbringing.battery.needs import Evidence, Need
+from upbringing.formats.items import Item
+from upbringing.formats.rows import Row
+from upbringing.formats.tree import ConditionInfo, MeasureInfo
 
-Measure = Annotated[
+BuiltInMeasure = Annotated[
     AttackSuccess
     | NonRefusal
     | PrefillAttack
@@ -65,6 +66,46 @@ Measure = Annotated[
     | TagDetection,
     Field(discriminator="kind"),
 ]
+
+
+class Measure(Protocol):
+    """A frozen description of what is asked of a model and how the answers become rows."""
+
+    @property
+    def kind(self) -> str:
+        """The word in the study file."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Raised whenever the same answers would give other values."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """The name of its rows, claims and margin: one per study."""
+        ...
+
+    @property
+    def judged(self) -> bool:
+        """Whether it reads what judges said of answers."""
+        ...
+
+    def info(self) -> MeasureInfo:
+        """Return how its values are read."""
+        ...
+
+    def needs(self, items: Sequence[Item]) -> Sequence[Need]:
+        """Return what it asks of a model; what several measures need is asked once."""
+        ...
+
+    def rows(self, evidence: Evidence) -> Iterable[Row]:
+        """Yield its rows; what could not be scored is a row without a value and with a reason."""
+        ...
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """Return every field that decides its rows."""
+        ...
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field, model_validator
 
@@ -65,7 +65,7 @@ class Sample(Description):
         return Transformed(kept, rejects)
 
 
-Transform = Annotated[
+BuiltInTransform = Annotated[
     FilterByHarm
     | Sample
     | RandomDrop
@@ -80,12 +80,38 @@ Transform = Annotated[
 ]
 # Transforms whose result depends on a writer or a scorer.
 ASKING = (Rephrase, Refusals, MoralEducation, Reflections, PersonaReflections, ConditionalTokens)
-MARKING = (Tag, PersonaReflections, ConditionalTokens)  # transforms that put in what must be special tokens
+
+
+class Transform(Protocol):
+    """A frozen description of what becomes of texts. One that writes special tokens names them by ``needed_tokens``."""
+
+    @property
+    def kind(self) -> str:
+        """The word in the study file."""
+        ...
+
+    def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
+        """Return the texts and every reject with its reason; streams are named by ``seed`` and the text."""
+        ...
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """Return every field that decides what it does."""
+        ...
+
+
+@runtime_checkable
+class Marks(Protocol):
+    """A transform that puts in what must be special tokens."""
+
+    @property
+    def needed_tokens(self) -> tuple[str, ...]:
+        """The tokens that a tokenizer must have."""
+        ...
 
 
 def needed_tokens(transform: Transform) -> tuple[str, ...]:
     """Return the special tokens that a tokenizer must have for what ``transform`` writes."""
-    return transform.needed_tokens if isinstance(transform, MARKING) else ()
+    return transform.needed_tokens if isinstance(transform, Marks) else ()
 
 
 def compares_texts(transform: Transform) -> bool:

@@ -195,8 +195,14 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
     write_rows(rows, results / "rows.parquet")
     _replace_answers(results / "answers", answers, judging)
     records = {node: checkpoint_record(session, prepared, node) for node in session.tree.nodes}
-    steps = {key: info.num_steps for key, (_, info) in prepared.streams.items()}
-    run_steps = {run.key(): steps[run.stream.key] for each in session.tree.lineages for run in each.runs if run.stream}
+    streams = {
+        run.key(): prepared.streams[run.stream.key][1]
+        for each in session.tree.lineages
+        for run in each.runs
+        if run.stream
+    }
+    steps = {key: info.num_steps for key, info in streams.items()}
+    supervised = {key: info.supervised_tokens for key, info in streams.items()}
     tree = results_tree(
         session.study,
         session.tree,
@@ -209,7 +215,7 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
         conditions=conditions,
         gates=world_gates(session, prepared, rows, asked.items),
         warnings=(
-            *design_warnings(session.study, session.tree, run_steps),
+            *design_warnings(session.study, session.tree, steps, supervised),
             *held_out_notes(records, labels(session)),
             *reward_notes(records, labels(session)),
             *judging.warnings,

@@ -14,16 +14,24 @@ from upbringing.training.existing import Existing
 from upbringing.training.start import FreshStart
 
 SEEDS_FOR_RECIPES = 3  # statistics-and-measures 2: recipe-level claims need three paired seeds
+TOLERATED_SUPERVISION = 1.05  # texts of other words are never supervised on exactly as many tokens
 
 
-def design_warnings(study: Study, tree: StudyTree, realised_steps: Mapping[str, int] | None = None) -> tuple[str, ...]:
+def design_warnings(
+    study: Study,
+    tree: StudyTree,
+    realised_steps: Mapping[str, int] | None = None,
+    supervised: Mapping[str, int] | None = None,
+) -> tuple[str, ...]:
     """Return one sentence per confound or missing control, in a fixed order.
 
-    ``realised_steps``: optimiser steps per run key, for stages whose length is given in epochs.
+    Per run key: ``realised_steps`` optimiser steps, for stages whose length is given in epochs; ``supervised`` tokens
+    that are learned from, as far as they are known.
     """
     return (
         *_seed_warnings(study),
         *_unmatched(tree, realised_steps or {}),
+        *_unmatched_supervision(tree, supervised or {}),
         *_other_reward_models(tree),
         *_missing_controls(study),
         *_missing_roles(study),
@@ -57,6 +65,24 @@ def _unmatched(tree: StudyTree, realised_steps: Mapping[str, int]) -> Iterable[s
             ordered = sorted(groups.items(), key=lambda each: str(each[0]))
             listed = "; ".join(f"{', '.join(sorted(arms))}: {_said(size)}" for size, arms in ordered)
             yield f"stage {stage!r} differs in size between arms ({listed}): differences are confounded with compute"
+
+
+def _unmatched_supervision(tree: StudyTree, supervised: Mapping[str, int]) -> Iterable[str]:
+    """Arms of equal steps may still learn from other numbers of tokens: short refusals against long answers."""
+    found: dict[tuple[int, str], dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for lineage in tree.lineages:
+        for run in lineage.runs:
+            if (tokens := supervised.get(run.key())) is not None:
+                found[lineage.replicate.number, run.stage_name][tokens].add(lineage.arm.name)
+    warned: set[str] = set()
+    for (_, stage), groups in found.items():
+        if max(groups) > TOLERATED_SUPERVISION * min(groups) and stage not in warned:
+            warned.add(stage)
+            listed = "; ".join(f"{', '.join(sorted(arms))}: {tokens}" for tokens, arms in sorted(groups.items()))
+            yield (
+                f"stage {stage!r} learns from other numbers of tokens in different arms (supervised: {listed}): "
+                "differences between them are confounded with how much was taught"
+            )
 
 
 def _size(run: Run, realised_steps: Mapping[str, int]) -> tuple[object, ...]:

@@ -8,12 +8,13 @@ from pydantic import Field
 
 from upbringing.base.description import Description
 from upbringing.base.kinds import BareWord
+from upbringing.base.own_part import OrOwn
 from upbringing.data.item_files import ItemFile
 from upbringing.data.packages.source import PackageData
 from upbringing.data.planted.source import Planted
 from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.data.sources import FileSource
-from upbringing.data.transforms import Transform
+from upbringing.data.transforms import BuiltInTransform, Transform
 from upbringing.data.worlds.causes_world import CausesWorld
 
 
@@ -32,7 +33,7 @@ class Derived(Description):
 
     kind: Literal["derived"] = "derived"
     source: str
-    transforms: tuple[Annotated[Transform, BareWord()], ...] = ()
+    transforms: tuple[Annotated[Transform, OrOwn(BuiltInTransform, Transform), BareWord()], ...] = ()
     mixed_in: tuple[MixedIn, ...] = ()
 
 

@@ -11,8 +11,9 @@ from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationErro
 from upbringing.base.description import Description
 from upbringing.base.kinds import BareWord
 from upbringing.base.nearest import did_you_mean
-from upbringing.battery.judge import JudgeDescription
-from upbringing.battery.measure import Measure
+from upbringing.base.own_part import OrOwn
+from upbringing.battery.judge import BuiltInJudge, JudgeDescription
+from upbringing.battery.measure import BuiltInMeasure, Measure
 from upbringing.formats.tree import ContrastSpec
 from upbringing.models.openvino import Engine
 from upbringing.study.arms import Arm, RawStages, Resolved, StageState, resolve, windows_problem
@@ -87,9 +88,9 @@ class Study(Description):
     matrix: dict[str, dict[str, Arm]] = Field(default_factory=dict)
     fraction: dict[str, Annotated[tuple[str, ...], Strict(False)]] = Field(default_factory=dict)
     arms: dict[str, Arm] = Field(default_factory=dict)
-    battery: tuple[Annotated[Measure, BareWord()], ...] = ()
+    battery: tuple[Annotated[Measure, OrOwn(BuiltInMeasure, Measure), BareWord()], ...] = ()
     prompts: tuple[str, ...] = ()
-    judges: tuple[Annotated[JudgeDescription, BareWord()], ...] = ()
+    judges: tuple[Annotated[JudgeDescription, OrOwn(BuiltInJudge, JudgeDescription), BareWord()], ...] = ()
     primary: tuple[str, ...] = ()
     margins: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     components: dict[str, Components] = Field(default_factory=dict)

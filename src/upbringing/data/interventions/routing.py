@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 from upbringing.base.description import Description
 from upbringing.base.kinds import BareWord
 from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE, HarmScore
-from upbringing.data.transforms import Transform
+from upbringing.data.transforms import BuiltInTransform
 
 Score = Annotated[int, Field(ge=LOWEST_SCORE, le=HIGHEST_SCORE)]
 
@@ -30,7 +30,7 @@ class Route(Description):
 
     scores: Annotated[tuple[Score, Score], BeforeValidator(_first_and_last)]
     sources: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    do: Literal["keep", "drop"] | tuple[Annotated[Transform, BareWord()], ...]
+    do: Literal["keep", "drop"] | tuple[Annotated[BuiltInTransform, BareWord()], ...]
 
     def covered(self) -> range:
         """Return the scores this rule is for; empty where the first lies above the last."""

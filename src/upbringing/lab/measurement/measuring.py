@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import remove_tree
 from upbringing.base.fingerprint import fingerprint
+from upbringing.base.own_part import OwnPart
 from upbringing.base.streams import derived_seed
 from upbringing.battery.engine import BATTERY_VERSION, measure_checkpoint
 from upbringing.battery.judges.llm_judge import LlmJudge
@@ -175,6 +176,8 @@ class MeasureJob:
             "version": BATTERY_VERSION,
             "versions": library_versions(),
         }
+        if own := [each.model_dump(mode="json") for each in self.study.judges if isinstance(each, OwnPart)]:
+            value["own_judges"] = own
         if tags := tags_of(self.study.battery, items):
             learned = lineage_tokens(Store(self.store), folder)
             value["tags"] = {tag: learned.lacks(tag) for tag in tags}

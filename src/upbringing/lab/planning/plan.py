@@ -73,13 +73,21 @@ def priced_plan(
     nodes = _nodes(session, priced)
     measuring = planned_measuring(session, costs, nodes, sustained_flops)
     steps = {run.key(): costs.total_steps(run) for each in session.tree.lineages for run in each.runs}
+    supervised = {
+        run.key(): known.supervised_tokens
+        for each in session.tree.lineages
+        for run in each.runs
+        if run.stream is not None and (known := facts.streams.get(run.stream.key)) is not None
+    }
     curricula = planned_phases(session)
     leaks = leak_warnings(session, read_data=read_data)
     return Plan(
         study=session.study.name,
         nodes=nodes,
         warnings=(
-            *design_warnings(session.study, session.tree, {key: each for key, each in steps.items() if each}),
+            *design_warnings(
+                session.study, session.tree, {key: each for key, each in steps.items() if each}, supervised
+            ),
             *teacher_warnings(session, facts),
             *template_warnings(session),
             *absent_warnings(session),

@@ -29,7 +29,7 @@ from upbringing.study.recipes import DataBook
 from upbringing.study.stream_recipes import StreamRecipe
 from upbringing.training.start import FreshStart
 
-FACTS_VERSION = 1  # raise it when the same data can come to other facts
+FACTS_VERSION = 2  # raise it when the same data can come to other facts
 UNKNOWN_TEACHER = "unknown"
 BYTES_PER_POSITION = 16  # four int32 arrays: tokens, labels, positions, documents
 
@@ -39,6 +39,7 @@ class StreamFacts(Description):
 
     num_steps: int
     tokens: int
+    supervised_tokens: int
     examples: int
     teachers: tuple[str, ...]
 
@@ -81,7 +82,11 @@ class FactsJob:
 
 def _facts(info: StreamInfo, teachers: Iterable[str]) -> StreamFacts:
     return StreamFacts(
-        num_steps=info.num_steps, tokens=info.tokens, examples=info.examples, teachers=tuple(sorted(set(teachers)))
+        num_steps=info.num_steps,
+        tokens=info.tokens,
+        supervised_tokens=info.supervised_tokens,
+        examples=info.examples,
+        teachers=tuple(sorted(set(teachers))),
     )
 
 
