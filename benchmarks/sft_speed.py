@@ -26,7 +26,7 @@ from transformers import LlamaForCausalLM, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging
 from trl import SFTConfig, SFTTrainer
-from turns import SETTLING_BLOCKS, TakingTurns
+from turns import SETTLING_BLOCKS, TakingTurns, start_as_workers_do
 
 from upbringing.base.streams import stream as random_stream
 from upbringing.data.documents import Chat, Turn
@@ -243,6 +243,7 @@ def compare(start: Path, stream: Stream, folder: Path, steps: int, setting: Sett
 
 def main() -> None:
     """Print TRL's settings, then the ratios."""
+    start_as_workers_do()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=6, help="updates in a block")
     parser.add_argument("--blocks", type=int, default=3, help="counted blocks of each side")

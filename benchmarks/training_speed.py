@@ -19,7 +19,7 @@ from alternating import Ratio, at_least, machine, spread
 from tiny import SIZES, WORDS, make_start, make_tokenizer
 from transformers import LlamaForCausalLM
 from transformers.utils import logging
-from turns import SETTLING_BLOCKS, TakingTurns
+from turns import SETTLING_BLOCKS, TakingTurns, start_as_workers_do
 
 from upbringing.base.streams import stream as random_stream
 from upbringing.data.collation import collate
@@ -109,6 +109,7 @@ def print_size(
 
 def main() -> None:
     """Print the ratios at each size."""
+    start_as_workers_do()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=4, help="updates in a block")
     parser.add_argument("--blocks", type=int, default=5, help="counted blocks of each side")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +11,16 @@ from dataclasses import dataclass, field
 
 import torch
 
+from upbringing.base.memory import VARIABLE, children_keep_memory
+
 SETTLING_BLOCKS = 2  # the first updates compile, allocate and warm up; they count for neither side
+
+
+def start_as_workers_do() -> None:
+    """Start this program anew with the memory settings that studies give their workers; the rival gets them too."""
+    if VARIABLE not in os.environ:
+        with children_keep_memory():
+            os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.tree import Cell, ContrastSpec
 
 
-def with_control(*, moves: bool) -> Findings:
+def with_control(*, moves: bool, effect: float = 0.0, seed_deviation: float = 0.05) -> Findings:
     """Two arms that are alike, and a positive control whose answers are all 1 where it moves, else those of an arm."""
-    rows, tree = two_arms(1, effect=0.0, num_items=200, num_seeds=5, seed_deviation=0.05, margin=0.15)
+    rows, tree = two_arms(1, effect=effect, num_items=200, num_seeds=5, seed_deviation=seed_deviation, margin=0.15)
     lines = rows.to_pylist()
     control = [
         {**line, "checkpoint": line["checkpoint"].replace("a-", "c-"), "value": 1.0 if moves else line["value"]}
@@ -67,6 +67,14 @@ def test_a_dead_measure_is_called_alike_nowhere() -> None:
         assert reason in text
         assert "alike within" not in text
     assert (claim.noninferior, claim.beyond_margin) == (None, None)
+
+
+def test_on_a_dead_measure_no_change_is_called_negligible() -> None:
+    planted = {"effect": 0.06, "seed_deviation": 0.001}
+    assert with_control(moves=True, **planted).claims[0].verdict == "negligible"
+    claim = with_control(moves=False, **planted).claims[0]
+    assert (claim.verdict, claim.noninferior) == ("inconclusive", None)
+    assert "less than the margin" not in claim.sentence
 
 
 def test_a_pipeline_does_not_pass_on_a_dead_measure() -> None:

@@ -11,6 +11,8 @@ from upbringing.attribution.sentences import DEAD_ASSAY, statement, verdict_sent
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import Tree
 
+CLAIMS_OF_LIKENESS = ("equivalent", "negligible")
+
 
 def with_copy_noise(claims: Sequence[Claim]) -> tuple[Claim, ...]:
     """Return the claims with the discordance between copies as noise floor, where no answers were repeated."""
@@ -53,7 +55,7 @@ def _with_noise(claim: Claim, noise: float, discordance: float) -> Claim:
 
 
 def with_assay(claims: Sequence[Claim], design: Design, tree: Tree) -> tuple[Claim, ...]:
-    """Return the claims with the positive control of their measure; one that did not move voids "equivalent".
+    """Return the claims with the positive control of their measure; one that did not move voids claims of likeness.
 
     A positive control is the claim that compares a cell of a control arm, built to move the measure, with another.
     """
@@ -80,7 +82,7 @@ def with_assay(claims: Sequence[Claim], design: Design, tree: Tree) -> tuple[Cla
 def _with_assay(claim: Claim, assay: Claim | None, label: str) -> Claim:
     if assay is None or assay.id == claim.id or not claim.weights:
         return claim
-    if claim.verdict != "equivalent" or claim.low is None or assay.verdict == "changed":
+    if claim.verdict not in CLAIMS_OF_LIKENESS or claim.low is None or assay.verdict == "changed":
         return claim.model_copy(update={"assay": assay.id})
     reason = DEAD_ASSAY.format(contrast=assay.contrast, measure=claim.measure)
     void = claim.model_copy(
