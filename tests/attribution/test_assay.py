@@ -70,7 +70,7 @@ def test_a_dead_measure_is_called_alike_nowhere() -> None:
 
 
 def test_on_a_dead_measure_no_change_is_called_negligible() -> None:
-    planted = {"effect": 0.06, "seed_deviation": 0.001}
+    planted = {"effect": 0.65, "seed_deviation": 0.001}
     assert with_control(moves=True, **planted).claims[0].verdict == "negligible"
     claim = with_control(moves=False, **planted).claims[0]
     assert (claim.verdict, claim.noninferior) == ("inconclusive", None)

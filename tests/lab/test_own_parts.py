@@ -1,4 +1,4 @@
-"""Another package's measure, judge and transform in a study in Python: taken, run in workers, identified by their code."""
+"""Another package's measure, judge and transform in a study in Python: run in workers, identified by their code."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 import upbringing
 from upbringing.base.errors import StudyError
 from upbringing.base.own_part import OwnPart
+from upbringing.formats.answers import read_answers
 from upbringing.formats.tree import read_tree
 from upbringing.study.data import Derived
 from upbringing.study.study import Study
@@ -62,8 +63,11 @@ def test_a_measure_and_a_judge_of_another_package_run_and_changed_code_is_measur
     assert {row["measure"] for row in rows} == {"answered"}
     assert {row["judge"] for row in rows} == {"acme-vowels-1/1"}
     assert len(rows) == 2 * 8  # two checkpoints, eight benign requests
-    for row in rows:
-        assert row["value"] == float(sum(letter in "aeiou" for letter in row["response"]) >= 1)
+    said = {each["response"]: each["answer"] for each in read_answers(results / "answers").to_pylist()}
+    vowels = {response: sum(letter in "aeiou" for letter in text) for response, text in said.items()}
+    assert {row["response"]: row["value"] for row in rows} == {
+        row["response"]: float(vowels[row["response"]] >= 1) for row in rows
+    }
     assert [info.id for info in read_tree(results / "tree.json").measures] == ["answered"]
 
     keys = set((store / "rows").iterdir())
@@ -115,6 +119,7 @@ def test_what_is_no_measure_is_named(tiny_folder: Path, tmp_path: Path) -> None:
 
 def test_a_class_that_no_worker_can_import_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
     namespace: dict[str, Any] = {"__name__": "nowhere", "OwnPart": OwnPart, "Literal": Literal}
-    exec("class Typed(OwnPart):\n    kind: Literal['acme/typed'] = 'acme/typed'", namespace)
+    code = "class Typed(OwnPart):\n    kind: Literal['acme/typed'] = 'acme/typed'"
+    exec(compile(code, "typed", "exec", dont_inherit=True), namespace)
     with pytest.raises(ValidationError, match="put the class into a module of its own"):
         study_with(tiny_folder, tmp_path, [namespace["Typed"]()], [])

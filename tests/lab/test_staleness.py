@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from upbringing.base.errors import StudyError
 from upbringing.lab.building.build import Prepared
 from upbringing.lab.planning.plan import priced_plan
 from upbringing.lab.planning.planned import NodePlan
@@ -39,10 +40,11 @@ def built(tmp_path: Path) -> Path:
     """A study whose nodes were remembered as built, under the names that ``plan`` looks for."""
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "model.safetensors").write_bytes(weights(b"aaaa"))
-    (tmp_path / "base" / "tokenizer.json").write_text("{}", encoding="utf-8")
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / "base" / name).write_text("{}", encoding="utf-8")
     (tmp_path / "texts").mkdir()
     for name in ("one", "two"):
-        (tmp_path / "texts" / f"{name}.jsonl").write_text('{"text": "words"}', encoding="utf-8")
+        (tmp_path / "texts" / f"{name}.jsonl").write_text(f'{{"text": "words of {name}"}}', encoding="utf-8")
     (tmp_path / "items.jsonl").write_text("", encoding="utf-8")
     (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
     session = opened(tmp_path)
@@ -89,6 +91,12 @@ def test_other_bytes_in_the_folder_of_the_start_make_stale_what_comes_from_it(bu
     )
     (built / "base" / "model.safetensors").write_bytes(weights(b"aaaa"))
     assert alias_key(session, key) == before
+
+
+def test_a_start_that_is_no_checkpoint_is_named_by_a_plan(built: Path) -> None:
+    (built / "base" / "config.json").unlink()
+    with pytest.raises(StudyError, match=r"'base' is a folder without config.json \(.* holds model.safetensors, tok"):
+        sft(built)
 
 
 def test_other_data_are_called_by_their_names_and_not_by_hashes() -> None:

@@ -35,7 +35,7 @@ class OwnPart(Description):
 
 @dataclass(frozen=True)
 class OrOwn:
-    """Annotation for a protocol: takes the ``built_in`` union, from YAML and Python, or an ``OwnPart`` that meets it."""
+    """Annotation for a protocol: takes the ``built_in`` union, from YAML and Python, or an ``OwnPart`` meeting it."""
 
     built_in: Any
     protocol: type
@@ -50,11 +50,11 @@ class OrOwn:
                 f"{name} is a part of another package, so its kind is organisation/name; found {kind!r}: "
                 'give it kind: Literal["organisation/name"] = "organisation/name"'
             )
+        _source_file(type(value))
         if missing := [word for word in _words(self.protocol) if not hasattr(value, word)]:
             raise ValueError(
                 f"{name} ({kind}) lacks {', '.join(missing)}, which every {self.protocol.__name__.lower()} has"
             )
-        _source_file(type(value))
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -71,7 +71,7 @@ class OrOwn:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Describe the built-in kinds only: a study file can name no others."""
-        return handler(handler.mode == "validation" and schema.get("schema", schema) or schema)
+        return handler(schema)
 
 
 def _words(protocol: type) -> list[str]:

@@ -97,10 +97,8 @@ def _strength(inputs: Inputs, claims: Sequence[Claim]) -> Iterable[Fact]:
     if given:
         yield Fact("Given", ", ".join(given))
     units = [claim.units for claim in claims]
-    yield Fact(
-        "Independent runs",
-        f"{_span([unit.seeds for unit in units])} seeds, {_span([unit.roots for unit in units])} roots",
-    )
+    seeds, roots = [unit.seeds for unit in units], [unit.roots for unit in units]
+    yield Fact("Independent runs", f"{_spanned(seeds, 'seed')}, {_spanned(roots, 'root')}")
     if any(unit.worlds for unit in units):
         yield Fact("Worlds", _span([unit.worlds for unit in units]))
     yield Fact("Questions", _span([unit.items for unit in units]))
@@ -121,6 +119,10 @@ def _registered(inputs: Inputs) -> str:
 def _span(numbers: Sequence[int]) -> str:
     low, high = min(numbers), max(numbers)
     return count(low) if low == high else f"{count(low)}–{count(high)}"
+
+
+def _spanned(numbers: Sequence[int], noun: str) -> str:
+    return several(numbers[0], noun) if set(numbers) == {1} else f"{_span(numbers)} {noun}s"
 
 
 def _missing(inputs: Inputs, chosen: Sequence[Claim]) -> Iterable[str]:

@@ -109,7 +109,7 @@ def _message(model: type[BaseModel], located: Located, problem: Any) -> str:
 
 def _follows(problem: Any) -> bool:
     """Whether a problem only says that a tuple lost an item whose own problem is named already."""
-    return problem["type"] == "too_short" and problem["ctx"]["actual_length"] < len(problem["input"])
+    return bool(problem["type"] == "too_short" and problem["ctx"]["actual_length"] < len(problem["input"]))
 
 
 def _path_in_file(value: Any, location: Sequence[str | int]) -> tuple[tuple[str | int, ...], str]:

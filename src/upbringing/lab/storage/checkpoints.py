@@ -17,6 +17,7 @@ HUB_PATTERN = re.compile(
     r"^(?P<repository>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})@(?P<revision>[\w][\w./-]{0,127})$"
 )
 COMMIT_PATTERN = re.compile(r"^[0-9a-f]{40}$")
+NAMES_SHOWN = 5  # of what a wrong folder holds
 KEY_CHARACTERS = 40  # of a sha256; collisions are out of reach
 
 
@@ -60,11 +61,22 @@ class Checkpoints:
 
     def find(self, checkpoint: str) -> Path | None:
         """Return the folder of ``checkpoint``, or ``None`` if it is not here. Nothing is ever looked up on a hub."""
-        path = (self.folder / checkpoint).absolute()
-        if path.is_dir():
+        if (path := self._local(checkpoint)) is not None:
             return path
         key = self._key(checkpoint)
         return None if key is None else self.store.find("existing", key)
+
+    def _local(self, checkpoint: str) -> Path | None:
+        path = (self.folder / checkpoint).absolute()
+        if not path.is_dir():
+            return None
+        if not (path / "config.json").is_file():
+            inside = ", ".join(sorted(each.name for each in path.iterdir())[:NAMES_SHOWN]) or "nothing"
+            raise StudyError(
+                f"the checkpoint {checkpoint!r} is a folder without config.json ({path} holds {inside}): name the folder "
+                "that AutoModelForCausalLM.from_pretrained opens"
+            )
+        return path
 
     def _key(self, checkpoint: str) -> str | None:
         """Return the store key of a hub id whose commit is known."""
@@ -88,9 +100,9 @@ class Checkpoints:
         return folder
 
     def _present(self, checkpoint: str) -> Path:
-        path = (self.folder / checkpoint).absolute()
-        if path.is_dir():
+        if (path := self._local(checkpoint)) is not None:
             return path
+        path = (self.folder / checkpoint).absolute()
         key = self._key(checkpoint)
         found = None if key is None else self.store.whole("existing", key)
         if found is not None:
