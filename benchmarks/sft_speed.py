@@ -70,6 +70,13 @@ SETTINGS = (
     Setting("packed (bfd) in 4 micro-batches, explicit attention", "eager", PACKED, accumulate=4),
     Setting("packed (bfd) in 4 micro-batches, SDPA", "sdpa", PACKED, accumulate=4),
     Setting(
+        "packed (bfd) in 4 micro-batches, explicit attention, compiled",
+        "eager",
+        {**PACKED, "torch_compile": True, "pad_to_multiple_of": CONTEXT},
+        epochs=2,
+        accumulate=4,
+    ),
+    Setting(
         "padded, grouped by length, explicit attention, compiled",
         "eager",
         {**GROUPED, "torch_compile": True, "pad_to_multiple_of": 32},
