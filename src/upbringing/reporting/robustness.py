@@ -30,7 +30,7 @@ def rows_of(claim: Claim) -> tuple[TableRow, ...]:
 
 def disagreement_of(claim: Claim) -> str:
     """Return that another estimator says otherwise; empty where none does."""
-    return OTHERWISE if any(_differences(line) for line in claim.robustness) else ""
+    return OTHERWISE if any(list(_differences(line)) for line in claim.robustness) else ""
 
 
 def _other(line: Robustness) -> TableRow:
