@@ -145,9 +145,11 @@ def test_planted_log_odds_are_held(effect: float) -> None:
 
 
 def test_planted_deviations_are_found() -> None:
-    found = [fit_glmm(simulated(seed, effect=0.5, runs=12, trials=4, run_sd=(0.5, 0.6))) for seed in range(8)]
+    """Three Monte Carlo errors of a deviation over 12 x 12 runs are 18%; prompts are many."""
+    found = [fit_glmm(simulated(seed, effect=0.5, runs=12, trials=4, run_sd=(0.5, 0.6))) for seed in range(12)]
     each = np.array([fit.deviations for fit in found if fit is not None]).mean(axis=0)
-    assert each == pytest.approx(np.array([[1.5, 1.0], [0.5, 0.6]]), rel=0.15)
+    assert each[0] == pytest.approx(np.array([1.5, 1.0]), rel=0.1)
+    assert each[1] == pytest.approx(np.array([0.5, 0.6]), rel=0.18)
 
 
 def test_a_cell_without_one_kind_of_answer_is_named() -> None:
