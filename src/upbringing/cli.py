@@ -14,6 +14,7 @@ from upbringing.base.terminal import visible
 from upbringing.cli_data import app as data_app
 from upbringing.cli_gate import add_to as add_gate
 from upbringing.cli_label import app as label_app
+from upbringing.cli_look import add_to as add_look
 from upbringing.cli_power import add_to as add_power_verb
 from upbringing.cli_results import add_to as add_result_verbs
 from upbringing.cli_score import add_to as add_scoring
@@ -159,6 +160,7 @@ def measure(
 
 
 add_result_verbs(app)  # here, so that help lists the verbs in the order of a study
+add_look(app)
 
 
 @app.command()

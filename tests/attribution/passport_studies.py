@@ -65,7 +65,7 @@ class Measured:
             for measure, means in arm.means.items()
             for run, mean in enumerate(means)
         ]
-        return attribute(pa.concat_tables(parts), self._tree())
+        return attribute(pa.concat_tables(parts), self._tree(), other_estimators=False)
 
     def _rows(self, checkpoint: str, measure: str, mean: float, random: np.random.Generator) -> pa.Table:
         tables = []

@@ -64,8 +64,11 @@ def test_no_event_bounds_the_rate_by_the_prompts_not_the_scores() -> None:
 
 @pytest.mark.parametrize("deviation", [0.15, 0.40])
 def test_a_null_stage_is_rarely_found(deviation: float) -> None:
+    size = {"num_items": 100, "num_seeds": 5}
     found = [
-        attribute(*two_arms(seed, effect=0.0, num_items=100, num_seeds=5, seed_deviation=deviation)).claims[0].verdict
+        attribute(*two_arms(seed, effect=0.0, seed_deviation=deviation, **size), other_estimators=False)
+        .claims[0]
+        .verdict
         for seed in range(120)
     ]
     # nominal 5 %; two Monte Carlo errors of 120 studies are 4 points
@@ -76,7 +79,7 @@ def test_prompts_alone_would_find_the_null_stage() -> None:
     wrong = 0
     for seed in range(120):
         rows, tree = two_arms(seed, effect=0.0, num_items=100, num_seeds=1, seed_deviation=0.8)
-        claim = attribute(rows, tree).claims[0]
+        claim = attribute(rows, tree, other_estimators=False).claims[0]
         assert claim.estimand == "artefact"
         wrong += claim.verdict == "changed"
     assert wrong / 120 >= 0.15  # true of these checkpoints, false of the recipe: why one seed is never enough
@@ -86,7 +89,8 @@ def test_a_planted_effect_is_found_and_its_interval_covers_it() -> None:
     truth = np.mean([_difference(seed) for seed in range(200)])
     covered, changed = 0, 0
     for seed in range(60):
-        claim = attribute(*two_arms(seed, effect=1.5, num_items=150, num_seeds=5, seed_deviation=0.15)).claims[0]
+        study = two_arms(seed, effect=1.5, num_items=150, num_seeds=5, seed_deviation=0.15)
+        claim = attribute(*study, other_estimators=False).claims[0]
         assert claim.low is not None
         assert claim.high is not None
         covered += claim.low <= truth <= claim.high

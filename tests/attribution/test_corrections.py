@@ -22,7 +22,7 @@ DRIFT = ((0.95, 0.9), (0.6, 0.9))
 
 
 def first_claim(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Claim:
-    return attribute(rows, tree, labels).claims[0]
+    return attribute(rows, tree, labels, other_estimators=False).claims[0]
 
 
 def corrected(claim: Claim) -> Corrected:

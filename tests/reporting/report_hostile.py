@@ -8,7 +8,7 @@ from pathlib import Path
 from report_fixture import write_findings, write_tree
 
 from upbringing.formats.answers import Answer, write_answers
-from upbringing.formats.findings import Claim, Findings
+from upbringing.formats.findings import Claim, Findings, Robustness
 from upbringing.formats.rows import Row, rows_table, write_rows
 from upbringing.formats.tree import (
     Cell,
@@ -57,7 +57,8 @@ def write_hostile(folder: Path) -> Path:
                             sentence=f"sentence {text}", weights={f"{arm}@stage {text}": 1.0},
                             estimate=0.5, low=0.1, high=0.9, unit=text,
                             role="primary" if number < 3 else "exploratory", family=text, blocked_by=(text,),
-                            per_judge=({text: text},), conditional_on=(text,), checkpoints=(text,)))  # fmt: skip
+                            per_judge=({text: text},), conditional_on=(text,), checkpoints=(text,),
+                            robustness=(Robustness(method=text, reason=text),)))  # fmt: skip
         request = "harmful" if number % 2 else "benign"
         answers.append(Answer(response=name, checkpoint=name, item=f"item {text}", condition=f"condition {text}",
                               sample=0, request=request, prompt=f"prompt {text}", answer=f"answer {text}",

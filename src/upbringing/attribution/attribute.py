@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,19 +23,23 @@ from upbringing.attribution.passports import passports_of
 from upbringing.attribution.protocols import conclusions_of
 from upbringing.attribution.questions import sensitivity_questions
 from upbringing.attribution.relearning import relearning_table
+from upbringing.attribution.robustness import robustness_lines, with_robustness
+from upbringing.attribution.sentences import LOOKED
 from upbringing.attribution.tables import level_table
 from upbringing.attribution.validity import validity_of
 from upbringing.attribution.warnings import study_warnings
 from upbringing.base.errors import FormatError
 from upbringing.formats.findings import Findings
 from upbringing.formats.labels import LABELS_NAME, read_labels_table
+from upbringing.formats.looks import LOOKS_NAME, Look, read_looks
 from upbringing.formats.tree import Tree, read_tree
 
 
-def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Findings:
+def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, other_estimators: bool = True) -> Findings:
     """Return what ``rows`` say about the design in ``tree``. The order of rows changes nothing.
 
-    ``labels``: what people said of a sample of the answers, which calibrates the judges.
+    ``labels``: what people said of a sample of the answers, which calibrates the judges. ``other_estimators``: whether
+    primary claims are estimated in other ways too (``robustness``), which takes most of the time of a small study.
 
     Raises ``FormatError`` for tables and trees that do not follow the public formats.
     """
@@ -47,11 +52,14 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
     validity = validity_of(completed, evidence, design)
     validity = replace(validity, passports=passports_of(completed, evidence, validity, asked.specs, corrections))
     answers = [answer(question, evidence, design, validity, corrections) for question in questions]
-    claims = with_copy_noise(claims_of(answers, completed, evidence, corrections))
+    claims = claims_of(answers, completed, evidence, corrections)
+    claims = with_robustness(claims, answers, evidence, design) if other_estimators else claims
+    claims = with_copy_noise(claims)
     claims = with_assay(with_batch_noise(claims, completed), design, completed)
     levels = level_table(evidence, design, validity, corrections)
     agreement = judge_agreement(evidence.scores.columns)
     relearning = relearning_table(evidence, design)
+    robustness = robustness_lines(claims)
     return Findings(
         study=completed.study.name,
         question=completed.study.question,
@@ -64,6 +72,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
             **alias_tables(design),
             **({"judge_agreement": agreement} if agreement else {}),
             **({"relearning": relearning} if relearning else {}),
+            **({"robustness": robustness} if robustness else {}),
             "passports": validity.passports.table,
         },
         warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),
@@ -73,9 +82,22 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
 def attribute_folder(folder: Path) -> Findings:
     """Return the findings of a folder with ``rows.parquet`` and, unless the rows carry their tree, ``tree.json``.
 
-    Human labels are read from ``labels.parquet`` where there is one.
+    Human labels are read from ``labels.parquet`` where there is one, looks from ``looks.json``.
     """
-    return attribute(*read_results(folder))
+    return with_looks(attribute(*read_results(folder)), read_looks(folder / LOOKS_NAME).looks)
+
+
+def with_looks(findings: Findings, looks: Sequence[Look]) -> Findings:
+    """Return findings that say where their rows were looked at again and again while they grew."""
+    if not looks:
+        return findings
+    last = {look.asked: look for look in looks}.values()
+    said = [LOOKED.format(num=each.number, contrast=each.contrast, measure=each.measure) for each in last]
+    lines = [look.model_dump(mode="json", exclude={"items", "weights", "checkpoints"}) for look in looks]
+    repeated = [text for text, each in zip(said, last, strict=True) if each.number > 1]
+    return findings.model_copy(
+        update={"tables": {**findings.tables, "looks": lines}, "warnings": (*findings.warnings, *repeated)}
+    )
 
 
 def read_results(folder: Path) -> tuple[pa.Table, Tree, pa.Table | None]:

@@ -43,6 +43,7 @@ class Estimate:
     """A contrast estimated. ``inference`` ``None`` = nothing to estimate from; its interval already holds wherever
     the incoherent and unscored answers may lie. ``lowest``, ``highest``: the estimate over the same;
     ``None`` where there are no bounds. ``logit``: the same contrast of rates in log-odds, where it exists.
+    ``unwidened``: the inference on what was scored alone.
     """
 
     units: Units
@@ -60,6 +61,7 @@ class Estimate:
     outcomes: dict[str, int]
     num_ineligible: int
     logit: Inference | None = None
+    unwidened: Inference | None = None
 
 
 def estimate(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Estimate:
@@ -94,8 +96,9 @@ def estimate_of(evidence: Evidence, found: Pivot, drawing: Drawing | None = None
             found, table, is_share=is_share, is_binary=is_binary, is_sampled=drawing is not None and drawing.is_sample
         )
     lowest, highest = (None, None) if same or not usable else found.bounds()
+    unwidened = inference
     if inference is not None:
-        inference = inference if drawing is None else _with_drawing(inference, drawing)
+        inference = unwidened = inference if drawing is None else _with_drawing(inference, drawing)
         inference = _within_range(widened(inference, lowest, highest), found, is_share=is_share)
     return Estimate(
         units=units,
@@ -113,6 +116,7 @@ def estimate_of(evidence: Evidence, found: Pivot, drawing: Drawing | None = None
         outcomes=_outcomes(found),
         num_ineligible=sum(values.num_ineligible for values in known),
         logit=_logit(found, drawing) if usable and is_share and not same and len(terms) > 1 else None,
+        unwidened=unwidened,
     )
 
 

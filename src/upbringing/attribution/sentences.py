@@ -71,6 +71,23 @@ UNEVEN_BAND = "; errors that differ as on the labelled ones put it anywhere in [
 CORRECTED = "it leaves out zero alone, but not corrected for everything that was asked"
 SIGN_UNCERTAIN = "its sign depends on the answers that could not be scored"
 
+ESTIMATORS_DISAGREE = (
+    "{num} of the primary claims rest on the estimator too: by a Multi-Bootstrap or a mixed model they have another "
+    "sign, or leave out zero where the claim does not, or the other way round."
+)
+MODELS_LEFT_OUT = "A mixed model was fitted to the first {num} primary claims that allow one, and not to {left} more."
+MODELS_ENOUGH = "left out: a mixed model is fitted to the first {num} primary claims"
+NOT_BINARY = "a mixed model of log-odds is of answers that are 0 or 1"
+FEW_RUNS = "fewer than three independent runs are no sample of runs to model"
+ONE_SIDED = "the answers of {cell} are all alike, so its log-odds are infinite"
+MODEL_NOT_FITTED = "no optimum was found, or prompts or runs all but decide the answers"
+NO_INTERVAL = "the claim has no interval to compare with"
+NO_DRAWN_INTERVAL = "nothing varied between draws, or a rate that was drawn is 0 or 1"
+LOOKED = (
+    "These results were looked at {num} times while prompts were added ({contrast} on {measure}): intervals for a "
+    "fixed number of prompts do not hold for it, those of the looks do."
+)
+
 ALIASED = "these cells cannot tell {effects} apart: run the cells that do"
 NO_EFFECTS = "all effects are estimated as exactly 0"
 TOTAL_NOT_FOUND = "the total effect is not distinguishable from 0"

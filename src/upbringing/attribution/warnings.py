@@ -9,6 +9,7 @@ from upbringing.attribution.cells import SHARE_UNITS, Evidence
 from upbringing.attribution.claims import Answered
 from upbringing.attribution.design import ENOUGH_UNITS
 from upbringing.attribution.estimates import THESE_WORLDS
+from upbringing.attribution.robustness import MAX_MODELS, disagrees
 from upbringing.attribution.sentences import (
     ALIKE_WORLDS,
     AMENDED,
@@ -16,10 +17,13 @@ from upbringing.attribution.sentences import (
     COHERENCE_ELSEWHERE,
     COHERENCE_OWN,
     COHERENCE_UNKNOWN,
+    ESTIMATORS_DISAGREE,
     FEW_SEEDS,
     FOREIGN_LABELS,
     INELIGIBLE,
     JUDGE_DEPENDENT,
+    MODELS_ENOUGH,
+    MODELS_LEFT_OUT,
     NESTED,
     NO_MARGIN,
     NOT_REGISTERED,
@@ -62,6 +66,7 @@ def study_warnings(
         *_of_labels(calibration),
         *validity.passports.warnings(),
         *_of_scores(answers, claims, validity),
+        *_of_estimators(claims),
     ]
     return tuple(dict.fromkeys(found))
 
@@ -168,6 +173,16 @@ def _of_scores(answers: Sequence[Answered], claims: Sequence[Claim], validity: V
     ineligible = max((each.found.num_ineligible for each in answers if each.found is not None), default=0)
     if ineligible:
         yield INELIGIBLE.format(num=ineligible)
+
+
+def _of_estimators(claims: Sequence[Claim]) -> Iterable[str]:
+    num = sum(any(disagrees(line) for line in claim.robustness) for claim in claims)
+    if num:
+        yield ESTIMATORS_DISAGREE.format(num=num)
+    enough = MODELS_ENOUGH.format(num=MAX_MODELS)
+    left = sum(any(line.reason == enough for line in claim.robustness) for claim in claims)
+    if left:
+        yield MODELS_LEFT_OUT.format(num=MAX_MODELS, left=left)
 
 
 def _of_coherence(answers: Sequence[Answered], validity: Validity) -> Iterable[str]:

@@ -91,6 +91,28 @@ class Corrected(Open):
     seeds: int
 
 
+class Robustness(Open):
+    """A claim's contrast by another estimator: ``multi-bootstrap`` (percentiles) or ``glmm`` (a mixed model).
+
+    ``glmm``: log-odds given prompt and run, ``[low, high]`` by t with ``df`` (runs less one), Wald's beside it.
+    ``agrees_sign``: ``None`` where neither interval leaves out zero, so that neither tells a sign.
+    ``agrees_excludes_zero``: ``None`` where the model's own two intervals differ on it. ``reason``: why there is no
+    number.
+    """
+
+    method: str
+    scale: Literal["natural", "logit"] = "natural"
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    df: float | None = None
+    wald_low: float | None = None
+    wald_high: float | None = None
+    agrees_sign: bool | None = None
+    agrees_excludes_zero: bool | None = None
+    reason: str = ""
+
+
 class Claim(Open):
     """One number with everything that qualifies it.
 
@@ -113,6 +135,8 @@ class Claim(Open):
     ``scale_sensitive``: whether stages rank differently by their effects in log-odds; ``None`` where nothing is ranked
     or there are no log-odds. ``pattern``: ``overdetermined`` (enough alone, hardly missed), ``needs-others``, or
     ``differ`` (necessity and sufficiency are unlike, and no more is shown).
+
+    ``robustness``: of a primary claim, what other estimators say of ``estimate`` before unscored answers widen it.
 
     ``teacher_separable``: whether the stages it is about can be told from the teachers whose answers they learned;
     ``None`` = no model's answers are known to stand between its cells.
@@ -172,6 +196,7 @@ class Claim(Open):
     judge_band: dict[str, float] = Field(default_factory=dict)
     assay: str | None = None
     teacher_separable: bool | None = None
+    robustness: tuple[Robustness, ...] = ()
     sentence: str = ""
     checkpoints: tuple[str, ...] = ()
 

@@ -16,9 +16,10 @@ from upbringing.reporting.alike import alike_of
 from upbringing.reporting.chart import Axis, Interval, strip, strip_axis, strip_scale
 from upbringing.reporting.claim_facts import Fact, facts_of, flips_text, p_text
 from upbringing.reporting.deciding import correction_of, of_claim
-from upbringing.reporting.figure import Figure
+from upbringing.reporting.figure import Figure, TableRow
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.provenance import checkpoint_anchors
+from upbringing.reporting.robustness import disagreement_of, rows_of, title_of
 from upbringing.reporting.runs import Runs
 from upbringing.reporting.words import (
     DASH,
@@ -66,6 +67,8 @@ class ClaimView:
     chart: Markup
     hero: Markup
     alike: Figure | None
+    robustness: tuple[TableRow, ...]
+    robustness_title: str
     words: str
 
 
@@ -166,7 +169,7 @@ def claim_view(
         role=claim.role,
         flips=flips_text(claim),
         brief=_brief(claim),
-        why=_why(claim),
+        why=_why(claim) or disagreement_of(claim),
         margin=plain(claim.margin),
         detectable=plain(claim.minimum_detectable, 3),
         adjusted=DASH if claim.p_adjusted is None else p_text(claim.p_adjusted),
@@ -174,6 +177,8 @@ def claim_view(
         chart=strip(found, axis, margin=claim.margin, verdict=verdict, title=title),
         hero=strip(found, axis, margin=claim.margin, verdict=verdict, title=title, is_labelled=True),
         alike=alike,
+        robustness=rows_of(claim),
+        robustness_title=title_of(claim),
         words=shown(f"{inputs.label(claim.measure)} {claim.contrast} {claim.condition} {claim.kind}").lower(),
     )
 

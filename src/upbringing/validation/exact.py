@@ -20,6 +20,7 @@ from upbringing.formats.findings import Findings
 from upbringing.formats.tree import Registered
 from upbringing.validation.drawing import draw
 from upbringing.validation.exact_effects import aliases_are_refused, effects_are_exact
+from upbringing.validation.exact_looks import looks_take_prompts_and_no_seeds
 from upbringing.validation.exact_power import published_powers_match, sizes_are_the_smallest
 from upbringing.validation.exact_teachers import one_teacher_is_not_separable, two_teachers_are_separable
 from upbringing.validation.gates import Result
@@ -62,7 +63,7 @@ def read_check(check: Check) -> Result:
 def findings_of(scenario: Scenario, design: Design, seed: int = 0, margin: float | None = 0.10) -> Findings:
     """Return what ``attribute`` finds in one study of a scenario."""
     drawn = draw(scenario, design, stream(seed, "validation", "exact", scenario.id, design.label))
-    return attribute(rows_of(drawn), tree_of(scenario, design, margin))
+    return attribute(rows_of(drawn), tree_of(scenario, design, margin), other_estimators=False)
 
 
 def _count(cases: Iterable[bool]) -> tuple[int, int]:
@@ -197,7 +198,7 @@ def nothing_is_dropped() -> tuple[int, int]:
     for seed in range(10):
         scenario = replace(NULL, unscored=0.1)
         drawn = draw(scenario, SMALL, stream(seed, "validation", "dropped"))
-        findings = attribute(rows_of(drawn), tree_of(scenario, SMALL, 0.10))
+        findings = attribute(rows_of(drawn), tree_of(scenario, SMALL, 0.10), other_estimators=False)
         cases.append(findings.claims[0].unscored == int(np.isnan(drawn.value).sum()))
         lost = draw(FAILED_RUNS, MEDIUM, stream(seed, "validation", "lost"))
         claim = attribute(rows_of(lost), tree_of(FAILED_RUNS, MEDIUM, 0.10)).claims[0]
@@ -235,6 +236,11 @@ CHECKS = (
         run=sizes_are_the_smallest,
     ),
     Check(id="I15", claim="seeds that were added later are flagged", run=later_seeds_are_flagged),
+    Check(
+        id="I15",
+        claim="a look at more prompts is taken, one after seeds were added is refused",
+        run=looks_take_prompts_and_no_seeds,
+    ),
     Check(id="I16", claim="one seed works and is about these checkpoints only", run=one_seed_is_about_checkpoints),
     Check(id="A1", claim="every claim states level, estimand, seeds, prompts and judge", run=claims_are_qualified),
     Check(

@@ -128,4 +128,5 @@ def is_decidable(pilot: Drawn, effect: float) -> bool:
 
 
 def _claim(drawn: Drawn) -> Claim:
-    return attribute(rows_of(drawn), tree_of(drawn.scenario, drawn.design, MARGIN)).claims[0]
+    tree = tree_of(drawn.scenario, drawn.design, MARGIN)
+    return attribute(rows_of(drawn), tree, other_estimators=False).claims[0]

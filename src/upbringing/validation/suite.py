@@ -56,12 +56,6 @@ def not_run() -> tuple[Result, ...]:
 
 NOT_RUN = (
     (
-        "I15",
-        "sequential mode: type I at most 6.4% at any of 50 looks",
-        "there is no sequential mode: prompts and seeds are fixed before, and a later change is flagged "
-        "(see I15 above)",
-    ),
-    (
         "A9",
         "estimates from weights and logits carry their fidelity on 8 retrained cells",
         "nothing here is estimated from weights or logits: every counterfactual is trained, so there is no proxy to "
@@ -70,8 +64,9 @@ NOT_RUN = (
     (
         "A11",
         "confounds are warned of when a study is checked",
-        "a matter of study files, which this suite does not read: `tests/study` and `tests/lab/test_plan.py` plan "
-        "studies with unmatched steps, teachers, templates and leaked prompts and expect each warning",
+        "a matter of study files, which this suite stands below and may not read: `tests/study/test_checks.py` (steps, "
+        "supervised tokens), `tests/lab/test_plan.py` (teachers, templates, leaked prompts) and "
+        "`tests/lab/test_leaks.py` plan such studies and expect each warning",
     ),
     ("W1", "planted canary in tiny models", "trains models: `make validate-models` writes `validation-models.md`"),
 )

@@ -56,8 +56,22 @@ def _peeking() -> Iterable[Experiment]:
         route="estimator",
         gates=(
             naive("I15", "a fixed-n test at each of 50 looks", "ever_changed"),
+            Gate(id="I15", claim="a null stage is told from 0 at any of 50 looks", outcome="ever_told", at_most=FALSE),
             Gate(id="I2", claim="the same test once, at the end", outcome="changed_at_the_end", at_most=FALSE),
         ),
         scenario=PEEKING,
         setting="N=1000, S=1",
     )
+    yield Experiment(
+        name="looks at a change",
+        trial=PeekingTrial(scenario=APART, design=Design(num_items=1000, num_seeds=1), num_looks=50),
+        route="estimator",
+        gates=(
+            Gate(id="I15", claim="all of 50 looks hold a change of 0.10", outcome="covered_at_all_looks",
+                 at_least=1 - FALSE),
+            Gate(id="I15", claim="a change of 0.10 is told from 0 at any of 50 looks", outcome="ever_told",
+                 at_least=0.80),
+        ),
+        scenario=APART,
+        setting="N=1000, S=1",
+    )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from upbringing.validation.tables import measure_names, rows_of, tree_of, withou
 from upbringing.validation.trials_contrast import ALIKE, NAN
 
 UNDECIDED = ("inconclusive", "not-measurable", "blocked")
+_attribute = partial(attribute, other_estimators=False)  # no gate reads what stands beside a claim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class AttributeTrial:
         """Return the outcomes of one study."""
         drawn = draw(self.scenario, self.design, random)
         tree = tree_of(self.scenario, self.design, self.margin)
-        findings = attribute(rows_of(drawn), tree if self.lists_lost else without_lost(tree, drawn))
+        findings = _attribute(rows_of(drawn), tree if self.lists_lost else without_lost(tree, drawn))
         claim = findings.claims[self.contrast]
         found = claim_outcomes(claim, self._truth(drawn, claim))
         truths = [self.scenario.truth(each) for each in self.scenario.contrasts]
@@ -112,7 +114,7 @@ class FamilyAttributeTrial:
         """Return the outcomes of one study."""
         drawn = [draw(self.scenario, self.design, random) for _ in range(self.num_measures)]
         tree = tree_of(self.scenario, self.design, 0.10, measure_names(self.num_measures))
-        claims = attribute(rows_of(*drawn), tree).claims
+        claims = _attribute(rows_of(*drawn), tree).claims
         return {"any_changed": float(any(claim.verdict == "changed" for claim in claims))}
 
 
@@ -129,7 +131,7 @@ class ShuffleTrial:
         order = random.permuted(np.tile(np.arange(len(self.scenario.cells)), (self.design.num_runs, 1)), axis=1)
         shuffled = drawn.value[order.T, np.arange(self.design.num_runs)]
         exchanged = Drawn(**{**vars(drawn), "value": shuffled})
-        claims = attribute(rows_of(exchanged), tree_of(self.scenario, self.design)).claims
+        claims = _attribute(rows_of(exchanged), tree_of(self.scenario, self.design)).claims
         return {"changed": float(claims[0].verdict == "changed")}
 
 
@@ -145,9 +147,9 @@ class SameCheckpointTrial:
         design = Design(num_items=self.num_items, num_seeds=1)
         drawn = draw(self.scenario, design, random)
         tree = tree_of(self.scenario, design, 0.10)
-        sampled = attribute(rows_of(drawn), tree).claims[0]
+        sampled = _attribute(rows_of(drawn), tree).claims[0]
         greedy = Drawn(**{**vars(drawn), "value": np.stack([drawn.value[0]] * len(self.scenario.cells))})
-        same = attribute(rows_of(greedy), tree).claims[0]
+        same = _attribute(rows_of(greedy), tree).claims[0]
         return {
             "changed": float(sampled.verdict == "changed"),
             "is_artefact": float(sampled.estimand == "artefact"),

@@ -31,7 +31,7 @@ class CorrectedTrial:
         """Return the outcomes of one study."""
         drawn = draw(self.scenario, self.design, random)
         rows, tree = rows_of(drawn), tree_of(self.scenario, self.design, 0.10)
-        claim = attribute(rows, tree, labels_of(drawn, self.labels, random)).claims[0]
+        claim = attribute(rows, tree, labels_of(drawn, self.labels, random), other_estimators=False).claims[0]
         truth = self.scenario.truth(self.scenario.contrasts[0])
         number = claim.corrected
         has_interval = number is not None and number.low is not None and number.high is not None
@@ -57,9 +57,8 @@ class UncalibratedTrial:
 
     def __call__(self, random: np.random.Generator) -> Mapping[str, float]:
         """Return the outcomes of one study."""
-        findings = attribute(
-            rows_of(draw(self.scenario, self.design, random)), tree_of(self.scenario, self.design, 0.10)
-        )
+        rows, tree = rows_of(draw(self.scenario, self.design, random)), tree_of(self.scenario, self.design, 0.10)
+        findings = attribute(rows, tree, other_estimators=False)
         return {
             "undecided": float(findings.claims[0].verdict in UNDECIDED),
             "said": float(any("calibrate" in warning for warning in findings.warnings)),

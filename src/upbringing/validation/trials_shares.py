@@ -78,7 +78,8 @@ class ShareAttributeTrial:
     def __call__(self, random: np.random.Generator) -> Mapping[str, float]:
         """Return the outcomes of one study; ``share_*`` of the first contrast that asks for a share."""
         drawn = draw(self.scenario, self.design, random)
-        claims = attribute(rows_of(drawn), tree_of(self.scenario, self.design, self.margin)).claims
+        tree = tree_of(self.scenario, self.design, self.margin)
+        claims = attribute(rows_of(drawn), tree, other_estimators=False).claims
         asking = [
             (planted, claim) for planted, claim in zip(self.scenario.contrasts, claims, strict=True) if planted.share_of
         ]
