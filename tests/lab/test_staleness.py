@@ -39,10 +39,11 @@ def built(tmp_path: Path) -> Path:
     """A study whose nodes were remembered as built, under the names that ``plan`` looks for."""
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "model.safetensors").write_bytes(weights(b"aaaa"))
-    (tmp_path / "base" / "tokenizer.json").write_text("{}", encoding="utf-8")
+    for name in ("tokenizer.json", "config.json"):
+        (tmp_path / "base" / name).write_text("{}", encoding="utf-8")
     (tmp_path / "texts").mkdir()
     for name in ("one", "two"):
-        (tmp_path / "texts" / f"{name}.jsonl").write_text('{"text": "words"}', encoding="utf-8")
+        (tmp_path / "texts" / f"{name}.jsonl").write_text(json.dumps({"text": f"words {name}"}), encoding="utf-8")
     (tmp_path / "items.jsonl").write_text("", encoding="utf-8")
     (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
     session = opened(tmp_path)
