@@ -15,6 +15,7 @@ from upbringing.attribution.claims import answer, claims_of
 from upbringing.attribution.columns import READ_COLUMNS
 from upbringing.attribution.controls import with_assay, with_batch_noise, with_copy_noise
 from upbringing.attribution.corrections import corrections_of
+from upbringing.attribution.edited import fidelities_of, with_fidelity
 from upbringing.attribution.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_of_flat_table
 from upbringing.attribution.indices import index_tables
 from upbringing.attribution.judge_agreement import judge_agreement
@@ -46,9 +47,11 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
     corrections = corrections_of(rows, evidence, design, calibration)
     validity = validity_of(completed, evidence, design)
     validity = replace(validity, passports=passports_of(completed, evidence, validity, asked.specs, corrections))
+    validity = replace(validity, fidelities=fidelities_of(completed, evidence, design, validity))
     answers = [answer(question, evidence, design, validity, corrections) for question in questions]
     claims = with_copy_noise(claims_of(answers, completed, evidence, corrections))
     claims = with_assay(with_batch_noise(claims, completed), design, completed)
+    claims = with_fidelity(claims, design, validity.fidelities, completed)
     levels = level_table(evidence, design, validity, corrections)
     agreement = judge_agreement(evidence.scores.columns)
     relearning = relearning_table(evidence, design)
@@ -64,6 +67,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None) -> Fin
             **alias_tables(design),
             **({"judge_agreement": agreement} if agreement else {}),
             **({"relearning": relearning} if relearning else {}),
+            **({"fidelity": validity.fidelities.table} if design.edited else {}),
             "passports": validity.passports.table,
         },
         warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),
