@@ -62,12 +62,6 @@ NOT_RUN = (
         "(see I15 above)",
     ),
     (
-        "A9",
-        "estimates from weights and logits carry their fidelity on 8 retrained cells",
-        "nothing here is estimated from weights or logits: every counterfactual is trained, so there is no proxy to "
-        "calibrate",
-    ),
-    (
         "A11",
         "confounds are warned of when a study is checked",
         "a matter of study files, which this suite does not read: `tests/study` and `tests/lab/test_plan.py` plan "
