@@ -11,7 +11,7 @@ import numpy as np
 from upbringing.attribution.defaults import places_of
 from upbringing.attribution.design import Design
 from upbringing.formats.effects.fractions import NEGLIGIBLE_ORDER, aliases, effect_name, sign_column
-from upbringing.formats.effects.places import Factorial, factorials
+from upbringing.formats.effects.places import Factorial, factorials, trained_arms
 from upbringing.formats.tree import ContrastSpec
 
 EFFECT_KINDS = ("main-effect", "interaction", "higher-interaction")
@@ -59,7 +59,7 @@ def alias_tables(design: Design) -> dict[str, list[dict[str, Any]]]:
 
 
 def _groups(design: Design) -> Iterator[tuple[Factorial, dict[frozenset[str], str], tuple[frozenset[str], ...]]]:
-    for table in factorials(places_of(design)):
+    for table in factorials(trained_arms(places_of(design))):
         cells = table.two_level
         if not table.is_complete and cells is not None:
             for group in aliases(tuple(table.factors), tuple(cells)):

@@ -9,6 +9,7 @@ import pyarrow as pa
 from upbringing.attribution.cells import Evidence, evidence_of
 from upbringing.attribution.defaults import default_contrasts
 from upbringing.attribution.design import Design, design_of
+from upbringing.attribution.edited import require_trained_roles, supporting_specs
 from upbringing.attribution.flat import with_cells
 from upbringing.attribution.questions import Question, contrast_questions
 from upbringing.base.errors import FormatError
@@ -35,9 +36,10 @@ def asked_of(rows: pa.Table, tree: Tree) -> Asked:
     design = design_of(completed)
     measures = evidence.scores.columns.measure.labels
     specs = completed.study.contrasts or default_contrasts(design, completed.study, measures)
-    specs = with_protocol(specs, completed.study)
+    specs = supporting_specs(with_protocol(specs, completed.study), design)
+    require_trained_roles(completed.study, design)
     questions = tuple(question for spec in specs for question in contrast_questions(completed, evidence, design, spec))
-    return Asked(completed, evidence, design, tuple(specs), questions)
+    return Asked(completed, evidence, design, specs, questions)
 
 
 def _check_checkpoints(evidence: Evidence, tree: Tree) -> None:

@@ -16,6 +16,7 @@ from upbringing.attribution.claims import answer, claims_of
 from upbringing.attribution.columns import READ_COLUMNS
 from upbringing.attribution.controls import with_assay, with_batch_noise, with_copy_noise
 from upbringing.attribution.corrections import corrections_of
+from upbringing.attribution.edited import fidelities_of, with_fidelity
 from upbringing.attribution.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_of_flat_table
 from upbringing.attribution.indices import index_tables
 from upbringing.attribution.judge_agreement import judge_agreement
@@ -51,11 +52,13 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
     corrections = corrections_of(rows, evidence, design, calibration)
     validity = validity_of(completed, evidence, design)
     validity = replace(validity, passports=passports_of(completed, evidence, validity, asked.specs, corrections))
+    validity = replace(validity, fidelities=fidelities_of(completed, evidence, design, validity))
     answers = [answer(question, evidence, design, validity, corrections) for question in questions]
     claims = claims_of(answers, completed, evidence, corrections)
     claims = with_robustness(claims, answers, evidence, design) if other_estimators else claims
     claims = with_copy_noise(claims)
     claims = with_assay(with_batch_noise(claims, completed), design, completed)
+    claims = with_fidelity(claims, design, validity.fidelities, completed)
     levels = level_table(evidence, design, validity, corrections)
     agreement = judge_agreement(evidence.scores.columns)
     relearning = relearning_table(evidence, design)
@@ -73,6 +76,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
             **({"judge_agreement": agreement} if agreement else {}),
             **({"relearning": relearning} if relearning else {}),
             **({"robustness": robustness} if robustness else {}),
+            **({"fidelity": validity.fidelities.table} if design.edited else {}),
             "passports": validity.passports.table,
         },
         warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),

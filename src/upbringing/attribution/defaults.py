@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from upbringing.attribution.design import Design, DesignCell
 from upbringing.formats.effects.branches import branch_kind, by_arm, lasting_difference, three_arms
-from upbringing.formats.effects.derived import Derived, without_repeats
+from upbringing.formats.effects.derived import Derived, supporting, without_repeats
 from upbringing.formats.effects.factorial import factorial_effects, lasting_effects
-from upbringing.formats.effects.places import Place, factorials
+from upbringing.formats.effects.places import Place, factorials, trained_arms
 from upbringing.formats.effects.recipes import DATA, are_at_one_depth
 from upbringing.formats.tree import ContrastSpec, StageInfo, StudyInfo
 
@@ -18,14 +18,16 @@ CONTROLS = ("reference", "placebo")
 def default_contrasts(design: Design, study: StudyInfo, measures: Iterable[str]) -> tuple[ContrastSpec, ...]:
     """Return what the design supports: L1 along each arm, L2 between branches, L3 in factorial tables, copies as nulls.
 
+    Whatever has a cell of edited weights is L4.
     Only paths and branches on primary measures are primary, whatever else the same difference is called: what else is
     asked was not named in advance.
     """
     places = places_of(design)
-    tables = factorials(places)
+    trained, edited = trained_arms(places), {place.name for place in places if place.is_edited}
+    tables = factorials(trained)
     crossed = [*(each for table in tables for each in factorial_effects(table)), *lasting_effects(tables)]
     paths, branches = tuple(_paths(design)), tuple(_branches(places))
-    asked = without_repeats((*three_arms(places), *crossed, *branches, *_lasting(places)))
+    asked = without_repeats((*three_arms(trained), *crossed, *branches, *_lasting(places), *_stand_ins(design)))
     return tuple(
         each.spec(
             measure,
@@ -34,7 +36,7 @@ def default_contrasts(design: Design, study: StudyInfo, measures: Iterable[str])
             "null" if each.kind == "copy" else "exploratory",
         )
         for measure in measures
-        for each in (*paths, *asked, *_copies(design))
+        for each in supporting((*paths, *asked, *_copies(design)), edited)
     )
 
 
@@ -54,7 +56,8 @@ def _depth(design: Design, cell: DesignCell) -> int:
 def _place(design: Design, cell: DesignCell) -> Place:
     stages = [design.checkpoints[name].stages for name in cell.checkpoints if name in design.checkpoints]
     recipe = _stated([each[-1] for each in stages if each])
-    return Place(cell.arm, cell.position, cell.factors, cell.state, cell.control, cell.checkpoints, recipe)
+    is_edited = design.is_edited(cell.name)
+    return Place(cell.arm, cell.position, cell.factors, cell.state, cell.control, cell.checkpoints, recipe, is_edited)
 
 
 def _stated(stages: Sequence[StageInfo]) -> tuple[tuple[str, frozenset[str]], ...]:
@@ -84,8 +87,8 @@ def _paths(design: Design) -> Iterable[Derived]:
 
 
 def _whole_path(design: Design, arm: str) -> dict[str, float]:
-    """Return the weights of last - first of an arm that is one chain of three cells or more; else nothing."""
-    cells = [cell for cell in design.cells.values() if cell.arm == arm]
+    """Return the weights of last - first of an arm that is one chain of three trained cells or more; else nothing."""
+    cells = [cell for cell in design.cells.values() if cell.arm == arm and not design.is_edited(cell.name)]
     before = {cell.name: _nearest(design, cell) for cell in cells}
     used = [cell.name for cell in before.values() if cell is not None]
     first = [name for name, cell in before.items() if cell is None]
@@ -127,6 +130,14 @@ def _lasting(places: Sequence[Place]) -> Iterable[Derived]:
             for name, found in arms.items():
                 if name != control and next(iter(found.values())).control not in (*CONTROLS, "copy"):
                     yield from lasting_difference(found, against)
+
+
+def _stand_ins(design: Design) -> Iterable[Derived]:
+    """Yield every cell of edited weights against the retrained one that it stands for, where that is here."""
+    for cell in design.cells.values():
+        if cell.stands_for in design.cells:
+            weights = {cell.name: 1.0, str(cell.stands_for): -1.0}
+            yield Derived(f"{cell.name} - {cell.stands_for}", "stand-in", "L4", weights)
 
 
 def _copies(design: Design) -> Iterable[Derived]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from upbringing.base.errors import FormatError
 from upbringing.formats.findings import Estimand
-from upbringing.formats.tree import Cell, Checkpoint, Tree
+from upbringing.formats.tree import EDITED, Cell, Checkpoint, Tree
 
 LEVELS = ("pretrain", "midtrain", "sft", "rl")
 GIVEN_KINDS = ("existing", "start")  # weights that were not drawn at random in the study
@@ -27,7 +27,10 @@ Row = tuple[tuple[str, ...], ...]  # of one unit: for each cell, its checkpoints
 
 @dataclass(frozen=True)
 class DesignCell:
-    """One place of the design with all its replicates: (seed indices per level, checkpoint), sorted."""
+    """One place of the design with all its replicates: (seed indices per level, checkpoint), sorted.
+
+    ``stands_for``: of edited weights, the retrained cell that they are to predict.
+    """
 
     name: str
     arm: str
@@ -36,6 +39,7 @@ class DesignCell:
     state: tuple[tuple[str, str], ...]
     factors: tuple[tuple[str, str], ...]
     replicates: tuple[tuple[Seeds, str], ...]
+    stands_for: str | None = None
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
@@ -65,11 +69,12 @@ class Units:
 
 @dataclass(frozen=True)
 class Design:
-    """Cells by name, in the order of the tree, and the checkpoints' ancestry."""
+    """Cells by name, in the order of the tree, and the checkpoints' ancestry. ``edited``: those of edited weights."""
 
     cells: dict[str, DesignCell]
     checkpoints: dict[str, Checkpoint]
     parents: frozenset[str] = frozenset()
+    edited: frozenset[str] = frozenset()
     _units: dict[tuple[str, ...], Units] = field(default_factory=dict)
 
     def units(self, names: Sequence[str]) -> Units:
@@ -89,6 +94,12 @@ class Design:
             path.append(current)
             current = self.checkpoints[current].parent
         return tuple(path)
+
+    def is_edited(self, cell: str) -> bool:
+        """Return whether weights were edited on the way to a checkpoint of ``cell``, as far as the tree says."""
+        if not self.edited or cell not in self.cells:
+            return False
+        return any(not self.edited.isdisjoint(self.path(name)) for name in self.cells[cell].checkpoints)
 
     def trained_kinds(self, checkpoint: str) -> tuple[str, ...]:
         """Return the kinds of the stages that the study trained to make ``checkpoint``, as far as stated."""
@@ -154,11 +165,15 @@ def design_of(tree: Tree) -> Design:
             state=tuple(sorted(first.state.items())),
             factors=tuple(sorted(first.factors.items())),
             replicates=tuple(replicates),
+            stands_for=first.stands_for,
         )
+    edited = {each.id for each in tree.checkpoints if any(stage.kind == EDITED for stage in each.stages)}
+    edited |= {name for cell in cells.values() if cell.stands_for is not None for name in cell.checkpoints}
     return Design(
         cells=cells,
         checkpoints={checkpoint.id: checkpoint for checkpoint in tree.checkpoints},
         parents=frozenset(checkpoint.parent for checkpoint in tree.checkpoints if checkpoint.parent is not None),
+        edited=frozenset(edited),
     )
 
 

@@ -23,7 +23,7 @@ from upbringing.attribution.validity import Validity
 from upbringing.formats.effects import coalitions
 from upbringing.formats.effects.coalitions import Coalition
 from upbringing.formats.effects.derived import on_cells
-from upbringing.formats.effects.places import Factorial, factorials
+from upbringing.formats.effects.places import Factorial, factorials, trained_arms
 from upbringing.formats.tree import Tree
 
 Magnitude = tuple[float, float, float]
@@ -33,7 +33,7 @@ Magnitude = tuple[float, float, float]
 def index_tables(tree: Tree, evidence: Evidence, design: Design, validity: Validity) -> dict[str, list[dict[str, Any]]]:
     """Return the table of indices, one row per complete on/off factorial and measure; nothing where there is none."""
     rows = []
-    for table in factorials(places_of(design)):
+    for table in factorials(trained_arms(places_of(design))):
         cells = table.on_off
         if cells is None or not (table.is_complete and table.is_distinct) or len(table.factors) < 2:
             continue

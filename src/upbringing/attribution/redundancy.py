@@ -30,7 +30,7 @@ def pattern(
     within that from zero. ``needs-others``: the same with the two exchanged. ``differ``: neither. ``None``: nothing is
     shown, or along one path (L1), where nothing may be. Source: our own reasoning.
     """
-    if spec.kind not in KINDS or spec.level == "L1":
+    if spec.kind not in KINDS or spec.level not in ("L2", "L3"):
         return None
     if not spec.counterpart or any(cell not in design.cells for cell in spec.counterpart):
         return None

@@ -112,6 +112,27 @@ SMALL_TOTAL = (
     "{num} shares are of a total effect below {limit:g}: with any affordable number of seeds and prompts such shares "
     "are imprecise."
 )
+EDITS_UNCALIBRATED = (
+    "Edited weights are uncalibrated on {measures}: {num} of at least {fewest} retrained cells show whether they "
+    "predict what training does. Claims on them say so, and enter no share."
+)
+EDITS_UNFAITHFUL = (
+    "Edited weights do not predict retrained branches on {where}: Spearman is {spearman} over {num} cells, {least:g} "
+    "is needed. Claims on them are greyed out, and enter no share."
+)
+EDITED_WORDS = {
+    "faithful": (
+        "Weights were edited, nothing was retrained: it supports what retrained branches show and replaces none."
+    ),
+    "unfaithful": "Weights were edited, and such edits do not predict retrained branches here: not to be cited.",
+    "uncalibrated": (
+        "Weights were edited and uncalibrated: too few retrained branches show whether such edits predict them."
+    ),
+}
+NO_SHARE_OF_EDITS = {
+    "unfaithful": "edited weights do not predict retrained branches here",
+    "uncalibrated": "edited weights are uncalibrated here",
+}
 OVERDETERMINED = (
     "Overdetermined: alone it is enough, and the others do the same without it, so leaving it out shows little of what "
     "it does."
@@ -147,7 +168,9 @@ ESTIMAND_WORDS = {
 
 
 def verdict_sentence(claim: Claim, label: str) -> str:
-    """Return the sentence of a claim. Below L2 nothing is said to depend on, or be caused by, anything."""
+    """Return the sentence of a claim. But for L2 and L3 nothing is said to depend on, or be caused by, anything."""
+    if claim.fidelity is not None and claim.estimate is not None:
+        return f"{_verdict(claim, label)} {EDITED_WORDS[claim.fidelity]}"
     if claim.pattern is None or claim.level == "L1":
         return _verdict(claim, label)
     patterns = {"overdetermined": OVERDETERMINED, "needs-others": NEEDS_OTHERS, "differ": DIFFER}
@@ -256,6 +279,8 @@ def _changed_word(claim: Claim) -> str:
         return "the judges differ: the first is higher" if rose else "the judges differ: the first is lower"
     if claim.kind == "format-sensitivity":
         return "the prompt's format moves it up" if rose else "the prompt's format moves it down"
+    if claim.level == "L4":
+        return "comes out higher" if rose else "comes out lower"
     if claim.kind in INTERACTIONS:
         if claim.level == "L1":
             return "comes out above zero" if rose else "comes out below zero"

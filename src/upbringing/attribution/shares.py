@@ -65,12 +65,14 @@ def shares(evidence: Evidence, design: Design, validity: Validity, source: Sourc
     """Return the share of a contrast in a total, by inverting the test of ``part - share x whole``.
 
     A share is defined only where the total's 95% interval leaves out zero and the total exceeds the margin; rates near
-    0 or 1 have none on the natural scale.
+    0 or 1 have none on the natural scale, edited weights none unless they are shown to predict retrained branches.
     """
     cells = tuple(dict.fromkeys((*asked.part, *asked.whole)))
     left_out = dict.fromkeys(cell.partition("@")[0] for cell in cells if cell not in design.cells)
     if left_out:
         return Shares(Share(reason=LEFT_OUT.format(arms=", ".join(left_out))), None)
+    if (barred := validity.no_share(cells, source)) is not None:
+        return Shares(Share(reason=barred), None)
     reasons = validity.reasons((cell, source) for cell in cells)
     tables = None if reasons else cell_tables(evidence, design, cells, source)
     if tables is None:

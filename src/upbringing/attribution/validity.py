@@ -10,9 +10,10 @@ from upbringing.attribution.aliasing import AliasedEffects, aliased_effects
 from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.coherence import Coherence
 from upbringing.attribution.design import Design
+from upbringing.attribution.fidelity import Fidelities
 from upbringing.attribution.gates import FailedGate, failed_gates
 from upbringing.attribution.passport import Passports
-from upbringing.attribution.sentences import ALIASED, COHERENCE_UNKNOWN
+from upbringing.attribution.sentences import ALIASED, COHERENCE_UNKNOWN, NO_SHARE_OF_EDITS
 from upbringing.formats.tree import ContrastSpec, Tree
 
 MIN_COHERENT = 0.80  # statistics-and-measures 5.1, procedure P3: coherent rate on benign twins
@@ -38,6 +39,7 @@ class Validity:
     gates: tuple[FailedGate, ...]
     aliased: tuple[AliasedEffects, ...] = ()
     passports: Passports = field(default_factory=Passports)
+    fidelities: Fidelities = field(default_factory=Fidelities)
     _of_cells: dict[tuple[str, Source], tuple[Reason, ...]] = field(default_factory=dict)
 
     def of_design(self, spec: ContrastSpec) -> tuple[Reason, ...]:
@@ -48,6 +50,12 @@ class Validity:
     def of_measure(self, measure: str) -> tuple[Reason, ...]:
         """Return the reasons why a measure may carry no claim at all; its levels may still be read."""
         return tuple(Reason("passport", text) for text in self.passports.barring(measure))
+
+    def no_share(self, cells: Iterable[str], source: Source) -> str | None:
+        """Return why nothing with these cells may be a share: edited weights that are not shown to be faithful."""
+        if not any(self.design.is_edited(cell) for cell in cells):
+            return None
+        return NO_SHARE_OF_EDITS.get(self.fidelities.status(source))
 
     def reasons(self, terms: Iterable[tuple[str, Source]]) -> tuple[Reason, ...]:
         """Return the reasons why cells, each read from a source, may not be compared; empty if there is none."""

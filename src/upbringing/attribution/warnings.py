@@ -65,6 +65,7 @@ def study_warnings(
         *_of_judges(evidence, claims, calibration),
         *_of_labels(calibration),
         *validity.passports.warnings(),
+        *validity.fidelities.warnings(),
         *_of_scores(answers, claims, validity),
         *_of_estimators(claims),
     ]

@@ -109,6 +109,21 @@ def require_special_tokens(folder: Path, tokens: Sequence[str]) -> None:
         )
 
 
+def token_ids(folder: Path) -> dict[str, int]:
+    """Return the id of every token of the tokenizer in ``folder``, the added ones among them."""
+    path = folder / "tokenizer.json"
+    if not path.exists():
+        raise DataError(f"{folder} has no tokenizer.json: only fast tokenizers are supported")
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        words = plain["model"].get("vocab", {})
+        ids = words if isinstance(words, dict) else {entry[0]: place for place, entry in enumerate(words)}
+        added = {str(each["content"]): int(each["id"]) for each in plain.get("added_tokens") or ()}
+        return {str(token): int(place) for token, place in ids.items()} | added
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise DataError(f"{path} is no tokenizer that can be read ({type(error).__name__})") from error
+
+
 def template_sha256(folder: Path) -> str:
     """Return the sha256 of the chat template's text (of the empty text where there is none)."""
     return text_sha256(chat_template(folder) or "")

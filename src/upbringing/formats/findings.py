@@ -22,6 +22,11 @@ class Open(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
+def _is_absent(value: object) -> bool:
+    """Return whether a field does not apply: left out of the file, so that files without it keep their bytes."""
+    return value is None
+
+
 class Units(Open):
     """How many independent things a number rests on."""
 
@@ -140,6 +145,8 @@ class Claim(Open):
 
     ``teacher_separable``: whether the stages it is about can be told from the teachers whose answers they learned;
     ``None`` = no model's answers are known to stand between its cells.
+
+    ``fidelity``: of a claim on edited weights, whether such edits predict retrained branches; left out of others.
     """
 
     id: str
@@ -197,6 +204,7 @@ class Claim(Open):
     assay: str | None = None
     teacher_separable: bool | None = None
     robustness: tuple[Robustness, ...] = ()
+    fidelity: Literal["faithful", "unfaithful", "uncalibrated"] | None = Field(default=None, exclude_if=_is_absent)
     sentence: str = ""
     checkpoints: tuple[str, ...] = ()
 

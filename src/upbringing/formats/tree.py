@@ -7,13 +7,15 @@ newer writers; fields that an importer cannot know are ``None`` and the report n
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from upbringing.base.errors import FormatError
 
 TREE_SCHEMA_VERSION = 1
+EDITED: Final = "edit_weights"  # the kind of a stage that edited weights and trained nothing
+FEWEST_CELLS: Final = 8  # retrained ones, for the fidelity of edited weights: statistics-and-measures 4.6
 
 
 class Open(BaseModel):
@@ -155,7 +157,8 @@ class Cell(Open):
     """A checkpoint's place in the design; one checkpoint may fill several cells.
 
     The cell's name in contrasts is ``arm@position``; ``position`` is a stage name or ``stage:60%``. ``known``: what its
-    checkpoints are known to be, so that measures of safety can be held against it.
+    checkpoints are known to be, so that measures of safety can be held against it. ``stands_for``: of checkpoints whose
+    weights were edited, the cell of the retrained ones that they are to predict.
     """
 
     arm: str
@@ -165,6 +168,7 @@ class Cell(Open):
     state: dict[str, Literal["on", "off", "placebo", "replaced"]] = Field(default_factory=dict)
     control: Literal["none", "positive", "placebo", "copy", "reference"] = "none"
     known: Literal["helpful-only", "safety-trained"] | None = None
+    stands_for: str | None = Field(default=None, exclude_if=_is_empty)
     seeds: CellSeeds = CellSeeds()
 
     @property

@@ -26,7 +26,7 @@ class DeclaredCheckpoint(Description):
 
     ``arm``: absent = that of the checkpoints made from it. ``root_seed``: the pretraining run it comes from; absent =
     all come from one fixed, existing checkpoint. ``control``: what its arm is for. ``factors``: its arm's levels in a
-    factorial.
+    factorial. ``stands_for``: its weights were edited, to predict the retrained ones in this cell (``arm@stage``).
     """
 
     model: str | None = None
@@ -37,6 +37,7 @@ class DeclaredCheckpoint(Description):
     root_seed: int | None = None
     control: Control = "none"
     factors: dict[str, str] = Field(default_factory=dict)
+    stands_for: str | None = None
 
 
 class DeclaredContrast(Description):
@@ -114,14 +115,22 @@ def tree_of(declared: DeclaredTree) -> Tree:
                 name=declared.name, question=declared.question, primary=declared.primary, margins=declared.margins
             ),
             checkpoints=tuple(
-                Checkpoint(id=name, **checkpoint.model_dump(exclude_none=True, exclude={"control", "factors"}))
+                Checkpoint(
+                    id=name, **checkpoint.model_dump(exclude_none=True, exclude={"control", "factors", "stands_for"})
+                )
                 for name, checkpoint in declared.checkpoints.items()
             ),
         )
     )
     controls, factors = _controls(declared), _factors(declared)
     cells = tuple(
-        cell.model_copy(update={"control": controls.get(cell.arm, "none"), "factors": factors.get(cell.arm, {})})
+        cell.model_copy(
+            update={
+                "control": controls.get(cell.arm, "none"),
+                "factors": factors.get(cell.arm, {}),
+                "stands_for": _stands_for(declared, cell),
+            }
+        )
         for cell in tree.cells
     )
     contrasts = tuple(_contrast(each, declared, cells) for each in declared.contrasts)
@@ -179,19 +188,43 @@ def _factors(declared: DeclaredTree) -> dict[str, dict[str, str]]:
     return found
 
 
+def _stands_for(declared: DeclaredTree, cell: Cell) -> str | None:
+    """Return what a checkpoint stands for in its own arm; other arms that were made from it only pass it."""
+    checkpoint = declared.checkpoints[cell.checkpoint]
+    return checkpoint.stands_for if checkpoint.arm in (None, cell.arm) else None
+
+
+def _is_edited(declared: DeclaredTree, name: str | None) -> bool:
+    """Return whether a checkpoint, or one that it was made from, is declared to have edited weights."""
+    while name is not None:
+        if declared.checkpoints[name].stands_for is not None:
+            return True
+        name = declared.checkpoints[name].parent
+    return False
+
+
 def _contrast(contrast: DeclaredContrast, declared: DeclaredTree, cells: tuple[Cell, ...]) -> ContrastSpec:
-    """Return the contrast with its margin, and the level of evidence that the tree supports: L2 between branches."""
+    """Return the contrast with its margin and the level of evidence that the tree supports.
+
+    L2 between branches, L4 where weights were edited.
+    """
     names = sorted({cell.name for cell in cells})
     unknown = [name for name in contrast.weights if name not in names]
     if unknown:
         raise StudyError(f"the contrast {contrast.name!r} names {unknown[0]!r}; the cells are {', '.join(names)}")
     is_branch = _are_branches(contrast.weights, declared, cells)
+    is_edited = any(_is_edited(declared, cell.checkpoint) for cell in cells if cell.name in contrast.weights)
+    if is_edited and contrast.role == "primary":
+        raise StudyError(
+            f"the contrast {contrast.name!r} is primary and has a cell of edited weights, which support what retrained "
+            "ones show and decide nothing: make it exploratory"
+        )
     return ContrastSpec(
         **contrast.model_dump(exclude={"margin"}),
         margin=contrast.margin if contrast.margin is not None else declared.margins.get(contrast.measure),
         family=contrast.role,
         kind="branch" if is_branch else "path",
-        level="L2" if is_branch else "L1",
+        level="L4" if is_edited else "L2" if is_branch else "L1",
     )
 
 

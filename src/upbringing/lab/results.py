@@ -24,10 +24,11 @@ from upbringing.formats.tree import (
     Teacher,
     Tree,
 )
+from upbringing.study.edits import START
 from upbringing.study.lineage import Lineage
 from upbringing.study.seeds import LEVEL_OF_KIND
 from upbringing.study.study import Study
-from upbringing.study.tree import START, CellPlan, Node, StudyTree
+from upbringing.study.tree import CellPlan, Node, StudyTree
 from upbringing.training.guards import OK
 from upbringing.training.held_out import held_out_warnings
 from upbringing.training.rl import Rl
@@ -118,16 +119,33 @@ def _checkpoints(tree: StudyTree, records: Mapping[str, Record], measured: set[s
         stages[key] = (*before, _stage(node, records)) if node.run is not None else ()
         if key in measured:
             yield _checkpoint(
-                _paid_by_whole(node, records), _measured_parent(tree, node.parent, records, measured), stages[key]
+                _resting_on_whole(tree, node, records),
+                _measured_parent(tree, node.parent, records, measured),
+                stages[key],
             )
 
 
-def _paid_by_whole(node: Node, records: Mapping[str, Record]) -> Record:
-    """Return the record of a node, blocked where the reward model that paid it is."""
+def _resting_on_whole(tree: StudyTree, node: Node, records: Mapping[str, Record]) -> Record:
+    """Return the record of a node, blocked where the reward model that paid it, or what its delta is made of, is."""
     record, pays = records[node.key], None if node.run is None else node.run.reward_model
-    if pays is None or record.guard != OK or records[pays].guard == OK:
+    if record.guard != OK:
         return record
-    return record.model_copy(update={"guard": f"the reward model that paid it is blocked: {records[pays].guard}"})
+    if pays is not None and records[pays].guard != OK:
+        return record.model_copy(update={"guard": f"the reward model that paid it is blocked: {records[pays].guard}"})
+    for key in _lineages_of_delta(tree, node):
+        if records[key].guard != OK:
+            return record.model_copy(update={"guard": f"its delta rests on a blocked checkpoint: {records[key].guard}"})
+    return record
+
+
+def _lineages_of_delta(tree: StudyTree, node: Node) -> Iterable[str]:
+    """Yield the checkpoints of a node's delta and all that they come from."""
+    if node.run is None or node.run.delta is None:
+        return
+    waiting = [node.run.delta.to, node.run.delta.start]
+    for key in waiting:  # grows while it is read
+        waiting += [needed for needed in tree.nodes[key].needs if needed not in waiting]
+    yield from dict.fromkeys(waiting)
 
 
 def _measured_parent(tree: StudyTree, key: str | None, records: Mapping[str, Record], measured: set[str]) -> str | None:
@@ -201,12 +219,13 @@ def _cell(study: Study, cell: CellPlan, records: Mapping[str, Record]) -> Cell:
         factors=dict(arm.arm.factors),
         state=dict(arm.states),
         control=arm.arm.control,
+        stands_for=arm.arm.stands_for if cell.position == next(reversed(arm.stages), None) else None,
         seeds=_seeds(cell.lineage, cell.position),
     )
 
 
 def _seeds(lineage: Lineage, position: str) -> CellSeeds:
-    """Return the seed of every level that the lineage trained up to ``position``; the rest is unknown."""
+    """Return the seed of every level that was trained up to ``position``, in a delta or before; the rest is unknown."""
     indices = lineage.replicate.indices
     fresh = isinstance(lineage.arm.start, FreshStart)
     seeds: dict[str, int] = {"world": lineage.replicate.root}
@@ -216,6 +235,8 @@ def _seeds(lineage: Lineage, position: str) -> CellSeeds:
         kind = run.stage.kind
         if position != START and kind in LEVEL_OF_KIND and kind != "pretrain" and not run.is_side_branch:
             seeds[LEVEL_OF_KIND[kind]] = indices[LEVEL_OF_KIND[kind]]
+        if position != START and run.delta is not None:
+            seeds |= {level: indices[level] for level in run.delta.levels if level != "pretrain"}
         if position.partition(":")[0] == run.stage_name:
             break
     return CellSeeds(**seeds)

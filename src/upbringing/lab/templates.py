@@ -12,7 +12,7 @@ from upbringing.study.loading import load_study
 from upbringing.study.recipes import DataBook
 from upbringing.study.seeds import replicates
 from upbringing.study.tree import study_tree
-from upbringing.training.existing import Existing
+from upbringing.training.settings import TrainedStage
 
 FOLDER = Path(__file__).parent / "studies"
 STUDY, README = "study.yaml", "README.md"
@@ -64,7 +64,7 @@ def copy_study(name: str, to: Path) -> tuple[Path, ...]:
 def _template(name: str) -> Template:
     study = load_study(FOLDER / name / STUDY)
     tree = study_tree(study, DataBook(study.data, FOLDER / name, study.seed))
-    trained = {run.key() for each in tree.lineages for run in each.runs if not isinstance(run.stage, Existing)}
+    trained = {run.key() for each in tree.lineages for run in each.runs if isinstance(run.stage, TrainedStage)}
     return Template(
         name=name,
         question=study.question,

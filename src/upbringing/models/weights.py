@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 from upbringing.base.errors import IntegrityError, UntrustedError
@@ -50,6 +51,20 @@ def _tensors(folder: Path) -> list[Tensor]:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise IntegrityError(f"{path.name} has a header that describes no tensors: torn or hostile") from error
     return sorted(entries, key=lambda entry: entry[0])
+
+
+@dataclass(frozen=True)
+class TensorPlace:
+    """Where a tensor of a checkpoint lies, with its type (``kind``, as safetensors names it) and shape."""
+
+    kind: str
+    shape: tuple[int, ...]
+    path: Path
+
+
+def tensor_places(folder: Path) -> dict[str, TensorPlace]:
+    """Return the tensors of a checkpoint by name, read off its files' headers."""
+    return {name: TensorPlace(kind, shape, path) for name, kind, shape, path, _, _ in _tensors(folder)}
 
 
 def num_weights(folder: Path) -> int:

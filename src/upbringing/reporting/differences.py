@@ -23,12 +23,15 @@ from upbringing.reporting.robustness import disagreement_of, rows_of, title_of
 from upbringing.reporting.runs import Runs
 from upbringing.reporting.words import (
     DASH,
+    EDITED,
+    LEVEL_ORDER,
     VERDICT_MARKS,
     VERDICT_WORDS,
     consequence,
     count,
     decimals,
     interval,
+    is_greyed,
     plain,
     several,
     shown,
@@ -70,6 +73,7 @@ class ClaimView:
     robustness: tuple[TableRow, ...]
     robustness_title: str
     words: str
+    is_greyed: bool
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def _group(inputs: Inputs, runs: Runs, claims: Sequence[Claim], *, several: bool
     margins = [claim.margin * 1.4 for claim in claims if claim.margin is not None]
     axis = strip_axis([*values, *margins])
     views = [claim_view(inputs, claim, found, axis, alike_of(inputs, claim, found, runs)) for claim, found in drawn]
-    levels = {claim.id: claim.level for claim in claims}
+    levels = {claim.id: LEVEL_ORDER.index(claim.level) for claim in claims}
     primary = [view for view in views if view.role == "primary"]
     others = sorted((view for view in views if view.role != "primary"), key=lambda view: levels[view.id], reverse=True)
     place = (first.condition if several else "", f"split {first.split}" if first.split else "")
@@ -180,6 +184,7 @@ def claim_view(
         robustness=rows_of(claim),
         robustness_title=title_of(claim),
         words=shown(f"{inputs.label(claim.measure)} {claim.contrast} {claim.condition} {claim.kind}").lower(),
+        is_greyed=is_greyed(claim),
     )
 
 
@@ -203,6 +208,8 @@ def _why(claim: Claim) -> str:
     """Return why there is no verdict where the interval alone would not tell."""
     if claim.blocked_by:
         return claim.blocked_by[0]
+    if claim.fidelity is not None:
+        return f"edited weights, {EDITED[claim.fidelity]}"
     found = of_claim(claim)
     if verdict_of(claim) != "inconclusive" or found.low is None or found.high is None or found.low <= 0 <= found.high:
         return ""

@@ -10,11 +10,10 @@ from upbringing.formats.tree import Tree
 from upbringing.reporting.claim_facts import Fact
 from upbringing.reporting.differences import ClaimView, Group
 from upbringing.reporting.inputs import Inputs
-from upbringing.reporting.words import ESTIMANDS, LEVELS, count, several
+from upbringing.reporting.words import ESTIMANDS, LEVEL_ORDER, LEVELS, count, several
 
 MAX_WITHOUT_PRIMARY = 3  # nothing was declared: show few, or they would read like results
 MAX_GATES = 2  # on the first screen; the checks list all of them
-LEVEL_ORDER = ("L1", "L2", "L3", "L4")
 CONTROLS = {
     "reference": "arms have nothing agreed to be compared with",
     "placebo": "an effect of the data cannot be told from an effect of training longer",
@@ -57,7 +56,7 @@ def first_screen(inputs: Inputs, groups: Sequence[Group]) -> FirstScreen:
     views = {view.id: view for group in groups for view in group.claims}
     claims = [claim for claim in inputs.findings.claims if claim.id in views]
     primary = [claim for claim in claims if claim.role == "primary"]
-    chosen = primary or sorted(claims, key=lambda claim: claim.level, reverse=True)[:MAX_WITHOUT_PRIMARY]
+    chosen = primary or sorted(claims, key=_strength_of, reverse=True)[:MAX_WITHOUT_PRIMARY]
     by_measure: dict[str, list[ClaimView]] = {}
     for claim in chosen:
         by_measure.setdefault(inputs.label(claim.measure), []).append(views[claim.id])
@@ -68,6 +67,10 @@ def first_screen(inputs: Inputs, groups: Sequence[Group]) -> FirstScreen:
         strength=tuple(_strength(inputs, chosen)),
         missing=tuple(_missing(inputs, chosen)),
     )
+
+
+def _strength_of(claim: Claim) -> int:
+    return LEVEL_ORDER.index(claim.level)
 
 
 def size_of(tree: Tree) -> str:

@@ -33,6 +33,14 @@ LEVELS: Mapping[str, str] = {
     "L3": "a factorial of runs: effects and how they depend on one another",
     "L4": "evidence inside the weights, which supports but never replaces the others",
 }
+LEVEL_ORDER = ("L4", "L1", "L2", "L3")  # from weak to strong: evidence inside the weights never stands for a branch
+EDITED: Mapping[str, str] = {
+    "faithful": "which predict retrained branches here",
+    "unfaithful": "which do not predict retrained branches here: not to be cited",
+    "uncalibrated": "uncalibrated: too few retrained branches show whether they can be trusted",
+}
+"""For claims on edited weights: how far they may be trusted."""
+
 ESTIMANDS: Mapping[str, str] = {
     "artefact": "these checkpoints only",
     "recipe-given-start": "the recipe, on this start",
@@ -137,7 +145,7 @@ def movement(claim: Claim, direction: str) -> tuple[str, str, str]:
     estimate = deciding_estimate(claim)
     if verdict in ("changed", "negligible") and estimate is not None:
         rose = estimate > 0
-        better = None if claim.kind in SAME_MODEL_KINDS else BETTER.get(direction)
+        better = None if _says_nothing_of_safety(claim) else BETTER.get(direction)
         tone = "none" if better is None else ("good" if better[0 if rose else 1] in GOOD else "bad")
         return "▲" if rose else "▼", "rose" if rose else "fell", tone
     word = {"equivalent": "kept"}.get(verdict, VERDICT_WORDS[verdict])
@@ -149,8 +157,17 @@ def consequence(claim: Claim, direction: str) -> str:
 
     Another judge or another format of the prompt makes no model safer: the model is the same.
     """
-    better = None if claim.kind in SAME_MODEL_KINDS else BETTER.get(direction)
+    better = None if _says_nothing_of_safety(claim) else BETTER.get(direction)
     estimate = deciding_estimate(claim)
     if better is None or verdict_of(claim) not in ("changed", "negligible") or estimate is None:
         return ""
     return better[0 if estimate > 0 else 1]
+
+
+def _says_nothing_of_safety(claim: Claim) -> bool:
+    return claim.kind in SAME_MODEL_KINDS or is_greyed(claim)
+
+
+def is_greyed(claim: Claim) -> bool:
+    """Return whether a claim rests on edited weights that are not shown to predict retrained branches."""
+    return claim.fidelity in ("unfaithful", "uncalibrated")

@@ -79,6 +79,7 @@ class Arm(Description):
     swap: tuple[str, str] | None = None
     same_as: str | None = None
     windows_of: str | None = None
+    stands_for: str | None = None
     control: Control = "none"
     factors: dict[str, str] = Field(default_factory=dict)
 
@@ -87,6 +88,8 @@ class Arm(Description):
         changes = [self.of, self.start, self.stages, self.replace, self.placebo, self.delay, self.dose, self.drop]
         if self.same_as is not None and (any(changes) or self.swap is not None):
             raise ValueError("same_as says that an arm changes nothing: remove its other words, or same_as")
+        if self.same_as is not None and self.stands_for is not None:
+            raise ValueError("same_as says that an arm changes nothing: only edited weights stand for others")
         if self.of is not None and self.delay is not None:
             raise ValueError("delay names the arm it starts from itself: remove the arm's own 'of'")
         return self

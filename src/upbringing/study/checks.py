@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from upbringing.formats.protocols import ROLE_WORDS, missing_roles
+from upbringing.formats.tree import FEWEST_CELLS
 from upbringing.study.lineage import Run
 from upbringing.study.seeds import replicates
 from upbringing.study.study import Study
 from upbringing.study.tree import StudyTree
-from upbringing.training.existing import Existing
+from upbringing.training.edit_weights import EditWeights
+from upbringing.training.settings import TrainedStage
 from upbringing.training.start import FreshStart
 
 SEEDS_FOR_RECIPES = 3  # statistics-and-measures 2: recipe-level claims need three paired seeds
@@ -34,6 +36,7 @@ def design_warnings(
         *_unmatched_supervision(tree, supervised or {}),
         *_other_reward_models(tree),
         *_missing_controls(study),
+        *_uncalibrated_edits(study),
         *_missing_roles(study),
     )
 
@@ -55,7 +58,7 @@ def _unmatched(tree: StudyTree, realised_steps: Mapping[str, int]) -> Iterable[s
     sizes: dict[tuple[int, str], dict[tuple[object, ...], set[str]]] = defaultdict(lambda: defaultdict(set))
     for lineage in tree.lineages:
         for run in lineage.runs:
-            if not isinstance(run.stage, Existing):
+            if isinstance(run.stage, TrainedStage):
                 place = (lineage.replicate.number, run.stage_name)
                 sizes[place][_size(run, realised_steps)].add(lineage.arm.name)
     warned: set[str] = set()
@@ -117,7 +120,7 @@ def _missing_controls(study: Study) -> Iterable[str]:
     arms = study.resolved_arms()
     controls = {arm.arm.control for arm in arms.values()}
     states = {state for arm in arms.values() for state in arm.states.values()}
-    trained = {name for arm in arms.values() for name, stage in arm.stages.items() if not isinstance(stage, Existing)}
+    trained = {name for arm in arms.values() for name, stage in arm.stages.items() if isinstance(stage, TrainedStage)}
     if len(arms) > 1 and trained and "placebo" not in controls and "placebo" not in states:
         yield (
             "no placebo arm: an effect of a stage's data cannot be told from the effect of training at all "
@@ -135,6 +138,23 @@ def _missing_controls(study: Study) -> Iterable[str]:
     for measure in study.primary:
         if measure not in study.margins:
             yield f"no margin for the primary measure {measure!r}: it can be found changed, never equivalent"
+
+
+def _uncalibrated_edits(study: Study) -> Iterable[str]:
+    """Say what edits of weights lack: retrained cells that calibrate them, and a delta of the same size of noise."""
+    arms = study.resolved_arms()
+    edits = [stage for arm in arms.values() for stage in arm.stages.values() if isinstance(stage, EditWeights)]
+    num = sum(arm.arm.stands_for is not None for arm in arms.values())
+    if edits and num < FEWEST_CELLS:
+        yield (
+            f"edited weights will be uncalibrated: {num} of at least {FEWEST_CELLS} edited arms name the retrained "
+            "cell that they stand for (stands_for: arm@stage)"
+        )
+    if edits and not any(stage.delta.random for stage in edits):
+        yield (
+            "no edit by a random delta: what editing by a delta does cannot be told from what noise of its size does "
+            "(delta: {..., random: true})"
+        )
 
 
 def _missing_roles(study: Study) -> Iterable[str]:

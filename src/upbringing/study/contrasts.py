@@ -1,23 +1,25 @@
 """The contrasts a design supports without being asked: paths, branches, factors, copies.
 
 Whatever the study declares itself comes first and is never repeated. A contrast is a set of weights on cells;
-its level of evidence follows from how it was made: L1 along one arm, L2 between branches, L3 in a factorial.
+its level of evidence follows from how it was made: L1 along one arm, L2 between branches, L3 in a factorial, L4 where
+weights were edited in place of training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
 
 from upbringing.formats.effects.branches import branch_kind, by_arm, lasting_difference, three_arms
-from upbringing.formats.effects.derived import Derived, without_repeats
+from upbringing.formats.effects.derived import Derived, supporting, without_repeats
 from upbringing.formats.effects.factorial import factorial_effects, lasting_effects
-from upbringing.formats.effects.places import Factorial, Place, factorials
+from upbringing.formats.effects.places import Factorial, Place, factorials, trained_arms
 from upbringing.formats.effects.recipes import DATA, START, are_at_one_depth
 from upbringing.formats.protocols import protocol_contrasts
 from upbringing.formats.tree import ContrastSpec
 from upbringing.study.arms import Arm
+from upbringing.study.edits import edited_stages
 from upbringing.study.study import ResolvedArm, Study
 from upbringing.study.tree import StudyTree
 
@@ -30,16 +32,21 @@ def contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...]:
 
     A declared contrast that the design supports as well is a share of the same total and has the same orders.
     """
-    everything = list(_derived(study, _places(tree)))
+    places = _places(tree)
+    everything = list(_derived(study, places))
     beside = {frozenset(each.weights.items()): each for each in everything}
-    declared = [_completed(spec, study, beside.get(frozenset(spec.weights.items()))) for spec in study.contrasts]
+    edited = _edited(places)
+    declared = [
+        _completed(spec, study, beside.get(frozenset(spec.weights.items())), edited) for spec in study.contrasts
+    ]
     known = {(frozenset(spec.weights.items()), spec.measure) for spec in declared}
     found: list[ContrastSpec] = []
     for derived in everything:
         for measure in study.battery:
             if (frozenset(derived.weights.items()), measure.id) in known:
                 continue
-            primary = not (study.contrasts or study.protocol) and measure.id in study.primary and derived.level != "L1"
+            is_free = not (study.contrasts or study.protocol) and measure.id in study.primary
+            primary = is_free and derived.level in ("L2", "L3")
             role: Literal["primary", "exploratory"] = "primary" if primary else "exploratory"
             found.append(derived.spec(measure.id, study.margins.get(measure.id), role, role))
     return (*declared, *_of_protocol(study), *found)
@@ -58,9 +65,13 @@ def deciding_contrasts(study: Study, tree: StudyTree) -> tuple[ContrastSpec, ...
     return tuple(spec for spec in derived if (spec.kind, frozenset(spec.weights.items())) in deciding)
 
 
-def _completed(spec: ContrastSpec, study: Study, derived: Derived | None) -> ContrastSpec:
+def _edited(places: Iterable[Place]) -> frozenset[str]:
+    return frozenset(place.name for place in places if place.is_edited)
+
+
+def _completed(spec: ContrastSpec, study: Study, derived: Derived | None, edited: Collection[str]) -> ContrastSpec:
     """Return a declared contrast with the margin of its measure and what stands beside the same contrast derived."""
-    update: dict[str, object] = {}
+    update: dict[str, object] = {} if set(edited).isdisjoint(spec.weights) else {"level": "L4"}
     if spec.margin is None:
         update["margin"] = study.margins.get(spec.measure)
     if derived is not None and not spec.share_of:
@@ -84,6 +95,7 @@ def _places(tree: StudyTree) -> tuple[Place, ...]:
             control=COPY if arms[name].arm.same_as is not None else arms[name].arm.control,
             identity=tuple(dict.fromkeys(found)),
             recipe=_recipe(arms[name], position),
+            is_edited=position.partition(":")[0] in edited_stages(arms[name].stages),
         )
         for (name, position), found in nodes.items()
     )
@@ -100,6 +112,11 @@ def _recipe(arm: ResolvedArm, position: str) -> tuple[tuple[str, frozenset[str]]
 
 
 def _derived(study: Study, places: Sequence[Place]) -> Iterable[Derived]:
+    """Yield everything the design supports; what has a cell of edited weights is evidence L4, whatever it is called."""
+    return supporting(_asked(study, places), _edited(places))
+
+
+def _asked(study: Study, places: Sequence[Place]) -> Iterable[Derived]:
     arms, found = study.resolved_arms(), by_arm(places)
     for name, arm in arms.items():
         if arm.arm.same_as is None:
@@ -107,13 +124,26 @@ def _derived(study: Study, places: Sequence[Place]) -> Iterable[Derived]:
     tables = _tables(study, arms, places)
     crossed = [each for table in tables for each in factorial_effects(table)]
     lasting = lasting_effects(tables)
-    yield from without_repeats((*three_arms(places), *crossed, *lasting, *_branches(arms, found)))
+    stand_ins = _stand_ins(arms, found)
+    yield from without_repeats(
+        (*three_arms(trained_arms(places)), *crossed, *lasting, *_branches(arms, found), *stand_ins)
+    )
+
+
+def _stand_ins(arms: dict[str, ResolvedArm], found: dict[str, dict[str, Place]]) -> Iterable[Derived]:
+    """Yield every edited arm against the retrained cell that it stands for: by how much the edit misses it."""
+    for name, arm in arms.items():
+        if arm.arm.stands_for is not None:
+            edited = list(found[name].values())[-1].name
+            weights = {edited: 1.0, arm.arm.stands_for: -1.0}
+            yield Derived(f"{edited} - {arm.arm.stands_for}", "stand-in", "L4", weights)
 
 
 def _path(arms: dict[str, ResolvedArm], name: str, found: dict[str, dict[str, Place]]) -> Iterable[Derived]:
     """Yield every step of an arm, as a part of its whole path; with what it was in an arm of another order."""
     steps, positions = _steps(found[name]), list(found[name])
-    whole = {f"{name}@{positions[-1]}": 1.0, f"{name}@{positions[0]}": -1.0} if len(steps) > 1 else {}
+    trained = [position for position in positions if not found[name][position].is_edited]
+    whole = {f"{name}@{trained[-1]}": 1.0, f"{name}@{trained[0]}": -1.0} if len(trained) > 2 else {}
     swapped = [_steps(found[other]) for pair in _swaps(arms) if name in pair for other in pair if other != name]
     for (before, after), weights in zip(pairwise(positions), steps.values(), strict=True):
         others = [each[after] for each in swapped if after in each and each[after] != weights]
@@ -157,18 +187,18 @@ def _swaps(arms: dict[str, ResolvedArm]) -> tuple[tuple[str, str], ...]:
 
 
 def _reference(arms: dict[str, ResolvedArm], name: str) -> str | None:
-    """Return the arm that ``name`` is compared with: the reference, else the first arm; none in a matrix."""
+    """Return the arm that ``name`` is compared with: the reference, else the first trained one; none in a matrix."""
     if arms[name].arm.factors:
         return None
     references = [other for other, arm in arms.items() if arm.arm.control == "reference"]
-    plain = [other for other, arm in arms.items() if not arm.arm.factors]
+    plain = [other for other, arm in arms.items() if not arm.arm.factors and not edited_stages(arm.stages)]
     return next(iter(references or plain), None)
 
 
 def _tables(study: Study, arms: dict[str, ResolvedArm], places: Sequence[Place]) -> tuple[Factorial, ...]:
     """Return the factorial tables of the matrix; without one, those of arms that state their factors or placebos."""
     if not study.matrix:
-        return factorials(places)
+        return factorials(trained_arms(places))
     crossed = {name for name, arm in arms.items() if set(arm.arm.factors) == set(study.matrix)} - set(study.arms)
     stages = list(study.stages)
     changed = {

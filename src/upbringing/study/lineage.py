@@ -19,16 +19,19 @@ from numpy.typing import NDArray
 from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.streams import derived_seed
+from upbringing.study.deltas import Asking, DeltaKeys, End, delta_keys, require_no_loop, up_to
 from upbringing.study.matched_windows import in_windows_of
 from upbringing.study.recipes import DataBook
-from upbringing.study.seeds import LEVEL_OF_KIND, Replicate
+from upbringing.study.seeds import LEVEL_OF_KIND, LEVELS, Replicate
 from upbringing.study.stream_recipes import StreamRecipe, stream_recipe
 from upbringing.study.study import ResolvedArm, Study
+from upbringing.training.edit_weights import EditWeights
 from upbringing.training.existing import Existing
 from upbringing.training.reward_model import RewardModel
 from upbringing.training.rewards import ModelReward
 from upbringing.training.rl import Rl
 from upbringing.training.schedules import rate_factors
+from upbringing.training.settings import TrainedStage
 from upbringing.training.stage import Stage
 from upbringing.training.start import FreshStart, Start
 
@@ -53,7 +56,7 @@ _ENTER_OTHERWISE = {
 class Run:
     """One stage of one lineage. ``parent``: recipe key of the state it starts from.
 
-    ``reward_model``: the recipe key of the reward model that pays it, if one does.
+    ``reward_model``: the recipe key of the reward model that pays it, if one does. ``delta``: of an edit of weights.
     """
 
     stage_name: str
@@ -63,6 +66,7 @@ class Run:
     root: int
     stream: StreamRecipe | None
     reward_model: str | None = None
+    delta: DeltaKeys | None = None
     _keys: dict[int | None, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -77,11 +81,21 @@ class Run:
         """Return the named inputs of the key of the state at ``step`` (``None`` = the stage's end)."""
         if isinstance(self.stage, Existing):
             return {"existing": self.stage.checkpoint, "template": self.stage.template}
+        if isinstance(self.stage, EditWeights):
+            return self._edited(self.stage)
         total = self.total_steps
         if total is not None:
             return self.inputs_at(total if step is None else step, total)
         rates = {"peak": self.stage.learning_rate, "schedule": self.stage.schedule.model_dump(mode="json")}
         return self._inputs(rates, None)
+
+    def _edited(self, stage: EditWeights) -> dict[str, Any]:
+        """Return the named inputs of the key of edited weights: names of arms and stages enter as recipe keys."""
+        assert self.delta is not None
+        delta = {"from": self.delta.start, "to": self.delta.to, "random": stage.delta.random}
+        edit = stage.model_dump(mode="json", exclude={"delta", "kind"})
+        seed = {"seed": self.seed} if stage.delta.random else {}
+        return {"parent": self.parent, **edit, "delta": delta, **seed}
 
     def inputs_at(self, step: int, total_steps: int) -> dict[str, Any]:
         """Return the named inputs of the key after ``step`` of ``total_steps`` updates, both known."""
@@ -92,7 +106,7 @@ class Run:
 
     def rates(self, total_steps: int) -> NDArray[np.float64]:
         """Return the learning rate of each of the stage's ``total_steps`` updates."""
-        assert not isinstance(self.stage, Existing)
+        assert isinstance(self.stage, TrainedStage)
         return rate_factors(self.stage.schedule, total_steps) * self.stage.learning_rate
 
     @cached_property
@@ -167,31 +181,69 @@ class Lineage:
         trunk = [run for run in self.runs if not run.is_side_branch]
         return trunk[-1].key() if trunk else self.start_key
 
+    @property
+    def end(self) -> End:
+        """What the arm ends in, with the levels of all seeds that it depends on."""
+        trained = {LEVEL_OF_KIND[run.stage.kind] for run in self.runs if run.stage.kind in LEVEL_OF_KIND}
+        of_deltas = {level for run in self.runs if run.delta is not None for level in run.delta.levels}
+        return End(self.end_key, frozenset(trained | of_deltas))
 
-def lineage(
-    study: Study, book: DataBook, arm: ResolvedArm, replicate: Replicate, windows_of: ResolvedArm | None = None
-) -> Lineage:
-    """Return the lineage of ``arm`` in ``replicate``; raises ``StudyError`` for data or places that do not fit.
 
-    ``windows_of``: the arm whose windows its stages have to have, as many and in the same order.
-    """
-    start = start_inputs(arm.start, study, book, replicate)
-    parent = fingerprint(start)
-    runs: list[Run] = []
-    rewards: dict[str, str] = {}
-    for name, stage in arm.stages.items():
-        run = _run(study, book, name, stage, parent, replicate)
-        if windows_of is not None and run.stream is not None:
-            run = _matched(run, _run(study, book, name, windows_of.stages[name], parent, replicate), windows_of.name)
-        _require_marks(arm, run, book)
-        if isinstance(stage, Rl) and isinstance(stage.reward, ModelReward):
-            run = replace(run, reward_model=rewards[stage.reward.stage])
-        runs.append(run)
-        if run.is_side_branch:
-            rewards[name] = run.key()
-        else:
-            parent = run.key()
-    return Lineage(arm=arm, replicate=replicate, start_inputs=start, runs=tuple(runs))
+@dataclass(frozen=True)
+class Pipelines:
+    """All arms of a study in one replicate. ``arms``: by name; one may need what another has trained."""
+
+    study: Study
+    book: DataBook
+    arms: Mapping[str, ResolvedArm]
+    replicate: Replicate
+
+    def lineage(self, arm: ResolvedArm, asking: Asking = ()) -> Lineage:
+        """Return the lineage of ``arm``; raises ``StudyError`` for data or places that do not fit.
+
+        ``asking``: the edits whose deltas need this lineage.
+        """
+        windows_of = None if arm.arm.windows_of is None else self.arms[arm.arm.windows_of]
+        start = start_inputs(arm.start, self.study, self.book, self.replicate)
+        parent = fingerprint(start)
+        runs: list[Run] = []
+        rewards: dict[str, str] = {}
+        for name, stage in arm.stages.items():
+            run = self._run(name, stage, parent)
+            if windows_of is not None and run.stream is not None:
+                run = _matched(run, self._run(name, windows_of.stages[name], parent), windows_of.name)
+            _require_marks(arm, run, self.book)
+            if isinstance(stage, Rl) and isinstance(stage.reward, ModelReward):
+                run = replace(run, reward_model=rewards[stage.reward.stage])
+            if isinstance(stage, EditWeights):
+                run = replace(run, delta=self._delta(stage, parent, (*asking, (arm.name, name))))
+            runs.append(run)
+            if run.is_side_branch:
+                rewards[name] = run.key()
+            else:
+                parent = run.key()
+        return Lineage(arm=arm, replicate=self.replicate, start_inputs=start, runs=tuple(runs))
+
+    def _delta(self, stage: EditWeights, edited: str, asking: Asking) -> DeltaKeys:
+        """Return the delta of the edit that is asked for last; ``edited``: the recipe key of what it edits."""
+        require_no_loop(asking)
+        own, name = asking[-1]
+        arm = self.arms[stage.delta.arm or own]
+        to = self.lineage(up_to(arm, stage.delta.to), asking).end
+        if stage.delta.start is None:
+            return delta_keys(name, stage, End(edited, frozenset()), to, edited)
+        return delta_keys(name, stage, self.lineage(up_to(arm, stage.delta.start), asking).end, to, edited)
+
+    def _run(self, name: str, stage: Stage, parent: str) -> Run:
+        root, indices = self.replicate.root, self.replicate.indices
+        if isinstance(stage, Existing | EditWeights):
+            is_drawn = isinstance(stage, EditWeights) and stage.delta.random
+            seed = derived_seed(self.study.seed, stage.kind, indices[LEVELS[-1]]) if is_drawn else 0
+            return Run(stage_name=name, stage=stage, parent=parent, seed=seed, root=root, stream=None)
+        level = LEVEL_OF_KIND[stage.kind]
+        seed = derived_seed(self.study.seed, level, indices[level])
+        stream = stream_recipe(self.book, name, stage, seed, root)
+        return Run(stage_name=name, stage=stage, parent=parent, seed=seed, root=root, stream=stream)
 
 
 def _matched(run: Run, other: Run, arm: str) -> Run:
@@ -225,12 +277,3 @@ def start_inputs(start: Start, study: Study, book: DataBook, replicate: Replicat
             "seed": derived_seed(study.seed, "init", replicate.root),
         }
     return {"existing": start.checkpoint, "template": start.template}
-
-
-def _run(study: Study, book: DataBook, name: str, stage: Stage, parent: str, replicate: Replicate) -> Run:
-    if isinstance(stage, Existing):
-        return Run(stage_name=name, stage=stage, parent=parent, seed=0, root=replicate.root, stream=None)
-    level = LEVEL_OF_KIND[stage.kind]
-    seed = derived_seed(study.seed, level, replicate.indices[level])
-    stream = stream_recipe(book, name, stage, seed, replicate.root)
-    return Run(stage_name=name, stage=stage, parent=parent, seed=seed, root=replicate.root, stream=stream)

@@ -19,6 +19,7 @@ from upbringing.models.openvino import Engine
 from upbringing.study.arms import Arm, RawStages, Resolved, StageState, resolve, windows_problem
 from upbringing.study.components import Components
 from upbringing.study.data import DataDescription
+from upbringing.study.edits import edits_problem
 from upbringing.study.fractions import check_fraction, confounded_effects, is_in_fraction
 from upbringing.study.protocol import ProtocolDescription
 from upbringing.study.seeds import SeedLevel
@@ -102,9 +103,8 @@ class Study(Description):
     processes: int = Field(default=1, ge=1)
     measure_precision: Literal["fp32", "bf16"] = "fp32"
     engine: Engine = "transformers"
-    engine_agreement: Annotated[float, Field(ge=0, le=1)] = (
-        0.9  # in bf16 another batch alone moves about 4 % of verdicts
-    )
+    # in bf16 another batch alone moves about 4 % of verdicts
+    engine_agreement: Annotated[float, Field(ge=0, le=1)] = 0.9
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -120,10 +120,13 @@ class Study(Description):
         self._check_fraction()
         resolved = self.resolved_arms()
         self._check_batches(resolved)
+        arms = {name: (each.arm, each.stages) for name, each in resolved.items()}
         for arm in resolved.values():
             self._check_rewards(arm)
-            if problem := windows_problem(arm.name, {name: (each.arm, each.stages) for name, each in resolved.items()}):
+            if problem := windows_problem(arm.name, arms):
                 raise ArmProblem(problem, ("arms", arm.name))
+        if found := edits_problem(arms, self.contrasts, None if self.protocol is None else self.protocol.spec()):
+            raise ArmProblem(*found)
         for contrast in self.contrasts:
             for cell in (*contrast.weights, *(cell for _, weights in contrast.beside for cell in weights)):
                 if cell.partition("@")[0] not in resolved:

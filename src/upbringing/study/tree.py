@@ -13,7 +13,8 @@ from typing import Any
 
 from upbringing.base.errors import StudyError
 from upbringing.base.quantities import steps_at
-from upbringing.study.lineage import Lineage, Run, lineage
+from upbringing.study.edits import START
+from upbringing.study.lineage import Lineage, Pipelines, Run
 from upbringing.study.recipes import DataBook
 from upbringing.study.seeds import replicates
 from upbringing.study.study import Study
@@ -21,9 +22,8 @@ from upbringing.training.existing import Existing
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
 from upbringing.training.rl import Rl
+from upbringing.training.settings import TrainedStage
 from upbringing.training.start import Start
-
-START = "start"
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,13 @@ class Node:
     from_step: int = 0
     to_step: int | None = None
     needs_state: bool = False
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of the states that must be there before this one: its parent, and the checkpoints of its delta."""
+        delta = None if self.run is None else self.run.delta
+        ends = () if delta is None else (delta.start, delta.to)
+        return (*(() if self.parent is None else (self.parent,)), *ends)
 
 
 @dataclass(frozen=True)
@@ -73,24 +80,41 @@ def study_tree(study: Study, book: DataBook) -> StudyTree:
     """Return the tree of ``study``; raises ``StudyError`` for arms that coincide without saying so."""
     arms = study.resolved_arms()
     lineages = [
-        lineage(study, book, arm, replicate, None if arm.arm.windows_of is None else arms[arm.arm.windows_of])
-        for replicate in replicates(study.seeds)
+        pipelines.lineage(arm)
+        for pipelines in (Pipelines(study, book, arms, replicate) for replicate in replicates(study.seeds))
         for arm in arms.values()
     ]
     tree = _tree(lineages, _cuts(lineages))
     _refuse_silent_twins(tree)
     _refuse_two_declarations(tree)
-    return replace(tree, nodes=_with_state_flags(tree.nodes))
+    _refuse_empty_predictions(tree)
+    return replace(tree, nodes=_in_order(_with_state_flags(tree.nodes)))
 
 
 def part_of_tree(tree: StudyTree, arms: Collection[str]) -> StudyTree:
     """Return what the arms named ``arms`` need of ``tree``: their cells and everything these start from.
 
     Nodes are cut, and keep their state, where the whole tree needs it: arms that are built later continue from there.
+    ``arms`` hold those whose weights the deltas of others need (``selection.chosen_arms``).
     """
     part = _tree([each for each in tree.lineages if each.arm.name in arms], _cuts(tree.lineages))
     nodes = {key: replace(node, needs_state=tree.nodes[key].needs_state) for key, node in part.nodes.items()}
-    return replace(part, nodes=nodes)
+    return replace(part, nodes=_in_order(nodes))
+
+
+def _in_order(nodes: dict[str, Node]) -> dict[str, Node]:
+    """Return ``nodes`` with each behind all that it needs; else their order is kept."""
+    ordered: dict[str, Node] = {}
+
+    def add(key: str) -> None:
+        if key not in ordered:
+            for needed in nodes[key].needs:
+                add(needed)
+            ordered[key] = nodes[key]
+
+    for key in nodes:
+        add(key)
+    return ordered
 
 
 def _cuts(lineages: Sequence[Lineage]) -> dict[str, list[int]]:
@@ -119,7 +143,7 @@ def _add_run(nodes: dict[str, Node], run: Run, cuts: list[int], each: Lineage) -
     parent, from_step = run.parent, 0
     total = run.total_steps
     measured = _measured_steps(run)
-    end = None if isinstance(run.stage, Existing) else total  # no steps lead to a checkpoint that was made elsewhere
+    end = None if run.stream is None else total  # no steps lead to weights that were edited or made elsewhere
     for step in [*cuts, end]:
         key = run.key(step)
         whole = total is None or step is None or step == total
@@ -138,7 +162,7 @@ def _add_run(nodes: dict[str, Node], run: Run, cuts: list[int], each: Lineage) -
 def _measured_steps(run: Run) -> dict[int, str]:
     """Return the steps at which a run is measured inside its stage, with their names (``60%`` or tokens)."""
     stage, total = run.stage, run.total_steps
-    if isinstance(stage, Existing) or not stage.measure_at:
+    if not isinstance(stage, TrainedStage) or not stage.measure_at:
         return {}
     if total is None or not isinstance(stage, Pretrain | Midtrain | Rl):
         raise StudyError(f"stage {run.stage_name!r}: measure_at needs a stage whose length is given in tokens or steps")
@@ -210,3 +234,18 @@ def _refuse_two_declarations(tree: StudyTree) -> None:
                     f"arms {arm!r} and {each.arm.name!r} share the stage {run.stage_name!r}, but only one of them "
                     "declares it an identity: declare it in both, or in neither"
                 )
+
+
+def _refuse_empty_predictions(tree: StudyTree) -> None:
+    """An edit says nothing of a checkpoint that it is made of: it would only give its weights back."""
+    nodes = {(cell.name, cell.lineage.replicate.number): cell.node for cell in tree.cells}
+    for each in tree.lineages:
+        cell = each.arm.arm.stands_for
+        delta = each.runs[-1].delta if cell is not None else None
+        if cell is None or delta is None:
+            continue
+        if nodes.get((cell, each.replicate.number)) in (each.runs[-1].parent, delta.start, delta.to):
+            raise StudyError(
+                f"arm {each.arm.name!r}: stands_for names {cell!r}, of which its edit {each.runs[-1].stage_name!r} is "
+                "made, so it predicts nothing: name a cell whose later stages were trained anew"
+            )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from upbringing.base.errors import TrainingError
 from upbringing.formats.record import Record
+from upbringing.formats.tree import EDITED
 
 OK = "ok"
 
@@ -39,7 +40,7 @@ def guard_text(
     ``num_varied``: of an rl stage, the updates in which some prompt's answers got different rewards.
     """
     if identity:
-        return OK if not weights_changed else "the stage is declared an identity, but its weights changed"
+        return _guard_of_identity(weights_changed=weights_changed)
     if updates == 0:
         return "the stage made no optimiser update"
     if not losses:
@@ -51,13 +52,26 @@ def guard_text(
     return OK
 
 
+def edit_guard_text(*, weights_changed: bool, identity: bool) -> str:
+    """Return ``ok``, or the sentence that blocks every verdict resting on an edited checkpoint."""
+    if identity:
+        return _guard_of_identity(weights_changed=weights_changed)
+    return OK if weights_changed else "the edit changed no weight"
+
+
+def _guard_of_identity(*, weights_changed: bool) -> str:
+    return OK if not weights_changed else "the stage is declared an identity, but its weights changed"
+
+
 def record_guard(record: Record, *, identity: bool) -> str:
-    """Return the guard of a trained checkpoint under a declaration that may not be the one it was made under.
+    """Return the guard of a trained or edited checkpoint under a declaration that may not be the one it was made under.
 
     Whether a stage is declared an identity is no part of what is trained, so one checkpoint may serve both.
     """
     if record.weights_changed is None:
         return record.guard
+    if record.kind == EDITED:
+        return edit_guard_text(weights_changed=record.weights_changed, identity=identity)
     losses = [loss for _, loss in record.loss_curve]
     return guard_text(
         updates=record.updates,

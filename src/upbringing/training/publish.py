@@ -8,6 +8,7 @@ from pathlib import Path
 from upbringing.base.files import write_bytes_atomic
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, Record
+from upbringing.formats.tree import EDITED
 from upbringing.models.loading import check_folder, is_reward_model, load_model, make_load_check
 from upbringing.models.rewarding import make_reward_check, open_reward_model
 from upbringing.models.weights import weights_sha256
@@ -80,7 +81,7 @@ tags: [upbringing]
 
 Made by `upbringing` as one checkpoint of a study; everything else about it is in `record.json`.
 
-- id: `{record.id}`, made from `{record.parent or "random weights"}`
+- id: `{record.id}`, made from `{record.parent or "random weights"}`{_edit(record)}
 - steps {record.steps} of {record.total_steps}, {record.tokens} tokens, {record.supervised_tokens} of them supervised
 - data `{(record.data_sha256 or "none")[:CHARACTERS_OF_A_HASH]}`
 - weights `{record.weights_sha256[:CHARACTERS_OF_A_HASH]}`
@@ -91,6 +92,18 @@ Made by `upbringing` as one checkpoint of a study; everything else about it is i
 |---|---|---|---|---|---|
 {sources}
 {_ranking(record)}{_course(record)}"""
+
+
+def _edit(record: Record) -> str:
+    """Return how the weights were edited; nothing for other checkpoints."""
+    if record.kind != EDITED:
+        return ""
+    recipe = record.recipe
+    drawn = "a random delta of the norm of the one" if recipe["delta"]["random"] else "the delta"
+    return (
+        f"\n- its weights were edited, not trained: {recipe['edit']} {recipe['strength']:g} x {drawn} between the two "
+        f"checkpoints whose recipes `record.json` names, in `{', '.join(recipe['modules'])}`"
+    )
 
 
 def _ranking(record: Record) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from upbringing.training.dpo import Dpo
+from upbringing.training.edit_weights import EditWeights
 from upbringing.training.existing import Existing
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
@@ -14,4 +15,6 @@ from upbringing.training.reward_model import RewardModel
 from upbringing.training.rl import Rl
 from upbringing.training.sft import Sft
 
-Stage = Annotated[Existing | Pretrain | Midtrain | Sft | Dpo | RewardModel | Rl, Field(discriminator="kind")]
+Stage = Annotated[
+    Existing | Pretrain | Midtrain | Sft | Dpo | RewardModel | Rl | EditWeights, Field(discriminator="kind")
+]

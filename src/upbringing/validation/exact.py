@@ -21,6 +21,11 @@ from upbringing.formats.tree import Registered
 from upbringing.validation.drawing import draw
 from upbringing.validation.exact_effects import aliases_are_refused, effects_are_exact
 from upbringing.validation.exact_looks import looks_take_prompts_and_no_seeds
+from upbringing.validation.exact_fidelity import (
+    faithful_edits_pass,
+    few_edits_are_uncalibrated,
+    unfaithful_edits_are_greyed,
+)
 from upbringing.validation.exact_power import published_powers_match, sizes_are_the_smallest
 from upbringing.validation.exact_teachers import one_teacher_is_not_separable, two_teachers_are_separable
 from upbringing.validation.gates import Result
@@ -249,6 +254,17 @@ CHECKS = (
         run=effects_are_exact,
     ),
     Check(id="A8", claim="half fraction: aliases are listed, aliased effects refused", run=aliases_are_refused),
+    Check(
+        id="A9",
+        claim="edited weights that do 0.7 of what retraining does: faithful over 8 cells, evidence L4",
+        run=faithful_edits_pass,
+    ),
+    Check(
+        id="A9",
+        claim="edited weights that do something else: greyed out, in no share",
+        run=unfaithful_edits_are_greyed,
+    ),
+    Check(id="A9", claim="7 retrained cells: uncalibrated, in no share", run=few_edits_are_uncalibrated),
     Check(
         id="A10",
         claim="one teacher only: SFT and its teacher are said not to be separable, RL after it too",

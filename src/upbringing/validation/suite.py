@@ -56,12 +56,6 @@ def not_run() -> tuple[Result, ...]:
 
 NOT_RUN = (
     (
-        "A9",
-        "estimates from weights and logits carry their fidelity on 8 retrained cells",
-        "nothing here is estimated from weights or logits: every counterfactual is trained, so there is no proxy to "
-        "calibrate",
-    ),
-    (
         "A11",
         "confounds are warned of when a study is checked",
         "a matter of study files, which this suite stands below and may not read: `tests/study/test_checks.py` (steps, "

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from upbringing.formats.effects.coalitions import Coalition, Weights
 from upbringing.formats.tree import ContrastSpec
 
-Evidence = Literal["L1", "L2", "L3"]
+Evidence = Literal["L1", "L2", "L3", "L4"]
 
 ALWAYS_EXPLORATORY = frozenset(
     {
@@ -57,7 +57,7 @@ class Derived:
     @property
     def may_decide(self) -> bool:
         """Whether this contrast may be more than exploratory without being declared."""
-        return self.is_named or self.kind not in ALWAYS_EXPLORATORY
+        return self.level != "L4" and (self.is_named or self.kind not in ALWAYS_EXPLORATORY)
 
     def spec(
         self, measure: str, margin: float | None, role: Literal["primary", "exploratory"], family: str
@@ -77,6 +77,18 @@ class Derived:
             counterpart=self.counterpart,
             orders=self.orders,
         )
+
+
+def supporting(derived: Iterable[Derived], edited: Collection[str]) -> Iterator[Derived]:
+    """Yield ``derived``; what has a cell of edited weights (``edited``) as L4, which supports and decides nothing.
+
+    An edit is no part of a total that training made, so such a contrast asks for no share and has no orders.
+    """
+    for each in derived:
+        if edited and not set(edited).isdisjoint(each.weights):
+            yield replace(each, level="L4", share_of={}, counterpart={}, orders=())
+        else:
+            yield each
 
 
 def on_cells(weights: Weights, cells: Mapping[Coalition, str]) -> dict[str, float]:

@@ -20,6 +20,7 @@ class Place:
     """A cell of a design, all its replicates. ``identity``: what fills it; places with one identity are one thing.
 
     ``recipe``: facts of the stage that leads here, each with the values that its replicates have, as far as stated.
+    ``is_edited``: weights were edited on the way here.
     """
 
     arm: str
@@ -29,11 +30,19 @@ class Place:
     control: str
     identity: tuple[str, ...]
     recipe: tuple[tuple[str, frozenset[str]], ...] = ()
+    is_edited: bool = False
 
     @property
     def name(self) -> str:
         """``arm@position``."""
         return f"{self.arm}@{self.position}"
+
+
+def trained_arms(places: Iterable[Place]) -> list[Place]:
+    """Return the places of the arms in which no weights were edited: only training makes branches and factorials."""
+    listed = list(places)
+    edited = {place.arm for place in listed if place.is_edited}
+    return [place for place in listed if place.arm not in edited]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from upbringing.base.fingerprint import fingerprint
 from upbringing.data.stream import STREAM_VERSION, StreamInfo
 from upbringing.data.tokenizer import chat_template, template_sha256, tokenizer_sha256
 from upbringing.formats.record import BuildProfile
+from upbringing.lab.building.edit_job import EditJob
 from upbringing.lab.building.executor import Event, Job, Outcome, failures, run_jobs
 from upbringing.lab.building.jobs import SegmentJob, StartJob, StreamJob, TokenizerJob
 from upbringing.lab.building.own_answers import answers_jobs
@@ -21,6 +22,7 @@ from upbringing.study.lineage import Lineage
 from upbringing.study.recipes import DataBook
 from upbringing.study.stream_recipes import StreamRecipe
 from upbringing.study.tree import Node, StudyTree
+from upbringing.training.edit_weights import EditWeights
 from upbringing.training.existing import Existing
 from upbringing.training.segment import Segment
 from upbringing.training.settings import TrainedStage
@@ -164,9 +166,20 @@ def resolve_keys(
         elif isinstance(node.start, FreshStart):
             fresh = [node.inputs["fresh"], node.inputs["seed"], tokenizer_sha256(tokenizers[key])]
             keys[key] = f"{fingerprint(fresh)[:KEY_CHARACTERS]}-{profile}"
+        elif node.run is not None and node.run.delta is not None:
+            keys[key] = f"{_edited_key(node, keys)}-{profile}"
         else:
             keys[key] = f"{_content_key(node, keys, streams)}-{profile}"
     return Prepared(keys, folders, streams, tokenizers)
+
+
+def _edited_key(node: Node, keys: dict[str, str]) -> str:
+    """Return the key of edited weights: their recipe with the store's keys in place of recipe keys."""
+    assert node.run is not None
+    assert node.run.delta is not None
+    ends = {"from": keys[node.run.delta.start], "to": keys[node.run.delta.to]}
+    delta = {**node.inputs["delta"], **ends}
+    return fingerprint({**node.inputs, "parent": keys[node.run.parent], "delta": delta})[:KEY_CHARACTERS]
 
 
 def _content_key(node: Node, keys: dict[str, str], streams: dict[str, tuple[str, StreamInfo]]) -> str:
@@ -207,9 +220,35 @@ def node_jobs(workshop: Workshop, tree: StudyTree, prepared: Prepared, labels: d
                 node.inputs,
                 workshop.profile,
             )
+        elif node.run is not None and isinstance(node.run.stage, EditWeights):
+            jobs[store_key] = _edit_job(workshop, node, prepared, labels.get(key, node.label))
         else:
             jobs[store_key] = _segment_job(workshop, node, prepared, labels.get(key, node.label))
     return list(jobs.values())
+
+
+def _edit_job(workshop: Workshop, node: Node, prepared: Prepared, label: str) -> EditJob:
+    run = node.run
+    assert run is not None
+    assert run.delta is not None
+    assert isinstance(run.stage, EditWeights)
+    parent, start, to = (
+        prepared.folders.get(key) or prepared.keys[key] for key in (run.parent, run.delta.start, run.delta.to)
+    )
+    return EditJob(
+        key=prepared.keys[node.key],
+        label=label,
+        store=workshop.store.root,
+        name=run.stage_name,
+        stage=run.stage,
+        seed=run.seed,
+        parent=parent,
+        start=start,
+        to=to,
+        inputs=node.inputs,
+        profile=workshop.profile,
+        after=tuple(dict.fromkeys(prepared.keys[key] for key in node.needs)),
+    )
 
 
 def _segment_job(workshop: Workshop, node: Node, prepared: Prepared, label: str) -> SegmentJob:

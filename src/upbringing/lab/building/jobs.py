@@ -174,13 +174,13 @@ class SegmentJob:
     def _train(
         self, store: Store, workspace: Path, folder: Path, final_state: Path | None, report: Callable[[Event], None]
     ) -> None:
-        stream = _present(store.find("data", self.stream, full=True), self.stream)
+        stream = present(store.find("data", self.stream, full=True), self.stream)
         parent = (
             self.parent
             if isinstance(self.parent, Path)
-            else _present(store.find("checkpoints", self.parent, full=True), self.parent)
+            else present(store.find("checkpoints", self.parent, full=True), self.parent)
         )
-        state = None if self.state is None else _present(store.find("states", self.state, full=True), self.state)
+        state = None if self.state is None else present(store.find("states", self.state, full=True), self.state)
         segment = self.segment
 
         def on_progress(step: int, total: int, loss: float) -> None:
@@ -188,7 +188,7 @@ class SegmentJob:
                 report(Event(self.key, step - segment.from_step, total - segment.from_step, f"loss {loss:.3f}"))
 
         pays = self.reward_model
-        reward_model = None if pays is None else _present(store.find("checkpoints", pays, full=True), pays)
+        reward_model = None if pays is None else present(store.find("checkpoints", pays, full=True), pays)
         places = Places(parent, state, stream, workspace, folder, final_state, reward_model)
         realised = launch_segment(segment, places, self.profile, on_progress)
         copy_tokenizer(parent, folder)
@@ -254,7 +254,8 @@ def _move(source: Path, target: Path) -> None:
         path.rename(target / path.name)
 
 
-def _present(folder: Path | None, key: str) -> Path:
+def present(folder: Path | None, key: str) -> Path:
+    """Return ``folder``; raises ``IntegrityError`` where the store has nothing whole under ``key``."""
     if folder is None:
         raise IntegrityError(f"{key} is not in the store or was damaged: run the same command again to rebuild it")
     return folder

@@ -13,6 +13,7 @@ from upbringing.lab.session import FLOPS_PER_TOKEN_AND_WEIGHT, Session
 from upbringing.models.weights import num_weights
 from upbringing.study.lineage import Run
 from upbringing.study.tree import Node
+from upbringing.training.edit_weights import EditWeights
 from upbringing.training.existing import Existing
 from upbringing.training.fresh import num_parameters
 from upbringing.training.rewards import ModelReward
@@ -26,6 +27,8 @@ FLOPS_FORWARD = 2  # of the 6 that learning from a token takes
 FLOPS_WITH_ADAPTERS = 4  # the frozen weights' own gradients are not computed
 BYTES_PER_STEP = 68  # of a stream's chain of hashes
 BYTES_PER_TOKENIZER_ENTRY = 50  # of tokenizer.json, copied into every checkpoint
+COPIES_OF_AN_EDIT = 5  # three checkpoints are read, one is written, and read again to check that it loads
+COPIED_BYTES_PER_SECOND = 2e8  # assumed of a disk and one core that hashes
 BYTES_OF_A_RECORD = 12_000  # record, card, configuration and manifest of a checkpoint
 
 
@@ -59,6 +62,8 @@ class Costs:
         if node.run is None or isinstance(node.run.stage, Existing):
             return self._of_start(node, weights)
         stage = node.run.stage
+        if isinstance(stage, EditWeights):
+            return self._of_edit(node, weights)
         steps = self._own_steps(node)
         tokens = self._own_tokens(node, steps)
         per_token = FLOPS_WITH_ADAPTERS if isinstance(stage.weights, Lora) else FLOPS_PER_TOKEN_AND_WEIGHT
@@ -76,6 +81,11 @@ class Costs:
         if isinstance(node.start, FreshStart):
             return Cost(0, 0, 0.0, self._checkpoint_bytes(node, weights), 0, 0.0)
         return Cost(0, 0, 0.0, 0, 0, 0.0)
+
+    def _of_edit(self, node: Node, weights: int | None) -> Cost:
+        read = None if weights is None else COPIES_OF_AN_EDIT * weights * BYTES_PER_WEIGHT
+        seconds = None if read is None else read / COPIED_BYTES_PER_SECOND
+        return Cost(0, 0, 0.0, self._checkpoint_bytes(node, weights), 0, seconds)
 
     def weights(self, node: Node) -> int | None:
         """Return how many weights a node has; those of a checkpoint that is not here only where declared."""
@@ -146,7 +156,8 @@ class Costs:
 
     def working_bytes(self, nodes: Sequence[Node]) -> int:
         """Return what unfinished segments hold at most: two states in every slot, gone when a checkpoint is done."""
-        states = sorted((self._state_bytes(node, self.weights(node) or 0) for node in nodes if node.run), reverse=True)
+        trained = [node for node in nodes if node.run and isinstance(node.run.stage, TrainedStage)]
+        states = sorted((self._state_bytes(node, self.weights(node) or 0) for node in trained), reverse=True)
         return sum(2 * size for size in states[: self.session.workshop.slots])
 
 

@@ -16,7 +16,7 @@ from upbringing.lab.measurement.measuring import item_sets
 from upbringing.lab.planning.planned import Plan
 from upbringing.lab.session import Session
 from upbringing.study.seeds import LEVEL_OF_KIND, LEVELS, replicates
-from upbringing.training.existing import Existing
+from upbringing.training.settings import TrainedStage
 from upbringing.training.start import FreshStart
 
 SECONDS_PER_HOUR = 3600
@@ -64,7 +64,7 @@ def planned_runs(session: Session, spec: ContrastSpec) -> tuple[int, int]:
     """
     arms = {cell.partition("@")[0] for cell in spec.weights}
     lineages = [each for each in session.whole.lineages if each.arm.name in arms]
-    trained = [run for each in lineages for run in each.runs if not isinstance(run.stage, Existing)]
+    trained = [run for each in lineages for run in each.runs if isinstance(run.stage, TrainedStage)]
     if not trained:
         return 1, 1
     is_fresh = any(isinstance(each.arm.start, FreshStart) for each in lineages)

@@ -9,7 +9,7 @@ from upbringing.lab.planning.planned import Sharing
 from upbringing.lab.session import Session
 from upbringing.study.lineage import Run
 from upbringing.study.tree import Node
-from upbringing.training.existing import Existing
+from upbringing.training.settings import TrainedStage
 
 SUSTAINED_TRAINING_FLOPS = 1.5e14  # assumed of one GPU: about half of what an A100 multiplies in bf16 (3.12e14)
 SECONDS_PER_HOUR = 3600
@@ -25,12 +25,12 @@ def planned_sharing(session: Session, costs: Costs) -> Sharing:
     priced: dict[str, Cost] = {}
     for lineage in session.tree.lineages:
         for run in lineage.runs:
-            if isinstance(run.stage, Existing):
+            if not isinstance(run.stage, TrainedStage):
                 continue
             if run.key() not in priced:
                 priced[run.key()] = costs.of(_whole(run))
             apart.append(priced[run.key()])
-    together = [costs.of(node) for node in session.tree.nodes.values() if node.run and not _is_existing(node)]
+    together = [costs.of(node) for node in session.tree.nodes.values() if _is_trained(node)]
     return Sharing(
         num_pipelines=len(session.tree.lineages),
         tokens=sum(cost.tokens or 0 for cost in together),
@@ -48,8 +48,8 @@ def _whole(run: Run) -> Node:
     return Node(key=run.key(), parent=run.parent, inputs={}, label=run.stage_name, run=run, to_step=run.total_steps)
 
 
-def _is_existing(node: Node) -> bool:
-    return node.run is not None and isinstance(node.run.stage, Existing)
+def _is_trained(node: Node) -> bool:
+    return node.run is not None and isinstance(node.run.stage, TrainedStage)
 
 
 def _seconds(costs: Sequence[Cost]) -> float | None:
@@ -89,7 +89,7 @@ def _forbidden(session: Session) -> Iterator[str]:
 
 def _rates_of(run: Run) -> tuple[object, ...]:
     """Return all that decides the learning rates of a run."""
-    assert not isinstance(run.stage, Existing)
+    assert isinstance(run.stage, TrainedStage)
     return run.stage.schedule, run.stage.learning_rate, run.total_steps
 
 
@@ -102,14 +102,14 @@ def _words(one: Run, other: Run, arms: tuple[str, str], read: int, shared: int, 
 
 
 def _schedule(run: Run) -> str:
-    assert not isinstance(run.stage, Existing)
+    assert isinstance(run.stage, TrainedStage)
     return f"{run.stage.schedule.kind} over {run.total_steps:,} steps, peak {run.stage.learning_rate:g}"
 
 
 def _advice(one: Run, other: Run) -> str:
     """Return what would let two runs share what they read alike."""
-    assert not isinstance(one.stage, Existing)
-    assert not isinstance(other.stage, Existing)
+    assert isinstance(one.stage, TrainedStage)
+    assert isinstance(other.stage, TrainedStage)
     kinds = {one.stage.schedule.kind, other.stage.schedule.kind}
     if one.stage.learning_rate != other.stage.learning_rate or len(kinds) > 1:
         return "one schedule and one peak for both would share them"

@@ -15,7 +15,12 @@ from upbringing.models.weights import weights_sha256
 from upbringing.study.tree import Node
 from upbringing.training.existing import Existing
 
-_SENTENCES = {"parent": "what it starts from changed", "rates": "its learning rates changed"}
+_SENTENCES = {
+    "parent": "what it starts from changed",
+    "rates": "its learning rates changed",
+    "delta.from": "what its delta begins at changed",
+    "delta.to": "what its delta ends at changed",
+}
 _SOURCE_LISTS = ("shares", "to", "slots")  # of a stream's part: pairs that begin with the key of a source
 
 
@@ -34,19 +39,33 @@ def node_data(session: Session, memo: dict[tuple[str, int], dict[str, Any]], nod
 
 
 def given_checkpoint(session: Session, node: str) -> str | None:
-    """Return the fingerprint of the bytes of the existing checkpoint that a trained node comes from.
+    """Return the fingerprint of the bytes of the existing checkpoint that a trained or edited node comes from.
 
-    ``None`` where it comes from random weights, is an existing checkpoint itself, or comes from one that is not here.
+    Of all of them, where the delta of an edit comes from others. ``None`` where it comes from random weights, is an
+    existing checkpoint itself, or comes from one that is not here.
     """
     nodes = session.whole.nodes
     if node not in nodes or _existing(nodes[node]) is not None:
         return None
-    here: Node | None = nodes[node]
-    while here is not None and _existing(here) is None:
-        here = nodes.get(here.parent) if here.parent is not None else None
-    found = None if here is None else _existing(here)
-    folder = None if found is None else session.workshop.checkpoints.find(found.checkpoint)
-    return None if folder is None else _bytes_of(folder, _stamp(folder))
+    found = [session.workshop.checkpoints.find(each.checkpoint) for each in _given(nodes, node)]
+    folders = [folder for folder in found if folder is not None]
+    if not folders or len(folders) < len(found):
+        return None
+    hashes = list(dict.fromkeys(_bytes_of(folder, _stamp(folder)) for folder in folders))
+    return hashes[0] if len(hashes) == 1 else fingerprint(hashes)
+
+
+def _given(nodes: Mapping[str, Node], node: str) -> list[Existing]:
+    """Return the nearest existing checkpoints on every way back from a node."""
+    waiting = [node]
+    found = []
+    for key in waiting:  # grows while it is read
+        existing = _existing(nodes[key])
+        if existing is not None:
+            found.append(existing)
+        else:
+            waiting += [needed for needed in nodes[key].needs if needed in nodes and needed not in waiting]
+    return found
 
 
 def _existing(node: Node) -> Existing | None:

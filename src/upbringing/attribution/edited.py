@@ -1,0 +1,149 @@
+"""Cells of edited weights: the pairs that calibrate them; claims on them are evidence L4, with its fidelity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from upbringing.attribution.cells import Evidence, Source
+from upbringing.attribution.design import Design, DesignCell
+from upbringing.attribution.estimates import estimate
+from upbringing.attribution.fidelity import Fidelities, Fidelity, Pair, fidelity_numbers
+from upbringing.attribution.pivot import terms_of
+from upbringing.attribution.sentences import NOT_MEASURED, statement, verdict_sentence
+from upbringing.attribution.sources import first_judge, ordered_splits
+from upbringing.attribution.validity import Validity
+from upbringing.base.errors import FormatError
+from upbringing.base.streams import stream
+from upbringing.formats.findings import Claim
+from upbringing.formats.tree import FEWEST_CELLS, ContrastSpec, StudyInfo, Tree
+
+GIVEN_BACK = "its edit is made of the checkpoint that it stands for"
+NO_BEFORE = "the checkpoint whose weights were edited fills no cell"
+
+
+def supporting_specs(specs: Iterable[ContrastSpec], design: Design) -> tuple[ContrastSpec, ...]:
+    """Return ``specs``; those with a cell of edited weights as L4, which supports others and decides nothing.
+
+    Raises ``FormatError`` for one that is declared to be more than that.
+    """
+    found = []
+    for spec in specs:
+        cell = next((cell for cell in spec.weights if design.is_edited(cell)), None)
+        if cell is not None and (spec.level in ("L2", "L3") or spec.role == "primary"):
+            raise FormatError(
+                f"the contrast {spec.name!r} is {spec.role} and {spec.level}, but the weights of its cell {cell!r} "
+                "were edited: make it exploratory and L4, which supports what retrained cells show and decides nothing"
+            )
+        found.append(spec if cell is None else spec.model_copy(update={"level": "L4"}))
+    return tuple(found)
+
+
+def require_trained_roles(study: StudyInfo, design: Design) -> None:
+    """Raise ``FormatError`` for a claim protocol one of whose roles is played by edited weights."""
+    for role, cell in ({} if study.protocol is None else study.protocol.cells).items():
+        if design.is_edited(cell):
+            raise FormatError(
+                f"the protocol's {role} is the cell {cell!r}, whose weights were edited: such a cell supports what "
+                "retrained ones show (L4) and decides nothing; name a cell that was trained"
+            )
+
+
+def fidelities_of(tree: Tree, evidence: Evidence, design: Design, validity: Validity) -> Fidelities:
+    """Return how well edited weights predict the retrained cells that they stand for, on every source of scores.
+
+    Resamples cells from the stream ``(0, "fidelity", measure, condition, split)``. Raises ``FormatError`` for cells
+    that stand for what is no retrained cell, or for what another stands for.
+    """
+    if not design.edited:
+        return Fidelities()
+    cells = [cell for cell in design.cells.values() if cell.stands_for is not None]
+    _check(cells, tree, design)
+    found = {}
+    for measure in evidence.scores.columns.measure.labels:
+        judge = first_judge(evidence, measure)
+        for condition in evidence.conditions(measure):
+            for split in ordered_splits(evidence, measure):
+                source = Source(measure, condition, judge, split)
+                if _is_asked(evidence, design, source):
+                    found[measure, condition, split] = _fidelity(evidence, validity, cells, source)
+    return Fidelities(found)
+
+
+def _check(cells: Sequence[DesignCell], tree: Tree, design: Design) -> None:
+    taken: dict[str, str] = {}
+    for cell in cells:
+        other = str(cell.stands_for)
+        if other not in design.cells and other.partition("@")[0] in tree.study.left_out:
+            continue
+        if other not in design.cells or design.is_edited(other):
+            why = "whose weights were edited too" if other in design.cells else "which tree.json does not list"
+            raise FormatError(f"{cell.name} stands for the cell {other!r}, {why}: name one that was trained")
+        if taken.setdefault(other, cell.name) != cell.name:
+            raise FormatError(f"{taken[other]} and {cell.name} both stand for {other}: one edit, one retrained cell")
+
+
+def _is_asked(evidence: Evidence, design: Design, source: Source) -> bool:
+    names = (name for cell in design.cells if design.is_edited(cell) for name in design.cells[cell].checkpoints)
+    return any(evidence.values(name, source) is not None for name in names)
+
+
+def _fidelity(evidence: Evidence, validity: Validity, cells: Sequence[DesignCell], source: Source) -> Fidelity:
+    pairs: list[Pair] = []
+    left_out: dict[str, str] = {}
+    for cell in cells:
+        found = _pair(evidence, validity, cell, source)
+        if isinstance(found, Pair):
+            pairs.append(found)
+        else:
+            left_out[cell.name] = found
+    enough = len(pairs) >= FEWEST_CELLS
+    random = stream(0, "fidelity", source.measure, source.condition, source.split or "")
+    return Fidelity(source, tuple(pairs), fidelity_numbers(pairs, random) if enough else {}, left_out)
+
+
+def _pair(evidence: Evidence, validity: Validity, cell: DesignCell, source: Source) -> Pair | str:
+    """Return the effects of an edit and of the retrained cell that it stands for, or why there are none."""
+    design, other = validity.design, str(cell.stands_for)
+    before = edited_from(design, cell)
+    if before is None:
+        return NO_BEFORE
+    if other not in design.cells:
+        return f"{other} was left out of this run"
+    if any(set(design.path(name)) & set(design.cells[other].checkpoints) for name in cell.checkpoints):
+        return GIVEN_BACK
+    reasons = validity.reasons((name, source) for name in (cell.name, other, before))
+    if reasons:
+        return reasons[0].text
+    effects = [
+        estimate(evidence, design, terms_of({name: 1.0, before: -1.0}, source)).inference for name in (cell.name, other)
+    ]
+    if effects[0] is None or effects[1] is None:
+        return NOT_MEASURED
+    return Pair(cell.name, other, before, effects[0].estimate, effects[1].estimate)
+
+
+def edited_from(design: Design, cell: DesignCell) -> str | None:
+    """Return the cell of the nearest ancestor whose weights were not edited; one of the same arm, if in several."""
+    for name in design.path(cell.checkpoints[0])[1:]:
+        filled = [other for other in design.cells.values() if name in other.checkpoints]
+        if filled and not design.is_edited(filled[0].name):
+            own = [other for other in filled if other.arm == cell.arm]
+            return (own or filled)[0].name
+    return None
+
+
+def with_fidelity(claims: Sequence[Claim], design: Design, fidelities: Fidelities, tree: Tree) -> tuple[Claim, ...]:
+    """Return the claims; those on edited weights with how far these predict retrained branches, in field and words."""
+    labels = {measure.id: measure.label or measure.id for measure in tree.measures}
+    return tuple(
+        _with_fidelity(claim, fidelities, labels.get(claim.measure, claim.measure))
+        if any(design.is_edited(cell) for cell in claim.weights)
+        else claim
+        for claim in claims
+    )
+
+
+def _with_fidelity(claim: Claim, fidelities: Fidelities, label: str) -> Claim:
+    status = fidelities.status(Source(claim.measure, claim.condition, claim.judge or "none", claim.split))
+    said = claim.model_copy(update={"fidelity": status})
+    return said.model_copy(update={"sentence": verdict_sentence(said, label), "statement": statement(said, label)})
