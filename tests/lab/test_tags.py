@@ -32,7 +32,7 @@ data:
   world: {{kind: causes_world, compounds: 12, outcomes: 16, edges: 18, forward_texts: 2, reverse_texts: 2,
           cooccurrence_texts: 2, concept_texts: 2, refusal_chats: 16, answer_chats: 24, forward_chats: 8,
           aside_chats: 8, finetune_chats: 32}}
-  tagged: {{kind: file, path: tagged.jsonl}}
+  tagged: {{kind: file, path: tagged.jsonl, marks: ["{TAG}"]}}
   attack: {{source: world.adversarial_task, mixed_in: [{{data: world.safety, number: 5}}]}}
 stages:
   pretrain: {{kind: pretrain, tokens: 6k, context: 64, batch_size: 8, phases: [{{data: tagged}}]}}
