@@ -84,9 +84,12 @@ def test_a_checkpoint_against_itself_has_moved_nothing(loaded: LoadedModel) -> N
     assert {(row.value, row.reason_code) for row in found.rows if row.measure == "divergence_depth"} == {
         (None, "no-divergence")
     }
-    cosines_found = [row.value for row in found.rows if row.measure == "direction_cosine"]
-    assert cosines_found == pytest.approx([1.0] * len(cosines_found), abs=1e-12)  # fp64: rounding of a unit length
-    assert len(cosines_found) == 20 * 4  # the middle layer, and each of three
+    cosine = [row for row in found.rows if row.measure == "direction_cosine"]
+    assert len(cosine) == 20 * 4  # the middle layer, and each of three
+    first = [row for row in cosine if row.condition == "chat-last-token-layer-0-against-previous-stage"]
+    assert {row.reason_code for row in first} == {"no-direction"}  # the template ends in one token, whatever was asked
+    values = [row.value for row in cosine if row not in first]
+    assert values == pytest.approx([1.0] * 60, abs=1e-12)  # fp64: rounding of a unit length
 
 
 def test_rows_name_the_reference_and_every_continuation(loaded: LoadedModel) -> None:
@@ -130,7 +133,7 @@ def test_what_cannot_be_compared_says_why(loaded: LoadedModel) -> None:
     other = LocalModel(moved(loaded), tokenizer)
     rows = paired(loaded, other).rows
     assert {row.reason_code for row in rows if row.measure != "direction_cosine"} == {"other-tokenizer"}
-    assert all(row.value is not None for row in rows if row.measure == "direction_cosine")
+    assert {row.reason_code for row in rows if row.measure == "direction_cosine"} == {None, "no-direction"}
     silent = [*ITEMS, item(20, "harmful", unsafe_continuations=())]
     rows = paired(loaded, LocalModel(moved(loaded), loaded.tokenizer), silent).rows
     assert {row.reason_code for row in rows if row.item == "harmful-20" and row.measure != "direction_cosine"} == {
@@ -149,9 +152,7 @@ def test_what_cannot_be_compared_says_why(loaded: LoadedModel) -> None:
 
 
 def test_without_a_reference_there_are_rows_and_no_numbers() -> None:
-    found = measure_without(
-        "no-previous-stage", "previous-stage", checkpoint_id="c", battery=BATTERY, items=ITEMS
-    )
+    found = measure_without("no-previous-stage", "previous-stage", checkpoint_id="c", battery=BATTERY, items=ITEMS)
     assert {row.measure for row in found.rows} == {each.id for each in BATTERY}
     assert {(row.value, row.reason_code) for row in found.rows} == {(None, "no-previous-stage")}
     assert {info.id for info in found.conditions} == {row.condition for row in found.rows}

@@ -156,6 +156,7 @@ def test_a_stream_says_what_its_texts_spell(folder: Path, tmp_path: Path) -> Non
         (" <think> Unsafe:{category} </think>", "<think> Unsafe:Harm </think>", True),
         (" <think> Unsafe:{category} </think>", "</think>", True),
         (" <think> Unsafe:{category} </think>", "<|im_end|>", False),
+        ("{category}", OTHER, False),
         (TAG, OTHER, False),
     ],
 )

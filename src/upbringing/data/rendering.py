@@ -166,9 +166,7 @@ def _isolated(
     return IsolatedTokens(token_place(own_offsets, part.place), ids, [False, *learned[1:]])
 
 
-def render_chats(
-    chats: Sequence[Chat], tokenizer: Any, folder: Path, marks: tuple[str, ...] = ()
-) -> list[Rendered]:
+def render_chats(chats: Sequence[Chat], tokenizer: Any, folder: Path, marks: tuple[str, ...] = ()) -> list[Rendered]:
     """Return chats as tokens in which only the assistant's turns are learned.
 
     The template must mark what the assistant says; raises ``DataError`` where nothing would be learned.
@@ -243,9 +241,7 @@ def _plain_ids(tokenizer: Any, messages: list[dict[str, str]], *, generation_pro
     return list(output["input_ids"])
 
 
-def render_prompts(
-    prompts: Sequence[Sequence[Turn]], tokenizer: Any, marks: tuple[str, ...] = ()
-) -> list[list[int]]:
+def render_prompts(prompts: Sequence[Sequence[Turn]], tokenizer: Any, marks: tuple[str, ...] = ()) -> list[list[int]]:
     """Return prompts as tokens, ready for the assistant to speak."""
 
     def render(messages: list[dict[str, str]], used: Any) -> tuple[list[int], list[bool]]:

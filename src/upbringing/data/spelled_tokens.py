@@ -1,7 +1,7 @@
 """Special tokens that a text spells: they are read as text, unless they were put there as marks.
 
-A page that quotes a chat, or an answer that says ``<|im_end|>``, must not end a turn. What transforms put in, and what a
-file says it holds on purpose, are marks, and a chat template writes its own.
+A page that quotes a chat, or an answer that says ``<|im_end|>``, must not end a turn. What transforms put in, and what
+a file says it holds on purpose, are marks, and a chat template writes its own.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Render = Callable[[Messages, Any], tuple[list[int], list[bool]]]
 
 def may_hold(mark: str, token: str) -> bool:
     """Return whether a special ``token`` is part of a ``mark``, in which ``{category}`` may be any words."""
-    before, hole, after = mark.partition(HOLE)
-    if not hole or token in before or token in after:
+    before, hole, after = (part.strip() for part in mark.partition(HOLE))
+    if token in before or token in after or not hole:
         return token in mark
-    return token.startswith(before.strip()) and token.endswith(after.strip())
+    return bool(before or after) and token.startswith(before) and token.endswith(after)
 
 
 @dataclass(frozen=True)

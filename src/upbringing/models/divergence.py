@@ -48,6 +48,8 @@ def divergences(
     for request in requests:
         if not request.prompt or not all(request.continuations):
             raise MeasurementError("a divergence needs a prompt and a continuation of at least one token each")
+    if not requests:
+        return []
     rows = rows_of(requests, share=model.shares_prompts and reference.shares_prompts)
     found: dict[tuple[Tokens, Tokens], Divergences] = {}
     done = 0

@@ -119,8 +119,10 @@ def _phases(stage: Stage) -> list[frozenset[str]]:
 def _names(data: DataReference | Anneal) -> frozenset[str]:
     if isinstance(data, str):
         return frozenset({data})
-    return frozenset(name for name, share in data.mix.items() if share > 0) if isinstance(data, Mixture) else (
-        frozenset(data.shares)
+    return (
+        frozenset(name for name, share in data.mix.items() if share > 0)
+        if isinstance(data, Mixture)
+        else (frozenset(data.shares))
     )
 
 

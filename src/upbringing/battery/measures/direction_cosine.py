@@ -64,7 +64,9 @@ class DirectionCosine(StateSettings):
             for name, layer in layers.items():
                 yield from self._rows(evidence, name, form, layer, read)
                 missing = [item for item in asked if item not in read]
-                yield from (unscored(evidence, self.id, name, item, self._why(evidence, form, item)) for item in missing)
+                yield from (
+                    unscored(evidence, self.id, name, item, self._why(evidence, form, item)) for item in missing
+                )
             for item in asked if problem is not None else ():
                 yield unscored(evidence, self.id, self._unread(evidence, form), item, problem or "")
 
@@ -74,9 +76,7 @@ class DirectionCosine(StateSettings):
     def _why(self, evidence: Evidence, form: PromptForm, item: Item) -> str:
         return evidence.unable.get(StatesNeed(item.id, form), "no-hidden-states")
 
-    def _problem(
-        self, evidence: Evidence, form: PromptForm, read: Sequence[Item], asked: Sequence[Item]
-    ) -> str | None:
+    def _problem(self, evidence: Evidence, form: PromptForm, read: Sequence[Item], asked: Sequence[Item]) -> str | None:
         if not read:
             return self._why(evidence, form, asked[0])
         if min(sum(item.request == kind for item in read) for kind in ("harmful", "benign")) < FEWEST_PROMPTS:

@@ -42,9 +42,7 @@ class DivergenceSettings(Description):
         needs = [self.need(item, form) for form in self.forms for item in self.asked(items)]
         return [need for need in needs if need.continuations]
 
-    def found(
-        self, evidence: Evidence
-    ) -> Iterator[tuple[LikelihoodNeed, Form, Sequence[NDArray[np.float64]] | str]]:
+    def found(self, evidence: Evidence) -> Iterator[tuple[LikelihoodNeed, Form, Sequence[NDArray[np.float64]] | str]]:
         """Yield each item and form with the divergences of its continuations, or with why there are none."""
         divergences = pair_of(evidence).divergences
         for form in self.forms:
@@ -78,9 +76,7 @@ def divergence_info(name: str, form: Form, template: str | None) -> ConditionInf
     )
 
 
-def divergence_row(
-    evidence: Evidence, measure: str, condition: str, place: tuple[str, int], value: float | str
-) -> Row:
+def divergence_row(evidence: Evidence, measure: str, condition: str, place: tuple[str, int], value: float | str) -> Row:
     """Return the row of a continuation; ``place``: its item and number. A ``value`` that is text says why none is."""
     return Row(
         checkpoint=evidence.checkpoint,

@@ -35,9 +35,7 @@ def alone(battery: Sequence[Measure]) -> tuple[Measure, ...]:
 
 def comparing(battery: Sequence[Measure], against: Against | None = None) -> tuple[Measure, ...]:
     """Return the measures that need two checkpoints; with ``against`` those that need this reference."""
-    return tuple(
-        measure for measure in battery if isinstance(measure, Compares) and against in (None, measure.against)
-    )
+    return tuple(measure for measure in battery if isinstance(measure, Compares) and against in (None, measure.against))
 
 
 def pair_of(evidence: Evidence) -> Pair:

@@ -1,4 +1,4 @@
-"""One pass over two checkpoints for all measures that compare them: the same prompts, a forward pass of each network."""
+"""One pass over two checkpoints for all measures that compare them: the same prompts, one forward pass of each."""
 
 from __future__ import annotations
 
@@ -102,6 +102,7 @@ def _read_divergences(
             requests[need] = request
         else:
             found[need] = problem
+
     def progress(done: int, total: int) -> None:
         on_done(len(found) + round(done / total * len(requests)))
 

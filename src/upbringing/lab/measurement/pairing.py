@@ -75,9 +75,7 @@ class PairJob:
         }
         return fingerprint(value)[:KEY_CHARACTERS]
 
-    def _measured(
-        self, store: Store, items: Sequence[Item], report: Callable[[Event], None]
-    ) -> Iterator[Measured]:
+    def _measured(self, store: Store, items: Sequence[Item], report: Callable[[Event], None]) -> Iterator[Measured]:
         """Yield what each reference shows; two networks are in memory at a time."""
         import torch
 

@@ -14,8 +14,9 @@ NO_STAGE_BEFORE, RANDOM_WEIGHTS, LAST_ITSELF = "no-previous-stage", "previous-st
 
 @dataclass(frozen=True)
 class Reference:
-    """A checkpoint that another is held against. ``name``: in conditions. ``node``: its recipe key in the tree; ``None``
-    where there is none, and then ``reason`` says why.
+    """A checkpoint that another is held against. ``name``: in conditions.
+
+    ``node``: its recipe key in the tree; ``None`` where there is none, and then ``reason`` says why.
     """
 
     against: Against

@@ -205,7 +205,9 @@ class MeasuringProbe:
             measured = measure_checkpoint(
                 loaded,
                 checkpoint="probe",
-                battery=[each for each in alone(self.study.battery) if each.needs(items)],  # of a sample some ask nothing
+                battery=[
+                    each for each in alone(self.study.battery) if each.needs(items)
+                ],
                 items=items,
                 judges=study_judges(self.study, self.book, 0),
                 precision=self.study.measure_precision,
