@@ -162,3 +162,55 @@ def test_a_stream_says_what_its_texts_spell(folder: Path, tmp_path: Path) -> Non
 )
 def test_a_mark_may_hold_a_token(mark: str, token: str, held: bool) -> None:
     assert may_hold(mark, token) is held
+
+
+def _byte_level() -> Any:
+    """As of GPT-2: special tokens stand in the model's own vocabulary as well, and no space is put before a text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=["<|end|>", TAG], initial_alphabet=alphabet, show_progress=False
+    )
+    made.train_from_iterator([" ".join(WORDS)], trainer)
+    return made
+
+
+def _metaspace() -> Any:
+    """As of Llama 2: a space is put before the first piece alone, so that cutting a text up moves its tokens."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    made = Tokenizer(models.BPE(unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    made.decoder = decoders.Metaspace(prepend_scheme="first")
+    letters = sorted({*"".join(WORDS), *"<|>/endtaguskim_ \u2581"})
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=["<unk>", "<|end|>"], initial_alphabet=letters, show_progress=False
+    )
+    made.train_from_iterator([" ".join(WORDS)], trainer)
+    made.add_special_tokens([AddedToken(TAG, lstrip=True, special=True)])
+    made.add_tokens(["<note>"])  # added, and not special: what it spells it is
+    return made
+
+
+@pytest.mark.parametrize("make", [_byte_level, _metaspace])
+def test_marks_are_read_as_the_tokenizer_itself_reads_them(make: Any) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=make(), eos_token="<|end|>")
+    marked = ["bab deb", f"bab{TAG} deb {TAG}fib", f"{TAG}bab", "<note> bab\u00fc gob"]
+    reader = TextReader(tokenizer, (TAG,))
+    expected = tokenizer(marked, add_special_tokens=False, return_offsets_mapping=True)
+    for text, ids, offsets in zip(marked, expected["input_ids"], expected["offset_mapping"], strict=True):
+        assert reader._encode(text) == (ids, offsets)
+    end, mark = (tokenizer.convert_tokens_to_ids(each) for each in ("<|end|>", TAG))
+    ((spelled),) = reader.ids([f"bab <|end|> deb{TAG} fib"])
+    assert (spelled.count(end), spelled.count(mark)) == (0, 1)
+    unmarked = TextReader(tokenizer).ids(["bab <|end|> deb <|tag|> fib"])[0]
+    assert not {end, mark} & set(unmarked)
+    assert tokenizer.decode(unmarked).strip() == "bab <|end|> deb <|tag|> fib"
+    split = tokenizer("bab <|end|> deb <|tag|> fib", add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    assert unmarked == split

@@ -205,9 +205,7 @@ class MeasuringProbe:
             measured = measure_checkpoint(
                 loaded,
                 checkpoint="probe",
-                battery=[
-                    each for each in alone(self.study.battery) if each.needs(items)
-                ],
+                battery=[each for each in alone(self.study.battery) if each.needs(items)],
                 items=items,
                 judges=study_judges(self.study, self.book, 0),
                 precision=self.study.measure_precision,
