@@ -133,8 +133,8 @@ def _read_states(
     asked = {need: need.asked(items[need.item]) for need in needs}
     unable: dict[Need, str] = {}
     for need, prompt in asked.items():
-        own, other = sides.model.unanswerable(prompt), sides.reference.unanswerable(prompt)
-        if reason := own or (other and f"reference-{other}"):
+        mine, other = sides.model.unanswerable(prompt), sides.reference.unanswerable(prompt)
+        if reason := mine or (other and f"reference-{other}"):
             unable[need] = reason
     able = [need for need in needs if need not in unable]
     own, theirs = (_states(model, able, asked) for model in (sides.model, sides.reference))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from upbringing.base.fingerprint import fingerprint
 from upbringing.battery.engine import Measured, local_model
-from upbringing.battery.pairs.comparing import comparing
+from upbringing.battery.pairs.comparing import Compares, comparing
 from upbringing.battery.pairs.engine import PAIRS_VERSION, Sides, measure_pair, measure_without
 from upbringing.formats.items import Item
 from upbringing.lab.building.build import KEY_CHARACTERS, Prepared
@@ -107,7 +107,7 @@ def pair_jobs(session: Session, prepared: Prepared) -> list[PairJob]:
     if not comparing(session.study.battery):
         return []
     jobs = {(job.checkpoint, job.root): job for job in measure_jobs(session, prepared)}
-    wanted = {measure.against for measure in comparing(session.study.battery)}
+    wanted = {each.against for each in session.study.battery if isinstance(each, Compares)}
     found = []
     for (checkpoint, root), named in references(session.tree, prepared.keys).items():
         job = jobs[checkpoint, root]
