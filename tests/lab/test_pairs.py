@@ -16,7 +16,7 @@ from upbringing.lab.measurement.control_warnings import control_warnings
 from upbringing.lab.measurement.measuring import asked_items, measure_jobs
 from upbringing.lab.measurement.pairing import pair_jobs
 from upbringing.lab.measurement.references import references
-from upbringing.lab.run import attribute, build, measure
+from upbringing.lab.run import attribute, build, measure, report
 from upbringing.lab.session import Session, open_session
 from upbringing.study.loading import study_from
 from upbringing.study.recipes import DataBook
@@ -94,6 +94,7 @@ def test_a_study_holds_its_checkpoints_against_each_other(folder: Path, tmp_path
     attribute(results)
     levels = read_findings(results / "findings.json").tables["levels"]
     assert {level["measure"] for level in levels} >= set(BATTERY)
+    assert "Divergence along complying answers" in report(results).read_text(encoding="utf-8")
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store" / "rows").iterdir()}
     assert len(kept) == 4  # two checkpoints alone, and two beside others
     bytes_before = (results / "rows.parquet").read_bytes()
