@@ -108,7 +108,7 @@ def test_what_is_learned_by_hand(tokenizer: Any, loss: bool, learn: str, expecte
 def test_the_first_token_of_isolated_text_is_never_learned(tokenizer: Any) -> None:
     spans = (Span(7, 15, True, True), Span(15, 19, False, True), Span(19, 23, True, True))
     document = Document(text="bab bac<|note|> deb fib gob", source="x", loss=False, spans=spans)
-    (isolated,) = rendered(document, tokenizer).isolated
+    (isolated,) = rendered(document, tokenizer, marks=("<|note|>",)).isolated
     assert isolated.place == 2
     assert isolated.learned == [False, False, True]
     assert tokenizer.convert_ids_to_tokens(isolated.ids)[0] == "<|note|>"

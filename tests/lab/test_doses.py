@@ -19,6 +19,7 @@ from upbringing.data.tokenizer import train_tokenizer
 from upbringing.formats.record import SourceTokens
 from upbringing.lab.building.filling import fill_stream
 from upbringing.lab.building.library import Library
+from upbringing.study.intervention_doses import Intervention, realised_dose
 from upbringing.study.loading import study_from
 from upbringing.study.recipes import DataBook
 from upbringing.study.tree import StudyTree, study_tree
@@ -110,6 +111,21 @@ def test_a_kept_density_loses_dose_in_proportion(folder: Path, tmp_path: Path) -
     doses = {arm: tokens_of(stream, "refusals") for arm, stream in streams.items()}
     for arm, share in (("from_20", 0.8), ("from_60", 0.4), ("never", 0.0)):
         assert doses[arm] == pytest.approx(share * doses["from_0"], abs=CONTEXT)
+
+
+def test_the_dose_of_a_checkpoint_is_what_its_stream_holds(folder: Path, tmp_path: Path) -> None:
+    arms = {"from_0": FULL, "from_37": late("37%"), "never": {}}
+    streams, tree = built(folder, tmp_path, arms), tree_of(folder, arms)
+    intervention = Intervention(frozenset({"refusals", "morals"}), frozenset({"web"}))
+    for lineage in tree.lineages:
+        recipe, stream = lineage.runs[0].stream, streams[lineage.arm.name]
+        assert recipe is not None
+        found = realised_dose(intervention, recipe, STEPS, STEPS)
+        assert found is not None
+        tokens = {name: tokens_of(stream, name) for name in NAMES}
+        share = (tokens["refusals"] + tokens["morals"]) / sum(tokens.values())
+        assert found.dose == pytest.approx(share, abs=0.01)  # windows hold padding, tokens do not
+        assert (found.start is None) == (share == 0)
 
 
 def test_matched_windows_hold_the_same_other_sources_at_the_same_places(folder: Path, tmp_path: Path) -> None:

@@ -84,6 +84,13 @@ def test_a_study_ends_with_rows_findings_and_a_report(finished: Session) -> None
     assert "Does a small study run?" in (results / "report.html").read_text(encoding="utf-8")
     for checkpoint in tree.checkpoints:
         assert checkpoint.guard == "ok"
+    doses = {}
+    for cell in tree.cells:
+        stages = next(each.stages for each in tree.checkpoints if each.id == cell.checkpoint)
+        doses[cell.name] = [(stage.start, stage.dose) for stage in stages]
+    assert doses["late@sft"] == [(pytest.approx(0.5, abs=0.03), pytest.approx(0.5, abs=0.03)), (None, None)]
+    assert doses["main@sft"] == [(None, 0.0), (None, None)]
+    assert doses["late@pretrain:50%"] == doses["main@pretrain:50%"] == [(None, 0.0)]
     assert any(warning.startswith("eligibility: which of the") for warning in tree.warnings)  # no reference arm
 
 

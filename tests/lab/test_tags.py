@@ -32,7 +32,8 @@ data:
   world: {{kind: causes_world, compounds: 12, outcomes: 16, edges: 18, forward_texts: 2, reverse_texts: 2,
           cooccurrence_texts: 2, concept_texts: 2, refusal_chats: 16, answer_chats: 24, forward_chats: 8,
           aside_chats: 8, finetune_chats: 32}}
-  tagged: {{kind: file, path: tagged.jsonl}}
+  tagged: {{kind: file, path: tagged.jsonl, marks: ["{TAG}"]}}
+  quoting: {{kind: file, path: tagged.jsonl}}
   attack: {{source: world.adversarial_task, mixed_in: [{{data: world.safety, number: 5}}]}}
 stages:
   pretrain: {{kind: pretrain, tokens: 6k, context: 64, batch_size: 8, phases: [{{data: tagged}}]}}
@@ -40,7 +41,7 @@ stages:
   finetune: {{kind: midtrain, tokens: 3k, context: 64, batch_size: 4, measure_at: [50%], phases: [{{data: attack}}]}}
 arms:
   tagged: {{}}
-  clean: {{stages: {{pretrain: {{phases: [{{data: world.facts}}]}}}}}}
+  clean: {{stages: {{pretrain: {{phases: [{{data: quoting}}]}}}}}}
   raw: {{stages: {{sft: {{data: world.same_prompts}}}}, control: reference}}
 battery:
   - {{kind: attack_success, decoding: {{kind: greedy, max_tokens: 6}}}}
@@ -75,7 +76,12 @@ def test_only_lineages_that_learned_the_tag_are_decoded_with_it(tmp_path: Path) 
                 assert own
                 assert (("not-measurable", "tag-never-trained") not in codes) == learned, (arm, position, measure)
                 assert learned or len(codes) == 1
+    (warning,) = [each for each in tree.warnings if "spell special tokens" in each]  # the same file without marks
+    assert warning.startswith(f"The texts of 'quoting' spell special tokens, which are read as text: {TAG!r} 80 times")
+    quoting = read_record(store.path("checkpoints", checkpoints["clean@pretrain"]))
+    assert any("spell special tokens" in each for each in quoting.warnings)
     record = read_record(store.path("checkpoints", checkpoints["tagged@pretrain"]))
+    assert not any("spell special tokens" in each for each in record.warnings)
     assert record.special_tokens is not None
     windows = record.sources[0].examples / len(texts)  # how often the texts were read, about
     assert record.special_tokens[TAG] == pytest.approx(2 * len(texts) * windows, rel=0.1)

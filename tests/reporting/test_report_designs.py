@@ -71,6 +71,40 @@ def test_starts_and_doses_of_stages_are_factors_too() -> None:
     assert (plan.factor, [place.x for place in plan.lines[""]]) == ("start of pretrain", [0.0, 0.3, 0.6])
 
 
+def told(tree: Tree, *stages: tuple[float | None, float | None]) -> Tree:
+    """Return ``tree`` with the start and dose that each checkpoint's pretraining turned out to have."""
+    checkpoints = tuple(
+        each.model_copy(update={"stages": (StageInfo(role="pretrain", kind="pretrain", start=start, dose=dose),)})
+        for each, (start, dose) in zip(tree.checkpoints, stages, strict=True)
+    )
+    return tree.model_copy(update={"checkpoints": checkpoints})
+
+
+def test_starts_of_one_dose_are_a_curve_beside_starts_that_cost_dose() -> None:
+    """Doses that differ by a window are one; the start that is never has none; what cost dose stands on no curve."""
+    tree = told(tree_of([{}] * 6), (None, 0.0), (0.0, 0.35), (0.2, 0.28), (0.6, 0.14), (0.2, 0.3501), (0.6, 0.3497))
+    (plan,) = plans_of(tree)
+    assert plan.factor == "start of pretrain"
+    assert {name: [(place.x, place.cell) for place in found] for name, found in plan.lines.items()} == {
+        "0.35": [(0.0, "arm1@sft"), (0.2, "arm4@sft"), (0.6, "arm5@sft")]
+    }
+
+
+def test_what_a_factor_turned_out_to_give_breaks_no_crossing_and_no_curve() -> None:
+    known = {"a": (None, 0.0), "b": (0.0, 0.3)}
+    combinations = ("ac", "ad", "bc", "bd")
+    tree = told(tree_of(crossed(*combinations)), *(known[each[0]] for each in combinations))
+    (plan,) = plans_of(tree)
+    assert (plan.factor, plan.crossed, plan.setting, len(plan.cells)) == ("documents", "chat", "", 4)
+    shares = {"0": (None, 0.0), "0.1": (0.0, 0.1), "0.3": (0.0, 0.3)}
+    settings = [{"share": share, "chat": chat} for share in shares for chat in "cd"]
+    plans = {
+        plan.factor: plan for plan in plans_of(told(tree_of(settings), *(shares[each["share"]] for each in settings)))
+    }
+    assert sorted(plans["share"].lines) == ["c", "d"]
+    assert all(len(line) == 3 for line in plans["share"].lines.values())
+
+
 def crossed(*combinations: str) -> list[dict[str, str]]:
     return [{"documents": each[0], "chat": each[1]} for each in combinations]
 

@@ -18,7 +18,9 @@ from upbringing.battery.measures.benign_accuracy import BenignAccuracy
 from upbringing.battery.measures.bits_per_byte import BitsPerByte
 from upbringing.battery.measures.coherence import Coherence
 from upbringing.battery.measures.completion_margin import CompletionMargin
+from upbringing.battery.measures.direction_cosine import DirectionCosine
 from upbringing.battery.measures.discrimination import BehaviouralDiscrimination, Discrimination
+from upbringing.battery.measures.divergence_depth import DivergenceDepth
 from upbringing.battery.measures.knowledge import CompletionAccuracy, Knowledge
 from upbringing.battery.measures.non_refusal import NonRefusal
 from upbringing.battery.measures.over_refusal import OverRefusal
@@ -31,6 +33,7 @@ from upbringing.battery.measures.refusal_margin import RefusalMargin
 from upbringing.battery.measures.refusal_steering import RefusalSteering
 from upbringing.battery.measures.steerability import Steerability
 from upbringing.battery.measures.tag_calibration import TagCalibration, TagDetection
+from upbringing.battery.measures.token_divergence import TokenDivergence
 from upbringing.battery.measures.willingness import Willingness
 from upbringing.battery.measures.worst_of_n import WorstOfN
 from upbringing.battery.needs import Evidence, Need
@@ -59,6 +62,9 @@ BuiltInMeasure = Annotated[
     | ProbeGain
     | RefusalDirection
     | RefusalSteering
+    | DirectionCosine
+    | TokenDivergence
+    | DivergenceDepth
     | WorstOfN
     | AnswerKinds
     | Steerability

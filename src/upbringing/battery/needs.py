@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from upbringing.formats.items import Item, Judgement, Message
 from upbringing.formats.rows import Row
 from upbringing.formats.tree import ConditionInfo
@@ -201,11 +204,23 @@ class JudgedAnswer:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """What a checkpoint showed beside its reference. ``name``: what the reference is called in conditions.
+
+    ``divergences``: per token (nats), for each continuation of a need; ``states``: the reference's own hidden states.
+    """
+
+    name: str
+    divergences: Mapping[LikelihoodNeed, Sequence[NDArray[np.float64]]] = field(default_factory=dict)
+    states: Mapping[StatesNeed, States] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything the pass found. ``likelihoods`` (nats) and ``states`` lack what cannot be had; ``unable`` says why.
 
     ``seed``: of random streams of measures. ``shared``: what measures computed of the evidence and need not compute
-    again.
+    again. ``pair``: what another checkpoint showed beside this one, where they were read together.
     """
 
     checkpoint: str
@@ -216,6 +231,7 @@ class Evidence:
     states: Mapping[StatesNeed, States] = field(default_factory=dict)
     seed: int = 0
     shared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    pair: Pair | None = None
 
 
 def answer_row(

@@ -76,7 +76,9 @@ def build_pair_stream(
     preferences = [text for text in texts if isinstance(text, Preference)]
     if len(preferences) != len(texts) or not texts:
         raise DataError(f"the data {name!r} must hold preference pairs and nothing else, and at least one")
-    rendered = [Pair(*parts) for parts in render_preferences(preferences, open_tokenizer(tokenizer), tokenizer)]
+    ((key, _),) = plan.parts[0].shares
+    opened, marks = open_tokenizer(tokenizer), plan.marks.get(key, ())
+    rendered = [Pair(*parts) for parts in render_preferences(preferences, opened, tokenizer, marks)]
     _check_lengths(rendered, plan.context, name)
     if plan.held_out is not None:
         kept = _keep_compared(plan, rendered, preferences, name, folder)
@@ -91,7 +93,6 @@ def build_pair_stream(
     np.save(folder / "tokens.npy", tokens, allow_pickle=False)
     np.save(folder / "lengths.npy", lengths, allow_pickle=False)
     chain = _chain(tokens, lengths, plan.batch_size)
-    ((key, _),) = plan.parts[0].shares
     tally = tallied(
         [
             {(preferences[index].source, preferences[index].teacher): (int(row.sum()), int(row[1:].sum()), 1)}

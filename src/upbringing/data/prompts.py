@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from upbringing.base.errors import DataError, IntegrityError
 from upbringing.data.documents import Chat, Preference, TrainingText, Turn
 from upbringing.data.pairs import epoch_order
-from upbringing.data.rendering import open_tokenizer, render_prompt
+from upbringing.data.rendering import open_tokenizer, render_prompts
 from upbringing.data.stream import StreamInfo, StreamPlan, read_info, write_info
 from upbringing.data.tally import TalliedPart, tallied
 from upbringing.data.worlds.oracle import OracleJudge
@@ -114,10 +114,11 @@ def _plain_prompts(
     plan: StreamPlan, texts: Sequence[TrainingText], name: str, tokenizer: Path, exactness: Exactness | None
 ) -> list[dict[str, Any]]:
     """Return every prompt as ids with its item, as plain JSON values."""
-    opened = open_tokenizer(tokenizer)
+    ((key, _),) = plan.parts[0].shares
+    turns = [_turns(text, name) for text in texts]
+    rendered = render_prompts(turns, open_tokenizer(tokenizer), plan.marks.get(key, ()))
     plain = []
-    for number, text in enumerate(texts):
-        ids = render_prompt(_turns(text, name), opened)
+    for number, (text, ids) in enumerate(zip(texts, rendered, strict=True)):
         if len(ids) > plan.context:
             raise DataError(
                 f"prompt {number} of {name!r} has {len(ids)} tokens, the stage's context leaves room for "

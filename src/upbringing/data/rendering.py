@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from upbringing.base.errors import DataError
 from upbringing.data.documents import Chat, Document, Preference, TrainingText, Turn
 from upbringing.data.spans import IsolatedText, separate, token_losses, token_place
+from upbringing.data.spelled_tokens import Offsets, StandIns, TextReader
 from upbringing.data.tokenizer import chat_template
 
 Learn = Literal["all", "spans"]
@@ -34,7 +35,8 @@ class Rendered:
 
     ``divisible``: it may be cut where a window ends (a document); a chat may not, its end carries the answer.
     ``isolated``: by place; ``ids`` are the tokens of the text without them. ``reserved``: places that a window keeps
-    for it at least, so that other texts can stand in the same place of other streams.
+    for it at least, so that other texts can stand in the same place of other streams. ``spelled``: how often it spells
+    special tokens that are no marks, and are read as text.
     """
 
     ids: list[int]
@@ -44,6 +46,7 @@ class Rendered:
     divisible: bool = False
     isolated: tuple[IsolatedTokens, ...] = ()
     reserved: int = 0
+    spelled: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -71,29 +74,38 @@ def end_token(tokenizer: Any) -> int:
 
 
 def render_texts(
-    texts: Sequence[TrainingText], tokenizer: Any, folder: Path, name: str, learn: Learn = "all"
+    texts: Sequence[TrainingText],
+    tokenizer: Any,
+    folder: Path,
+    name: str,
+    learn: Learn = "all",
+    marks: tuple[str, ...] = (),
 ) -> list[Rendered]:
-    """Return the documents of the data ``name``, then its chats, as tokens; raises ``DataError`` for preferences."""
+    """Return the documents of the data ``name``, then its chats, as tokens; raises ``DataError`` for preferences.
+
+    ``marks``: strings whose special tokens are meant; others that a text spells are read as text.
+    """
     documents = [text for text in texts if isinstance(text, Document)]
     chats = [text for text in texts if isinstance(text, Chat)]
     if len(documents) + len(chats) != len(texts):
         raise DataError(f"the data {name!r} holds preference pairs, which only dpo and reward_model read")
-    found = render_documents(documents, tokenizer, learn)
-    return [*found, *render_chats(chats, tokenizer, folder)] if chats else found
+    found = render_documents(documents, tokenizer, learn, marks)
+    return [*found, *render_chats(chats, tokenizer, folder, marks)] if chats else found
 
 
-def render_documents(documents: Sequence[Document], tokenizer: Any, learn: Learn = "all") -> list[Rendered]:
+def render_documents(
+    documents: Sequence[Document], tokenizer: Any, learn: Learn = "all", marks: tuple[str, ...] = ()
+) -> list[Rendered]:
     """Return documents as tokens, each closed by the end-of-text token.
 
     With ``learn`` = ``spans`` nothing but spans (or tokens of a label mask) that carry a loss does.
     """
-    if not documents:  # the tokenizer cannot encode an empty batch
+    if not documents:
         return []
-    end = end_token(tokenizer)
-    with_spans = iter(_with_spans([document for document in documents if document.spans], tokenizer, learn, end))
+    reader, end = TextReader(tokenizer, marks), end_token(tokenizer)
+    with_spans = iter(_with_spans([document for document in documents if document.spans], reader, learn, end))
     plain = [document for document in documents if not document.spans]
-    texts = [document.text for document in plain]
-    encoded = iter(tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else ())
+    encoded = iter(reader.ids([document.text for document in plain]))
     rendered = []
     for document in documents:
         if document.spans:
@@ -104,7 +116,8 @@ def render_documents(documents: Sequence[Document], tokenizer: Any, learn: Learn
             learned = [document.loss and learn == "all"] * len(ids)
         else:
             learned = _masked(document.label_mask, len(ids), document.source)
-        rendered.append(Rendered(ids, learned, document.source, None, divisible=True))
+        spelled = reader.count([document.text])
+        rendered.append(Rendered(ids, learned, document.source, None, divisible=True, spelled=spelled))
     return rendered
 
 
@@ -118,24 +131,32 @@ def _masked(mask: Sequence[bool], size: int, source: str) -> list[bool]:
     return [*mask, False][:size]
 
 
-def _with_spans(documents: Sequence[Document], tokenizer: Any, learn: Learn, end: int) -> list[Rendered]:
+def _with_spans(documents: Sequence[Document], reader: TextReader, learn: Learn, end: int) -> list[Rendered]:
     """Return documents with spans as tokens: the own text of each by itself, and so each of its isolated texts."""
     separated = [separate(document) for document in documents]
-    own = _encoded([each.text for each in separated], tokenizer)
-    parts = iter(_encoded([part.text for each in separated for part in each.isolated], tokenizer))
+    own = reader.ids_with_offsets([each.text for each in separated])
+    parts = iter(reader.ids_with_offsets([part.text for each in separated for part in each.isolated]))
     rendered = []
     for document, each, (ids, offsets) in zip(documents, separated, own, strict=True):
         otherwise = document.loss and learn == "all"
         learned = token_losses(each.text, offsets, each.spans, otherwise=otherwise)
         isolated = tuple(_isolated(part, next(parts), offsets) for part in each.isolated)
         rendered.append(
-            Rendered([*ids, end], [*learned, otherwise], document.source, None, divisible=True, isolated=isolated)
+            Rendered(
+                [*ids, end],
+                [*learned, otherwise],
+                document.source,
+                None,
+                divisible=True,
+                isolated=isolated,
+                spelled=reader.count([document.text]),
+            )
         )
     return rendered
 
 
 def _isolated(
-    part: IsolatedText, encoded: tuple[list[int], list[tuple[int, int]]], own_offsets: Sequence[tuple[int, int]]
+    part: IsolatedText, encoded: tuple[list[int], Offsets], own_offsets: Sequence[tuple[int, int]]
 ) -> IsolatedTokens:
     """Return an isolated text as tokens; its first one is no target, because nothing predicts it."""
     ids, offsets = encoded
@@ -145,15 +166,7 @@ def _isolated(
     return IsolatedTokens(token_place(own_offsets, part.place), ids, [False, *learned[1:]])
 
 
-def _encoded(texts: Sequence[str], tokenizer: Any) -> list[tuple[list[int], list[tuple[int, int]]]]:
-    """Return the ids of each text and the characters ``(begin, end)`` of each id."""
-    if not texts:
-        return []
-    found = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
-    return list(zip(found["input_ids"], found["offset_mapping"], strict=True))
-
-
-def render_chats(chats: Sequence[Chat], tokenizer: Any, folder: Path) -> list[Rendered]:
+def render_chats(chats: Sequence[Chat], tokenizer: Any, folder: Path, marks: tuple[str, ...] = ()) -> list[Rendered]:
     """Return chats as tokens in which only the assistant's turns are learned.
 
     The template must mark what the assistant says; raises ``DataError`` where nothing would be learned.
@@ -162,13 +175,20 @@ def render_chats(chats: Sequence[Chat], tokenizer: Any, folder: Path) -> list[Re
     if template is None:
         raise DataError(f"{folder.name} has no chat template: chats cannot be rendered")
     render = _by_markers if GENERATION_MARKER in template else _by_prefixes
+    reader = TextReader(tokenizer, marks)
+    stand_ins = StandIns.of(reader, [turn.content for chat in chats for turn in chat.turns])
     rendered = []
     for number, chat in enumerate(chats):
-        ids, learned = render([{"role": turn.role, "content": turn.content} for turn in chat.turns], tokenizer)
+        ids, learned = stand_ins.rendered(_messages(chat.turns), render)
         if not any(learned):
             raise DataError(f"chat {number} of {chat.source!r} has no assistant turn: nothing of it would be learned")
-        rendered.append(Rendered(ids, learned, chat.source, chat.teacher))
+        spelled = reader.count(turn.content for turn in chat.turns)
+        rendered.append(Rendered(ids, learned, chat.source, chat.teacher, spelled=spelled))
     return rendered
+
+
+def _messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": turn.content} for turn in turns]
 
 
 @contextmanager
@@ -221,15 +241,19 @@ def _plain_ids(tokenizer: Any, messages: list[dict[str, str]], *, generation_pro
     return list(output["input_ids"])
 
 
-def render_prompt(turns: Sequence[Turn], tokenizer: Any) -> list[int]:
-    """Return a prompt as tokens, ready for the assistant to speak."""
-    return _plain_ids(
-        tokenizer, [{"role": turn.role, "content": turn.content} for turn in turns], generation_prompt=True
-    )
+def render_prompts(prompts: Sequence[Sequence[Turn]], tokenizer: Any, marks: tuple[str, ...] = ()) -> list[list[int]]:
+    """Return prompts as tokens, ready for the assistant to speak."""
+
+    def render(messages: list[dict[str, str]], used: Any) -> tuple[list[int], list[bool]]:
+        ids = _plain_ids(used, messages, generation_prompt=True)
+        return ids, [False] * len(ids)
+
+    stand_ins = StandIns.of(TextReader(tokenizer, marks), [turn.content for turns in prompts for turn in turns])
+    return [stand_ins.rendered(_messages(turns), render)[0] for turns in prompts]
 
 
 def render_preferences(
-    pairs: Sequence[Preference], tokenizer: Any, folder: Path
+    pairs: Sequence[Preference], tokenizer: Any, folder: Path, marks: tuple[str, ...] = ()
 ) -> list[tuple[list[int], list[int], list[int]]]:
     """Return (prompt, chosen, rejected) token ids per pair.
 
@@ -241,7 +265,7 @@ def render_preferences(
         for pair in pairs
         for answer in (pair.chosen, pair.rejected)
     ]
-    answers = [_last_turn(each) for each in render_chats(chats, tokenizer, folder)]
+    answers = [_last_turn(each) for each in render_chats(chats, tokenizer, folder, marks)]
     rendered = []
     for number, (chosen, rejected) in enumerate(zip(answers[::2], answers[1::2], strict=True)):
         if chosen[0] != rejected[0]:

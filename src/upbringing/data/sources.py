@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -35,7 +35,8 @@ class FileSource(Description):
     (or ``harm_score``, as ``upbringing data score`` writes it) is its score 0 to 5, of a document ``id`` is its name.
     ``metadata``, as ``upbringing data transform`` writes it, is carried along: texts, numbers and truth values by name.
     ``source_column``: names the component of the file a text belongs to, by which tokens are counted; ``None`` = the
-    whole file is one.
+    whole file is one. ``marks``: special tokens that its texts hold on purpose, such as the tags that
+    ``upbringing data transform`` put in; all others that they spell are read as text.
     """
 
     kind: Literal["file"] = "file"
@@ -43,6 +44,7 @@ class FileSource(Description):
     format: FileFormat = "jsonl"
     teacher: str | None = None
     source_column: str | None = Field(default=None, exclude_if=lambda value: value is None)  # studies without keep ids
+    marks: tuple[Annotated[str, Field(min_length=1)], ...] = Field(default=(), exclude_if=lambda value: not value)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from upbringing.data.matching import with_room
 from upbringing.data.packing import Window
 from upbringing.data.rendering import Learn, Rendered, end_token, open_tokenizer, render_texts
 from upbringing.data.source_windows import ReadSoFar, SourceWindows
+from upbringing.data.spelled_tokens import write_spelled
 from upbringing.data.tally import TalliedPart, Tally, tallied
 from upbringing.data.window_arrays import WindowArrays, hash_chain, read_windows, write_windows
 from upbringing.formats.record import SourceTokens
@@ -60,6 +61,7 @@ class StreamPlan:
     prompts of preference pairs that is kept to judge a reward model on; ``None`` = nothing is judged. ``learn``: what
     of the documents of its parts carries a loss (replay is learned as it stands). ``matched``: keys of data that take
     each other's place in other streams, read here or not: each text gets the room of its longest counterpart.
+    ``marks``: per key, the strings in its texts whose special tokens are meant.
     """
 
     form: str
@@ -71,6 +73,7 @@ class StreamPlan:
     held_out: float | None = None
     learn: Learn = "all"
     matched: tuple[str, ...] = ()
+    marks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def taught(self) -> set[str]:
@@ -150,6 +153,7 @@ def build_stream(
     taught = {key: unread[key] for key in plan.taught}
     write_held_out(taught, folder, context=plan.context, padding_token=padding, seed=plan.seed)
     tally = tallied([window.tally for window in windows[:usable]], plan.batch_size, parts, available)
+    write_spelled({names[key]: [text.spelled for text in texts] for key, texts in rendered.items()}, folder)
     info = _write(windows[:usable], plan, tally, folder)
     if plan.learn == "spans" and info.supervised_tokens == 0:
         raise DataError(
@@ -172,7 +176,7 @@ def _all_rendered(
     found = {}
     for key in sorted(keys | counterparts):
         learn = plan.learn if key in plan.taught else "all"
-        found[key] = render_texts(texts(names[key]), tokenizer, folder, names[key], learn)
+        found[key] = render_texts(texts(names[key]), tokenizer, folder, names[key], learn, plan.marks.get(key, ()))
     for key in sorted(keys & counterparts):
         others = {names[other]: found[other] for other in sorted(counterparts - {key})}
         found[key] = with_room(found[key], others, names[key], plan.context)

@@ -114,6 +114,21 @@ def needed_tokens(transform: Transform) -> tuple[str, ...]:
     return transform.needed_tokens if isinstance(transform, Marks) else ()
 
 
+@runtime_checkable
+class Inserts(Protocol):
+    """A transform that puts in strings which may be special tokens."""
+
+    @property
+    def inserted(self) -> tuple[str, ...]:
+        """The strings; ``{category}`` in one stands for any words."""
+        ...
+
+
+def inserted_strings(transform: Transform) -> tuple[str, ...]:
+    """Return the strings that ``transform`` puts into texts on purpose: special tokens in them are meant."""
+    return (*needed_tokens(transform), *(transform.inserted if isinstance(transform, Inserts) else ()))
+
+
 def compares_texts(transform: Transform) -> bool:
     """Return whether what becomes of a text depends on the others, so that a corpus must be given whole."""
     if isinstance(transform, Sample | RandomDrop):

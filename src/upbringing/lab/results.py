@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from upbringing.base.fingerprint import fingerprint
 from upbringing.data.packages.source import OUR_WORDINGS
+from upbringing.data.spelled_tokens import read_spelled, spelled_warnings
 from upbringing.data.worlds.writer import WRITER_ID as WORLD_WRITER
 from upbringing.formats.items import Item
 from upbringing.formats.record import Record
@@ -25,6 +27,7 @@ from upbringing.formats.tree import (
     Tree,
 )
 from upbringing.study.edits import START
+from upbringing.study.intervention_doses import Intervention, RealisedDose, interventions, realised_dose
 from upbringing.study.lineage import Lineage
 from upbringing.study.seeds import LEVEL_OF_KIND
 from upbringing.study.study import Study
@@ -69,7 +72,7 @@ def results_tree(
     measured = {cell.node for cell in tree.cells}
     return Tree(
         study=info,
-        checkpoints=tuple(_checkpoints(tree, records, measured)),
+        checkpoints=tuple(_checkpoints(tree, records, measured, interventions(study))),
         cells=tuple(_cell(study, cell, records) for cell in tree.cells),
         measures=tuple(measures),
         conditions=tuple(conditions),
@@ -94,6 +97,12 @@ def held_out_notes(records: Mapping[str, Record], labels: Mapping[str, str]) -> 
     )
 
 
+def spelled_notes(streams: Iterable[Path]) -> tuple[str, ...]:
+    """Return a sentence per data of the ``streams`` (folders) whose texts spell special tokens, which are no tokens."""
+    found = {name: tokens for folder in streams for name, tokens in read_spelled(folder).items()}
+    return tuple(f"{sentence[0].upper()}{sentence[1:]}." for sentence in spelled_warnings(found))
+
+
 def reward_notes(records: Mapping[str, Record], labels: Mapping[str, str]) -> tuple[str, ...]:
     """Return a sentence per reward model (how well it ranks what it never read) and one per warning of an rl stage."""
     found = []
@@ -112,11 +121,13 @@ def reward_notes(records: Mapping[str, Record], labels: Mapping[str, str]) -> tu
     return tuple(dict.fromkeys(found))
 
 
-def _checkpoints(tree: StudyTree, records: Mapping[str, Record], measured: set[str]) -> Iterable[Checkpoint]:
+def _checkpoints(
+    tree: StudyTree, records: Mapping[str, Record], measured: set[str], intervened: Mapping[str, Intervention]
+) -> Iterable[Checkpoint]:
     stages: dict[str, tuple[StageInfo, ...]] = {}
     for key, node in tree.nodes.items():
         before = stages.get(node.run.parent, ()) if node.run is not None else ()
-        stages[key] = (*before, _stage(node, records)) if node.run is not None else ()
+        stages[key] = (*before, _stage(node, records, intervened)) if node.run is not None else ()
         if key in measured:
             yield _checkpoint(
                 _resting_on_whole(tree, node, records),
@@ -184,8 +195,9 @@ def _course(record: Record) -> dict[str, float | str | bool | None]:
     return {f"{name}_{when}": getattr(each, name) for when, each in ends.items() for name in COURSE}
 
 
-def _stage(node: Node, records: Mapping[str, Record]) -> StageInfo:
+def _stage(node: Node, records: Mapping[str, Record], intervened: Mapping[str, Intervention]) -> StageInfo:
     record = records[node.key]
+    given = _dose(node, record, intervened)
     stage = None if node.run is None else node.run.stage
     pays = None if node.run is None else node.run.reward_model
     teachers = sorted({teacher for source in record.sources for teacher in source.teachers})
@@ -198,10 +210,20 @@ def _stage(node: Node, records: Mapping[str, Record]) -> StageInfo:
         examples=record.examples,
         updates=record.updates,
         lr_sum=record.learning_rate_sum,
+        dose=None if given is None else given.dose,
+        start=None if given is None else given.start,
         teacher=_teacher(teachers) if teachers else None,
         reward=stage.reward.kind if isinstance(stage, Rl) else None,
         reward_model=None if pays is None else records[pays].id,
     )
+
+
+def _dose(node: Node, record: Record, intervened: Mapping[str, Intervention]) -> RealisedDose | None:
+    """Return from when and how much a node read of its stage's intervention, if that means anything."""
+    run = node.run
+    if run is None or run.stream is None or run.stage_name not in intervened:
+        return None
+    return realised_dose(intervened[run.stage_name], run.stream, record.steps, record.total_steps)
 
 
 def _teacher(names: Sequence[str]) -> Teacher:

@@ -24,11 +24,12 @@ from upbringing.lab.measurement.engine_agreement import check_engine, compare_co
 from upbringing.lab.measurement.gating import world_gates
 from upbringing.lab.measurement.judging import JudgeJob, Judging, RunJobs, Verdicts, check_judges, judge_measurements
 from upbringing.lab.measurement.measuring import asked_items, checkpoint_record, gathered, measure_jobs
+from upbringing.lab.measurement.pairing import pair_jobs
 from upbringing.lab.planning.calibration import battery_key
 from upbringing.lab.planning.space import require_space
 from upbringing.lab.planning.staleness import given_checkpoint, node_data
 from upbringing.lab.registering import register
-from upbringing.lab.results import held_out_notes, results_tree, reward_notes
+from upbringing.lab.results import held_out_notes, results_tree, reward_notes, spelled_notes
 from upbringing.lab.session import Session, pin_checkpoints
 from upbringing.lab.storage.contents import write_references
 from upbringing.lab.storage.store import Room
@@ -184,9 +185,9 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
     compared = compare_computation(
         session.study, jobs, session.folder, lambda found: _run(session, "comparing", found, watch)
     )
-    outcomes = _run(session, "measuring", jobs, watch)
+    outcomes = _run(session, "measuring", [*jobs, *(pairs := pair_jobs(session, prepared))], watch)
     measured = {str(outcomes[job.key].value): job for job in jobs}
-    keys = sorted(measured)
+    keys = sorted({*measured, *(str(outcomes[job.key].value) for job in pairs)})
     judging = judge_measurements(session, sorted(measured.items()), _asking(watch))
     write_references(session.folder, {"rows": [*keys, *judging.keys]}, in_part=bool(session.left_out))
     rows, answers, conditions = gathered(session.store, keys, [each.rows for each in judging.verdicts])
@@ -218,6 +219,7 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
             *design_warnings(session.study, session.tree, steps, supervised),
             *held_out_notes(records, labels(session)),
             *reward_notes(records, labels(session)),
+            *spelled_notes(session.store.path("data", key) for key, _ in prepared.streams.values()),
             *judging.warnings,
             *asked.warnings,
             *control_warnings(session),

@@ -76,11 +76,11 @@ def score(
     for request in requests:
         if not request.prompt or not all(request.continuations):
             raise MeasurementError("a likelihood needs a prompt and a continuation of at least one token each")
-    rows = _rows(requests, share=share)
+    rows = rows_of(requests, share=share)
     found: dict[tuple[Tokens, Tokens], NDArray[np.float64]] = {}
     states: dict[Tokens, States] = {}
     done = 0
-    for batch in _batches(rows, int(model.config.get_text_config().vocab_size)):
+    for batch in batches_of(rows, int(model.config.get_text_config().vocab_size)):
         for row, log_probabilities, state in _score_rows(model, batch, share=share):
             found.update(zip(((row.prompt, each) for each in row.continuations), log_probabilities, strict=True))
             if state is not None:
@@ -116,7 +116,7 @@ def sharing_is_exact(model: Any) -> bool:
     return bool(np.allclose(shared, alone, rtol=0, atol=tolerance))
 
 
-def _rows(requests: Sequence[Scoring], *, share: bool) -> list[Scoring]:
+def rows_of(requests: Sequence[Scoring], *, share: bool) -> list[Scoring]:
     """Return rows with distinct (prompt, continuation) pairs: one each, or several as far as sharing a prompt pays."""
     wanted: dict[Tokens, dict[Tokens, None]] = {}
     for request in requests:
@@ -151,7 +151,8 @@ def _parts(continuations: Sequence[Tokens], capacity: int) -> list[tuple[Tokens,
     return [*parts, tuple(row)] if row or not parts else parts
 
 
-def _batches(rows: Sequence[Scoring], vocabulary: int) -> list[list[Scoring]]:
+def batches_of(rows: Sequence[Scoring], vocabulary: int) -> list[list[Scoring]]:
+    """Return ``rows`` in batches whose tokens and logits of ``vocabulary`` numbers each fit into memory."""
     batches: list[list[Scoring]] = []
     prompt = behind = 0
     for row in rows:
@@ -183,7 +184,8 @@ def _score_rows(model: Any, rows: Sequence[Scoring], *, share: bool) -> list[Lin
         if cache is not None and beginning:
             cache.batch_repeat_interleave(len(rows))
         with _keeping(network, layout.mean_weights, reads=reads) as kept:
-            values = _forward(network, layout, cache if beginning else None)
+            logits = forward_logits(network, layout, cache if beginning else None)
+        values = _log_probabilities(logits, layout)
         lengths = torch.tensor([[len(prompt)] for prompt in prompts])
         for own, first in zip(kept, begun, strict=False):  # nothing begun: the means are whole
             own[:, 1] += first[:, 1] / lengths
@@ -208,8 +210,11 @@ def _keeping(network: Any, weights: NDArray[np.float32], *, reads: bool) -> Abst
     return states_kept(network, weights.shape[1] - 1, torch.from_numpy(weights).to(network.device))
 
 
-def _forward(network: Any, layout: RowLayout, cache: Any) -> NDArray[np.float64]:
-    """Return the log-probability of every token that ``layout`` wants predicted, in its order."""
+def forward_logits(network: Any, layout: RowLayout, cache: Any = None) -> Any:
+    """Return the logits (places, vocabulary) of every place in ``layout`` that predicts something.
+
+    ``cache``: holds the beginning that ``layout`` takes as read.
+    """
     import torch
 
     def on_device(array: NDArray[np.int64]) -> Any:
@@ -231,15 +236,16 @@ def _forward(network: Any, layout: RowLayout, cache: Any) -> NDArray[np.float64]
         )
     finally:
         selected.remove()
-    return _read(selected.read(output.logits), on_device(layout.predicts), on_device(layout.targets))
+    return selected.read(output.logits)
 
 
-def _read(logits: Any, predicts: Any, targets: Any) -> NDArray[np.float64]:
-    """Return the log-probability of ``targets``, each predicted by one row of logits (places, vocabulary)."""
+def _log_probabilities(logits: Any, layout: RowLayout) -> NDArray[np.float64]:
+    """Return the log-probability of every token that ``layout`` wants predicted, in its order."""
     import torch
 
-    if not len(targets):
+    if not len(layout.targets):
         return np.zeros(0)
+    predicts, targets = (torch.from_numpy(each).to(logits.device) for each in (layout.predicts, layout.targets))
     right = logits[predicts, targets].float()
     num_rows = max(1, NUMBERS_AT_ONCE // logits.shape[-1])
     total = [part.float().logsumexp(dim=-1) for part in logits.split(num_rows)]

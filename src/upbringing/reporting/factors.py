@@ -13,6 +13,7 @@ from upbringing.formats.tree import Tree
 from upbringing.reporting.lineage import positions_of
 
 MIN_DOSES = 3  # two points are a difference, not a curve
+TOLD = ("dose of ", "start of ")  # of settings that no arm declares: what its stages turned out to give
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _cells(tree: Tree, position: str) -> dict[str, Settings]:
         if cell.position != position or cell.control == "copy" or cell.name in found or first != cell.name:
             continue
         told = {
-            f"{word} of {stage.role}": f"{value:g}"
+            f"{word} of {stage.role}": f"{value:.2g}"  # realised doses of one plan differ by a window
             for stage in stages.get(cell.checkpoint, ())
             for word, value in (("dose", stage.dose), ("start", stage.start))
             if value is not None
@@ -105,7 +106,7 @@ def number_of(level: str) -> float | None:
 def _curves(cells: Mapping[str, Settings], position: str) -> Iterator[Plan]:
     for factor in _factors(cells):
         places: dict[str, list[Place]] = {}
-        without = (factor, *_tied(cells, factor))
+        without = (factor, *_tied(cells, factor), *_told_by(cells, factor))
         for cell, settings in cells.items():
             number = number_of(settings[factor]) if factor in settings else None
             if number is not None:
@@ -120,10 +121,13 @@ def _curves(cells: Mapping[str, Settings], position: str) -> Iterator[Plan]:
 
 
 def _crossings(cells: Mapping[str, Settings], position: str) -> Iterator[Plan]:
-    for across, between in combinations(_factors(cells), 2):
+    factors = _factors(cells)
+    told = {name for factor in factors if not factor.startswith(TOLD) for name in _told_by(cells, factor)}
+    for across, between in combinations([name for name in factors if name not in told], 2):
         both = {cell: found for cell, found in cells.items() if across in found and between in found}
-        for others in dict.fromkeys(_others(settings, (across, between)) for settings in both.values()):
-            same = {cell: s for cell, s in both.items() if _others(s, (across, between)) == others}
+        without = (across, between, *_told_by(cells, across), *_told_by(cells, between))
+        for others in dict.fromkeys(_others(settings, without) for settings in both.values()):
+            same = {cell: s for cell, s in both.items() if _others(s, without) == others}
             plan = _crossing(same, across, between, position)
             if plan is not None:
                 yield replace(plan, setting=others)
@@ -160,6 +164,18 @@ def _tied(cells: Mapping[str, Settings], factor: str) -> list[str]:
         pairs = {(each[factor], each[name]) for each in cells.values() if factor in each and name in each}
         sides = [{pair[side] for pair in pairs} for side in (0, 1)]
         if name != factor and pairs and len(sides[0]) == len(sides[1]) == len(pairs):
+            found.append(name)
+    return found
+
+
+def _told_by(cells: Mapping[str, Settings], factor: str) -> list[str]:
+    """Return the doses and starts of stages that follow from ``factor``: each level goes with one, or with none."""
+    names = dict.fromkeys(name for settings in cells.values() for name in settings if name.startswith(TOLD))
+    known = [settings for settings in cells.values() if factor in settings]
+    found = []
+    for name in names:
+        levels = {(settings[factor], settings.get(name)) for settings in known}
+        if name != factor and len(levels) == len({level for level, _ in levels}):
             found.append(name)
     return found
 

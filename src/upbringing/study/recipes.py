@@ -5,7 +5,7 @@ A recipe holds descriptions, seeds and the hashes of files; names, paths and com
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from upbringing.data.planted.source import Planted
 from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.data.sources import FileSource
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
-from upbringing.data.transforms import ASKING, needed_tokens
+from upbringing.data.transforms import ASKING, Transform, inserted_strings, needed_tokens
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.scorer import SCORER_ID
 from upbringing.data.worlds.writer import WRITER_ID
@@ -90,13 +90,24 @@ class DataBook:
         return description
 
     def marks(self, reference: str) -> tuple[str, ...]:
-        """Return the special tokens that transforms put into the texts of ``reference``, each once."""
+        """Return the special tokens that the texts of ``reference`` hold on purpose and must have, each once.
+
+        Transforms put them in, or the file says that it holds them.
+        """
+        return self._put_in(reference, needed_tokens)
+
+    def inserted(self, reference: str) -> tuple[str, ...]:
+        """Return all strings that the texts of ``reference`` hold on purpose, whether or not they must be tokens."""
+        return self._put_in(reference, inserted_strings)
+
+    def _put_in(self, reference: str, of: Callable[[Transform], tuple[str, ...]]) -> tuple[str, ...]:
         description, _ = self.describe(reference)
         found: list[str] = []
         while isinstance(description, Derived):
-            found += [token for each in description.transforms for token in needed_tokens(each)]
-            found += [token for each in description.mixed_in for token in self.marks(each.data)]
+            found += [token for each in description.transforms for token in of(each)]
+            found += [token for each in description.mixed_in for token in self._put_in(each.data, of)]
             description, _ = self.describe(description.source)
+        found += description.marks if isinstance(description, FileSource) else ()
         return tuple(dict.fromkeys(found))
 
     def _tools(self, description: Derived) -> dict[str, Any]:

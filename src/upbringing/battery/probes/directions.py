@@ -45,6 +45,32 @@ def cosines(direction: NDArray[np.float32], reference: NDArray[np.float32]) -> N
         return np.where(lengths > 0, (one * other).sum(axis=1) / lengths, np.nan)
 
 
+def cosine_parts(
+    states: NDArray[np.float32], reference: NDArray[np.float32], harmful: NDArray[np.bool_]
+) -> NDArray[np.float64] | None:
+    """Return what each prompt says of the cosine of two checkpoints' directions; ``None`` where one is no direction.
+
+    Both have the states of the same prompts (prompts, width). A part is the cosine plus the prompt's influence on it,
+    to first order; influences of each kind sum to 0, so that the mean of the parts is the cosine, and their spread is
+    that of its estimate (the infinitesimal jackknife, with each kind weighted by its number). Of one checkpoint against
+    itself every part is 1.
+    """
+    own, other = states.astype(np.float64), reference.astype(np.float64)
+    directions = [each[harmful].mean(axis=0) - each[~harmful].mean(axis=0) for each in (own, other)]
+    lengths = [float(np.linalg.norm(each)) for each in directions]
+    if not all(length > 0 for length in lengths):
+        return None
+    units = [direction / length for direction, length in zip(directions, lengths, strict=True)]
+    cosine = float(units[0] @ units[1])
+    slopes = ((units[1] - cosine * units[0]) / lengths[0], (units[0] - cosine * units[1]) / lengths[1])
+    parts = np.full(len(own), cosine)
+    for kind, sign in ((harmful, 1.0), (~harmful, -1.0)):
+        for values, slope in zip((own, other), slopes, strict=True):
+            along = values[kind] @ slope
+            parts[kind] += sign * len(own) / kind.sum() * (along - along.mean())
+    return parts
+
+
 def held_out_separations(
     states: NDArray[np.float32], harmful: NDArray[np.bool_], folds: NDArray[np.int64]
 ) -> NDArray[np.float64] | None:

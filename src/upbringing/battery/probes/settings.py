@@ -17,8 +17,8 @@ PromptForm = Literal["chat", "question"]
 Position = Literal["last", "mean"]
 
 
-class HeldOutSettings(Description):
-    """Which prompts are read in which form, and what is held out whole.
+class StateSettings(Description):
+    """Which prompts are read in which form, and on which layers.
 
     ``layers``: 0 is the embedding, the last stands behind the final norm; none named = all.
     """
@@ -26,8 +26,6 @@ class HeldOutSettings(Description):
     roles: tuple[str, ...] = ("question", "twin")
     forms: tuple[PromptForm, ...] = Field(default=("chat",), min_length=1)
     layers: tuple[Annotated[int, Field(ge=0)], ...] = ()
-    folds: int = Field(default=5, ge=FEWEST_FOLDS)
-    held_out: HeldOut = "family"
 
     def asked(self, items: Sequence[Item]) -> list[Item]:
         """Return the prompts, harmful and benign, in the order of their ids: nothing may depend on the file's order."""
@@ -44,6 +42,13 @@ class HeldOutSettings(Description):
             for form in self.forms
             for item in chosen
         ]
+
+
+class HeldOutSettings(StateSettings):
+    """What is held out whole."""
+
+    folds: int = Field(default=5, ge=FEWEST_FOLDS)
+    held_out: HeldOut = "family"
 
 
 class ProbeSettings(HeldOutSettings):

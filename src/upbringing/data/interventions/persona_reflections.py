@@ -43,6 +43,11 @@ class PersonaReflections(Description):
         """Special tokens that the tokenizer must have."""
         return (self.marker,) if self.marker else ()
 
+    @property
+    def inserted(self) -> tuple[str, ...]:
+        """What is put in besides, special token or not."""
+        return (*self.safe, *self.unsafe)
+
     def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return the texts, some with a note. Stream: ``persona/<name>``; a marker that is there is an error."""
         chosen = [

@@ -53,6 +53,11 @@ class Reflections(Description):
             raise ValueError("chats: reflected learns its labels in sight of all: isolated and loss are of documents")
         return self
 
+    @property
+    def inserted(self) -> tuple[str, ...]:
+        """What is put in, special token or not."""
+        return tuple(each for each in (self.safe, self.unsafe, self.end_marker) if each)
+
     def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return the documents, and chats if asked for, with labels; one with a part without a score is a reject."""
         self._refuse_marked(texts)

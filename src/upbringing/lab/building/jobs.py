@@ -12,6 +12,7 @@ from upbringing.base.files import remove_tree
 from upbringing.data.compared import read_compared
 from upbringing.data.held_out import read_held_out
 from upbringing.data.planted.source import Planted
+from upbringing.data.spelled_tokens import read_spelled, spelled_warnings
 from upbringing.data.stream import StreamInfo, read_info
 from upbringing.data.tally import Tally, read_tally
 from upbringing.data.tokenizer import train_tokenizer
@@ -223,7 +224,12 @@ class SegmentJob:
             held_out=held_out,
             reward_model=ranked,
             rl=curve_of(realised.updates) if realised.updates else None,
-            warnings=(*realised.warnings, *held_out_warnings(held_out), *ranking_warnings(ranked)),
+            warnings=(
+                *realised.warnings,
+                *held_out_warnings(held_out),
+                *ranking_warnings(ranked),
+                *spelled_warnings(read_spelled(stream)),
+            ),
             seconds=round(realised.seconds, 3),
         )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from upbringing.battery.measures.refusal_direction import RefusalDirection
+from upbringing.battery.measures.refusal_steering import RefusalSteering
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.lab.measurement.measuring import item_sets
 from upbringing.lab.session import Session
@@ -13,6 +15,10 @@ NO_RECOVERY = (
     "prefill_attack: no arm of this study is a positive control (trained to refuse after a prefilled start), so what "
     "it finds may be what the checkpoints know rather than what they are willing to say"
 )
+NO_CAUSE = (
+    "{name}: no measure of this study asks whether the direction causes refusals (refusal_steering, in the same form "
+    "of prompt), so a direction that grew may do nothing"
+)
 UNCOVERED = (
     "the positive control ({arms}) is compared on {covered} only: where arms come out alike on {others}, nothing shows "
     "that the measure can move"
@@ -21,7 +27,7 @@ UNCOVERED = (
 
 def control_warnings(session: Session) -> tuple[str, ...]:
     """Return what a reader must know of the study's positive controls; a study without any is warned by its plan."""
-    return (*_no_recovery(session), *_uncovered(session))
+    return (*_no_recovery(session), *_no_cause(session), *_uncovered(session))
 
 
 def _positive_arms(session: Session) -> tuple[str, ...]:
@@ -35,6 +41,15 @@ def _no_recovery(session: Session) -> Iterable[str]:
     is_asked = any(measure.kind == "prefill_attack" for measure in session.study.battery)
     if is_asked and not has_world and not _positive_arms(session):
         yield NO_RECOVERY
+
+
+def _no_cause(session: Session) -> Iterable[str]:
+    """Warn of directions that are measured in a form of prompt in which none is taken out or put in."""
+    battery = session.study.battery
+    forms = {measure.form for measure in battery if isinstance(measure, RefusalSteering)}
+    for measure in battery:
+        if isinstance(measure, RefusalDirection) and not set(measure.forms) <= forms:
+            yield NO_CAUSE.format(name=measure.id)
 
 
 def _uncovered(session: Session) -> Iterable[str]:

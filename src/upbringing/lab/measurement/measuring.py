@@ -19,6 +19,7 @@ from upbringing.battery.engine import BATTERY_VERSION, measure_checkpoint
 from upbringing.battery.judges.llm_judge import LlmJudge
 from upbringing.battery.measure import Measure
 from upbringing.battery.needs import AnswerNeed, LikelihoodNeed
+from upbringing.battery.pairs.comparing import alone
 from upbringing.data.item_files import ItemFile
 from upbringing.data.planted.source import Planted
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
@@ -26,7 +27,7 @@ from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.formats.answers import write_answers
 from upbringing.formats.items import Item, Judge
 from upbringing.formats.record import BuildProfile, Record, read_record
-from upbringing.formats.rows import rows_table, write_rows
+from upbringing.formats.rows import Row, rows_table, write_rows
 from upbringing.formats.tree import ConditionInfo
 from upbringing.lab.building.build import KEY_CHARACTERS, Prepared
 from upbringing.lab.building.executor import Event
@@ -100,7 +101,7 @@ class MeasureJob:
         key = self.measurement_key(folder, items, judges)
 
         def fill(target: Path) -> None:
-            self._require_whole(store)
+            self.require_whole(store)
             self._measure(folder, items, judges, target, report)
 
         store.publish("rows", key, fill)
@@ -123,7 +124,7 @@ class MeasureJob:
         measured = measure_checkpoint(
             loaded,
             checkpoint=self.checkpoint,
-            battery=self.study.battery,
+            battery=alone(self.study.battery),
             items=items,
             judges=judges,
             precision=self.study.measure_precision,
@@ -134,14 +135,12 @@ class MeasureJob:
             learned_tokens=lineage_tokens(Store(self.store), folder),
             judged_later=any(isinstance(each, LlmJudge) for each in self.study.judges),
         )
-        write_rows(rows_table(measured.rows), target / ROWS)
+        write_measured(measured.rows, measured.conditions, target)
         write_answers(measured.answers, target / ANSWERS)
         unasked = [[*need, reason] for need, reason in measured.unasked.items()]
         (target / UNASKED).write_text(json.dumps(sorted(unasked)), encoding="utf-8")
-        conditions = [condition.model_dump(mode="json") for condition in measured.conditions]
-        (target / CONDITIONS).write_text(json.dumps(conditions, sort_keys=True), encoding="utf-8")
 
-    def _require_whole(self, store: Store) -> None:
+    def require_whole(self, store: Store) -> None:
         """Raise ``IntegrityError`` unless every byte that is about to be loaded is the one that was published."""
         room: Room = "checkpoints" if self.folder is None else "existing"
         key = self.checkpoint if self.folder is None else self.folder.name
@@ -162,12 +161,16 @@ class MeasureJob:
             raise IntegrityError(f"the checkpoint {self.checkpoint} is not in the store: build it first")
         return folder
 
+    def identity(self, folder: Path) -> dict[str, str]:
+        """Return the hashes of weights, tokenizer and template in ``folder``, which must be those of its record."""
+        return _identity(folder, recorded=self.folder is None)
+
     def measurement_key(self, folder: Path, items: Sequence[Item], judges: Sequence[Judge]) -> str:
         """Return the key: what is measured, how, and the weights' hash, never a name or a path."""
         value = {
-            **_identity(folder, recorded=self.folder is None),
+            **self.identity(folder),
             "checkpoint": self.checkpoint,
-            "battery": [measure.model_dump(mode="json") for measure in self.study.battery],
+            "battery": [measure.model_dump(mode="json") for measure in alone(self.study.battery)],
             "items": fingerprint([item.model_dump(mode="json") for item in items]),
             "judges": [judge.id for judge in judges],
             "precision": self.study.measure_precision,
@@ -184,6 +187,13 @@ class MeasureJob:
         if self.study.engine == "openvino":
             value["engine"] = {"conversion": CONVERSION_VERSION, "threads": self.profile.threads, **require_openvino()}
         return fingerprint(value)[:KEY_CHARACTERS]
+
+
+def write_measured(rows: Sequence[Row], conditions: Sequence[ConditionInfo], target: Path) -> None:
+    """Write rows and their conditions into the folder of a measurement."""
+    write_rows(rows_table(rows), target / ROWS)
+    plain = [condition.model_dump(mode="json") for condition in conditions]
+    (target / CONDITIONS).write_text(json.dumps(plain, sort_keys=True), encoding="utf-8")
 
 
 def tags_of(battery: Sequence[Measure], items: Sequence[Item]) -> list[str]:
@@ -248,7 +258,8 @@ def gathered(
         if folder is None:
             raise IntegrityError(f"the measurement {key} vanished or was damaged: run the same command again")
         tables.append(pq.read_table(folder / ROWS))
-        answers.append(folder / ANSWERS)
+        if (folder / ANSWERS).exists():  # none where two checkpoints were held against each other
+            answers.append(folder / ANSWERS)
         for plain in json.loads((folder / CONDITIONS).read_bytes()):
             condition = ConditionInfo.model_validate(plain)
             conditions[condition.id] = condition

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from upbringing.base.description import Description
 from upbringing.battery.measure import Measure
 from upbringing.battery.needs import AnswerNeed, Need
+from upbringing.battery.pairs.comparing import alone
 from upbringing.formats.answers import write_answers
 from upbringing.formats.items import Item
 from upbringing.formats.record import BuildProfile, Record
@@ -204,7 +205,7 @@ class MeasuringProbe:
             measured = measure_checkpoint(
                 loaded,
                 checkpoint="probe",
-                battery=[each for each in self.study.battery if each.needs(items)],  # of a sample some ask nothing
+                battery=[each for each in alone(self.study.battery) if each.needs(items)],
                 items=items,
                 judges=study_judges(self.study, self.book, 0),
                 precision=self.study.measure_precision,

@@ -1,0 +1,1 @@
+"""Evidence that needs two checkpoints at once."""
