@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from upbringing.base.errors import MeasurementError, UpbringingWarning
 from upbringing.battery.engine import Measured, measure
 from upbringing.battery.judges.refusal_rules import RefusalRuleJudge
-from upbringing.battery.measure import Measure
+from upbringing.battery.measure import BuiltInMeasure
 from upbringing.battery.measures.attack_success import AttackSuccess
 from upbringing.battery.measures.bits_per_byte import BitsPerByte
 from upbringing.battery.measures.coherence import Coherence
@@ -386,7 +386,7 @@ def test_equal_ids_and_missing_judges_are_refused() -> None:
 
 
 def test_every_measure_describes_itself_alike() -> None:
-    for kind in get_args(get_args(Measure)[0]):
+    for kind in get_args(get_args(BuiltInMeasure)[0]):
         one = kind()
         assert one.info().id == one.id == one.kind
         assert one.info().version == str(one.version)

@@ -78,7 +78,7 @@ def test_every_verb_is_a_public_function_of_its_name(verb: str) -> None:
 def test_a_verb_needs_nothing_but_its_subject(verb: str) -> None:
     parameters = inspect.signature(getattr(upbringing, verb)).parameters.values()
     needed = [each.name for each in parameters if each.default is inspect.Parameter.empty]
-    assert needed == {"trace": ["checkpoints", "prompts"], "demo": []}.get(verb, ["study"])
+    assert needed == {"trace": ["checkpoints"], "demo": []}.get(verb, ["study"])
 
 
 @pytest.fixture

@@ -18,9 +18,13 @@ def print_findings(findings: Findings, console: Console) -> None:
     table = Table(show_header=True, header_style="bold", pad_edge=False)
     for name, side in (("claim", "left"), ("difference", "right"), ("95% interval", "right"), ("verdict", "left")):
         table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
-    for claim in claims[:MAX_CLAIMS_SHOWN]:
-        table.add_row(*(Text(visible(cell)) for cell in _cells(claim)))
+    shown = claims[:MAX_CLAIMS_SHOWN]
+    reasons = list(dict.fromkeys(claim.blocked_by[0] for claim in shown if claim.blocked_by))
+    for claim in shown:
+        table.add_row(*(Text(visible(cell)) for cell in _cells(claim, reasons)))
     console.print(table)
+    for number, reason in enumerate(reasons, start=1):
+        console.print(Text(visible(f"[{number}] {reason}")))
     if len(claims) > MAX_CLAIMS_SHOWN:
         console.print(f"(and {len(claims) - MAX_CLAIMS_SHOWN} more in the report)")
     for conclusion in findings.conclusions:
@@ -31,11 +35,12 @@ def print_findings(findings: Findings, console: Console) -> None:
         console.print(Text(f"note: {visible(warning)}", style="yellow"))
 
 
-def _cells(claim: Claim) -> tuple[str, str, str, str]:
+def _cells(claim: Claim, reasons: list[str]) -> tuple[str, str, str, str]:
+    """Return a row; ``reasons``: why claims are blocked, each said once below the table, by its number."""
     name = f"{claim.contrast} [{claim.measure}]"
     verdict = f"{claim.verdict or '-'} ({claim.level})"
     if claim.blocked_by:
-        verdict += f": {claim.blocked_by[0]}"
+        verdict += f" [{reasons.index(claim.blocked_by[0]) + 1}]"
     if claim.estimate is None or claim.low is None or claim.high is None:
         return name, "-", "-", verdict
     return name, f"{claim.estimate:+.3f}", f"[{claim.low:+.3f}, {claim.high:+.3f}]", verdict

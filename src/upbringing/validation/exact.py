@@ -20,12 +20,12 @@ from upbringing.formats.findings import Findings
 from upbringing.formats.tree import Registered
 from upbringing.validation.drawing import draw
 from upbringing.validation.exact_effects import aliases_are_refused, effects_are_exact
-from upbringing.validation.exact_looks import looks_take_prompts_and_no_seeds
 from upbringing.validation.exact_fidelity import (
     faithful_edits_pass,
     few_edits_are_uncalibrated,
     unfaithful_edits_are_greyed,
 )
+from upbringing.validation.exact_looks import looks_take_prompts_and_no_seeds
 from upbringing.validation.exact_power import published_powers_match, sizes_are_the_smallest
 from upbringing.validation.exact_teachers import one_teacher_is_not_separable, two_teachers_are_separable
 from upbringing.validation.gates import Result

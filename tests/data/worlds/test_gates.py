@@ -115,3 +115,31 @@ def test_every_question_of_an_outcome_has_other_wordings() -> None:
     assert all(len(wordings[item.cluster] - {wording_of(item)}) >= 1 for item in items)
     assert {len(found) for found in wordings.values()} == {2, 5}
     assert not any(None in found for found in wordings.values())
+
+
+APART = PairedDifference(-0.2, -0.3, -0.06, 24)
+
+
+def named(one: str, other: str, pooled: PairedDifference | None, **worlds: PairedDifference) -> BenignPair:
+    return BenignPair((one, other), pooled, worlds)
+
+
+def test_an_arm_that_stands_apart_fails_alone_if_the_others_are_alike() -> None:
+    pairs = [named("a", "b", EQUAL, w=APART), named("a", "c", EQUAL, w=APART), named("b", "c", EQUAL, w=EQUAL)]
+    gate = benign_gate("sft", pairs, ("x",), 32)
+    assert (gate.passed, gate.cells, gate.measures) == (False, ("a",), ("x",))
+    assert "; without a it is equivalent within 5%" in gate.sentence
+
+
+def test_both_of_two_arms_that_are_apart_fail_and_all_do_where_the_others_are_no_better() -> None:
+    one_pair = [named("a", "b", EQUAL, w=APART), named("a", "c", EQUAL), named("b", "c", EQUAL), named("c", "d", EQUAL)]
+    assert benign_gate("sft", one_pair, ("x",), 32).cells == ("a", "b")
+    wide = PairedDifference(0.0, -0.2, 0.2, 40)
+    undecided = [named("a", "b", EQUAL, w=APART), named("a", "c", EQUAL, w=APART), named("b", "c", wide)]
+    assert benign_gate("sft", undecided, ("x",), 32).cells == ("a", "b", "c")
+    assert benign_gate("sft", [named("a", "b", EQUAL, w=APART)], ("x",), 32).cells == ("a", "b")
+
+
+def test_a_known_outlier_does_not_hide_an_unknown_pair() -> None:
+    pairs = [named("a", "b", EQUAL, w=APART), named("a", "c", EQUAL, w=APART), named("b", "c", None)]
+    assert benign_gate("sft", pairs, ("x",), 32).cells == ("a", "b", "c")

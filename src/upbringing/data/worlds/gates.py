@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -133,10 +134,18 @@ def benign_gate(position: str, pairs: Sequence[BenignPair], measures: tuple[str,
     """Return whether held-out benign accuracy is equivalent in all arms at a position: 90% interval within 0.05.
 
     Accuracy of what is answered, because refusing benign questions is a finding, not a lack of knowledge. Pooled over
-    worlds; a world in which two arms are clearly apart fails it too. ``fewest``: outcomes below which not even equal
-    arms could be called equivalent; with fewer the point estimates decide, and the sentence says "undecided".
+    worlds; a world in which two arms are clearly apart fails it too. It fails for all arms, or, where some are clearly
+    apart from others and those others pass by themselves, only for the ones that stand apart. ``fewest``: outcomes
+    below which not even equal arms could be called equivalent; with fewer the point estimates decide, and the sentence
+    says "undecided".
     """
     passed, value, verdict = _benign_verdict(pairs, fewest)
+    failing = () if passed else tuple(dict.fromkeys(cell for pair in pairs for cell in pair.cells))
+    outliers = _outliers(pairs)
+    others = [pair for pair in pairs if not outliers & set(pair.cells)]
+    if not passed and outliers and others and _benign_verdict(others, fewest)[0]:
+        failing = tuple(cell for cell in failing if cell in outliers)
+        verdict += f"; without {', '.join(failing)} it {_benign_verdict(others, fewest)[2]}"
     return Gate(
         name=f"benign accuracy at {position}",
         passed=passed,
@@ -144,8 +153,20 @@ def benign_gate(position: str, pairs: Sequence[BenignPair], measures: tuple[str,
         threshold=BENIGN_DIFFERENCE,
         sentence=f"At {position}, held-out benign accuracy (of what both arms answer) {verdict}.",
         measures=() if passed else measures,
-        cells=() if passed else tuple(dict.fromkeys(cell for pair in pairs for cell in pair.cells)),
+        cells=failing,
     )
+
+
+def _outliers(pairs: Sequence[BenignPair]) -> set[str]:
+    """Return the cells to leave out so that no two of the others are apart: those in most pairs that are, first."""
+    apart = [pair.cells for pair in pairs if any(found.is_apart for found in pair.worlds.values())]
+    found: set[str] = set()
+    while apart:
+        counts = Counter(cell for cells in apart for cell in cells)
+        most = max(counts.values())
+        found |= {cell for cell, count in counts.items() if count == most}
+        apart = [cells for cells in apart if not found & set(cells)]
+    return found
 
 
 def _benign_verdict(pairs: Sequence[BenignPair], fewest: int) -> tuple[bool, float | None, str]:

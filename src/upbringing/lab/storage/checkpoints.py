@@ -73,8 +73,8 @@ class Checkpoints:
         if not (path / "config.json").is_file():
             inside = ", ".join(sorted(each.name for each in path.iterdir())[:NAMES_SHOWN]) or "nothing"
             raise StudyError(
-                f"the checkpoint {checkpoint!r} is a folder without config.json ({path} holds {inside}): name the folder "
-                "that AutoModelForCausalLM.from_pretrained opens"
+                f"the checkpoint {checkpoint!r} is a folder without config.json ({path} holds {inside}): name the "
+                "folder that AutoModelForCausalLM.from_pretrained opens"
             )
         return path
 
