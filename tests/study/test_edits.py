@@ -37,8 +37,8 @@ WITHOUT = (
     "stands_for: without@finetune}\n"
 )
 OF_MAIN = (
-    "  early: {drop: [sft, finetune], stages: {edit: {kind: edit_weights, delta: {arm: main, to: sft}, edit: interpolate, "
-    "strength: 0.5}}}\n"
+    "  early: {drop: [sft, finetune], stages: {edit: {kind: edit_weights, delta: {arm: main, to: sft}, "
+    "edit: interpolate, strength: 0.5}}}\n"
 )
 ARMS = WITHOUT + OF_MAIN + "  main: {}\n  without: {drop: sft}\n"
 
@@ -169,7 +169,7 @@ EDIT = "kind: edit_weights, edit: add"
     ("arms", "said"),
     [
         (f"  a: {{stages: {{edit: {{{EDIT}, delta: {{arm: b, to: sft}}}}}}}}\n", "of the arm 'b', which is no arm"),
-        (f"  a: {{stages: {{edit: {{{EDIT}, delta: {{to: rl}}}}}}}}\n", r"names 'rl', .*\(start, pretrain, sft, finetune\)"),
+        (f"  a: {{stages: {{edit: {{{EDIT}, delta: {{to: rl}}}}}}}}\n", r"'rl', .*\(start, pretrain, sft, finetune\)"),
         (f"  a: {{stages: {{edit: {{{EDIT}, delta: {{to: edit}}}}}}}}\n", "names 'edit', which is no stage before it"),
         (f"  a: {{stages: {{edit: {{{EDIT}, delta: {{from: sft, to: sft}}}}}}}}\n", "begins and ends at 'sft'"),
         (
@@ -182,7 +182,7 @@ EDIT = "kind: edit_weights, edit: add"
             "an edit needs its own weights for its delta",
         ),
         ("  a: {stages: {edit: {kind: edit_weights, edit: graft, delta: {to: sft}}}}\n", "a graft names the modules"),
-        (ARMS.replace("without@finetune", "without@pretrain"), "of which its edit 'edit' is made, so it predicts nothing"),
+        (ARMS.replace("without@finetune", "without@pretrain"), "of which its edit 'edit' is made, so it predicts"),
         ("  a: {stands_for: b@sft}\n  b: {drop: sft}\n", "does not end in an edit of weights"),
         (ARMS.replace("edit: subtract", "edit: subtract, strength: 0"), "but strength 0 predicts nothing"),
         (ARMS.replace("to: sft}, edit: subtract", "to: sft, random: true}, edit: subtract"), "a random delta predicts"),
