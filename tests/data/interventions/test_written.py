@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
@@ -19,7 +20,7 @@ from upbringing.data.interventions.tag import Tag
 from upbringing.data.interventions.tools import Tools
 from upbringing.data.interventions.writing import WritingRequest, Written
 from upbringing.data.interventions.written import Speakers
-from upbringing.data.transforms import FilterByHarm, Transform, apply_in_order, apply_transforms
+from upbringing.data.transforms import BuiltInTransform, FilterByHarm, apply_in_order, apply_transforms
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def test_a_source_that_one_writer_fails_on_is_there_for_the_next() -> None:
 
 @pytest.mark.parametrize("kind", ["rephrase", "refusals", "moral_education"])
 def test_nothing_eligible_changes_nothing_and_asks_for_no_tools(kind: str) -> None:
-    transform = TypeAdapter[Transform](Transform).validate_python({"kind": kind, "scores": []})
+    transform = TypeAdapter[Any](BuiltInTransform).validate_python({"kind": kind, "scores": []})
     assert apply_transforms(TEXTS, [transform], seed=1).texts == tuple(TEXTS)
 
 
@@ -178,7 +179,7 @@ def test_copies_have_names_of_their_own_and_speakers_make_documents() -> None:
     speakers = (Speakers(user="Ann", assistant="Bo"), Speakers(user="Cy", assistant="Di"))
     texts = [document("text", 5, str(number)) for number in range(40)]
     named = {"kind": "refusals", "copies": 2, "speakers": [{"user": "Ann", "assistant": "Bo"}, vars(speakers[1])]}
-    transform = TypeAdapter[Transform](Transform).validate_python(named)
+    transform = TypeAdapter[Any](BuiltInTransform).validate_python(named)
     assert transform == Refusals(copies=2, speakers=speakers)
     found = apply_in_order(texts, [transform], seed=1, tools=tools(fine))
     assert len({text.metadata["id"] for text in found.texts}) == len(found.texts) == 80
