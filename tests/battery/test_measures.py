@@ -11,9 +11,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from upbringing.base.errors import MeasurementError, UpbringingWarning
+from upbringing.battery.built_in import BuiltInMeasure
 from upbringing.battery.engine import Measured, measure
 from upbringing.battery.judges.refusal_rules import RefusalRuleJudge
-from upbringing.battery.measure import BuiltInMeasure
 from upbringing.battery.measures.attack_success import AttackSuccess
 from upbringing.battery.measures.bits_per_byte import BitsPerByte
 from upbringing.battery.measures.coherence import Coherence

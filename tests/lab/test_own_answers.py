@@ -30,7 +30,8 @@ PARTS = ("shared", "finetune")
 def a_teacher(folder: Path, weight: float = 1.0) -> Teacher:
     folder.mkdir(parents=True)
     save_file({"weight": np.full(4, weight, dtype=np.float32)}, folder / "model.safetensors")
-    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    for name in ("config.json", "tokenizer.json"):
+        (folder / name).write_text("{}", encoding="utf-8")
     return Teacher(folder, "fp32")
 
 

@@ -61,6 +61,7 @@ class Evidence:
     _places: dict[str, dict[str, int]]
     _index: dict[str, MeasureIndex]
     _cache: dict[tuple[str, Source], ClusterValues | None] = field(default_factory=dict)
+    _clusters: dict[bytes, Codes] = field(default_factory=dict)
 
     def info(self, measure: str) -> MeasureInfo:
         """Return how ``measure`` is to be read; a measure not in the tree is a mean."""
@@ -137,9 +138,11 @@ class Evidence:
         else:
             value = mean_values(group, mean, num)
             low, high = (mean_values(group, side[lines], num) for side in (scores.low, scores.high))
+        if np.array_equal(low, value, equal_nan=True) and np.array_equal(high, value, equal_nan=True):
+            low = high = value  # nothing is open: tables of contrasts need no bounds of their own
         counts = scores.outcomes[lines].sum(axis=0).tolist()
         return ClusterValues(
-            cluster=cluster,
+            cluster=self._clusters.setdefault(cluster.tobytes(), cluster),  # equal ones are one array, compared by name
             value=value,
             low=low,
             high=high,

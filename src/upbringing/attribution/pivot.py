@@ -62,6 +62,9 @@ class Pivot:
 
     def bounds(self) -> tuple[float | None, float | None]:
         """Return the lowest and highest value of the contrast over whatever unscored answers may have been."""
+        if self.low is self.value and self.high is self.value:
+            found = mean_of_rows(self.contrast())
+            return found, found
         positive = (self.weights > 0)[:, None, None]
         sides = []
         for own, other in ((self.low, self.high), (self.high, self.low)):
@@ -99,13 +102,16 @@ def tabled(terms: Sequence[Term], units: Units, found: tuple[tuple[Found, ...], 
     known = [values for row in found for part in row for values in part if values is not None]
     clusters = union([values.cluster for values in known])
     shape = (len(terms), len(found), len(clusters))
-    value, low, high = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
+    tables = {"value": np.full(shape, np.nan)}
+    if not all(values.low is values.value and values.high is values.value for values in known):
+        tables |= {"low": np.full(shape, np.nan), "high": np.full(shape, np.nan)}
     for row, parts in enumerate(found):
         for place, part in enumerate(parts):
             lines = [(values, _places(clusters, values.cluster)) for values in part if values is not None]
-            for table, side in ((value, "value"), (low, "low"), (high, "high")):
+            for side, table in tables.items():
                 _average([(places, getattr(values, side)) for values, places in lines], table[place, row])
-    return Pivot(tuple(terms), units, found, clusters, value, low, high)
+    value = tables["value"]
+    return Pivot(tuple(terms), units, found, clusters, value, tables.get("low", value), tables.get("high", value))
 
 
 def union(parts: Sequence[Codes]) -> Codes:

@@ -1,4 +1,4 @@
-"""What a measure is, and the typed union of the built-in ones: adding one is one class and one name here.
+"""What a measure is; the built-in ones are named in ``built_in``.
 
 One whose conditions depend on what it found (the layers of a network) says them by ``conditions``. A measure of another
 package is an ``OwnPart`` that meets the same protocol, given to a study in Python.
@@ -7,71 +7,12 @@ package is an ``OwnPart`` that meets the same protocol, given to a study in Pyth
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from pydantic import Field
-
-from upbringing.battery.measures.ability import Ability
-from upbringing.battery.measures.answer_kinds import AnswerKinds
-from upbringing.battery.measures.attack_success import AttackSuccess
-from upbringing.battery.measures.benign_accuracy import BenignAccuracy
-from upbringing.battery.measures.bits_per_byte import BitsPerByte
-from upbringing.battery.measures.coherence import Coherence
-from upbringing.battery.measures.completion_margin import CompletionMargin
-from upbringing.battery.measures.direction_cosine import DirectionCosine
-from upbringing.battery.measures.discrimination import BehaviouralDiscrimination, Discrimination
-from upbringing.battery.measures.divergence_depth import DivergenceDepth
-from upbringing.battery.measures.knowledge import CompletionAccuracy, Knowledge
-from upbringing.battery.measures.non_refusal import NonRefusal
-from upbringing.battery.measures.over_refusal import OverRefusal
-from upbringing.battery.measures.prefill_attack import PrefillAttack
-from upbringing.battery.measures.probe import Probe
-from upbringing.battery.measures.probe_detection import ProbeDetection
-from upbringing.battery.measures.probe_gain import ProbeGain
-from upbringing.battery.measures.refusal_direction import RefusalDirection
-from upbringing.battery.measures.refusal_margin import RefusalMargin
-from upbringing.battery.measures.refusal_steering import RefusalSteering
-from upbringing.battery.measures.steerability import Steerability
-from upbringing.battery.measures.tag_calibration import TagCalibration, TagDetection
-from upbringing.battery.measures.token_divergence import TokenDivergence
-from upbringing.battery.measures.willingness import Willingness
-from upbringing.battery.measures.worst_of_n import WorstOfN
 from upbringing.battery.needs import Evidence, Need
 from upbringing.formats.items import Item
 from upbringing.formats.rows import Row
 from upbringing.formats.tree import ConditionInfo, MeasureInfo
-
-BuiltInMeasure = Annotated[
-    AttackSuccess
-    | NonRefusal
-    | PrefillAttack
-    | Willingness
-    | Ability
-    | OverRefusal
-    | Coherence
-    | BenignAccuracy
-    | Knowledge
-    | CompletionAccuracy
-    | CompletionMargin
-    | RefusalMargin
-    | Discrimination
-    | BehaviouralDiscrimination
-    | BitsPerByte
-    | Probe
-    | ProbeDetection
-    | ProbeGain
-    | RefusalDirection
-    | RefusalSteering
-    | DirectionCosine
-    | TokenDivergence
-    | DivergenceDepth
-    | WorstOfN
-    | AnswerKinds
-    | Steerability
-    | TagCalibration
-    | TagDetection,
-    Field(discriminator="kind"),
-]
 
 
 class Measure(Protocol):

@@ -12,8 +12,9 @@ from upbringing.base.description import Description
 from upbringing.base.kinds import BareWord
 from upbringing.base.nearest import did_you_mean
 from upbringing.base.own_part import OrOwn
+from upbringing.battery.built_in import BuiltInMeasure
 from upbringing.battery.judge import BuiltInJudge, JudgeDescription
-from upbringing.battery.measure import BuiltInMeasure, Measure
+from upbringing.battery.measure import Measure
 from upbringing.formats.tree import ContrastSpec
 from upbringing.models.openvino import Engine
 from upbringing.study.arms import Arm, RawStages, Resolved, StageState, resolve, windows_problem
