@@ -17,9 +17,12 @@ from pydantic import ValidationError
 import upbringing
 from upbringing.base.errors import StudyError
 from upbringing.base.own_part import OwnPart
+from upbringing.data.sources import FileSource
 from upbringing.formats.answers import read_answers
 from upbringing.formats.tree import read_tree
+from upbringing.lab.building.library import Library
 from upbringing.study.data import Derived
+from upbringing.study.recipes import DataBook
 from upbringing.study.study import Study
 
 STUDY = """\
@@ -86,6 +89,15 @@ def test_a_transform_of_another_package_enters_what_data_are_identified_by(acme:
     assert written == {"kind": "acme/shout", "source_sha256": acme.Shout().source_sha256}
     built_in = Derived(source="pages", transforms=("sample",))  # type: ignore[arg-type]
     assert built_in.model_dump(mode="json")["transforms"] == [{"kind": "sample", "share": 1.0}]
+
+
+def test_a_transform_of_another_package_changes_what_is_read(acme: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "pages.jsonl").write_text('{"text": "rain falls"}\n', encoding="utf-8")
+    entries = {"pages": FileSource(path="pages.jsonl"), "loud": Derived(source="pages", transforms=(acme.Shout(),))}
+    book = DataBook(entries, tmp_path, seed=0)
+    assert [text.text for text in Library(book, 0).texts("loud")] == ["RAIN FALLS"]
+    assert book.key("loud", 0) != book.key("pages", 0)
+    assert book.recipe("loud", 0)["transforms"][0]["source_sha256"] == acme.Shout().source_sha256
 
 
 def test_a_study_file_cannot_name_another_package(tiny_folder: Path, tmp_path: Path) -> None:

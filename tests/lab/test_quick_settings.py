@@ -120,9 +120,8 @@ def test_it_trains_each_distinct_prefix_once(ran: Ran) -> None:
     assert len({ran.checkpoint(f"{arms[0]}@pretrain") for arms in BASES[ran.name]}) == bases
 
 
+@pytest.mark.parametrize("ran", [WHEN], indirect=True)
 def test_late_starts_go_on_from_the_safe_text_they_share(ran: Ran) -> None:
-    if ran.name != WHEN:
-        pytest.skip("no arm of the study starts late")
     by_steps = {record.steps: record for record in ran.records.values() if record.stage == "pretrain"}
     expected = {"from_0": 0, "from_20": AT_20, "from_20_dose": AT_20, "from_60": AT_60, "from_60_dose": AT_60}
     doses = {}

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, computed_field
-from pydantic.json_schema import JsonSchemaValue
+from pydantic import GetCoreSchemaHandler, computed_field
 from pydantic_core import CoreSchema, core_schema
 
 from upbringing.base.description import Description
@@ -68,10 +67,6 @@ class OrOwn:
                 schema=built_in,
             ),
         )
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Describe the built-in kinds only: a study file can name no others."""
-        return handler(schema)
 
 
 def _words(protocol: type) -> list[str]:

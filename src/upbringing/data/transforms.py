@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.errors import DataError
+from upbringing.base.own_part import OwnPart
 from upbringing.base.quantities import Share
 from upbringing.base.streams import stream
 from upbringing.data.documents import TrainingText
@@ -107,6 +108,11 @@ class Marks(Protocol):
     def needed_tokens(self) -> tuple[str, ...]:
         """The tokens that a tokenizer must have."""
         ...
+
+
+def may_ask(transform: Transform) -> bool:
+    """Return whether what ``transform`` writes may depend on a writer or a scorer; of another package's, always."""
+    return isinstance(transform, (*ASKING, OwnPart))
 
 
 def needed_tokens(transform: Transform) -> tuple[str, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from upbringing.base.errors import FormatError
+from upbringing.formats.reading import read_versioned
 
 FINDINGS_SCHEMA_VERSION = 1
 
@@ -263,15 +263,4 @@ class Findings(Open):
 
 def read_findings(path: Path) -> Findings:
     """Return the findings in ``path``; raise ``FormatError`` naming the field that is wrong."""
-    try:
-        findings = Findings.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise FormatError(f"{path.name} is not a findings file: {where}: {first['msg']}") from None
-    if findings.schema_version != FINDINGS_SCHEMA_VERSION:
-        raise FormatError(
-            f"{path.name} has schema version {findings.schema_version}; "
-            f"this program reads version {FINDINGS_SCHEMA_VERSION}"
-        )
-    return findings
+    return read_versioned(path, Findings, what="a findings file", version=FINDINGS_SCHEMA_VERSION)

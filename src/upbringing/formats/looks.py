@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from upbringing.base.errors import FormatError
+from upbringing.formats.reading import read_versioned
 
 LOOKS_NAME = "looks.json"
 LOOKS_SCHEMA_VERSION = 1
@@ -61,14 +61,4 @@ def read_looks(path: Path) -> Looks:
     """Return the looks in ``path``, none where there is no such file; raise ``FormatError`` naming what is wrong."""
     if not path.exists():
         return Looks()
-    try:
-        found = Looks.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise FormatError(f"{path.name} is not a file of looks: {where}: {first['msg']}") from None
-    if found.schema_version != LOOKS_SCHEMA_VERSION:
-        raise FormatError(
-            f"{path.name} has schema version {found.schema_version}; this program reads version {LOOKS_SCHEMA_VERSION}"
-        )
-    return found
+    return read_versioned(path, Looks, what="a file of looks", version=LOOKS_SCHEMA_VERSION)

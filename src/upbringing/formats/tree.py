@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from upbringing.base.errors import FormatError
+from upbringing.formats.reading import read_versioned
 
 TREE_SCHEMA_VERSION = 1
 EDITED: Final = "edit_weights"  # the kind of a stage that edited weights and trained nothing
@@ -278,16 +278,5 @@ class Tree(Open):
 
 def read_tree(path: Path) -> Tree:
     """Return the tree in ``path``; raise ``FormatError`` naming the field that is wrong."""
-    try:
-        tree = Tree.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise FormatError(
-            f"{path.name} is not a tree of schema version {TREE_SCHEMA_VERSION}: {where}: {first['msg']}"
-        ) from None
-    if tree.schema_version != TREE_SCHEMA_VERSION:
-        raise FormatError(
-            f"{path.name} has schema version {tree.schema_version}; this program reads version {TREE_SCHEMA_VERSION}"
-        )
-    return tree
+    what = f"a tree of schema version {TREE_SCHEMA_VERSION}"
+    return read_versioned(path, Tree, what=what, version=TREE_SCHEMA_VERSION)

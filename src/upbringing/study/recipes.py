@@ -21,7 +21,7 @@ from upbringing.data.planted.source import Planted
 from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.data.sources import FileSource
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
-from upbringing.data.transforms import ASKING, Transform, inserted_strings, needed_tokens
+from upbringing.data.transforms import Transform, inserted_strings, may_ask, needed_tokens
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.scorer import SCORER_ID
 from upbringing.data.worlds.writer import WRITER_ID
@@ -112,7 +112,7 @@ class DataBook:
 
     def _tools(self, description: Derived) -> dict[str, Any]:
         """Return the versions of what its transforms ask, where they ask anything: other versions write other texts."""
-        if not any(isinstance(each, ASKING) for each in description.transforms):
+        if not any(may_ask(each) for each in description.transforms):
             return {}
         is_world = isinstance(self.origin(description.source), CausesWorld)
         return {"tools": [WRITER_ID, SCORER_ID] if is_world else []}

@@ -143,9 +143,11 @@ def benign_gate(position: str, pairs: Sequence[BenignPair], measures: tuple[str,
     failing = () if passed else tuple(dict.fromkeys(cell for pair in pairs for cell in pair.cells))
     outliers = _outliers(pairs)
     others = [pair for pair in pairs if not outliers & set(pair.cells)]
-    if not passed and outliers and others and _benign_verdict(others, fewest)[0]:
-        failing = tuple(cell for cell in failing if cell in outliers)
-        verdict += f"; without {', '.join(failing)} it {_benign_verdict(others, fewest)[2]}"
+    if not passed and outliers and others:
+        rest_passed, _, of_rest = _benign_verdict(others, fewest)
+        if rest_passed:
+            failing = tuple(cell for cell in failing if cell in outliers)
+            verdict += f"; without {', '.join(failing)} it {of_rest}"
     return Gate(
         name=f"benign accuracy at {position}",
         passed=passed,
