@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from upbringing.data.packages.pinned import PackageSet, PinnedWheel
+from upbringing.data.packages.pinned import PACKAGE_SETS, PackageSet, PinnedWheel
 
 REAL = "UPBRINGING_PACKAGES"
 
@@ -63,3 +63,12 @@ def real_packages() -> Path:
     if not folder:
         pytest.skip(f"set {REAL} to a folder filled by `upbringing data fetch` to run this test on the real data")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def all_real_packages(real_packages: Path) -> Path:
+    """The folder of real wheels, where it has every one of them; the README fetches some."""
+    absent = [each.name for each in PACKAGE_SETS if not (real_packages / each.wheel.file_name).is_file()]
+    if absent:
+        pytest.skip(f"not fetched: run `upbringing data fetch {' '.join(absent)}` to run this test on the real data")
+    return real_packages

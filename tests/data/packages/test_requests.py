@@ -72,12 +72,12 @@ def test_one_request_is_always_in_one_half() -> None:
     assert 150 < halves.count("locked") < 250  # two standard deviations of a fair coin are 20
 
 
-def test_the_real_packages_hold_what_they_are_known_to_hold(real_packages: Path) -> None:
-    assert len(do_not_answer(real_packages)) == 939
-    assert len(harmbench(real_packages)) == 200
-    assert len(strong_reject(real_packages)) == 313
-    assert len(adv_bench(real_packages)) == 520
-    assert len(harmbench_split(real_packages, "test")) + len(harmbench_split(real_packages, "val")) == 200
+def test_the_real_packages_hold_what_they_are_known_to_hold(all_real_packages: Path) -> None:
+    assert len(do_not_answer(all_real_packages)) == 939
+    assert len(harmbench(all_real_packages)) == 200
+    assert len(strong_reject(all_real_packages)) == 313
+    assert len(adv_bench(all_real_packages)) == 520
+    assert len(harmbench_split(all_real_packages, "test")) + len(harmbench_split(all_real_packages, "val")) == 200
 
 
 def test_the_real_judge_rows_have_both_labels_in_both_halves(real_packages: Path) -> None:
