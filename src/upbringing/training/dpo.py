@@ -65,7 +65,6 @@ def train_pairs(run: Run, pairs: PairStream, reference: Reference, tokenizer: An
             beta=stage.beta,
             max_length=None,
             pad_to_multiple_of=stage.context if run.profile.compile else None,  # one shape, so one compiled graph
-            gradient_checkpointing=False,
             precompute_ref_log_probs=True,
             disable_dropout=False,  # the stage's own settings say what drops out
         ),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 from upbringing.base.streams import derived_seed
 from upbringing.training.settings import Lora
+from upbringing.training.trainer import renaming_unmentioned
 
 ADAPTER_FOLDER = "adapter"
 CARD_OF_PEFT = "README.md"  # a template full of blanks; the checkpoint's own card is one folder up
@@ -25,9 +25,7 @@ def attach_adapter(model: Any, lora: Lora, seed: int, task: str = "CAUSAL_LM") -
     config = LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type=task
     )
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        # peft asks by a name that transformers renames; nobody who reads it here could do anything about it
-        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+    with torch.random.fork_rng(), renaming_unmentioned():
         torch.manual_seed(derived_seed(seed, "adapters"))
         return get_peft_model(model, config)
 

@@ -74,7 +74,6 @@ def _arguments(run: Run, stage: Rl) -> dict[str, Any]:
         "beta": 0.0,  # else TRL would make a reference of its own; see _give_reference
         "mask_truncated_completions": False,  # an answer that never ends is an answer
         "shuffle_dataset": False,
-        "gradient_checkpointing": False,
         "disable_dropout": True,  # an answer is learned from under the weights that it was drawn from
     }
 

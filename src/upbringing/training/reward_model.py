@@ -51,7 +51,6 @@ def train_comparisons(run: Run, pairs: PairStream, tokenizer: Any) -> None:
             per_device_train_batch_size=run.micro_batch,
             max_length=None,
             pad_to_multiple_of=stage.context if run.profile.compile else None,  # one shape, so one compiled graph
-            gradient_checkpointing=False,
             disable_dropout=False,  # the stage's own settings say what drops out
         ),
         train_dataset=datasets.Dataset.from_list(rows),
