@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from upbringing.attribution.sentences import ESTIMAND_WORDS
 from upbringing.formats.findings import Claim, Decision
@@ -37,7 +37,6 @@ SUPPORTED = (
     "quarter of what SFT does; without the data of SFT, the same RL does not lead there."
 )
 REFUTED = "Refuted, {about}: {why}."
-NOT_DECIDED = "Not decided: {why}."
 
 
 def part_sentence(name: str, verdict: Decision, reasons: Iterable[str], missing: Sequence[str]) -> str:
@@ -49,9 +48,19 @@ def part_sentence(name: str, verdict: Decision, reasons: Iterable[str], missing:
     return f"{name} ({PART_WORDS[name]}): {word}{f' ({why})' if why else ''}."
 
 
+def not_decided(unsupported: Mapping[str, Decision], missing: Sequence[str]) -> str:
+    """Return which parts keep a claim from being decided; each part's own sentence says why."""
+    named = [
+        f"{name} ({PART_WORDS[name]}) is {'refuted' if verdict == 'refuted' else 'open'}"
+        for name, verdict in unsupported.items()
+    ]
+    said = f"Not decided: {'; '.join(named)}."
+    return f"{said} {would_decide(missing)}" if missing else said
+
+
 def would_decide(missing: Sequence[str]) -> str:
-    """Return which arms would decide a part."""
-    arms = "; ".join(f"{role} ({ROLE_WORDS[role]})" for role in missing)
+    """Return which arms would decide a part, each once."""
+    arms = "; ".join(f"{role} ({ROLE_WORDS[role]})" for role in dict.fromkeys(missing))
     return f"What would decide it: {arms}."
 
 

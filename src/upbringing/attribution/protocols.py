@@ -161,8 +161,8 @@ def _sentence(evidence: _Evidence, parts: Mapping[str, ConclusionPart], verdict:
             if each.verdict == "refuted"
         ]
         return words.REFUTED.format(about=about, why="; ".join(why))
-    open_parts = [parts[name].sentence.rstrip(".") for name in CORE if parts[name].verdict != "supported"]
-    return words.NOT_DECIDED.format(why="; ".join(open_parts))
+    unsupported = {name: parts[name].verdict for name in CORE if parts[name].verdict != "supported"}
+    return words.not_decided(unsupported, [role for name in unsupported for role in parts[name].missing])
 
 
 def _qualifiers(evidence: _Evidence, parts: Mapping[str, ConclusionPart]) -> tuple[str, ...]:

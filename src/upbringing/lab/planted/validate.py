@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from upbringing.base.errors import UpbringingError
@@ -23,12 +23,16 @@ ROWS: tuple[tuple[Kind, float], ...] = (
 )
 
 
-def validate_models(
-    store: Path, *, pipelines: int, seeds: int, rows: Sequence[tuple[Kind, float]] = ROWS, slots: int = 1
-) -> list[Attributed]:
-    """Return what attribution says of pipelines 0 to ``pipelines - 1`` of each row (kind, strength), in order.
+JUDGED = (("stage", 1.0), ("never", 1.0))  # the rows of which acceptance test W1 asks most
 
-    What lies in ``store`` already is not trained again. ``slots``: how many run side by side, one thread each.
+
+def validate_models(
+    store: Path, *, pipelines: Mapping[tuple[Kind, float], int], seeds: int, slots: int = 1
+) -> list[Attributed]:
+    """Return what attribution says of the first pipelines of each row (kind, strength), in order.
+
+    ``pipelines``: how many of each row; the rows take turns. What lies in ``store`` already is not trained
+    again. ``slots``: how many run side by side, one thread each.
     Raises the first failure after all others were tried.
     """
     jobs = [
@@ -39,8 +43,9 @@ def validate_models(
             pipeline=draw_pipeline(kind, strength, number),
             seeds=seeds,
         )
-        for number in range(pipelines)
-        for kind, strength in rows
+        for number in range(max(pipelines.values()))
+        for (kind, strength), wanted in pipelines.items()
+        if number < wanted
     ]
     labels = {job.key: job.label for job in jobs}
     outcomes = run_jobs(
@@ -50,7 +55,10 @@ def validate_models(
     if failed and failed[0].error is not None:
         raise failed[0].error
     return [
-        outcomes[job.key].value for row in rows for job in jobs if (job.pipeline.kind, job.pipeline.strength) == row
+        outcomes[job.key].value
+        for row in pipelines
+        for job in jobs
+        if (job.pipeline.kind, job.pipeline.strength) == row
     ]
 
 
@@ -67,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="upbringing.lab.planted.validate", description=__doc__)
     parser.add_argument("--pipelines", type=int, default=20, help="pipelines per row (20: what W1 asks)")
+    parser.add_argument("--others", type=int, help="of rows other than one stage at full strength and never")
     parser.add_argument("--seeds", type=int, default=1, help="root seeds per pipeline (from 3 on: about the recipe)")
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="pipelines side by side")
     parser.add_argument("--smoke", action="store_true", help="one pipeline of each kind, at full strength")
@@ -74,10 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("docs") / "validation-models.md")
     chosen = parser.parse_args(arguments)
     chosen.store.mkdir(parents=True, exist_ok=True)
-    rows = [(kind, 1.0) for kind in KINDS] if chosen.smoke else ROWS
-    number = 1 if chosen.smoke else chosen.pipelines
+    others = chosen.pipelines if chosen.others is None else chosen.others
+    pipelines: dict[tuple[Kind, float], int] = {row: chosen.pipelines if row in JUDGED else others for row in ROWS}
+    if chosen.smoke:
+        pipelines = {(kind, 1.0): 1 for kind in KINDS}
     try:
-        found = validate_models(chosen.store, pipelines=number, seeds=chosen.seeds, rows=rows, slots=chosen.slots)
+        found = validate_models(chosen.store, pipelines=pipelines, seeds=chosen.seeds, slots=chosen.slots)
     except UpbringingError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
