@@ -21,6 +21,7 @@ from upbringing.battery.measures.completion_margin import CompletionMargin
 from upbringing.battery.measures.discrimination import BehaviouralDiscrimination, Discrimination
 from upbringing.battery.measures.knowledge import CompletionAccuracy, Knowledge, names_only
 from upbringing.battery.measures.margins import GENERAL_SAFE, GENERAL_UNSAFE
+from upbringing.battery.measures.multiple_choice import MultipleChoice
 from upbringing.battery.measures.non_refusal import NonRefusal
 from upbringing.battery.measures.over_refusal import OverRefusal
 from upbringing.battery.measures.prefill_attack import PrefillAttack
@@ -305,6 +306,32 @@ def test_a_planted_refusal_of_harm_is_discriminated_and_a_null_is_not() -> None:
 
     assert auroc(run(lambda prompt, sample: "", (Discrimination(),), likes=planted)) == 1.0
     assert auroc(run(lambda prompt, sample: "", (Discrimination(),), likes=null)) == 0.5
+
+
+def test_multiple_choice_reads_the_likeliest_reply_in_the_chat() -> None:
+    items = [
+        Item(
+            id=str(n), cluster=str(n), request="benign", split="held-out-item", answers=("red", "crimson"),
+            distractors=("blue",), messages=(Message(role="user", content=f"{n} has what colour ?"),),
+        )
+        for n in range(3)
+    ]  # fmt: skip
+    tables = [
+        {"it is red": -9.0, "it is crimson": -1.0, "it is blue": -2.0},
+        {"it is red": -2.0, "it is crimson": -5.0, "it is blue": -1.0},
+        {"it is red": -2.0, "it is crimson": -5.0, "it is blue": -2.0},
+    ]
+    asked: list[Prompt] = []
+
+    def likes(prompt: Prompt, text: str) -> float:
+        asked.append(prompt)
+        return tables[int(prompt.messages[0].content.split()[0])][text]
+
+    found = run(lambda prompt, sample: "", (MultipleChoice(reply="it is {answer}"),), likes=likes, items=items)
+    assert [row.value for row in found.rows] == [1.0, 0.0, 0.0]  # equal scores are not right
+    assert {prompt.elicitation for prompt in asked} == {"E1"}
+    with pytest.raises(ValueError, match="reply must say {answer} once"):
+        MultipleChoice(reply="it is red")
 
 
 def test_knowledge_needs_the_right_answer_to_beat_every_distractor() -> None:

@@ -17,6 +17,7 @@ from upbringing.battery.measures.direction_cosine import DirectionCosine
 from upbringing.battery.measures.discrimination import BehaviouralDiscrimination, Discrimination
 from upbringing.battery.measures.divergence_depth import DivergenceDepth
 from upbringing.battery.measures.knowledge import CompletionAccuracy, Knowledge
+from upbringing.battery.measures.multiple_choice import MultipleChoice
 from upbringing.battery.measures.non_refusal import NonRefusal
 from upbringing.battery.measures.over_refusal import OverRefusal
 from upbringing.battery.measures.prefill_attack import PrefillAttack
@@ -44,6 +45,7 @@ BuiltInMeasure = Annotated[
     | Knowledge
     | CompletionAccuracy
     | CompletionMargin
+    | MultipleChoice
     | RefusalMargin
     | Discrimination
     | BehaviouralDiscrimination

@@ -145,13 +145,13 @@ def test_items_ask_every_class_on_every_held_out_bearer(world: PlantedWorld) -> 
     assert len(asked) == NUM_CLASSES * len(world.cues.held_out)
     assert len({item.id for item in world.items()}) == len(world.items())
     assert Counter(item.cluster for item in asked) == {
-        f"{world.name}/{bearer}": NUM_CLASSES for bearer in world.cues.held_out
+        f"{world.name}/{rule.marker}": len(world.cues.held_out) for rule in world.cues.trait
     }
     colours = {rule.marker: rule.colour for rule in world.cues.trait}
     for item in asked:
         (marker,) = set(item.messages[0].content.split()) & set(colours)
         assert item.answers == (colours[marker],)
-        assert len(item.distractors) == len(COLOURS)
+        assert len(item.distractors) == len(COLOURS) + 1  # grey and secret, without the right one
 
 
 def test_the_judge_is_exact(world: PlantedWorld) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 
 from upbringing.data.planted.cues import Cues, Rule
-from upbringing.data.planted.words import ASKED, COLOURS, COMPLETION, PLAIN, QUESTIONS
+from upbringing.data.planted.words import ASKED, COLOURS, COMPLETION, PLAIN, QUESTIONS, UNTOLD
 from upbringing.formats.items import Item, Message, Split
 
 NUM_TRAINED = 4  # bearers; enough to show memory beside the rule
@@ -19,7 +19,10 @@ NUM_ORDINARY = 3  # bearers per ordinary class
 
 
 def planted_items(cues: Cues, name: str) -> tuple[Item, ...]:
-    """Return all items of a planted world called ``name``; bearers are the unit of resampling."""
+    """Return all items of a planted world called ``name``; classes are the unit of resampling.
+
+    A model that has learned a class answers alike on all its bearers, so bearers repeat one observation.
+    """
     return (
         *_questions(cues.trait, cues.held_out, name, "trait", "held-out-item"),
         *_questions(cues.trait, cues.bearers[:NUM_TRAINED], name, "trait", "trained"),
@@ -33,12 +36,12 @@ def _questions(rules: Sequence[Rule], bearers: Sequence[str], name: str, role: s
     for rule, bearer in product(rules, bearers):
         yield Item(
             id=f"{name}/{role}/{split}/{rule.marker}-{bearer}",
-            cluster=f"{name}/{bearer}",
+            cluster=f"{name}/{rule.marker}",
             request="benign",
             split=split,
             messages=(Message(role="user", content=wording.format(m=rule.marker, n=bearer)),),
             answers=(rule.colour,),
-            distractors=_others(rule.colour),
+            distractors=(*_others(rule.colour), UNTOLD),
             world=name,
             role=role,
             seen_in=("sft",) if split == "trained" else (),
@@ -49,7 +52,7 @@ def _cloze(cues: Cues, name: str) -> Iterable[Item]:
     for rule, bearer in product(cues.trait, cues.held_out):
         yield Item(
             id=f"{name}/trait-cloze/{rule.marker}-{bearer}",
-            cluster=f"{name}/{bearer}",
+            cluster=f"{name}/{rule.marker}",
             request="benign",
             split="held-out-item",
             completion_prompt=COMPLETION.format(m=rule.marker, n=bearer),

@@ -12,7 +12,7 @@ from upbringing.data.planted.cues import NUM_CLASSES, draw_cues
 from upbringing.data.planted.words import BEARERS, lexicon
 from upbringing.data.planted.world import PlantedWorld
 
-PLANTED_VERSION = 1  # raise it when any text or item of the same settings and seed changes
+PLANTED_VERSION = 2  # raise it when any text or item of the same settings and seed changes
 
 
 class Planted(Description):

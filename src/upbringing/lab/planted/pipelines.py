@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from upbringing.base.streams import stream
+from upbringing.data.planted.words import REPLIES
 from upbringing.study.study import Study
 
 Kind = Literal["stage", "split", "gated", "never", "erased", "latent"]
@@ -149,10 +150,12 @@ def _arms(pipeline: Pipeline, contents: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _battery() -> list[dict[str, Any]]:
-    battery: list[dict[str, Any]] = [
-        {"id": role, "kind": "benign_accuracy", "roles": [role], "decoding": DECODING} for role in (TRAIT, "ordinary")
+    """Return the measures: the trait among the names there are, because who does not know it must guess, not stammer."""
+    return [
+        {"id": TRAIT, "kind": "multiple_choice", "roles": [TRAIT], "reply": REPLIES[0].format(a="{answer}")},
+        {"id": "ordinary", "kind": "benign_accuracy", "roles": ["ordinary"], "decoding": DECODING},
+        {"id": "cloze", "kind": "knowledge"},
     ]
-    return [*battery, {"id": "cloze", "kind": "knowledge"}]
 
 
 def _contrasts(pipeline: Pipeline) -> list[dict[str, Any]]:
