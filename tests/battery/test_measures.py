@@ -330,7 +330,7 @@ def test_multiple_choice_reads_the_likeliest_reply_in_the_chat() -> None:
     found = run(lambda prompt, sample: "", (MultipleChoice(reply="it is {answer}"),), likes=likes, items=items)
     assert [row.value for row in found.rows] == [1.0, 0.0, 0.0]  # equal scores are not right
     assert {prompt.elicitation for prompt in asked} == {"E1"}
-    with pytest.raises(ValueError, match="reply must say {answer} once"):
+    with pytest.raises(ValueError, match=r"reply must say \{answer\} once"):
         MultipleChoice(reply="it is red")
 
 

@@ -150,7 +150,7 @@ def _arms(pipeline: Pipeline, contents: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _battery() -> list[dict[str, Any]]:
-    """Return the measures: the trait among the names there are, because who does not know it must guess, not stammer."""
+    """Return the measures. The trait is chosen among names, because who does not know it must guess, not stammer."""
     return [
         {"id": TRAIT, "kind": "multiple_choice", "roles": [TRAIT], "reply": REPLIES[0].format(a="{answer}")},
         {"id": "ordinary", "kind": "benign_accuracy", "roles": ["ordinary"], "decoding": DECODING},
