@@ -25,6 +25,7 @@ from upbringing.reporting.provenance import checkpoints_of, gates_of, judges_of,
 from upbringing.reporting.runs import runs_of
 from upbringing.reporting.shares import shares_of
 from upbringing.reporting.together import together_of
+from upbringing.reporting.trade_off import trade_offs_of
 from upbringing.reporting.upbringing import upbringing_of
 from upbringing.reporting.verdicts import controls_of, first_screen, size_of
 from upbringing.reporting.words import VERDICT_MARKS, VERDICT_WORDS, shown
@@ -57,6 +58,7 @@ def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
         "size": size_of(tree),
         "first": first_screen(inputs, groups),
         "upbringing": upbringing_of(inputs, runs),
+        "trade_offs": trade_offs_of(inputs, runs),
         "designs": designs_of(inputs, runs),
         "groups": groups,
         "facts_block": facts_block(groups),

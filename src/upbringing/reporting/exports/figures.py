@@ -22,6 +22,7 @@ from upbringing.reporting.power import power_of
 from upbringing.reporting.runs import Runs, runs_of
 from upbringing.reporting.shares import shares_of
 from upbringing.reporting.together import together_of
+from upbringing.reporting.trade_off import trade_offs_of
 from upbringing.reporting.upbringing import Upbringing, upbringing_of
 from upbringing.reporting.words import interval, signed, verdict_of
 
@@ -46,6 +47,8 @@ def _charts(inputs: Inputs) -> Iterator[tuple[str, Markup]]:
     yield from (
         (f"along the tree {figure.title}", _with_key(figure.chart, upbringing)) for figure in upbringing.multiples
     )
+    for trade_off in trade_offs_of(inputs, runs):
+        yield f"trade-off {trade_off.figure.title}", _with_key(trade_off.figure.chart, upbringing)
     yield from _forests(inputs, runs)
     for claim in inputs.findings.claims:
         figure = alike_of(inputs, claim, interval_of(claim, runs), runs)
