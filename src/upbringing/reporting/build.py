@@ -19,6 +19,7 @@ from upbringing.reporting.cards import cards_of
 from upbringing.reporting.designs import designs_of
 from upbringing.reporting.differences import groups_of
 from upbringing.reporting.facts import facts_block
+from upbringing.reporting.fidelity import fidelity_of
 from upbringing.reporting.inputs import Inputs, read_inputs
 from upbringing.reporting.power import power_of
 from upbringing.reporting.provenance import checkpoints_of, gates_of, judges_of, num_rows, versions_of
@@ -65,6 +66,7 @@ def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
         "has_corrected": any(claim.corrected is not None for claim in inputs.findings.claims),
         "shares": shares_of(inputs),
         "together": together_of(inputs),
+        "fidelity": fidelity_of(inputs),
         "power": power_of(inputs),
         "verdicts": [(verdict, VERDICT_MARKS[verdict], word) for verdict, word in VERDICT_WORDS.items()],
         "answers": answers_block(inputs, with_text=with_text),

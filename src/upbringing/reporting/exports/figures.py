@@ -16,6 +16,7 @@ from upbringing.reporting.deciding import of_claim
 from upbringing.reporting.designs import designs_of
 from upbringing.reporting.differences import interval_of
 from upbringing.reporting.exports.names import FileNames
+from upbringing.reporting.fidelity import fidelity_of
 from upbringing.reporting.forest import ForestRow, forest, forest_axis
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.power import power_of
@@ -58,6 +59,7 @@ def _charts(inputs: Inputs) -> Iterator[tuple[str, Markup]]:
         yield f"{design.figure.title} {design.figure.note.partition(' · ')[0]}", design.figure.chart
     together = together_of(inputs)
     yield from ((figure.title, figure.chart) for figure in together.indices if figure.chart)
+    yield from ((view.figure.title, view.figure.chart) for view in fidelity_of(inputs).views if view.figure.chart)
     for name, chart in (
         ("power", power_of(inputs).chart),
         ("shares", shares_of(inputs).chart),
