@@ -18,6 +18,7 @@ from upbringing.reporting.calibration import agreement_of, errors_of
 from upbringing.reporting.cards import cards_of
 from upbringing.reporting.designs import designs_of
 from upbringing.reporting.differences import groups_of
+from upbringing.reporting.direction import directions_of
 from upbringing.reporting.facts import facts_block
 from upbringing.reporting.fidelity import fidelity_of
 from upbringing.reporting.inputs import Inputs, read_inputs
@@ -67,6 +68,7 @@ def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
         "shares": shares_of(inputs),
         "together": together_of(inputs),
         "fidelity": fidelity_of(inputs),
+        "directions": directions_of(inputs),
         "power": power_of(inputs),
         "verdicts": [(verdict, VERDICT_MARKS[verdict], word) for verdict, word in VERDICT_WORDS.items()],
         "answers": answers_block(inputs, with_text=with_text),
