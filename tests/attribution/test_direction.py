@@ -155,6 +155,7 @@ def planted() -> Findings:
 def test_a_direction_that_does_more_has_grown() -> None:
     (row,) = planted().tables["direction"]
     assert (row["verdict"], row["reason"], row["level"]) == ("supported", "", "L1")
+    assert (row["measure"], row["steering"]) == ("length", "steering")
     assert row["p"] < 0.05
     assert row["sentence"].startswith(
         "main: base -> sft (L1, about the recipe): the refusal direction grew over this stage (+1."
@@ -334,7 +335,8 @@ def test_the_order_of_rows_changes_nothing() -> None:
 def plan(number: int, role: str = "exploratory") -> DirectionPlan:
     keys = [("m", "c", None, f"{part}-{number}") for part in ("growth", "removed", "brought", "assay")]
     return DirectionPlan(
-        contrast=f"contrast {number}", kind="path", level="L1", role=role, weights=STEP, margin=0.1,  # type: ignore[arg-type]
+        contrast=f"contrast {number}",
+        steering="m", kind="path", level="L1", role=role, weights=STEP, margin=0.1,  # type: ignore[arg-type]
         growth=keys[0], removed=keys[1], brought=keys[2], assays=(keys[3],), questions=(),
     )  # fmt: skip
 

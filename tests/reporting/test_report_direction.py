@@ -70,6 +70,11 @@ def test_what_is_open_stands_in_the_table_and_not_in_words(tmp_path: Path) -> No
     assert "void: nothing moved it" in page
 
 
+def test_several_ways_to_steer_are_told_apart(tmp_path: Path) -> None:
+    lines = [line("a", "supported", steering=name) for name in ("middle", "last")]
+    assert [each.contrast for each in directions_of(study(tmp_path, *lines))] == ["a (middle)", "a (last)"]
+
+
 def test_without_directions_there_is_no_such_part(results: Path, tmp_path: Path) -> None:
     page = write_report(results, tmp_path / "page.html").read_text(encoding="utf-8")
     assert 'id="direction"' not in page

@@ -59,10 +59,12 @@ class Steered:
 class DirectionPlan:
     """A declared contrast of a direction's length, and by which claims its growth and what it does are decided.
 
-    ``assays``: whether adding the direction moves refusals at all, per cell. ``None`` = nobody asked it.
+    ``steering``: the measure of what it does. ``assays``: whether adding the direction moves refusals at all, per cell.
+    ``None`` = nobody asked it.
     """
 
     contrast: str
+    steering: str
     kind: str
     level: Level
     role: Literal["primary", "exploratory"]
@@ -176,6 +178,7 @@ def _plan(
     known = [question for question in (removed, brought, *assays) if question is not None]
     return DirectionPlan(
         contrast=spec.name,
+        steering=steered.measure,
         kind=spec.kind,
         level=spec.level,
         role=spec.role,

@@ -25,6 +25,7 @@ def direction_table(verdicts: Sequence[DirectionVerdict]) -> list[dict[str, Any]
             "level": each.plan.level,
             "role": each.plan.role,
             "measure": each.plan.growth[0],
+            "steering": each.plan.steering,
             "weights": dict(each.plan.weights),
             "verdict": each.verdict,
             "p": each.p,

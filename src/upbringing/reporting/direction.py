@@ -41,15 +41,16 @@ def directions_of(inputs: Inputs) -> tuple[DirectionLine, ...]:
     order = list(WORDS)
     whole.sort(key=lambda row: (row.get("role") != "primary", order.index(str(row["verdict"]))))
     anchors = {claim.id: anchor_of(claim) for claim in inputs.findings.claims}
-    return tuple(_line(row, anchors) for row in whole)
+    is_named = len({str(row.get("steering")) for row in whole}) > 1
+    return tuple(_line(row, anchors, f" ({row.get('steering')})" if is_named else "") for row in whole)
 
 
-def _line(row: Mapping[str, Any], anchors: Mapping[str, str]) -> DirectionLine:
+def _line(row: Mapping[str, Any], anchors: Mapping[str, str], by: str) -> DirectionLine:
     claims = row["claims"] if isinstance(row["claims"], dict) else {}
     verdict = str(row["verdict"])
     return DirectionLine(
-        contrast=str(row["contrast"]),
-        sentence=str(row["sentence"]),
+        contrast=str(row["contrast"]) + by,
+        sentence=str(row["sentence"]) + by,
         verdict=WORDS[verdict],
         is_named=row.get("role") == "primary" or verdict in NAMED,
         level=str(row["level"]),
