@@ -124,6 +124,16 @@ def test_the_primary_measure_comes_first(tmp_path: Path) -> None:
     assert [row.label for row in fidelity_of(inputs).rows] == ["Attack success, split ood", "other, split ood"]
 
 
+def test_other_proxies_are_told_from_edited_weights(tmp_path: Path) -> None:
+    emulated = {**line(EFFECTS, UNRELATED), "proxy": "emulate_tuning"}
+    found = fidelity_of(study(tmp_path, emulated, {**line(EFFECTS, EFFECTS), "proxy": "edit_weights"}))
+    assert [row.label for row in found.rows] == [
+        "Attack success, split ood", "Attack success, split ood, emulated tuning",
+    ]  # fmt: skip
+    assert found.views[1].figure.title.endswith("emulated tuning: emulations against retrained cells")
+    assert "Claims on emulated tuning are not to be cited here" in found.views[1].sentence
+
+
 def test_without_edited_weights_there_is_no_such_part(results: Path, tmp_path: Path) -> None:
     page = write_report(results, tmp_path / "page.html").read_text(encoding="utf-8")
     assert 'id="edits"' not in page
@@ -146,7 +156,7 @@ def test_the_picture_and_its_pairs_are_exported(tmp_path: Path) -> None:
     assert [float(each["retrained"]) for each in lines] == list(WEAKER)
     assert [float(each["predicted"]) for each in lines] == list(EFFECTS)
     (figure,) = (tmp_path / "out" / "figures").glob("attack-success-split-ood-edits-*.svg")
-    assert "what the edit predicts" in "".join(ElementTree.fromstring(figure.read_text(encoding="utf-8")).itertext())
+    assert "what is predicted" in "".join(ElementTree.fromstring(figure.read_text(encoding="utf-8")).itertext())
 
 
 def test_names_that_are_markup_stay_text(tmp_path: Path) -> None:

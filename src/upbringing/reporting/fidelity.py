@@ -1,4 +1,4 @@
-"""Edited weights against retrained branches: whether what an edit predicts is what training does."""
+"""Edited weights, or another proxy, against retrained branches: whether what it predicts is what training does."""
 
 from __future__ import annotations
 
@@ -32,18 +32,22 @@ COLUMNS = ("measure", "retrained cells", *(name for name, _ in NUMBERS.values())
 PAIR_COLUMNS = ("edited cell", "stands for", "edited from", "predicted", "retrained", "error")
 SAID = {
     "faithful": (
-        "Edits predict retrained branches here: Spearman is {spearman} over {cells}. They support what retrained "
+        "{named} predict retrained branches here: Spearman is {spearman} over {cells}. They support what retrained "
         "branches show, and replace none."
     ),
     "unfaithful": (
-        "Greyed out: Spearman is {spearman} over {cells}, {least:g} is needed. Claims on edited weights are not to be "
-        "cited here, and enter no share."
+        "Greyed out: Spearman is {spearman} over {cells}, {least:g} is needed. Claims on {what} are not to be cited "
+        "here, and enter no share."
     ),
     "uncalibrated": (
-        "Greyed out: {cells} of the {fewest} that are needed show whether edits predict what training does. Claims on "
-        "edited weights are uncalibrated here, and enter no share."
+        "Greyed out: {cells} of the {fewest} that are needed show whether {noun} predict what training does. Claims on "
+        "{what} are uncalibrated here, and enter no share."
     ),
 }
+EDITS = ("edits", "edited weights")
+PROXIES = {"edit_weights": EDITS, "emulate_tuning": ("emulations", "emulated tuning")}
+"""What stands for retrained cells, by the kind of its stage: its noun, and what a claim on it is on."""
+
 CITED = {"faithful": "yes, as support", "unfaithful": "no: they predict badly", "uncalibrated": "no: too few cells"}
 WIDTH, HEIGHT, LEFT, TOP, FOOT = 460.0, 440.0, 58.0, 30.0, 50.0
 INSIDE = 12.0  # pixels between the frame and the ends of the scales
@@ -99,11 +103,11 @@ def _lines(inputs: Inputs) -> list[dict[str, Any]]:
     whole = [row for row in rows if isinstance(row, dict) and row.keys() >= NEEDED and str(row["status"]) in SAID]
     order = list(dict.fromkeys((*primary_of(inputs), *(info.id for info in inputs.tree.measures))))
 
-    def rank(row: Mapping[str, Any]) -> tuple[int, str, int]:
+    def rank(row: Mapping[str, Any]) -> tuple[int, str, int, str]:
         headlines = inputs.headline_splits(row["measure"])
         split = headlines.index(row["split"]) if row["split"] in headlines else len(headlines)
         place = order.index(row["measure"]) if row["measure"] in order else len(order)
-        return place, str(row["condition"]), split
+        return place, str(row["condition"]), split, str(row.get("proxy"))
 
     return sorted(whole, key=rank)
 
@@ -112,15 +116,22 @@ def _source(row: Mapping[str, Any]) -> Source:
     return Source(str(row["measure"]), str(row["condition"]), str(row["judge"]), row["split"])
 
 
+def _proxy(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the words for what stands for retrained cells; edited weights where the table does not say."""
+    return PROXIES.get(str(row.get("proxy")), EDITS)
+
+
 def _place(inputs: Inputs, row: Mapping[str, Any]) -> str:
     split = f", split {row['split']}" if row["split"] else ""
-    return f"{title_of(inputs, _source(row))}{split}"
+    by = "" if _proxy(row) == EDITS else f", {_proxy(row)[1]}"
+    return f"{title_of(inputs, _source(row))}{split}{by}"
 
 
 def _view(inputs: Inputs, row: Mapping[str, Any]) -> FidelityView:
     pairs = list(_pairs(row))
     status = str(row["status"])
-    title = f"{_place(inputs, row)}: edits against retrained cells"
+    noun, what = _proxy(row)
+    title = f"{_place(inputs, row)}: {noun} against retrained cells"
     left_out = row.get("left_out")
     chart = _chart(pairs, row, title) if pairs else Markup("")
     rows = tuple(TableRow(pair.cell, _pair_cells(pair)) for pair in pairs)
@@ -131,6 +142,9 @@ def _view(inputs: Inputs, row: Mapping[str, Any]) -> FidelityView:
             cells=several(len(pairs), "retrained cell"),
             least=LEAST_SPEARMAN,
             fewest=FEWEST_CELLS,
+            noun=noun,
+            named=noun.capitalize(),
+            what=what,
         ),
         status != "faithful",
         tuple(TableRow(str(cell), (str(why),)) for cell, why in left_out.items()) if isinstance(left_out, dict) else (),
@@ -184,7 +198,7 @@ def _chart(pairs: Sequence[_Pair], row: Mapping[str, Any], title: str) -> Markup
         if not pair.is_same_sign:
             body.append(dot(x, y, 2, "hole"))
     agreed = sum(pair.is_same_sign for pair in pairs)
-    description = f"{several(len(pairs), 'cell')}; in {agreed} the edit predicts the sign. The table holds the values."
+    description = f"{several(len(pairs), 'cell')}; in {agreed} the sign is predicted. The table holds the values."
     return svg(WIDTH, HEIGHT, title, description, body, "fidelity")
 
 
@@ -207,7 +221,7 @@ def _scales(x_axis: Axis, y_axis: Axis) -> list[str]:
         body.append(line(LEFT, y_axis.at(tick), right, y_axis.at(tick), name))
         body.append(text(LEFT - 7, y_axis.at(tick) + 4, tick_label(tick), "tick", "end"))
     body.append(text(LEFT, 16, "what the retrained cell shows", "label"))
-    body.append(text((LEFT + right) / 2, HEIGHT - 10, "what the edit predicts", "label", "middle"))
+    body.append(text((LEFT + right) / 2, HEIGHT - 10, "what is predicted", "label", "middle"))
     return body
 
 
@@ -218,7 +232,11 @@ def _detail(pair: _Pair) -> str:
 def fidelity_table(inputs: Inputs) -> list[dict[str, Any]]:
     """Return every pair of an edited and a retrained cell as a line of numbers."""
     return [
-        {**dict(zip(("measure", "condition", "judge", "split"), _head(row), strict=True)), **vars(pair)}
+        {
+            **dict(zip(("measure", "condition", "judge", "split"), _head(row), strict=True)),
+            "proxy": row.get("proxy"),
+            **vars(pair),
+        }
         for row in _lines(inputs)
         for pair in _pairs(row)
     ]
