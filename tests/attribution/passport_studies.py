@@ -58,6 +58,10 @@ class Measured:
 
     def findings(self, seed: int = 0) -> Findings:
         """Return the findings of one simulated study."""
+        return attribute(*self.tables(seed), other_estimators=False)
+
+    def tables(self, seed: int = 0) -> tuple[pa.Table, Tree]:
+        """Return the rows and the tree of one simulated study."""
         random = np.random.default_rng(seed)
         parts = [
             self._rows(f"{arm.name}-{run}", measure, mean, random)
@@ -65,7 +69,7 @@ class Measured:
             for measure, means in arm.means.items()
             for run, mean in enumerate(means)
         ]
-        return attribute(pa.concat_tables(parts), self._tree(), other_estimators=False)
+        return pa.concat_tables(parts), self._tree()
 
     def _rows(self, checkpoint: str, measure: str, mean: float, random: np.random.Generator) -> pa.Table:
         tables = []

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from passport_studies import Arm, Measured, steady
 
+from upbringing.attribution.attribute import attribute
 from upbringing.formats.findings import Findings
-from upbringing.formats.tree import ContrastSpec
+from upbringing.formats.tree import CellSeeds, ContrastSpec
 
 SAFE = [0.25, 0.27, 0.23, 0.26, 0.24, 0.25]
 UNSAFE = [0.70, 0.65, 0.72, 0.68, 0.66, 0.70]
@@ -286,3 +287,57 @@ def test_a_single_copy_bars_only_where_its_weights_are_the_same() -> None:
     assert only(trained_again.findings(), 6)["status"] == "not shown"
     same = Measured(arms, answers=one_run, contrasts=[contrast], weights_sha256="0" * 64)
     assert (only(same.findings(), 6)["status"], only(same.findings(), 6)["bars"]) == ("failed", True)
+
+
+def doses(random: np.random.Generator, slope: float, num_runs: int) -> Measured:
+    """Four doses in roots that differ, each with noise of its own: the prompts know nothing of either."""
+    roots = random.normal(0, 0.05, num_runs)
+    arms = [
+        Arm(
+            f"d{level}",
+            {"m": (0.4 + slope * level + roots + random.normal(0, 0.05, num_runs)).tolist()},
+            factors={"dose": str(level)},
+        )
+        for level in (0, 0.25, 0.5, 1)
+    ]
+    return Measured(arms, num_items=200)
+
+
+def test_what_runs_do_by_chance_is_no_dose() -> None:
+    """One run per dose moves by its seed, which hundreds of prompts would call a trend."""
+    single = [only(doses(np.random.default_rng(seed), 0.0, 1).findings(seed), 5) for seed in range(20)]
+    assert {line["status"] for line in single} == {"not shown"}
+    assert "1 of at least 3 independent runs" in single[0]["sentence"]
+
+
+def test_few_roots_show_their_spread_badly() -> None:
+    """Three runs per dose and no trend: a plain p-value is below 0.01 in 6 of these 250 studies, 2.5 are its due."""
+    passed = 0
+    for seed in range(250):
+        random = np.random.default_rng(seed)
+        arms = [
+            Arm(
+                f"d{level}",
+                {"m": (0.4 + random.normal(0, 0.1, 3)).clip(0.02, 0.98).tolist()},
+                factors={"dose": str(level)},
+            )
+            for level in (0, 0.5, 1)
+        ]
+        passed += only(Measured(arms, num_items=200).findings(seed), 5)["status"] == "passed"
+    assert passed <= 4
+
+
+def test_a_planted_dose_is_found_over_its_roots() -> None:
+    found = [only(doses(np.random.default_rng(seed), 0.4, 5).findings(seed), 5) for seed in range(20)]
+    assert sum(line["status"] == "passed" for line in found) >= 17
+
+
+def test_runs_on_one_root_are_one_run() -> None:
+    """Four fine-tunings of one pretraining share what it did: they show no trend over doses of pretraining."""
+    study = doses(np.random.default_rng(0), 0.4, 4)
+    rows, tree = study.tables()
+    assert only(attribute(rows, tree, other_estimators=False), 5)["status"] == "passed"
+    shared = tuple(cell.model_copy(update={"seeds": CellSeeds(world=0, pretrain=0, sft=place % 4)})
+                   for place, cell in enumerate(tree.cells))  # fmt: skip
+    one_root = attribute(rows, tree.model_copy(update={"cells": shared}), other_estimators=False)
+    assert only(one_root, 5)["status"] == "not shown"

@@ -16,6 +16,9 @@ from upbringing.attribution.claims import answer, claims_of
 from upbringing.attribution.columns import READ_COLUMNS
 from upbringing.attribution.controls import with_assay, with_batch_noise, with_copy_noise
 from upbringing.attribution.corrections import corrections_of
+from upbringing.attribution.direction_effect import direction_verdicts
+from upbringing.attribution.direction_questions import direction_plans, direction_questions
+from upbringing.attribution.direction_tables import direction_conclusions, direction_table
 from upbringing.attribution.edited import fidelities_of, with_fidelity
 from upbringing.attribution.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_of_flat_table
 from upbringing.attribution.indices import index_tables
@@ -46,8 +49,9 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
     """
     asked = asked_of(rows, tree)
     completed, evidence, design = asked.tree, asked.evidence, asked.design
-    questions = list(asked.questions)
-    questions += sensitivity_questions(completed, evidence, design)
+    directions = direction_plans(completed, evidence, design, asked.specs)
+    sensitivity = sensitivity_questions(completed, evidence, design)
+    questions = (*asked.questions, *sensitivity, *direction_questions(directions))
     calibration = Calibration() if labels is None else calibrate(rows, labels)
     corrections = corrections_of(rows, evidence, design, calibration)
     validity = validity_of(completed, evidence, design)
@@ -59,6 +63,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
     claims = with_copy_noise(claims)
     claims = with_assay(with_batch_noise(claims, completed), design, completed)
     claims = with_fidelity(claims, design, validity.fidelities, completed)
+    grown = direction_verdicts(directions, claims)
     levels = level_table(evidence, design, validity, corrections)
     agreement = judge_agreement(evidence.scores.columns)
     relearning = relearning_table(evidence, design)
@@ -67,7 +72,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
         study=completed.study.name,
         question=completed.study.question,
         claims=claims,
-        conclusions=conclusions_of(completed.study, claims, {each.id: each.direction for each in completed.measures}),
+        conclusions=(*conclusions_of(completed.study, claims, _sides(completed)), *direction_conclusions(grown)),
         tables={
             "levels": levels,
             **calibration.tables,
@@ -76,11 +81,17 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
             **({"judge_agreement": agreement} if agreement else {}),
             **({"relearning": relearning} if relearning else {}),
             **({"robustness": robustness} if robustness else {}),
+            **({"direction": direction_table(grown)} if grown else {}),
             **({"fidelity": validity.fidelities.table} if design.edited else {}),
             "passports": validity.passports.table,
         },
         warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),
     )
+
+
+def _sides(tree: Tree) -> dict[str, str]:
+    """Return the direction of every measure."""
+    return {each.id: each.direction for each in tree.measures}
 
 
 def attribute_folder(folder: Path) -> Findings:

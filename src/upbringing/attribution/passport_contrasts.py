@@ -9,10 +9,10 @@ import numpy as np
 
 from upbringing.attribution.cells import Evidence
 from upbringing.attribution.corrections import Corrections
-from upbringing.attribution.design import Design
+from upbringing.attribution.design import ENOUGH_UNITS, Design
 from upbringing.attribution.equivalence import is_equivalent
 from upbringing.attribution.estimates import Estimate, estimate
-from upbringing.attribution.far_tail import quantile
+from upbringing.attribution.far_tail import far_p, quantile
 from upbringing.attribution.inference import CONFIDENCE, Inference
 from upbringing.attribution.passport import Status, Step, not_shown
 from upbringing.attribution.passport_runs import Runs
@@ -24,6 +24,7 @@ NULL_FAMILY = "null"
 DOSE = "dose"  # a factor of this name was planted to move measures; any other may well do nothing
 TREND_LEVEL = 0.01
 MIN_LEVELS = 3
+UNSEEN_SPREAD = "all runs score alike, so nothing shows how far runs differ"
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,27 @@ class Asked:
 
 
 def dose_step(study: Asked, runs: Runs) -> Step:
-    """Return step 5: a trend over a factor with numbers for levels, two-sided because its direction is not declared."""
-    name = "trend over a dose"
+    """Return step 5: a trend over a factor with numbers for levels, two-sided because its direction is not declared.
+
+    The tail keeps how badly few roots show their own spread. Prompts of a run or two per level are no sample of runs.
+    """
+    name, why = "trend over a dose", f"no factor has {MIN_LEVELS} numbers for levels"
     for factor, weights in _trends(study.design):
         found = study.estimate(runs, weights)
-        inference = None if found is None else found.inference
-        if inference is None or inference.p is None:
+        if found is not None and found.units.estimand == "artefact":
+            num = len(found.units.units)
+            why = f"{num} of at least {ENOUGH_UNITS} independent runs of every level of {factor!r} may be read"
+            why = UNSEEN_SPREAD if num >= ENOUGH_UNITS else why
             continue
-        flat = is_equivalent(inference, study.margin(runs.measure)) and factor == DOSE
-        status: Status = "passed" if inference.p < TREND_LEVEL else "failed" if flat else "not shown"
-        size = f"{inference.estimate:+.2f} from the least to the most of {factor!r}, p {inference.p:.3g}"
+        p = None if found is None else far_p(_of(found))
+        if found is None or p is None:
+            continue
+        flat = is_equivalent(_of(found), study.margin(runs.measure)) and factor == DOSE
+        status: Status = "passed" if p < TREND_LEVEL else "failed" if flat else "not shown"
+        size = f"{_of(found).estimate:+.2f} from the least to the most of {factor!r}, p {p:.3g}"
         sentence = f"{runs.measure}: the {name} is {size}; p below {TREND_LEVEL} is needed."
-        return Step(runs.measure, 5, name, status, sentence, inference.p, None, None, TREND_LEVEL)
-    return not_shown(runs.measure, 5, name, f"no factor has {MIN_LEVELS} numbers for levels")
+        return Step(runs.measure, 5, name, status, sentence, p, None, None, TREND_LEVEL)
+    return not_shown(runs.measure, 5, name, why)
 
 
 def _trends(design: Design) -> Iterable[tuple[str, dict[str, float]]]:

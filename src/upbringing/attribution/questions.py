@@ -66,7 +66,7 @@ def contrast_questions(tree: Tree, evidence: Evidence, design: Design, spec: Con
         for split in splits:
             source = Source(spec.measure, condition, judge, split)
             is_headline = condition == headline and split == splits[0]
-            if not is_headline and not all(_is_measured(evidence, design, cell, source) for cell in spec.weights):
+            if not is_headline and not all(is_measured(evidence, design, cell, source) for cell in spec.weights):
                 continue
             own = spec if is_headline else spec.model_copy(update={"role": "exploratory", "family": "exploratory"})
             yield Question(own, source, terms_of(spec.weights, source), judges)
@@ -125,12 +125,13 @@ def sensitivity_questions(tree: Tree, evidence: Evidence, design: Design) -> Ite
         ]
         for kind, name, source in others:
             for cell in design.cells:
-                if all(_is_measured(evidence, design, cell, each) for each in (first, source)):
+                if all(is_measured(evidence, design, cell, each) for each in (first, source)):
                     reference = judge if kind == "judge-sensitivity" else condition
                     yield _sensitivity(kind, f"{cell}: {name} - {reference}", cell, first, source)
 
 
-def _is_measured(evidence: Evidence, design: Design, cell: str, source: Source) -> bool:
+def is_measured(evidence: Evidence, design: Design, cell: str, source: Source) -> bool:
+    """Return whether every checkpoint of a cell has rows from ``source``."""
     return all(evidence.values(name, source) is not None for name in design.cells[cell].checkpoints)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from upbringing.attribution.change_words import NO_PAIR, changed_word
 from upbringing.formats.findings import Claim
 
 ONE_SEED = "Only one seed was trained: every claim is about these checkpoints, none about the recipe."
@@ -140,25 +141,7 @@ OVERDETERMINED = (
 NEEDS_OTHERS = "It works only together with the others: alone it does little, and without it little is left."
 DIFFER = "Alone, and with everything else on, it does not do the same: neither says what it does."
 
-CHANGED_WORDS = {
-    "sufficiency": ("this alone raises it", "this alone lowers it"),
-    "shapley": ("this contributes upwards", "this contributes downwards"),
-    "asymmetric-shapley": ("this contributes upwards", "this contributes downwards"),
-    "total-effect": ("together they raise it", "together they lower it"),
-    "generic-effect": (
-        "training on neutral data raises it",
-        "training on neutral data lowers it",
-    ),
-    "difference-in-differences": ("the first gained more or lost less", "the first lost more or gained less"),
-    "linear-trend": ("rises with the level", "falls with the level"),
-    "quadratic-trend": ("bends upwards", "bends downwards"),
-}
-"""Words for a rise and a fall, by kind, from L2 on; other kinds say what depends on what."""
-
-INTERACTIONS = ("interaction", "higher-interaction")
 ALL_ORDER_KINDS = ("main-effect", "shapley")  # of a whole factorial; paths know the orders that were trained
-NO_PAIR = frozenset({*CHANGED_WORDS, *INTERACTIONS} - {"sufficiency", "total-effect", "generic-effect"})
-"""Kinds that compare no two things, which could be alike."""
 
 ESTIMAND_WORDS = {
     "artefact": "about these checkpoints",
@@ -185,7 +168,7 @@ def _verdict(claim: Claim, label: str) -> str:
         return f"{where}: not measurable. {_first_reason(claim)}"
     size = _size(claim)
     if claim.verdict == "changed":
-        return f"{where}: {_changed_word(claim)} ({size})."
+        return f"{where}: {changed_word(claim)} ({size})."
     if claim.verdict == "equivalent" and claim.low is None:
         return f"{where}: one and the same checkpoint, so no difference, as it must be."
     if claim.verdict == "equivalent" and claim.kind in NO_PAIR:
@@ -270,27 +253,6 @@ def _why_undecided(claim: Claim) -> list[str]:
     if claim.minimum_detectable is not None:
         reasons.append(f"a change of {claim.minimum_detectable:.2f} would be found")
     return reasons
-
-
-def _changed_word(claim: Claim) -> str:
-    decides = claim.estimate if claim.corrected is None else claim.corrected.estimate
-    rose = (decides or 0.0) > 0
-    if claim.kind == "judge-sensitivity":
-        return "the judges differ: the first is higher" if rose else "the judges differ: the first is lower"
-    if claim.kind == "format-sensitivity":
-        return "the prompt's format moves it up" if rose else "the prompt's format moves it down"
-    if claim.level == "L4":
-        return "comes out higher" if rose else "comes out lower"
-    if claim.kind in INTERACTIONS:
-        if claim.level == "L1":
-            return "comes out above zero" if rose else "comes out below zero"
-        if claim.kind == "interaction":
-            return f"together they bring it {'higher' if rose else 'lower'} than their single effects, added up"
-        return "the effects depend on each other"
-    if claim.level == "L1":
-        return "rose during this stage" if rose else "fell during this stage"
-    words = CHANGED_WORDS.get(claim.kind, ("depends on this: it is higher", "depends on this: it is lower"))
-    return words[0 if rose else 1]
 
 
 def _radius(claim: Claim) -> str:

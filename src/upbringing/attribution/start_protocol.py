@@ -15,11 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from upbringing.attribution import conclusion_sentences as words
-from upbringing.attribution.far_tail import tail
-from upbringing.attribution.inference import CONFIDENCE, normal_quantile, t_quantile
 from upbringing.attribution.multiplicity import PRIMARY_LEVEL, holm
+from upbringing.attribution.one_sided import one_sided_p_values
 from upbringing.attribution.part_answers import readable
-from upbringing.formats.findings import Claim, Conclusion, ConclusionPart, Corrected, Decision, PartMeasure
+from upbringing.formats.findings import Claim, Conclusion, ConclusionPart, Decision, PartMeasure
 from upbringing.formats.start_protocol import END_WORDS, ENDS, INTERIOR_OPTIMUM, interior_starts, start_contrast_name
 from upbringing.formats.tree import StudyInfo
 
@@ -80,36 +79,10 @@ def _evidence(start: str, measure: str, claims: Sequence[Claim], direction: str)
     if direction == "neutral":
         return _Evidence(ids, reason=NO_DIRECTION)
     sign = -1.0 if direction.startswith("lower") else 1.0
-    tests = [_p_values(claim, sign) for claim in known]
+    tests = [one_sided_p_values(claim, sign, claim.margin) for claim in known]
     better = max(p for p, _ in tests)
     worse = min(1.0, 2 * min(p for _, p in tests))
     return _Evidence(ids, better, worse, words.NO_MARGIN if known[0].margin is None else "")
-
-
-def _p_values(claim: Claim, sign: float) -> tuple[float, float]:
-    """Return the p-values of "the start is no better than this end" and "it is better by more than the margin".
-
-    Where labels correct the claim, by its corrected numbers; what could not be scored counts against either.
-    """
-    number = claim.corrected or claim
-    if number.estimate is None or number.low is None or number.high is None:
-        return 1.0, 1.0
-    ends = sorted((sign * number.low, sign * number.high))
-    bounds = sorted(sign * number.bounds.get(name, number.estimate) for name in ("low", "high"))
-    lowest, highest = min(bounds[0], sign * number.estimate), max(bounds[1], sign * number.estimate)
-    quantile = normal_quantile(CONFIDENCE) if number.df is None else t_quantile(number.df, CONFIDENCE)
-    better = _tail(lowest, (lowest - ends[0]) / quantile, number)
-    if claim.margin is None:
-        return better, 1.0
-    return better, _tail(claim.margin - highest, (ends[1] - highest) / quantile, number)
-
-
-def _tail(gap: float, error: float, number: Claim | Corrected) -> float:
-    """Return the one-sided p-value of a statistic ``gap / error``; above 0.5 where the gap is negative."""
-    if error <= 0:
-        return 1.0
-    beyond = tail(abs(gap) / error, number.df, number.spread)
-    return beyond if gap >= 0 else 1 - beyond
 
 
 def _measure(evidence: _Evidence, adjusted: float) -> PartMeasure:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from upbringing.formats.items import Item, Judgement, Message
 from upbringing.formats.rows import Row
+from upbringing.formats.steering import SteeringLabel
 from upbringing.formats.tree import ConditionInfo
 from upbringing.models.asking import Elicitation, Prompt
 from upbringing.models.decoding import Decoding, Greedy
@@ -103,9 +104,7 @@ class Intervention:
     def label(self) -> str:
         """Short name for conditions."""
         where = "middle-block" if self.layer is None else f"block-{self.layer}"
-        strength = "" if self.strength == 1.0 else f"-x{self.strength:g}"
-        control = "-random-control" if self.is_random else ""  # at the end: the control never stands first
-        return f"{self.edit}-refusal-direction-{where}{strength}{control}"
+        return SteeringLabel(self.edit, where, self.strength, self.is_random).text
 
     @property
     def fitted_on(self) -> tuple[StatesNeed, ...]:

@@ -18,13 +18,16 @@ from upbringing.reporting.calibration import agreement_of, errors_of
 from upbringing.reporting.cards import cards_of
 from upbringing.reporting.designs import designs_of
 from upbringing.reporting.differences import groups_of
+from upbringing.reporting.direction import directions_of
 from upbringing.reporting.facts import facts_block
+from upbringing.reporting.fidelity import fidelity_of
 from upbringing.reporting.inputs import Inputs, read_inputs
 from upbringing.reporting.power import power_of
 from upbringing.reporting.provenance import checkpoints_of, gates_of, judges_of, num_rows, versions_of
 from upbringing.reporting.runs import runs_of
 from upbringing.reporting.shares import shares_of
 from upbringing.reporting.together import together_of
+from upbringing.reporting.trade_off import trade_offs_of
 from upbringing.reporting.upbringing import upbringing_of
 from upbringing.reporting.verdicts import controls_of, first_screen, size_of
 from upbringing.reporting.words import VERDICT_MARKS, VERDICT_WORDS, shown
@@ -57,12 +60,15 @@ def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
         "size": size_of(tree),
         "first": first_screen(inputs, groups),
         "upbringing": upbringing_of(inputs, runs),
+        "trade_offs": trade_offs_of(inputs, runs),
         "designs": designs_of(inputs, runs),
         "groups": groups,
         "facts_block": facts_block(groups),
         "has_corrected": any(claim.corrected is not None for claim in inputs.findings.claims),
         "shares": shares_of(inputs),
         "together": together_of(inputs),
+        "fidelity": fidelity_of(inputs),
+        "directions": directions_of(inputs),
         "power": power_of(inputs),
         "verdicts": [(verdict, VERDICT_MARKS[verdict], word) for verdict, word in VERDICT_WORDS.items()],
         "answers": answers_block(inputs, with_text=with_text),

@@ -84,6 +84,16 @@ def dot(x: float, y: float, radius: float, name: str) -> str:
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" class="{name}"/>'
 
 
+def apart(heights: Sequence[float], top: float, bottom: float, gap: float) -> list[float]:
+    """Return rising ``heights``, moved as little as keeps names ``gap`` apart between ``top`` and ``bottom``."""
+    found, free = [], top
+    for place, height in enumerate(heights):
+        free = max(free, min(height, bottom - gap * (len(heights) - 1 - place)))
+        found.append(free)
+        free += gap
+    return found
+
+
 def style_of(index: int) -> str:
     """Return the class of the series with this index."""
     return f"s{index}" if 0 <= index < NUM_STYLES else OTHER_STYLE

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from upbringing.reporting.chart import Axis, Interval, dot, line, mark, style_of, svg, text, with_detail
+from upbringing.reporting.chart import Axis, Interval, apart, dot, line, mark, style_of, svg, text, with_detail
 from upbringing.reporting.picture import cut
 from upbringing.reporting.words import interval, plain
 
@@ -84,11 +84,9 @@ def _line(series: Series, index: int, shift: float, x_axis: Axis, y_axis: Axis) 
 def _names(series: Sequence[Series], y_axis: Axis, right: float) -> list[str]:
     """Return each line's name beside its last point, moved down where two would lie on one another."""
     ends = sorted((y_axis.at(each.points[-1].found.estimate), index) for index, each in enumerate(series))
-    lowest = HEIGHT - FOOT - NAME_GAP * (len(ends) - 1)
-    body, free = [], TOP
-    for place, (end, index) in enumerate(ends):
-        y = max(free, min(end, lowest + NAME_GAP * place))
-        free = y + NAME_GAP
+    heights = apart([end for end, _ in ends], TOP, HEIGHT - FOOT, NAME_GAP)
+    body = []
+    for y, (_, index) in zip(heights, ends, strict=True):
         if series[index].name:
             body.append(mark(right + 4, y, index, 3.5))
         body.append(text(right + 14, y + 4, cut(series[index].name, NAME_CHARACTERS), "label"))

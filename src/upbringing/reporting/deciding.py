@@ -48,14 +48,15 @@ def of_claim(claim: Claim) -> Deciding:
 
 def of_level(row: Mapping[str, Any]) -> Deciding:
     """Return the number of a line of the table of levels: its corrected rate where labels allow one."""
-    judged = (_number(row.get("estimate")), _number(row.get("low")), _number(row.get("high")))
-    corrected = _number(row.get("corrected"))
+    judged = (number(row.get("estimate")), number(row.get("low")), number(row.get("high")))
+    corrected = number(row.get("corrected"))
     if corrected is None:
         return Deciding(*judged)
-    return Deciding(corrected, _number(row.get("corrected_low")), _number(row.get("corrected_high")), judged)
+    return Deciding(corrected, number(row.get("corrected_low")), number(row.get("corrected_high")), judged)
 
 
-def _number(value: object) -> float | None:
+def number(value: object) -> float | None:
+    """Return a value of a table as a number; ``None`` for anything else."""
     return float(value) if isinstance(value, int | float) else None
 
 

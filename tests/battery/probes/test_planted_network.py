@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from upbringing.attribution.attribute import attribute
 from upbringing.base.errors import UpbringingWarning
 from upbringing.battery.engine import Measured, measure, measure_checkpoint
 from upbringing.battery.measures.probe import Probe
@@ -22,6 +24,8 @@ from upbringing.battery.rejudging import Given, judge_given
 from upbringing.data.tokenizer import train_tokenizer
 from upbringing.formats.items import Item, Judgement, Message
 from upbringing.formats.record import BuildProfile
+from upbringing.formats.rows import rows_table
+from upbringing.formats.tree import Cell, Checkpoint, ContrastSpec, ItemInfo, StudyInfo, Tree
 from upbringing.models.decoding import Greedy
 from upbringing.models.loading import LoadedModel, load_model
 from upbringing.models.scripted import ScriptedModel
@@ -171,6 +175,35 @@ def test_taking_the_direction_out_ends_refusal_and_putting_it_in_causes_it(found
     zero = {name: value for name, value in changes.items() if "-x0" in name}
     assert len(zero) == 4
     assert set(zero.values()) == {0.0}
+
+
+def test_attribution_reads_what_the_direction_does_from_these_rows(found: Measured) -> None:
+    """Against a checkpoint whose direction is a fifth as long and does something in two families alone, it grew."""
+    asked = [row for row in found.rows if row.measure in ("refusal_direction", "refusal_steering")]
+    kept = {item.id for item in items() if item.family in ("family-1", "family-2")}
+    before = [
+        replace(
+            row,
+            checkpoint="before",
+            value=row.value * (0.2 if row.measure == "refusal_direction" else row.item in kept),
+        )
+        for row in asked
+        if row.value is not None
+    ]
+    spec = ContrastSpec(name="step", measure="refusal_direction", weights={"a@after": 1.0, "a@before": -1.0})
+    tree = Tree(
+        study=StudyInfo(name="planted", contrasts=(spec,)),
+        checkpoints=(Checkpoint(id="before"), Checkpoint(id="c", parent="before")),
+        cells=(Cell(arm="a", position="before", checkpoint="before"), Cell(arm="a", position="after", checkpoint="c")),
+        measures=found.measures,
+        conditions=found.conditions,
+        items=tuple(ItemInfo(id=each.id, request=each.request) for each in items()),
+    )
+    (line,) = attribute(rows_table([*asked, *before]), tree, other_estimators=False).tables["direction"]
+    assert line["verdict"] == "supported", line["sentence"]
+    assert "about these checkpoints" in line["sentence"]
+    assert line["removed"] > 0.6
+    assert line["brought"] > 0.5
 
 
 def test_strength_zero_gives_the_plain_answers(found: Measured) -> None:

@@ -17,6 +17,7 @@ from upbringing.battery.probes.prompts import HeldOutPrompts, features, held_out
 from upbringing.battery.probes.settings import HeldOutSettings, PromptForm
 from upbringing.formats.items import Item
 from upbringing.formats.rows import Row
+from upbringing.formats.steering import DIRECTION_UNIT
 from upbringing.formats.tree import ConditionInfo, MeasureInfo
 
 
@@ -38,7 +39,7 @@ class RefusalDirection(HeldOutSettings):
     def info(self) -> MeasureInfo:
         """Return how the values are read."""
         return MeasureInfo(
-            id=self.id, version=str(self.version), unit="spreads", direction="neutral", label="Refusal direction"
+            id=self.id, version=str(self.version), unit=DIRECTION_UNIT, direction="neutral", label="Refusal direction"
         )
 
     def needs(self, items: Sequence[Item]) -> list[StatesNeed]:

@@ -16,12 +16,14 @@ from upbringing.reporting.deciding import of_claim
 from upbringing.reporting.designs import designs_of
 from upbringing.reporting.differences import interval_of
 from upbringing.reporting.exports.names import FileNames
+from upbringing.reporting.fidelity import fidelity_of
 from upbringing.reporting.forest import ForestRow, forest, forest_axis
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.power import power_of
 from upbringing.reporting.runs import Runs, runs_of
 from upbringing.reporting.shares import shares_of
 from upbringing.reporting.together import together_of
+from upbringing.reporting.trade_off import trade_offs_of
 from upbringing.reporting.upbringing import Upbringing, upbringing_of
 from upbringing.reporting.words import interval, signed, verdict_of
 
@@ -46,6 +48,8 @@ def _charts(inputs: Inputs) -> Iterator[tuple[str, Markup]]:
     yield from (
         (f"along the tree {figure.title}", _with_key(figure.chart, upbringing)) for figure in upbringing.multiples
     )
+    for trade_off in trade_offs_of(inputs, runs):
+        yield f"trade-off {trade_off.figure.title}", _with_key(trade_off.figure.chart, upbringing)
     yield from _forests(inputs, runs)
     for claim in inputs.findings.claims:
         figure = alike_of(inputs, claim, interval_of(claim, runs), runs)
@@ -55,6 +59,7 @@ def _charts(inputs: Inputs) -> Iterator[tuple[str, Markup]]:
         yield f"{design.figure.title} {design.figure.note.partition(' · ')[0]}", design.figure.chart
     together = together_of(inputs)
     yield from ((figure.title, figure.chart) for figure in together.indices if figure.chart)
+    yield from ((view.figure.title, view.figure.chart) for view in fidelity_of(inputs).views if view.figure.chart)
     for name, chart in (
         ("power", power_of(inputs).chart),
         ("shares", shares_of(inputs).chart),

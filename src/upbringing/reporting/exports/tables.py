@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from upbringing.formats.findings import Claim
+from upbringing.reporting.fidelity import fidelity_table
 from upbringing.reporting.inputs import Inputs
+from upbringing.reporting.trade_off import trade_off_tables
 from upbringing.reporting.words import shown
 
 Line = Mapping[str, Any]
@@ -50,7 +52,7 @@ def safe_text(text: str) -> str:
 
 
 def tables_of(inputs: Inputs) -> dict[str, list[Line]]:
-    """Return all tables by name: claims, conclusions, those of the findings, then those of the tree."""
+    """Return all tables by name: claims, conclusions, those of the findings, of the tree, then of pictures."""
     findings, tree = inputs.findings, inputs.tree
     found: dict[str, list[Line]] = {
         "claims": [claim_line(claim) for claim in findings.claims],
@@ -61,6 +63,8 @@ def tables_of(inputs: Inputs) -> dict[str, list[Line]]:
         found[name if name not in found else f"table-{name}"] = [_flat(line) for line in lines]
     for name, models in (("checkpoints", tree.checkpoints), ("cells", tree.cells), ("gates", tree.gates)):
         found[name if name not in found else f"tree-{name}"] = [each.model_dump(mode="json") for each in models]
+    for name, lines in {**trade_off_tables(inputs), "fidelity_pairs": fidelity_table(inputs)}.items():
+        found[name if name not in found else f"report-{name}"] = list(lines)
     return {name: lines for name, lines in found.items() if lines}
 
 
