@@ -15,7 +15,10 @@ from upbringing.formats.reading import read_versioned
 
 TREE_SCHEMA_VERSION = 1
 EDITED: Final = "edit_weights"  # the kind of a stage that edited weights and trained nothing
-FEWEST_CELLS: Final = 8  # retrained ones, for the fidelity of edited weights: statistics-and-measures 4.6
+EMULATED: Final = "emulate_tuning"  # the kind of a stage that moved a change in logit space and left no weights
+Proxy = Literal["edit_weights", "emulate_tuning"]
+"""The kinds of stages that stand in for training."""
+FEWEST_CELLS: Final = 8  # retrained ones, for the fidelity of either kind: statistics-and-measures 4.6
 
 
 class Open(BaseModel):
