@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from upbringing.attribution.proxies import PROXIES, stand_ins
 from upbringing.base.errors import FormatError
 from upbringing.formats.findings import Estimand
-from upbringing.formats.tree import EDITED, EMULATED, Cell, Checkpoint, Proxy, Tree
+from upbringing.formats.tree import Cell, Checkpoint, Proxy, Tree
 
 LEVELS = ("pretrain", "midtrain", "sft", "rl")
 GIVEN_KINDS = ("existing", "start")  # weights that were not drawn at random in the study
 UNTRAINED_KINDS = (*GIVEN_KINDS, "fresh")
 KINDS_OF_LEVEL = {"pretrain": "pretrain", "midtrain": "midtrain", "sft": "sft"}  # any other trained kind is rl
-PROXIES: tuple[Proxy, ...] = (EDITED, EMULATED)
 UNSTATED_START = "a start that the tree does not state"
 ENOUGH_UNITS = 3  # independent runs from which a claim may be about the recipe
 
@@ -181,21 +181,8 @@ def design_of(tree: Tree) -> Design:
         cells=cells,
         checkpoints={checkpoint.id: checkpoint for checkpoint in tree.checkpoints},
         parents=frozenset(checkpoint.parent for checkpoint in tree.checkpoints if checkpoint.parent is not None),
-        edited=_edited(tree, cells.values()),
+        edited=stand_ins(tree, (name for cell in cells.values() if cell.stands_for for name in cell.checkpoints)),
     )
-
-
-def _edited(tree: Tree, cells: Iterable[DesignCell]) -> dict[str, frozenset[Proxy]]:
-    """Return what was edited or emulated; what stands for a retrained cell and does not say how was edited."""
-    found: dict[str, frozenset[Proxy]] = {}
-    for each in tree.checkpoints:
-        kinds = {stage.kind for stage in each.stages}
-        if proxies := frozenset(proxy for proxy in PROXIES if proxy in kinds):
-            found[each.id] = proxies
-    for cell in cells:
-        for name in cell.checkpoints if cell.stands_for is not None else ():
-            found.setdefault(name, frozenset({EDITED}))
-    return found
 
 
 def _seeds(cell: Cell) -> Seeds:

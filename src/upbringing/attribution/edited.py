@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from upbringing.attribution.cells import Evidence, Source
-from upbringing.attribution.design import PROXIES, Design, DesignCell
+from upbringing.attribution.design import Design, DesignCell
 from upbringing.attribution.estimates import estimate
 from upbringing.attribution.fidelity import Fidelities, Fidelity, Pair, fidelity_numbers
 from upbringing.attribution.pivot import terms_of
+from upbringing.attribution.proxies import PROXIES
 from upbringing.attribution.sentences import NOT_MEASURED, statement, verdict_sentence
 from upbringing.attribution.sources import first_judge, ordered_splits
 from upbringing.attribution.validity import Validity

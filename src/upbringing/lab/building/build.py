@@ -259,7 +259,6 @@ def _emulate_job(workshop: Workshop, node: Node, prepared: Prepared, label: str)
     run = node.run
     assert run is not None
     assert isinstance(run.stage, EmulateTuning)
-    at, plus, minus = (Part(prepared.keys[key], prepared.folders.get(key)) for key in node.emulated_by)
     return EmulateJob(
         key=prepared.keys[node.key],
         label=label,
@@ -267,9 +266,7 @@ def _emulate_job(workshop: Workshop, node: Node, prepared: Prepared, label: str)
         name=run.stage_name,
         stage=run.stage,
         seed=run.seed,
-        at=at,
-        plus=plus,
-        minus=minus,
+        parts=tuple(Part(prepared.keys[key], prepared.folders.get(key)) for key in node.emulated_by),
         inputs=node.inputs,
         profile=workshop.profile,
         after=tuple(dict.fromkeys(prepared.keys[key] for key in node.needs)),

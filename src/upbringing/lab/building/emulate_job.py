@@ -32,7 +32,7 @@ class Part:
 
 @dataclass(frozen=True)
 class EmulateJob:
-    """Publish the record of a stage that moves the change from ``minus`` to ``plus`` onto ``at``."""
+    """Publish the record of a stage that moves a change. ``parts``: those that answer together, at, plus and minus."""
 
     key: str
     label: str
@@ -40,9 +40,7 @@ class EmulateJob:
     name: str
     stage: EmulateTuning
     seed: int
-    at: Part
-    plus: Part
-    minus: Part
+    parts: tuple[Part, ...]
     inputs: dict[str, Any]
     profile: BuildProfile
     after: tuple[str, ...] = ()
@@ -52,12 +50,12 @@ class EmulateJob:
         store = Store(self.store)
 
         def fill(folder: Path) -> None:
-            places = EmulatedPlaces(*(each.place(store) for each in (self.at, self.plus, self.minus)))
+            places = EmulatedPlaces(*(each.place(store) for each in self.parts))
             emulated = emulated_of(self.name, self.stage, places, self.seed)
             copy_tokenizer(places.at.folder, folder)
             record = Record(
                 id=self.key,
-                parent=self.at.key if self.at.folder is None else self.at.folder.name,
+                parent=self.parts[0].key if self.parts[0].folder is None else self.parts[0].folder.name,
                 kind=self.stage.kind,
                 stage=self.name,
                 recipe=self.inputs,
