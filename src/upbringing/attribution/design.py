@@ -181,7 +181,7 @@ def design_of(tree: Tree) -> Design:
         cells=cells,
         checkpoints={checkpoint.id: checkpoint for checkpoint in tree.checkpoints},
         parents=frozenset(checkpoint.parent for checkpoint in tree.checkpoints if checkpoint.parent is not None),
-        edited=stand_ins(tree, (name for cell in cells.values() if cell.stands_for for name in cell.checkpoints)),
+        edited=stand_ins(tree),
     )
 
 

@@ -31,7 +31,7 @@ LEVELS: Mapping[str, str] = {
     "L1": "before and after along one run: it happened during a stage, not necessarily because of it",
     "L2": "a counterfactual run: the same but for one thing",
     "L3": "a factorial of runs: effects and how they depend on one another",
-    "L4": "evidence inside the weights, which supports but never replaces the others",
+    "L4": "evidence inside the weights or logits, which supports but never replaces the others",
 }
 LEVEL_ORDER = ("L4", "L1", "L2", "L3")  # from weak to strong: evidence inside the weights never stands for a branch
 EDITED: Mapping[str, str] = {
