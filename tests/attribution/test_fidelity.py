@@ -18,6 +18,7 @@ from upbringing.formats.findings import Findings
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import (
     EDITED,
+    EMULATED,
     Cell,
     CellSeeds,
     Checkpoint,
@@ -30,6 +31,7 @@ from upbringing.formats.tree import (
     Tree,
 )
 from upbringing.validation.exact_fidelity import (
+    each_proxy_is_calibrated_apart,
     faithful_edits_pass,
     few_edits_are_uncalibrated,
     unfaithful_edits_are_greyed,
@@ -107,7 +109,15 @@ def test_intervals_cover_the_slope_about_as_often_as_they_say() -> None:
     assert covered >= 50
 
 
-@pytest.mark.parametrize("check", [faithful_edits_pass, unfaithful_edits_are_greyed, few_edits_are_uncalibrated])
+@pytest.mark.parametrize(
+    "check",
+    [
+        faithful_edits_pass,
+        unfaithful_edits_are_greyed,
+        few_edits_are_uncalibrated,
+        each_proxy_is_calibrated_apart,
+    ],
+)
 def test_the_checks_of_the_suite_hold(check: Any) -> None:
     held, num = check()
     assert held == num > 0
@@ -222,7 +232,7 @@ def test_only_faithful_edits_are_a_share(edited: Sequence[int], reason: str | No
 @pytest.mark.parametrize("changes", [{"level": "L2"}, {"role": "primary"}])
 def test_a_tree_that_asks_for_more_is_refused(changes: dict[str, Any]) -> None:
     rows, tree = study(RETRAINED)
-    with pytest.raises(FormatError, match="'e7@edit' were edited: make it exploratory and L4"):
+    with pytest.raises(FormatError, match="'e7@edit', whose weights were edited: make it exploratory and L4"):
         attribute(rows, tree.model_copy(update={"study": StudyInfo(name="s", contrasts=(spec(**changes),))}))
 
 
@@ -238,6 +248,83 @@ def test_cells_that_cannot_be_stood_for_are_refused() -> None:
     played = tree.model_copy(update={"study": tree.study.model_copy(update={"protocol": roles})})
     with pytest.raises(FormatError, match="the protocol's sft is the cell 'e0@edit'"):
         attribute(rows, played)
+
+
+def both(edited: Sequence[int], emulated: Sequence[int]) -> tuple[pa.Table, Tree]:
+    """The same retrained cells, predicted by edits (``e0@edit``) and by emulations (``m0@moved``)."""
+    rows, tree = study(edited)
+    others, theirs = study(emulated)
+    names = {f"e{place}": f"m{place}" for place in range(len(emulated))}
+    moved = [Row(**{**row, "checkpoint": names[row["checkpoint"]]}) for row in others.to_pylist()
+             if row["checkpoint"] in names]  # fmt: skip
+    stages = (StageInfo(role="sft", kind="sft"), StageInfo(role="moved", kind=EMULATED))
+    checkpoints = [each.model_copy(update={"id": names[each.id], "stages": stages}) for each in theirs.checkpoints
+                   if each.id in names]  # fmt: skip
+    cells = [
+        cell.model_copy(update={"arm": names[cell.arm], "checkpoint": names[cell.arm], "position": "moved"})
+        for cell in theirs.cells
+        if cell.arm in names
+    ]
+    whole = {"checkpoints": (*tree.checkpoints, *checkpoints), "cells": (*tree.cells, *cells)}
+    return pa.concat_tables([table.unify_dictionaries() for table in (rows, rows_table(moved))]), tree.model_copy(
+        update=whole
+    )
+
+
+FAITHFUL, UNRELATED = (6, 9, 13, 15, 25, 27, 31, 34), (34, 6, 31, 9, 27, 13, 25, 15)
+
+
+def test_each_kind_of_proxy_is_calibrated_by_its_own_cells() -> None:
+    findings = attribute(*both(FAITHFUL, UNRELATED))
+    found = {row["proxy"]: row for row in findings.tables["fidelity"]}
+    assert {proxy: (row["status"], row["cells"]) for proxy, row in found.items()} == {
+        EDITED: ("faithful", 8), EMULATED: ("unfaithful", 8),
+    }  # fmt: skip
+    assert {pair["cell"].partition("@")[2] for pair in found[EMULATED]["pairs"]} == {"moved"}
+    alone = row(attribute(*study(FAITHFUL)))
+    assert {name: found[EDITED][name] for name in alone} == alone
+    for claim in findings.claims:
+        kinds = {cell.partition("@")[2] for cell in claim.weights} & {"edit", "moved"}
+        if kinds == {"edit"}:
+            assert (claim.fidelity, claim.proxies) == ("faithful", (EDITED,))
+        elif kinds == {"moved"}:
+            assert (claim.fidelity, claim.proxies, claim.level, claim.role) == (
+                "unfaithful", (EMULATED,), "L4", "exploratory",
+            )  # fmt: skip
+            assert "emulated in logit space" in claim.sentence
+            assert "eights were edited" not in claim.sentence
+    (warning,) = (each for each in findings.warnings if "predict retrained" in each)
+    assert warning.startswith("Emulated tuning does not predict retrained branches on harm")
+
+
+def test_seven_emulations_are_uncalibrated_whatever_edits_do() -> None:
+    findings = attribute(*both(FAITHFUL, FAITHFUL[:7]))
+    found = {row["proxy"]: row["status"] for row in findings.tables["fidelity"]}
+    assert found == {EDITED: "faithful", EMULATED: "uncalibrated"}
+    assert any(
+        each.startswith("Emulated tuning is uncalibrated on harm: 7 of at least 8") for each in findings.warnings
+    )
+    assert not any(each.startswith("Edited weights") for each in findings.warnings)
+
+
+@pytest.mark.parametrize(
+    ("edited", "emulated", "fidelity", "reason"),
+    [
+        (FAITHFUL, FAITHFUL, "faithful", None),
+        (UNRELATED, FAITHFUL, "unfaithful", "edited weights do not predict retrained branches here"),
+        (FAITHFUL, UNRELATED, "unfaithful", "emulated tuning does not predict retrained branches here"),
+        (FAITHFUL, FAITHFUL[:7], "uncalibrated", "emulated tuning is uncalibrated here"),
+    ],
+)
+def test_a_claim_on_both_is_worth_what_the_worse_is(
+    edited: Sequence[int], emulated: Sequence[int], fidelity: str, reason: str | None
+) -> None:
+    rows, tree = both(edited, emulated)
+    weights = {"e0@edit": 1.0, "m1@moved": -1.0}
+    asked = ContrastSpec(name="c", weights=weights, measure="harm", share_of={"r7@sft": 1.0, "main@sft": -1.0})
+    with_it = tree.model_copy(update={"study": StudyInfo(name="s", contrasts=(asked,))})
+    (claim,) = (each for each in attribute(rows, with_it).claims if each.contrast == "c")
+    assert (claim.fidelity, claim.proxies, claim.share_reason) == (fidelity, (EDITED, EMULATED), reason)
 
 
 def test_the_order_of_rows_changes_nothing() -> None:

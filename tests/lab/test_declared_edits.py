@@ -1,4 +1,4 @@
-"""Edited weights in the tree of foreign logs: what stands for what, at which level, and what is refused."""
+"""Edits and emulations in the tree of foreign logs: what stands for what, at which level, and what is refused."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from upbringing.attribution.proxies import stand_ins
 from upbringing.base.errors import StudyError
-from upbringing.lab.declared_tree import DeclaredTree, tree_of
+from upbringing.formats.tree import EDITED, EMULATED
+from upbringing.lab.declared_tree import DeclaredCheckpoint, DeclaredTree, tree_of
 
 CHECKPOINTS: dict[str, Any] = {
     "base": {},
@@ -28,6 +30,17 @@ def test_an_edited_checkpoint_stands_for_a_cell_in_its_own_arm_alone() -> None:
     tree = tree_of(declared(("tuned@sft", "plain@sft")))
     standing = {cell.name: cell.stands_for for cell in tree.cells if cell.stands_for is not None}
     assert standing == {"edited@sft": "plain@sft"}
+
+
+def test_a_checkpoint_may_say_that_it_was_emulated() -> None:
+    emulated = {"parent": "tuned", "stage": "sft", "arm": "moved", "stands_for": "plain@sft", "proxy": EMULATED}
+    checkpoints = CHECKPOINTS | {"moved": emulated}
+    tree = tree_of(DeclaredTree.model_validate({"name": "logs", "checkpoints": checkpoints}))
+    assert stand_ins(tree) == {"edited": {EDITED}, "moved": {EMULATED}}
+    assert {cell.arm for cell in tree.cells if cell.proxy is not None} == {"moved"}
+    assert '"proxy"' not in tree_of(declared(("tuned@sft", "plain@sft"))).model_dump_json()
+    with pytest.raises(ValueError, match="proxy: emulate_tuning says how a checkpoint predicts retrained ones"):
+        DeclaredCheckpoint(proxy=EMULATED)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from upbringing.formats.findings import read_findings
 from upbringing.formats.items import Item, Message
 from upbringing.formats.tree import read_tree
 from upbringing.lab.measurement.control_warnings import control_warnings
-from upbringing.lab.measurement.measuring import asked_items, measure_jobs
+from upbringing.lab.measurement.measure_jobs import measure_jobs
+from upbringing.lab.measurement.measuring import asked_items
 from upbringing.lab.measurement.pairing import pair_jobs
 from upbringing.lab.measurement.references import references
 from upbringing.lab.run import attribute, build, measure, report

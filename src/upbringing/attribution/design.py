@@ -7,12 +7,13 @@ first stage trained (pretraining that continues it included) and claims are cond
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from upbringing.attribution.proxies import PROXIES, stand_ins
 from upbringing.base.errors import FormatError
 from upbringing.formats.findings import Estimand
-from upbringing.formats.tree import EDITED, Cell, Checkpoint, Tree
+from upbringing.formats.tree import Cell, Checkpoint, Proxy, Tree
 
 LEVELS = ("pretrain", "midtrain", "sft", "rl")
 GIVEN_KINDS = ("existing", "start")  # weights that were not drawn at random in the study
@@ -29,7 +30,7 @@ Row = tuple[tuple[str, ...], ...]  # of one unit: for each cell, its checkpoints
 class DesignCell:
     """One place of the design with all its replicates: (seed indices per level, checkpoint), sorted.
 
-    ``stands_for``: of edited weights, the retrained cell that they are to predict.
+    ``stands_for``: of edited weights and emulations, the retrained cell that they are to predict.
     """
 
     name: str
@@ -69,12 +70,15 @@ class Units:
 
 @dataclass(frozen=True)
 class Design:
-    """Cells by name, in the order of the tree, and the checkpoints' ancestry. ``edited``: those of edited weights."""
+    """Cells by name, in the order of the tree, and the checkpoints' ancestry.
+
+    ``edited``: checkpoints that were edited or emulated, not trained, with how.
+    """
 
     cells: dict[str, DesignCell]
     checkpoints: dict[str, Checkpoint]
     parents: frozenset[str] = frozenset()
-    edited: frozenset[str] = frozenset()
+    edited: Mapping[str, frozenset[Proxy]] = field(default_factory=dict)
     _units: dict[tuple[str, ...], Units] = field(default_factory=dict)
 
     def units(self, names: Sequence[str]) -> Units:
@@ -96,10 +100,16 @@ class Design:
         return tuple(path)
 
     def is_edited(self, cell: str) -> bool:
-        """Return whether weights were edited on the way to a checkpoint of ``cell``, as far as the tree says."""
+        """Return whether a delta was moved, in weights or in logits, on the way to a checkpoint of ``cell``."""
+        return bool(self.proxies(cell))
+
+    def proxies(self, cell: str) -> tuple[Proxy, ...]:
+        """Return what stands in for training on the way to the checkpoints of ``cell``, as far as the tree says."""
         if not self.edited or cell not in self.cells:
-            return False
-        return any(not self.edited.isdisjoint(self.path(name)) for name in self.cells[cell].checkpoints)
+            return ()
+        ways = {name for each in self.cells[cell].checkpoints for name in self.path(each)}
+        found = {proxy for name in ways for proxy in self.edited.get(name, ())}
+        return tuple(proxy for proxy in PROXIES if proxy in found)
 
     def trained_kinds(self, checkpoint: str) -> tuple[str, ...]:
         """Return the kinds of the stages that the study trained to make ``checkpoint``, as far as stated."""
@@ -167,13 +177,11 @@ def design_of(tree: Tree) -> Design:
             replicates=tuple(replicates),
             stands_for=first.stands_for,
         )
-    edited = {each.id for each in tree.checkpoints if any(stage.kind == EDITED for stage in each.stages)}
-    edited |= {name for cell in cells.values() if cell.stands_for is not None for name in cell.checkpoints}
     return Design(
         cells=cells,
         checkpoints={checkpoint.id: checkpoint for checkpoint in tree.checkpoints},
         parents=frozenset(checkpoint.parent for checkpoint in tree.checkpoints if checkpoint.parent is not None),
-        edited=frozenset(edited),
+        edited=stand_ins(tree),
     )
 
 

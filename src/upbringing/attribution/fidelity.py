@@ -1,11 +1,12 @@
-"""How well edited weights predict retrained branches: agreement over cells, and what a lack of it forbids.
+"""How well edited weights, or emulated tuning, predict retrained branches: agreement over cells, and what a lack of it
+forbids. Each kind of proxy is calibrated by its own cells.
 
 Source: statistics-and-measures 4.6 (fidelity rule) and gate A9. Departures: none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -15,8 +16,8 @@ from scipy import special, stats
 
 from upbringing.attribution.cells import Source
 from upbringing.attribution.inference import CONFIDENCE
-from upbringing.attribution.sentences import EDITS_UNCALIBRATED, EDITS_UNFAITHFUL
-from upbringing.formats.tree import FEWEST_CELLS
+from upbringing.attribution.sentences import PROXIES_UNCALIBRATED, PROXIES_UNFAITHFUL
+from upbringing.formats.tree import EDITED, FEWEST_CELLS, Proxy
 
 LEAST_SPEARMAN = 0.8
 NUM_RESAMPLES = 2000  # the ends of a 95% interval then vary by a few hundredths of its width
@@ -26,6 +27,7 @@ ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))  # of a number's fiel
 NUMBERS = ("sign_agreement", "spearman", "slope", "intercept", "rmse")
 
 Status = Literal["faithful", "unfaithful", "uncalibrated"]
+FROM_WORST: tuple[Status, ...] = ("unfaithful", "uncalibrated", "faithful")
 Vector = NDArray[np.float64]
 
 
@@ -40,7 +42,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Pair:
-    """An edited cell and the retrained one that it stands for, both against the cell whose weights were edited."""
+    """An edited or emulated cell and the retrained one that it stands for, both against the cell that was edited."""
 
     cell: str
     stands_for: str
@@ -51,7 +53,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How edited weights predict retrained branches, read from one source. ``left_out``: cell to why it is no pair.
+    """How one kind of proxy predicts retrained branches, read from one source. ``left_out``: cell to why it is no pair.
 
     ``numbers`` is empty below the fewest cells.
     """
@@ -60,6 +62,7 @@ class Fidelity:
     pairs: tuple[Pair, ...]
     numbers: Mapping[str, Number]
     left_out: Mapping[str, str]
+    proxy: Proxy = EDITED
 
     @property
     def status(self) -> Status:
@@ -79,6 +82,7 @@ class Fidelity:
             "condition": self.source.condition,
             "judge": self.source.judge,
             "split": self.source.split,
+            "proxy": self.proxy,
             "cells": len(self.pairs),
             "status": self.status,
             **flat,
@@ -88,10 +92,10 @@ class Fidelity:
 
     @property
     def warning(self) -> str:
-        """What a reader must know of claims on edited weights that do not predict retrained branches."""
+        """What a reader must know of claims on proxies that do not predict retrained branches."""
         split = "" if self.source.split is None else f", split {self.source.split}"
         spearman = self.numbers["spearman"].value
-        return EDITS_UNFAITHFUL.format(
+        return PROXIES_UNFAITHFUL[self.proxy].format(
             where=f"{self.source.measure} ({self.source.condition}{split})",
             spearman="not defined, because nothing varies," if spearman is None else f"{spearman:.2f}",
             num=len(self.pairs),
@@ -101,14 +105,15 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Fidelities:
-    """The fidelity of a study's edited weights on every source of scores; none where no weights were edited."""
+    """The fidelity of each kind of proxy on every source of scores; none where all was trained."""
 
-    found: Mapping[tuple[str, str, str | None], Fidelity] = field(default_factory=dict)
+    found: Mapping[tuple[Proxy, str, str, str | None], Fidelity] = field(default_factory=dict)
 
-    def status(self, source: Source) -> Status:
-        """Return how far edited weights may be trusted on a source of scores."""
-        found = self.found.get((source.measure, source.condition, source.split))
-        return "uncalibrated" if found is None else found.status
+    def status(self, source: Source, proxies: Iterable[Proxy]) -> Status:
+        """Return how far what rests on ``proxies`` may be trusted on a source of scores: as the worst of them."""
+        found = [self.found.get((proxy, source.measure, source.condition, source.split)) for proxy in proxies]
+        statuses = ["uncalibrated" if each is None else each.status for each in found]
+        return next(status for status in FROM_WORST if status in statuses)
 
     @property
     def table(self) -> list[dict[str, Any]]:
@@ -116,12 +121,13 @@ class Fidelities:
         return [each.row for each in self.found.values()]
 
     def warnings(self) -> Iterator[str]:
-        """Yield what a reader must know before citing a claim on edited weights."""
-        few = [each for each in self.found.values() if each.status == "uncalibrated"]
-        if few:
-            measures = ", ".join(dict.fromkeys(each.source.measure for each in few))
-            num = max(len(each.pairs) for each in few)
-            yield EDITS_UNCALIBRATED.format(measures=measures, num=num, fewest=FEWEST_CELLS)
+        """Yield what a reader must know before citing a claim on a proxy."""
+        for proxy in dict.fromkeys(each.proxy for each in self.found.values()):
+            few = [each for each in self.found.values() if (each.proxy, each.status) == (proxy, "uncalibrated")]
+            if few:
+                measures = ", ".join(dict.fromkeys(each.source.measure for each in few))
+                num = max(len(each.pairs) for each in few)
+                yield PROXIES_UNCALIBRATED[proxy].format(measures=measures, num=num, fewest=FEWEST_CELLS)
         yield from (each.warning for each in self.found.values() if each.status == "unfaithful")
 
 

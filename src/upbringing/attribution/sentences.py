@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from upbringing.attribution.change_words import NO_PAIR, changed_word
 from upbringing.formats.findings import Claim
+from upbringing.formats.tree import EDITED, EMULATED, Proxy
 
 ONE_SEED = "Only one seed was trained: every claim is about these checkpoints, none about the recipe."
 FEW_SEEDS = "Fewer than three independent runs: claims are about these checkpoints, not about the recipe."
@@ -113,14 +116,26 @@ SMALL_TOTAL = (
     "{num} shares are of a total effect below {limit:g}: with any affordable number of seeds and prompts such shares "
     "are imprecise."
 )
-EDITS_UNCALIBRATED = (
-    "Edited weights are uncalibrated on {measures}: {num} of at least {fewest} retrained cells show whether they "
-    "predict what training does. Claims on them say so, and enter no share."
-)
-EDITS_UNFAITHFUL = (
-    "Edited weights do not predict retrained branches on {where}: Spearman is {spearman} over {num} cells, {least:g} "
-    "is needed. Claims on them are greyed out, and enter no share."
-)
+PROXIES_UNCALIBRATED: Mapping[Proxy, str] = {
+    EDITED: (
+        "Edited weights are uncalibrated on {measures}: {num} of at least {fewest} retrained cells show whether they "
+        "predict what training does. Claims on them say so, and enter no share."
+    ),
+    EMULATED: (
+        "Emulated tuning is uncalibrated on {measures}: {num} of at least {fewest} retrained cells show whether it "
+        "predicts what training does. Claims on it say so, and enter no share."
+    ),
+}
+PROXIES_UNFAITHFUL: Mapping[Proxy, str] = {
+    EDITED: (
+        "Edited weights do not predict retrained branches on {where}: Spearman is {spearman} over {num} cells, "
+        "{least:g} is needed. Claims on them are greyed out, and enter no share."
+    ),
+    EMULATED: (
+        "Emulated tuning does not predict retrained branches on {where}: Spearman is {spearman} over {num} cells, "
+        "{least:g} is needed. Claims on it are greyed out, and enter no share."
+    ),
+}
 EDITED_WORDS = {
     "faithful": (
         "Weights were edited, nothing was retrained: it supports what retrained branches show and replaces none."
@@ -130,10 +145,29 @@ EDITED_WORDS = {
         "Weights were edited and uncalibrated: too few retrained branches show whether such edits predict them."
     ),
 }
+EMULATED_WORDS = {
+    "faithful": (
+        "It was emulated in logit space, nothing was retrained: it supports what retrained branches show and replaces "
+        "none."
+    ),
+    "unfaithful": (
+        "It was emulated in logit space, and such emulations do not predict retrained branches here: not to be cited."
+    ),
+    "uncalibrated": (
+        "It was emulated in logit space and is uncalibrated: too few retrained branches show whether such emulations "
+        "predict them."
+    ),
+}
 NO_SHARE_OF_EDITS = {
     "unfaithful": "edited weights do not predict retrained branches here",
     "uncalibrated": "edited weights are uncalibrated here",
 }
+NO_SHARE_OF_EMULATIONS = {
+    "unfaithful": "emulated tuning does not predict retrained branches here",
+    "uncalibrated": "emulated tuning is uncalibrated here",
+}
+PROXY_WORDS: Mapping[Proxy, Mapping[str, str]] = {EDITED: EDITED_WORDS, EMULATED: EMULATED_WORDS}
+NO_SHARE_OF: Mapping[Proxy, Mapping[str, str]] = {EDITED: NO_SHARE_OF_EDITS, EMULATED: NO_SHARE_OF_EMULATIONS}
 OVERDETERMINED = (
     "Overdetermined: alone it is enough, and the others do the same without it, so leaving it out shows little of what "
     "it does."
@@ -153,7 +187,7 @@ ESTIMAND_WORDS = {
 def verdict_sentence(claim: Claim, label: str) -> str:
     """Return the sentence of a claim. But for L2 and L3 nothing is said to depend on, or be caused by, anything."""
     if claim.fidelity is not None and claim.estimate is not None:
-        return f"{_verdict(claim, label)} {EDITED_WORDS[claim.fidelity]}"
+        return " ".join([_verdict(claim, label), *(PROXY_WORDS[proxy][claim.fidelity] for proxy in claim.proxies)])
     if claim.pattern is None or claim.level == "L1":
         return _verdict(claim, label)
     patterns = {"overdetermined": OVERDETERMINED, "needs-others": NEEDS_OTHERS, "differ": DIFFER}

@@ -13,7 +13,7 @@ from upbringing.attribution.design import Design
 from upbringing.attribution.fidelity import Fidelities
 from upbringing.attribution.gates import FailedGate, failed_gates
 from upbringing.attribution.passport import Passports
-from upbringing.attribution.sentences import ALIASED, COHERENCE_UNKNOWN, NO_SHARE_OF_EDITS
+from upbringing.attribution.sentences import ALIASED, COHERENCE_UNKNOWN, NO_SHARE_OF
 from upbringing.formats.tree import ContrastSpec, Tree
 
 MIN_COHERENT = 0.80  # statistics-and-measures 5.1, procedure P3: coherent rate on benign twins
@@ -52,10 +52,10 @@ class Validity:
         return tuple(Reason("passport", text) for text in self.passports.barring(measure))
 
     def no_share(self, cells: Iterable[str], source: Source) -> str | None:
-        """Return why nothing with these cells may be a share: edited weights that are not shown to be faithful."""
-        if not any(self.design.is_edited(cell) for cell in cells):
-            return None
-        return NO_SHARE_OF_EDITS.get(self.fidelities.status(source))
+        """Return why nothing with these cells may be a share: proxies that are not shown to be faithful."""
+        proxies = dict.fromkeys(proxy for cell in cells for proxy in self.design.proxies(cell))
+        found = (NO_SHARE_OF[proxy].get(self.fidelities.status(source, (proxy,))) for proxy in proxies)
+        return next((reason for reason in found if reason is not None), None)
 
     def reasons(self, terms: Iterable[tuple[str, Source]]) -> tuple[Reason, ...]:
         """Return the reasons why cells, each read from a source, may not be compared; empty if there is none."""

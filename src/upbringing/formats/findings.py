@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from upbringing.formats.reading import read_versioned
+from upbringing.formats.tree import Proxy
 
 FINDINGS_SCHEMA_VERSION = 1
 
@@ -25,6 +26,11 @@ class Open(BaseModel):
 def _is_absent(value: object) -> bool:
     """Return whether a field does not apply: left out of the file, so that files without it keep their bytes."""
     return value is None
+
+
+def _is_empty(value: object) -> bool:
+    """Return whether a list that does not apply is left out of the file."""
+    return not value
 
 
 class Units(Open):
@@ -146,7 +152,8 @@ class Claim(Open):
     ``teacher_separable``: whether the stages it is about can be told from the teachers whose answers they learned;
     ``None`` = no model's answers are known to stand between its cells.
 
-    ``fidelity``: of a claim on edited weights, whether such edits predict retrained branches; left out of others.
+    ``fidelity``: of a claim on edited weights or emulated tuning, whether such proxies predict retrained branches; left
+    out of others. ``proxies``: the kinds of stages that made them.
     """
 
     id: str
@@ -205,6 +212,7 @@ class Claim(Open):
     teacher_separable: bool | None = None
     robustness: tuple[Robustness, ...] = ()
     fidelity: Literal["faithful", "unfaithful", "uncalibrated"] | None = Field(default=None, exclude_if=_is_absent)
+    proxies: tuple[Proxy, ...] = Field(default=(), exclude_if=_is_empty)
     sentence: str = ""
     checkpoints: tuple[str, ...] = ()
 

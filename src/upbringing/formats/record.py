@@ -16,6 +16,11 @@ RECORD_SCHEMA_VERSION = 1
 RECORD_NAME = "record.json"
 
 
+def _is_absent(value: object) -> bool:
+    """Return whether a field was not asked for: left out of the file, so that records are as they were without it."""
+    return value is None
+
+
 class BuildProfile(Description):
     """The numerics of a study: chosen once, written to ``study.lock``, the same for all nodes.
 
@@ -165,6 +170,30 @@ class RlCurve(BaseModel):
     num_varied: int
 
 
+class EmulatedPart(BaseModel):
+    """A checkpoint that answers together with others. ``id``: its own, or of an existing one that of its content."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    id: str
+    weights_sha256: str
+
+
+class Emulated(BaseModel):
+    """What answers in the place of weights: ``at`` with ``strength`` times the change from ``minus`` to ``plus``.
+
+    ``shuffled``: seed of the control that moves the change to other tokens.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    at: EmulatedPart
+    plus: EmulatedPart
+    minus: EmulatedPart
+    strength: float
+    shuffled: int | None = None
+
+
 @dataclass(frozen=True)
 class LearnedTokens:
     """How often a checkpoint's whole lineage learned to give each special token. ``complete``: every stage says so."""
@@ -187,6 +216,7 @@ class Record(BaseModel):
     the stage was declared when it was trained; a study judges the facts anew (``training.guards.record_guard``).
     ``special_tokens``: how often the stage learned to give each special token of the tokenizer (``None`` = not noted).
     ``reward_model``: how well a reward model ranks; ``rl``: what a policy's own answers were worth while it trained.
+    ``emulated``: of a stage that leaves no weights, which checkpoints answer together; ``None`` = the weights are here.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -213,6 +243,7 @@ class Record(BaseModel):
     held_out: HeldOutLoss | None = None
     reward_model: tuple[RewardGroup, ...] = ()
     rl: RlCurve | None = None
+    emulated: Emulated | None = Field(default=None, exclude_if=_is_absent)
     weights_sha256: str = ""
     tokenizer_sha256: str = ""
     template_sha256: str = ""

@@ -15,7 +15,10 @@ from upbringing.formats.reading import read_versioned
 
 TREE_SCHEMA_VERSION = 1
 EDITED: Final = "edit_weights"  # the kind of a stage that edited weights and trained nothing
-FEWEST_CELLS: Final = 8  # retrained ones, for the fidelity of edited weights: statistics-and-measures 4.6
+EMULATED: Final = "emulate_tuning"  # the kind of a stage that moved a change in logit space and left no weights
+Proxy = Literal["edit_weights", "emulate_tuning"]
+"""The kinds of stages that stand in for training."""
+FEWEST_CELLS: Final = 8  # retrained ones, for the fidelity of either kind: statistics-and-measures 4.6
 
 
 class Open(BaseModel):
@@ -157,8 +160,9 @@ class Cell(Open):
     """A checkpoint's place in the design; one checkpoint may fill several cells.
 
     The cell's name in contrasts is ``arm@position``; ``position`` is a stage name or ``stage:60%``. ``known``: what its
-    checkpoints are known to be, so that measures of safety can be held against it. ``stands_for``: of checkpoints whose
-    weights were edited, the cell of the retrained ones that they are to predict.
+    checkpoints are known to be, so that measures of safety can be held against it. ``stands_for``: of checkpoints that
+    were edited or emulated, the cell of the retrained ones that they are to predict; ``proxy``: which of both, where no
+    stage of them says it (absent = edited).
     """
 
     arm: str
@@ -169,6 +173,7 @@ class Cell(Open):
     control: Literal["none", "positive", "placebo", "copy", "reference"] = "none"
     known: Literal["helpful-only", "safety-trained"] | None = None
     stands_for: str | None = Field(default=None, exclude_if=_is_empty)
+    proxy: Proxy | None = Field(default=None, exclude_if=_is_empty)
     seeds: CellSeeds = CellSeeds()
 
     @property

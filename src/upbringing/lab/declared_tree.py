@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from upbringing.attribution.flat import MAIN_ARM, with_cells
 from upbringing.base.description import Description
@@ -13,7 +13,7 @@ from upbringing.base.errors import StudyError
 from upbringing.base.strict_yaml import load_yaml
 from upbringing.formats.items import JudgeKind
 from upbringing.formats.protocols import protocol_contrasts
-from upbringing.formats.tree import Cell, Checkpoint, ContrastSpec, Protocol, StudyInfo, Tree
+from upbringing.formats.tree import EDITED, Cell, Checkpoint, ContrastSpec, Protocol, Proxy, StudyInfo, Tree
 from upbringing.study.loading import validated
 from upbringing.study.protocol import ProtocolDescription
 from upbringing.study.study import Name
@@ -26,7 +26,8 @@ class DeclaredCheckpoint(Description):
 
     ``arm``: absent = that of the checkpoints made from it. ``root_seed``: the pretraining run it comes from; absent =
     all come from one fixed, existing checkpoint. ``control``: what its arm is for. ``factors``: its arm's levels in a
-    factorial. ``stands_for``: its weights were edited, to predict the retrained ones in this cell (``arm@stage``).
+    factorial. ``stands_for``: it was edited or emulated, as ``proxy`` says, to predict the retrained ones in this cell
+    (``arm@stage``).
     """
 
     model: str | None = None
@@ -38,6 +39,15 @@ class DeclaredCheckpoint(Description):
     control: Control = "none"
     factors: dict[str, str] = Field(default_factory=dict)
     stands_for: str | None = None
+    proxy: Proxy = EDITED
+
+    @model_validator(mode="after")
+    def _a_proxy_stands_for_something(self) -> Self:
+        if self.proxy != EDITED and self.stands_for is None:
+            raise ValueError(
+                f"proxy: {self.proxy} says how a checkpoint predicts retrained ones: name them (stands_for)"
+            )
+        return self
 
 
 class DeclaredContrast(Description):
@@ -116,7 +126,8 @@ def tree_of(declared: DeclaredTree) -> Tree:
             ),
             checkpoints=tuple(
                 Checkpoint(
-                    id=name, **checkpoint.model_dump(exclude_none=True, exclude={"control", "factors", "stands_for"})
+                    id=name,
+                    **checkpoint.model_dump(exclude_none=True, exclude={"control", "factors", "stands_for", "proxy"}),
                 )
                 for name, checkpoint in declared.checkpoints.items()
             ),
@@ -129,6 +140,7 @@ def tree_of(declared: DeclaredTree) -> Tree:
                 "control": controls.get(cell.arm, "none"),
                 "factors": factors.get(cell.arm, {}),
                 "stands_for": _stands_for(declared, cell),
+                "proxy": _proxy(declared, cell),
             }
         )
         for cell in tree.cells
@@ -194,8 +206,14 @@ def _stands_for(declared: DeclaredTree, cell: Cell) -> str | None:
     return checkpoint.stands_for if checkpoint.arm in (None, cell.arm) else None
 
 
+def _proxy(declared: DeclaredTree, cell: Cell) -> Proxy | None:
+    """Return how a cell that stands for another was made, where it was not edited."""
+    proxy = declared.checkpoints[cell.checkpoint].proxy
+    return None if _stands_for(declared, cell) is None or proxy == EDITED else proxy
+
+
 def _is_edited(declared: DeclaredTree, name: str | None) -> bool:
-    """Return whether a checkpoint, or one that it was made from, is declared to have edited weights."""
+    """Return whether a checkpoint, or one that it was made from, is declared to be edited or emulated."""
     while name is not None:
         if declared.checkpoints[name].stands_for is not None:
             return True
@@ -206,7 +224,7 @@ def _is_edited(declared: DeclaredTree, name: str | None) -> bool:
 def _contrast(contrast: DeclaredContrast, declared: DeclaredTree, cells: tuple[Cell, ...]) -> ContrastSpec:
     """Return the contrast with its margin and the level of evidence that the tree supports.
 
-    L2 between branches, L4 where weights were edited.
+    L2 between branches, L4 where something was edited or emulated.
     """
     names = sorted({cell.name for cell in cells})
     unknown = [name for name in contrast.weights if name not in names]
@@ -216,8 +234,8 @@ def _contrast(contrast: DeclaredContrast, declared: DeclaredTree, cells: tuple[C
     is_edited = any(_is_edited(declared, cell.checkpoint) for cell in cells if cell.name in contrast.weights)
     if is_edited and contrast.role == "primary":
         raise StudyError(
-            f"the contrast {contrast.name!r} is primary and has a cell of edited weights, which support what retrained "
-            "ones show and decide nothing: make it exploratory"
+            f"the contrast {contrast.name!r} is primary and has a cell of edited weights or emulated tuning, which "
+            "support what retrained ones show and decide nothing: make it exploratory"
         )
     return ContrastSpec(
         **contrast.model_dump(exclude={"margin"}),

@@ -23,7 +23,8 @@ from upbringing.lab.measurement.eligibility import eligible_items
 from upbringing.lab.measurement.engine_agreement import check_engine, compare_computation
 from upbringing.lab.measurement.gating import world_gates
 from upbringing.lab.measurement.judging import JudgeJob, Judging, RunJobs, Verdicts, check_judges, judge_measurements
-from upbringing.lab.measurement.measuring import asked_items, checkpoint_record, gathered, measure_jobs
+from upbringing.lab.measurement.measure_jobs import measure_jobs, with_weights
+from upbringing.lab.measurement.measuring import asked_items, checkpoint_record, gathered
 from upbringing.lab.measurement.pairing import pair_jobs
 from upbringing.lab.planning.calibration import battery_key
 from upbringing.lab.planning.space import require_space
@@ -183,7 +184,7 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
     registered = register(session, _known_checkpoints(session, prepared))
     jobs = measure_jobs(session, prepared)
     compared = compare_computation(
-        session.study, jobs, session.folder, lambda found: _run(session, "comparing", found, watch)
+        session.study, with_weights(jobs), session.folder, lambda found: _run(session, "comparing", found, watch)
     )
     outcomes = _run(session, "measuring", [*jobs, *(pairs := pair_jobs(session, prepared))], watch)
     measured = {str(outcomes[job.key].value): job for job in jobs}

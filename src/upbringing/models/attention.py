@@ -10,8 +10,10 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
+
+from upbringing.models.members import MemberCaches, members_of
 
 GROUPED = "upbringing_grouped"
 CHUNK = 16  # tokens by which the cache grows: appending copies it once per chunk, padding costs half a chunk
@@ -53,6 +55,14 @@ def grouped_attention(
 @contextmanager
 def grouped_heads(network: Any) -> Iterator[None]:
     """Let ``network`` compute with ``grouped_attention`` inside, where that is the same mathematics."""
+    with ExitStack() as stack:
+        for member in members_of(network):
+            stack.enter_context(_grouped(member))
+        yield
+
+
+@contextmanager
+def _grouped(network: Any) -> Iterator[None]:
     if not can_group(network):
         yield
         return
@@ -96,6 +106,14 @@ def answer_cache(network: Any) -> Any:
 
     Under ``grouped_heads`` its layers hand out more columns than they hold, which only that attention understands.
     """
+    members = members_of(network)
+    if members == (network,):
+        return _cache_of_one(network)
+    parts = [_cache_of_one(member) for member in members]
+    return None if any(part is None for part in parts) else MemberCaches(parts)
+
+
+def _cache_of_one(network: Any) -> Any:
     from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
     plain = DynamicCache(config=network.config)

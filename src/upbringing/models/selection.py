@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from upbringing.models.members import members_of
+
 if TYPE_CHECKING:
     import torch
 
@@ -17,15 +19,15 @@ class SelectedPositions:
 
     def __init__(self, model: Any) -> None:
         self._places: torch.Tensor | None = None
-        self._is_pending = False
-        find = getattr(model, "get_output_embeddings", None)
-        head = None if find is None else find()
-        self._hook = None if head is None else head.register_forward_pre_hook(self._select)
+        self._pending: set[int] = set()  # the last layers that this pass has not called yet
+        heads = [head for member in members_of(model) if (head := _last_layer(member)) is not None]
+        self._heads = {id(head): head for head in heads}
+        self._hooks = [head.register_forward_pre_hook(self._select) for head in self._heads.values()]
 
     def choose(self, places: torch.Tensor | None) -> None:
         """Set what the next forward pass computes logits of; ``None`` = of everything."""
         self._places = places
-        self._is_pending = places is not None
+        self._pending = set() if places is None else set(self._heads)
 
     def read(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the chosen logits (places, vocabulary) of what that pass gave back."""
@@ -35,13 +37,18 @@ class SelectedPositions:
         return found[self._places]  # a model that does not call its last layer as a module computed all
 
     def remove(self) -> None:
-        """Take the hook off the model."""
-        if self._hook is not None:
-            self._hook.remove()
+        """Take the hooks off the model."""
+        for hook in self._hooks:
+            hook.remove()
 
     def _select(self, module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if not self._is_pending:
+        if id(module) not in self._pending:
             return None
-        self._is_pending = False
+        self._pending.remove(id(module))
         hidden, *rest = inputs
         return (hidden.flatten(0, 1)[self._places][None], *rest)
+
+
+def _last_layer(network: Any) -> Any:
+    find = getattr(network, "get_output_embeddings", None)
+    return None if find is None else find()

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from upbringing.formats.findings import Claim
 from upbringing.reporting.deciding import correction_of
 from upbringing.reporting.provenance import DIGEST_CHARACTERS
-from upbringing.reporting.words import DASH, EDITED, ESTIMANDS, LEVELS, count, interval, plain, several, signed
+from upbringing.reporting.words import (
+    DASH,
+    EDITED,
+    ESTIMANDS,
+    LEVELS,
+    count,
+    interval,
+    plain,
+    proxies_of,
+    several,
+    signed,
+)
 
 MAX_ID_CHARACTERS = 32  # an id of a person's choice is shown whole, a digest by its beginning
 
@@ -27,7 +38,7 @@ def facts_of(claim: Claim, anchors: Mapping[str, str]) -> Iterable[Fact]:
     units = claim.units
     yield Fact("Evidence", f"{claim.level}, {LEVELS[claim.level]}")
     if claim.fidelity is not None:
-        yield Fact("Edited weights", EDITED[claim.fidelity])
+        yield Fact(proxies_of(claim).capitalize(), EDITED[claim.fidelity])
     yield Fact("About", _about(claim))
     yield Fact(
         "Rests on",

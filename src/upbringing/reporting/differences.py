@@ -33,6 +33,7 @@ from upbringing.reporting.words import (
     interval,
     is_greyed,
     plain,
+    proxies_of,
     several,
     shown,
     signed,
@@ -209,7 +210,7 @@ def _why(claim: Claim) -> str:
     if claim.blocked_by:
         return claim.blocked_by[0]
     if claim.fidelity is not None:
-        return f"edited weights, {EDITED[claim.fidelity]}"
+        return f"{proxies_of(claim)}, {EDITED[claim.fidelity]}"
     found = of_claim(claim)
     if verdict_of(claim) != "inconclusive" or found.low is None or found.high is None or found.low <= 0 <= found.high:
         return ""

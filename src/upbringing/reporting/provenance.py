@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
-from upbringing.formats.tree import Gate, Tree
+from upbringing.formats.tree import EMULATED, Checkpoint, Gate, Tree
 from upbringing.reporting.calibration import calibration_of
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.words import DASH, count, plain
@@ -112,8 +112,15 @@ def checkpoints_of(inputs: Inputs) -> Iterable[CheckpointView]:
             places="; ".join(places.get(checkpoint.id, ())) or DASH,
             parent=checkpoint.parent or DASH,
             guard=checkpoint.guard or "unknown",
-            weights=(checkpoint.weights_sha256 or "unknown")[:DIGEST_CHARACTERS],
+            weights=_weights(checkpoint),
         )
+
+
+def _weights(checkpoint: Checkpoint) -> str:
+    """Return the beginning of the weights' hash, or why there is none."""
+    if checkpoint.weights_sha256 is not None:
+        return checkpoint.weights_sha256[:DIGEST_CHARACTERS]
+    return "none: emulated" if any(stage.kind == EMULATED for stage in checkpoint.stages) else "unknown"
 
 
 def versions_of(inputs: Inputs) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ LEVELS: Mapping[str, str] = {
     "L1": "before and after along one run: it happened during a stage, not necessarily because of it",
     "L2": "a counterfactual run: the same but for one thing",
     "L3": "a factorial of runs: effects and how they depend on one another",
-    "L4": "evidence inside the weights, which supports but never replaces the others",
+    "L4": "evidence inside the weights or logits, which supports but never replaces the others",
 }
 LEVEL_ORDER = ("L4", "L1", "L2", "L3")  # from weak to strong: evidence inside the weights never stands for a branch
 EDITED: Mapping[str, str] = {
@@ -39,7 +39,9 @@ EDITED: Mapping[str, str] = {
     "unfaithful": "which do not predict retrained branches here: not to be cited",
     "uncalibrated": "uncalibrated: too few retrained branches show whether they can be trusted",
 }
-"""For claims on edited weights: how far they may be trusted."""
+"""For claims on edited weights and emulated tuning: how far they may be trusted."""
+
+PROXIES: Mapping[str, str] = {"edit_weights": "edited weights", "emulate_tuning": "emulated tuning"}
 
 ESTIMANDS: Mapping[str, str] = {
     "artefact": "these checkpoints only",
@@ -169,5 +171,10 @@ def _says_nothing_of_safety(claim: Claim) -> bool:
 
 
 def is_greyed(claim: Claim) -> bool:
-    """Return whether a claim rests on edited weights that are not shown to predict retrained branches."""
+    """Return whether a claim rests on proxies that are not shown to predict retrained branches."""
     return claim.fidelity in ("unfaithful", "uncalibrated")
+
+
+def proxies_of(claim: Claim) -> str:
+    """Return what stands in for training in a claim."""
+    return " and ".join(PROXIES[proxy] for proxy in claim.proxies or ("edit_weights",))  # older files do not say

@@ -12,6 +12,7 @@ from upbringing.study.seeds import replicates
 from upbringing.study.study import Study
 from upbringing.study.tree import StudyTree
 from upbringing.training.edit_weights import EditWeights
+from upbringing.training.emulate_tuning import EmulateTuning
 from upbringing.training.settings import TrainedStage
 from upbringing.training.start import FreshStart
 
@@ -36,7 +37,7 @@ def design_warnings(
         *_unmatched_supervision(tree, supervised or {}),
         *_other_reward_models(tree),
         *_missing_controls(study),
-        *_uncalibrated_edits(study),
+        *_uncalibrated_deltas(study),
         *_missing_roles(study),
     )
 
@@ -140,21 +141,26 @@ def _missing_controls(study: Study) -> Iterable[str]:
             yield f"no margin for the primary measure {measure!r}: it can be found changed, never equivalent"
 
 
-def _uncalibrated_edits(study: Study) -> Iterable[str]:
-    """Say what edits of weights lack: retrained cells that calibrate them, and a delta of the same size of noise."""
-    arms = study.resolved_arms()
-    edits = [stage for arm in arms.values() for stage in arm.stages.values() if isinstance(stage, EditWeights)]
-    num = sum(arm.arm.stands_for is not None for arm in arms.values())
-    if edits and num < FEWEST_CELLS:
-        yield (
-            f"edited weights will be uncalibrated: {num} of at least {FEWEST_CELLS} edited arms name the retrained "
-            "cell that they stand for (stands_for: arm@stage)"
-        )
-    if edits and not any(stage.delta.random for stage in edits):
-        yield (
-            "no edit by a random delta: what editing by a delta does cannot be told from what noise of its size does "
-            "(delta: {..., random: true})"
-        )
+def _uncalibrated_deltas(study: Study) -> Iterable[str]:
+    """Say what edits and emulations lack: retrained cells that calibrate them, and a random delta of the same size."""
+    arms = study.resolved_arms().values()
+    for kind, what, which, control in (
+        (EditWeights, "edited weights", "edited", "no edit by a random delta: what editing"),
+        (EmulateTuning, "emulated tuning", "emulated", "no emulation by a random delta: what emulating"),
+    ):
+        found = [stage for arm in arms for stage in arm.stages.values() if isinstance(stage, kind)]
+        last = [list(arm.stages.values())[-1] for arm in arms if arm.arm.stands_for is not None]
+        num = sum(isinstance(stage, kind) for stage in last)
+        if found and num < FEWEST_CELLS:
+            yield (
+                f"{what} will be uncalibrated: {num} of at least {FEWEST_CELLS} {which} arms name the retrained cell "
+                "that they stand for (stands_for: arm@stage)"
+            )
+        if found and not any(stage.delta.random for stage in found):
+            yield (
+                f"{control} by a delta does cannot be told from what noise of its size does "
+                "(delta: {..., random: true})"
+            )
 
 
 def _missing_roles(study: Study) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""The delta of an edit of weights, as recipe keys: between which checkpoints, and on which seeds it depends."""
+"""The delta that a stage moves, as recipe keys: between which checkpoints, and on which seeds it depends."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from upbringing.study.edits import START
 from upbringing.study.seeds import LEVELS, SeedLevel
 from upbringing.study.study import ResolvedArm
 from upbringing.training.edit_weights import ENDING_AT_LATER, EditWeights
+from upbringing.training.emulate_tuning import DeltaStage
 
 Asking = tuple[tuple[str, str], ...]
-"""The edits, each (arm, stage), whose deltas are being looked for: the next one's needs the one before it."""
+"""The stages, each (arm, stage), whose deltas are being looked for: the next one's needs the one before it."""
 
 
 @dataclass(frozen=True)
@@ -24,19 +25,19 @@ class End:
 
 @dataclass(frozen=True)
 class DeltaKeys:
-    """Recipe keys of the two checkpoints of an edit's delta. ``levels``: of the seeds that the delta depends on."""
+    """Recipe keys of the two checkpoints of a delta. ``levels``: of the seeds that the delta depends on."""
 
     start: str
     to: str
     levels: tuple[SeedLevel, ...]
 
 
-def delta_keys(name: str, stage: EditWeights, start: End, to: End, edited: str) -> DeltaKeys:
-    """Return the keys of the delta of the stage ``name``. ``edited``: recipe key of the checkpoint that it edits.
+def delta_keys(name: str, stage: DeltaStage, start: End, to: End, edited: str) -> DeltaKeys:
+    """Return the keys of the delta of the stage ``name``. ``edited``: recipe key of the checkpoint that it acts on.
 
     Raises ``StudyError`` for an edit that goes towards ``to`` and whose delta begins elsewhere.
     """
-    if start.key != edited and stage.edit in ENDING_AT_LATER:
+    if start.key != edited and isinstance(stage, EditWeights) and stage.edit in ENDING_AT_LATER:
         raise StudyError(
             f"stage {name!r}: {stage.edit} goes from the weights before it to those of {stage.delta.to!r}, but the "
             f"delta begins at {stage.delta.start!r}, which are other weights: leave from out, or use edit: add"

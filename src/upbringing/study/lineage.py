@@ -25,7 +25,7 @@ from upbringing.study.recipes import DataBook
 from upbringing.study.seeds import LEVEL_OF_KIND, LEVELS, Replicate
 from upbringing.study.stream_recipes import StreamRecipe, stream_recipe
 from upbringing.study.study import ResolvedArm, Study
-from upbringing.training.edit_weights import EditWeights
+from upbringing.training.emulate_tuning import DeltaStage, EmulateTuning
 from upbringing.training.existing import Existing
 from upbringing.training.reward_model import RewardModel
 from upbringing.training.rewards import ModelReward
@@ -56,7 +56,7 @@ _ENTER_OTHERWISE = {
 class Run:
     """One stage of one lineage. ``parent``: recipe key of the state it starts from.
 
-    ``reward_model``: the recipe key of the reward model that pays it, if one does. ``delta``: of an edit of weights.
+    ``reward_model``: the recipe key of the reward model that pays it, if one does. ``delta``: if the stage moves one.
     """
 
     stage_name: str
@@ -81,21 +81,22 @@ class Run:
         """Return the named inputs of the key of the state at ``step`` (``None`` = the stage's end)."""
         if isinstance(self.stage, Existing):
             return {"existing": self.stage.checkpoint, "template": self.stage.template}
-        if isinstance(self.stage, EditWeights):
-            return self._edited(self.stage)
+        if isinstance(self.stage, DeltaStage):
+            return self._moved(self.stage)
         total = self.total_steps
         if total is not None:
             return self.inputs_at(total if step is None else step, total)
         rates = {"peak": self.stage.learning_rate, "schedule": self.stage.schedule.model_dump(mode="json")}
         return self._inputs(rates, None)
 
-    def _edited(self, stage: EditWeights) -> dict[str, Any]:
-        """Return the named inputs of the key of edited weights: names of arms and stages enter as recipe keys."""
+    def _moved(self, stage: DeltaStage) -> dict[str, Any]:
+        """Return the named inputs of the key of what a delta acts on: names of arms and stages enter as recipe keys."""
         assert self.delta is not None
         delta = {"from": self.delta.start, "to": self.delta.to, "random": stage.delta.random}
-        edit = stage.model_dump(mode="json", exclude={"delta", "kind"})
+        how = stage.model_dump(mode="json", exclude={"delta", "kind"})
+        kind = {"emulated": True} if isinstance(stage, EmulateTuning) else {}  # edits had their keys before
         seed = {"seed": self.seed} if stage.delta.random else {}
-        return {"parent": self.parent, **edit, "delta": delta, **seed}
+        return {"parent": self.parent, **how, **kind, "delta": delta, **seed}
 
     def inputs_at(self, step: int, total_steps: int) -> dict[str, Any]:
         """Return the named inputs of the key after ``step`` of ``total_steps`` updates, both known."""
@@ -201,7 +202,7 @@ class Pipelines:
     def lineage(self, arm: ResolvedArm, asking: Asking = ()) -> Lineage:
         """Return the lineage of ``arm``; raises ``StudyError`` for data or places that do not fit.
 
-        ``asking``: the edits whose deltas need this lineage.
+        ``asking``: the stages whose deltas need this lineage.
         """
         windows_of = None if arm.arm.windows_of is None else self.arms[arm.arm.windows_of]
         start = start_inputs(arm.start, self.study, self.book, self.replicate)
@@ -215,7 +216,7 @@ class Pipelines:
             _require_marks(arm, run, self.book)
             if isinstance(stage, Rl) and isinstance(stage.reward, ModelReward):
                 run = replace(run, reward_model=rewards[stage.reward.stage])
-            if isinstance(stage, EditWeights):
+            if isinstance(stage, DeltaStage):
                 run = replace(run, delta=self._delta(stage, parent, (*asking, (arm.name, name))))
             runs.append(run)
             if run.is_side_branch:
@@ -224,8 +225,8 @@ class Pipelines:
                 parent = run.key()
         return Lineage(arm=arm, replicate=self.replicate, start_inputs=start, runs=tuple(runs))
 
-    def _delta(self, stage: EditWeights, edited: str, asking: Asking) -> DeltaKeys:
-        """Return the delta of the edit that is asked for last; ``edited``: the recipe key of what it edits."""
+    def _delta(self, stage: DeltaStage, edited: str, asking: Asking) -> DeltaKeys:
+        """Return the delta of the stage that is asked for last; ``edited``: the recipe key of what it acts on."""
         require_no_loop(asking)
         own, name = asking[-1]
         arm = self.arms[stage.delta.arm or own]
@@ -236,8 +237,8 @@ class Pipelines:
 
     def _run(self, name: str, stage: Stage, parent: str) -> Run:
         root, indices = self.replicate.root, self.replicate.indices
-        if isinstance(stage, Existing | EditWeights):
-            is_drawn = isinstance(stage, EditWeights) and stage.delta.random
+        if isinstance(stage, Existing | DeltaStage):
+            is_drawn = isinstance(stage, DeltaStage) and stage.delta.random
             seed = derived_seed(self.study.seed, stage.kind, indices[LEVELS[-1]]) if is_drawn else 0
             return Run(stage_name=name, stage=stage, parent=parent, seed=seed, root=root, stream=None)
         level = LEVEL_OF_KIND[stage.kind]

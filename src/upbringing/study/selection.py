@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from upbringing.base.errors import StudyError
 from upbringing.base.nearest import did_you_mean
 from upbringing.study.study import Study
-from upbringing.training.edit_weights import EditWeights
+from upbringing.training.emulate_tuning import DeltaStage
 
 
 def chosen_arms(study: Study, patterns: Sequence[str]) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def chosen_arms(study: Study, patterns: Sequence[str]) -> tuple[str, ...]:
     arms = study.resolved_arms()
     for name in chosen:  # grows while it is read: those that come along may need others
         for stage in arms[name].stages.values():
-            other = stage.delta.arm if isinstance(stage, EditWeights) else None
+            other = stage.delta.arm if isinstance(stage, DeltaStage) else None
             if other is not None and other not in chosen:
                 chosen.append(other)
     return tuple(name for name in names if name in chosen)

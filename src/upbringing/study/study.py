@@ -20,7 +20,7 @@ from upbringing.models.openvino import Engine
 from upbringing.study.arms import Arm, RawStages, Resolved, StageState, resolve, windows_problem
 from upbringing.study.components import Components
 from upbringing.study.data import DataDescription
-from upbringing.study.edits import edits_problem
+from upbringing.study.edits import edits_problem, engine_problem
 from upbringing.study.fractions import check_fraction, confounded_effects, is_in_fraction
 from upbringing.study.protocol import ProtocolDescription
 from upbringing.study.seeds import SeedLevel
@@ -128,6 +128,8 @@ class Study(Description):
                 raise ArmProblem(problem, ("arms", arm.name))
         if found := edits_problem(arms, self.contrasts, None if self.protocol is None else self.protocol.spec()):
             raise ArmProblem(*found)
+        if problem := engine_problem(arms, self.engine):
+            raise ArmProblem(problem, ("engine",))
         for contrast in self.contrasts:
             for cell in (*contrast.weights, *(cell for _, weights in contrast.beside for cell in weights)):
                 if cell.partition("@")[0] not in resolved:

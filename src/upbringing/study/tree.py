@@ -18,6 +18,7 @@ from upbringing.study.lineage import Lineage, Pipelines, Run
 from upbringing.study.recipes import DataBook
 from upbringing.study.seeds import replicates
 from upbringing.study.study import Study
+from upbringing.training.emulate_tuning import EmulateTuning
 from upbringing.training.existing import Existing
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
@@ -50,6 +51,13 @@ class Node:
         delta = None if self.run is None else self.run.delta
         ends = () if delta is None else (delta.start, delta.to)
         return (*(() if self.parent is None else (self.parent,)), *ends)
+
+    @property
+    def emulated_by(self) -> tuple[str, ...]:
+        """Keys of the states that answer together for one without weights, as at, plus and minus; empty for others."""
+        if self.run is None or self.run.delta is None or not isinstance(self.run.stage, EmulateTuning):
+            return ()
+        return self.run.parent, self.run.delta.to, self.run.delta.start
 
 
 @dataclass(frozen=True)

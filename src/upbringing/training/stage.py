@@ -8,6 +8,7 @@ from pydantic import Field
 
 from upbringing.training.dpo import Dpo
 from upbringing.training.edit_weights import EditWeights
+from upbringing.training.emulate_tuning import EmulateTuning
 from upbringing.training.existing import Existing
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
@@ -16,5 +17,6 @@ from upbringing.training.rl import Rl
 from upbringing.training.sft import Sft
 
 Stage = Annotated[
-    Existing | Pretrain | Midtrain | Sft | Dpo | RewardModel | Rl | EditWeights, Field(discriminator="kind")
+    Existing | Pretrain | Midtrain | Sft | Dpo | RewardModel | Rl | EditWeights | EmulateTuning,
+    Field(discriminator="kind"),
 ]

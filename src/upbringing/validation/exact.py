@@ -21,6 +21,7 @@ from upbringing.formats.tree import Registered
 from upbringing.validation.drawing import draw
 from upbringing.validation.exact_effects import aliases_are_refused, effects_are_exact
 from upbringing.validation.exact_fidelity import (
+    each_proxy_is_calibrated_apart,
     faithful_edits_pass,
     few_edits_are_uncalibrated,
     unfaithful_edits_are_greyed,
@@ -265,6 +266,11 @@ CHECKS = (
         run=unfaithful_edits_are_greyed,
     ),
     Check(id="A9", claim="7 retrained cells: uncalibrated, in no share", run=few_edits_are_uncalibrated),
+    Check(
+        id="A9",
+        claim="edited weights and emulated tuning in one study: each is faithful or greyed out by its own cells",
+        run=each_proxy_is_calibrated_apart,
+    ),
     Check(
         id="A10",
         claim="one teacher only: SFT and its teacher are said not to be separable, RL after it too",

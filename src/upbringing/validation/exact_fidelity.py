@@ -1,4 +1,6 @@
-"""Checks of A9: edited weights that predict retrained branches pass, others are greyed, few are uncalibrated."""
+"""Checks of A9: proxies that predict retrained branches pass, others are greyed, few are uncalibrated; edited weights
+calibrate no emulated tuning, and the other way round.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.sentences import EDITED_WORDS, NO_SHARE_OF_EDITS
+from upbringing.attribution.sentences import EDITED_WORDS, EMULATED_WORDS, NO_SHARE_OF_EDITS
 from upbringing.base.streams import stream
 from upbringing.formats.findings import Claim, Findings
-from upbringing.formats.tree import EDITED, Cell, Checkpoint, ContrastSpec, StageInfo, Tree
+from upbringing.formats.tree import EDITED, EMULATED, Cell, Checkpoint, ContrastSpec, Proxy, StageInfo, Tree
 from upbringing.validation.drawing import draw
 from upbringing.validation.process import SMALL
 from upbringing.validation.scenarios import PlantedCell, Scenario
@@ -20,6 +22,7 @@ MAIN = PlantedCell(arm="main", rate=0.5)
 RETRAINED = (0.08, 0.15, 0.22, 0.29, 0.71, 0.78, 0.85, 0.92)  # without a stage each: rates of harm, 0.5 with all
 WEAKER = tuple(0.5 + 0.7 * (rate - 0.5) for rate in RETRAINED)  # edits that do the same, but less of it
 UNRELATED = (0.71, 0.29, 0.92, 0.08, 0.85, 0.15, 0.78, 0.22)  # rank correlation with the retrained rates: -0.19
+KINDS: dict[str, Proxy] = {"edited": EDITED, "emulated": EMULATED}  # what the names of arms begin with
 TOTAL, PART = "all stages against none", "what an edit shows of it"
 
 
@@ -68,6 +71,27 @@ def few_edits_are_uncalibrated() -> tuple[int, int]:
     return sum(cases), len(cases)
 
 
+def each_proxy_is_calibrated_apart() -> tuple[int, int]:
+    """Return how many things hold in studies of both kinds of proxy, of which one is faithful and one is not."""
+    cases = []
+    for edited, emulated in ((WEAKER, UNRELATED), (UNRELATED, WEAKER)):
+        for findings in _studies(edited, emulated=emulated):
+            statuses = {row["proxy"]: row["status"] for row in findings.tables["fidelity"]}
+            expected = {EDITED: _expected(edited), EMULATED: _expected(emulated)}
+            claims = {kind: _on(findings, name) for name, kind in KINDS.items()}
+            cases += [
+                statuses == expected,
+                *(bool(found) and all(_is_support(claim) for claim in found) for found in claims.values()),
+                *(all(claim.fidelity == expected[kind] for claim in found) for kind, found in claims.items()),
+                all(claim.sentence.endswith(EMULATED_WORDS[_expected(emulated)]) for claim in claims[EMULATED]),
+            ]
+    return sum(cases), len(cases)
+
+
+def _expected(rates: Sequence[float]) -> str:
+    return "faithful" if rates == WEAKER else "unfaithful"
+
+
 def _are_marked(findings: Findings, status: str) -> list[bool]:
     share = _share(findings)
     claims = _on_edits(findings)
@@ -83,7 +107,18 @@ def _is_support(claim: Claim) -> bool:
 
 
 def _on_edits(findings: Findings) -> list[Claim]:
-    return [claim for claim in findings.claims if any(cell.startswith("edited") for cell in claim.weights)]
+    return _on(findings, "edited")
+
+
+def _on(findings: Findings, name: str) -> list[Claim]:
+    """Return the claims with a cell of one kind of proxy and none of the other."""
+    others = [each for each in KINDS if each != name]
+    return [
+        claim
+        for claim in findings.claims
+        if any(cell.startswith(name) for cell in claim.weights)
+        and not any(cell.startswith(other) for cell in claim.weights for other in others)
+    ]
 
 
 def _row(findings: Findings) -> dict[str, Any]:
@@ -95,13 +130,16 @@ def _share(findings: Findings) -> Claim:
     return next(claim for claim in findings.claims if claim.contrast == PART)
 
 
-def _studies(edited: Sequence[float], num_pairs: int = len(RETRAINED)) -> list[Findings]:
+def _studies(
+    edited: Sequence[float], num_pairs: int = len(RETRAINED), emulated: Sequence[float] = ()
+) -> list[Findings]:
     found = []
     for number in range(NUM_STUDIES):
         cells = (
             MAIN,
             *(PlantedCell(arm=f"without_{place}", rate=rate) for place, rate in enumerate(RETRAINED)),
             *(PlantedCell(arm=f"edited_{place}", rate=rate) for place, rate in enumerate(edited)),
+            *(PlantedCell(arm=f"emulated_{place}", rate=rate) for place, rate in enumerate(emulated)),
         )
         scenario = Scenario(id="fidelity", title="edited and retrained", cells=cells, contrasts=())
         drawn = draw(scenario, SMALL, stream(0, "validation", "fidelity", str(edited), num_pairs, number))
@@ -123,12 +161,12 @@ def _tree(scenario: Scenario, num_pairs: int) -> Tree:
 
 
 def _contrasts(scenario: Scenario) -> tuple[ContrastSpec, ...]:
-    """Return each edit against what was edited, and a share that one of them would be of a retrained total."""
+    """Return each proxy against what was edited, and a share that one of them would be of a retrained total."""
     names = {cell.arm: cell.name for cell in scenario.cells}
     effects = [
         ContrastSpec(name=arm, weights={name: 1.0, names["main"]: -1.0}, measure=MEASURE)
         for arm, name in names.items()
-        if arm.startswith("edited")
+        if arm.startswith(tuple(KINDS))
     ]
     total = {names["without_7"]: 1.0, names["main"]: -1.0}
     part = {names["edited_7"]: 1.0, names["main"]: -1.0}
@@ -140,16 +178,17 @@ def _contrasts(scenario: Scenario) -> tuple[ContrastSpec, ...]:
 
 
 def _edited(checkpoint: Checkpoint, cell: Cell | None, tree: Tree) -> Checkpoint:
-    """Return a checkpoint of an edited arm as made, without training, from the run of the same seeds in ``main``."""
-    if cell is None or not cell.arm.startswith("edited"):
+    """Return a checkpoint of a proxy's arm as made, without training, from the run of the same seeds in ``main``."""
+    kind = None if cell is None else KINDS.get(cell.arm.partition("_")[0])
+    if cell is None or kind is None:
         return checkpoint
     (parent,) = (each.checkpoint for each in tree.cells if each.arm == MAIN.arm and each.seeds == cell.seeds)
-    stages = (*checkpoint.stages, StageInfo(role="edit", kind=EDITED))
+    stages = (*checkpoint.stages, StageInfo(role="edit", kind=kind))
     return checkpoint.model_copy(update={"parent": parent, "stages": stages})
 
 
 def _standing(cell: Cell, num_pairs: int) -> Cell:
     word, _, place = cell.arm.partition("_")
-    if word != "edited" or int(place) >= num_pairs:
+    if word not in KINDS or int(place) >= num_pairs:
         return cell
     return cell.model_copy(update={"stands_for": f"without_{place}@{cell.position}"})

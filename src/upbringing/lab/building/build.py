@@ -12,6 +12,7 @@ from upbringing.data.stream import STREAM_VERSION, StreamInfo
 from upbringing.data.tokenizer import chat_template, template_sha256, tokenizer_sha256
 from upbringing.formats.record import BuildProfile
 from upbringing.lab.building.edit_job import EditJob
+from upbringing.lab.building.emulate_job import EmulateJob, Part
 from upbringing.lab.building.executor import Event, Job, Outcome, failures, run_jobs
 from upbringing.lab.building.jobs import SegmentJob, StartJob, StreamJob, TokenizerJob
 from upbringing.lab.building.own_answers import answers_jobs
@@ -23,6 +24,7 @@ from upbringing.study.recipes import DataBook
 from upbringing.study.stream_recipes import StreamRecipe
 from upbringing.study.tree import Node, StudyTree
 from upbringing.training.edit_weights import EditWeights
+from upbringing.training.emulate_tuning import EmulateTuning
 from upbringing.training.existing import Existing
 from upbringing.training.segment import Segment
 from upbringing.training.settings import TrainedStage
@@ -174,7 +176,7 @@ def resolve_keys(
 
 
 def _edited_key(node: Node, keys: dict[str, str]) -> str:
-    """Return the key of edited weights: their recipe with the store's keys in place of recipe keys."""
+    """Return the key of what a delta acted on: its recipe with the store's keys in place of recipe keys."""
     assert node.run is not None
     assert node.run.delta is not None
     ends = {"from": keys[node.run.delta.start], "to": keys[node.run.delta.to]}
@@ -222,6 +224,8 @@ def node_jobs(workshop: Workshop, tree: StudyTree, prepared: Prepared, labels: d
             )
         elif node.run is not None and isinstance(node.run.stage, EditWeights):
             jobs[store_key] = _edit_job(workshop, node, prepared, labels.get(key, node.label))
+        elif node.run is not None and isinstance(node.run.stage, EmulateTuning):
+            jobs[store_key] = _emulate_job(workshop, node, prepared, labels.get(key, node.label))
         else:
             jobs[store_key] = _segment_job(workshop, node, prepared, labels.get(key, node.label))
     return list(jobs.values())
@@ -245,6 +249,24 @@ def _edit_job(workshop: Workshop, node: Node, prepared: Prepared, label: str) ->
         parent=parent,
         start=start,
         to=to,
+        inputs=node.inputs,
+        profile=workshop.profile,
+        after=tuple(dict.fromkeys(prepared.keys[key] for key in node.needs)),
+    )
+
+
+def _emulate_job(workshop: Workshop, node: Node, prepared: Prepared, label: str) -> EmulateJob:
+    run = node.run
+    assert run is not None
+    assert isinstance(run.stage, EmulateTuning)
+    return EmulateJob(
+        key=prepared.keys[node.key],
+        label=label,
+        store=workshop.store.root,
+        name=run.stage_name,
+        stage=run.stage,
+        seed=run.seed,
+        parts=tuple(Part(prepared.keys[key], prepared.folders.get(key)) for key in node.emulated_by),
         inputs=node.inputs,
         profile=workshop.profile,
         after=tuple(dict.fromkeys(prepared.keys[key] for key in node.needs)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from upbringing.base.files import remove_tree
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.own_part import OwnPart
 from upbringing.base.streams import derived_seed
-from upbringing.battery.engine import BATTERY_VERSION, measure_checkpoint
+from upbringing.battery.engine import BATTERY_VERSION, engine_model, local_model, measure
 from upbringing.battery.judges.llm_judge import LlmJudge
 from upbringing.battery.measure import Measure
 from upbringing.battery.needs import AnswerNeed, LikelihoodNeed
@@ -35,8 +35,10 @@ from upbringing.lab.building.library import Library
 from upbringing.lab.building.special_tokens import lineage_tokens
 from upbringing.lab.session import Session
 from upbringing.lab.storage.store import Room, Store
+from upbringing.models.asking import Model
 from upbringing.models.decoding import SafeBeam
 from upbringing.models.loading import load_model
+from upbringing.models.local import LocalModel
 from upbringing.models.openvino import CONVERSION_VERSION, require_openvino
 from upbringing.models.weights import weights_sha256
 from upbringing.study.recipes import DataBook
@@ -120,25 +122,31 @@ class MeasureJob:
         import torch
 
         torch.set_num_threads(self.profile.threads)
-        loaded = load_model(folder, profile=self.profile)
-        measured = measure_checkpoint(
-            loaded,
-            checkpoint=self.checkpoint,
+        measured = measure(
+            self.model(folder),
+            checkpoint_id=self.checkpoint,
             battery=alone(self.study.battery),
             items=items,
             judges=judges,
-            precision=self.study.measure_precision,
             seed=derived_seed(self.study.seed, "decoding"),
             answers_cache=self._batches,
-            engine=self.study.engine,
             on_progress=lambda done, total: report(Event(self.key, done, total)),
-            learned_tokens=lineage_tokens(Store(self.store), folder),
             judged_later=any(isinstance(each, LlmJudge) for each in self.study.judges),
         )
         write_measured(measured.rows, measured.conditions, target)
         write_answers(measured.answers, target / ANSWERS)
         unasked = [[*need, reason] for need, reason in measured.unasked.items()]
         (target / UNASKED).write_text(json.dumps(sorted(unasked)), encoding="utf-8")
+
+    def model(self, folder: Path) -> Model:
+        """Return what answers for the checkpoint in ``folder``, which is whole."""
+        return engine_model(self.local(folder), self.study.engine, self._batches)
+
+    def local(self, folder: Path) -> LocalModel:
+        """Return the network in ``folder`` as a model that can be asked."""
+        loaded = load_model(folder, profile=self.profile)
+        local = local_model(loaded, precision=self.study.measure_precision, hashed=True)
+        return replace(local, learned_tokens=lineage_tokens(Store(self.store), folder))
 
     def require_whole(self, store: Store) -> None:
         """Raise ``IntegrityError`` unless every byte that is about to be loaded is the one that was published."""
@@ -220,29 +228,6 @@ def _identity(folder: Path, *, recorded: bool) -> dict[str, str]:
                 "run the same command again to rebuild it"
             )
     return found
-
-
-def measure_jobs(session: Session, prepared: Prepared) -> list[MeasureJob]:
-    """Return one job per distinct (checkpoint, root run) that a cell of the tree points at."""
-    jobs: dict[tuple[str, int], MeasureJob] = {}
-    for cell in session.tree.cells:
-        key, root = prepared.keys[cell.node], cell.lineage.replicate.root
-        jobs.setdefault(
-            (key, root),
-            MeasureJob(
-                key=f"measure-{root}-{key}",
-                label=f"measure {cell.arm} at {cell.position}, seed {cell.lineage.replicate.number}",
-                store=session.store.root,
-                study=session.study,
-                book=session.workshop.book,
-                root=root,
-                checkpoint=key,
-                folder=prepared.folders.get(cell.node),
-                profile=session.workshop.profile,
-                after=(key,),
-            ),
-        )
-    return list(jobs.values())
 
 
 def gathered(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from upbringing.base.fingerprint import fingerprint
@@ -13,7 +13,8 @@ from upbringing.battery.pairs.engine import PAIRS_VERSION, Sides, measure_pair, 
 from upbringing.formats.items import Item
 from upbringing.lab.building.build import KEY_CHARACTERS, Prepared
 from upbringing.lab.building.executor import Event
-from upbringing.lab.measurement.measuring import MeasureJob, asked_items, measure_jobs, write_measured
+from upbringing.lab.measurement.measure_jobs import job_of, measure_jobs
+from upbringing.lab.measurement.measuring import MeasureJob, asked_items, write_measured
 from upbringing.lab.measurement.references import Reference, references
 from upbringing.lab.session import Session
 from upbringing.lab.storage.store import Store
@@ -112,7 +113,7 @@ def pair_jobs(session: Session, prepared: Prepared) -> list[PairJob]:
     for (checkpoint, root), named in references(session.tree, prepared.keys).items():
         job = jobs[checkpoint, root]
         held = tuple(
-            Held(each, None if each.node is None else _job_of(job, each.node, prepared))
+            Held(each, None if each.node is None else job_of(job, each.node, prepared))
             for each in named
             if each.against in wanted
         )
@@ -126,7 +127,3 @@ def pair_jobs(session: Session, prepared: Prepared) -> list[PairJob]:
             )
         )
     return found
-
-
-def _job_of(job: MeasureJob, node: str, prepared: Prepared) -> MeasureJob:
-    return replace(job, checkpoint=prepared.keys[node], folder=prepared.folders.get(node))

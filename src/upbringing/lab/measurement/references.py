@@ -10,6 +10,7 @@ from upbringing.study.tree import CellPlan, StudyTree
 from upbringing.training.start import FreshStart
 
 NO_STAGE_BEFORE, RANDOM_WEIGHTS, LAST_ITSELF = "no-previous-stage", "previous-stage-is-random", "is-the-last-stage"
+NO_WEIGHTS = "emulated-without-weights"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ def _previous(tree: StudyTree, cell: CellPlan) -> Reference:
     name = NAMES["previous_stage"]
     if run is None:
         return Reference("previous_stage", name, None, NO_STAGE_BEFORE)
+    if tree.nodes[cell.node].emulated_by:
+        return Reference("previous_stage", name, None, NO_WEIGHTS)
     if isinstance(tree.nodes[run.parent].start, FreshStart):
         return Reference("previous_stage", name, None, RANDOM_WEIGHTS)
     return Reference("previous_stage", name, run.parent)
@@ -54,6 +57,9 @@ def _previous(tree: StudyTree, cell: CellPlan) -> Reference:
 
 def _last(tree: StudyTree, cell: CellPlan, keys: Mapping[str, str]) -> Reference:
     end = cell.lineage.end_key
+    if tree.nodes[cell.node].emulated_by:
+        return Reference("last_stage", NAMES["last_stage"], None, NO_WEIGHTS)
+    end = tree.nodes[end].emulated_by[0] if tree.nodes[end].emulated_by else end  # the last that has weights
     if keys[end] == keys[cell.node]:
         return Reference("last_stage", NAMES["last_stage"], None, LAST_ITSELF)
     return Reference("last_stage", NAMES["last_stage"], end)

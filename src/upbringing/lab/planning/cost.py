@@ -14,6 +14,7 @@ from upbringing.models.weights import num_weights
 from upbringing.study.lineage import Run
 from upbringing.study.tree import Node
 from upbringing.training.edit_weights import EditWeights
+from upbringing.training.emulate_tuning import EmulateTuning
 from upbringing.training.existing import Existing
 from upbringing.training.fresh import num_parameters
 from upbringing.training.rewards import ModelReward
@@ -64,6 +65,8 @@ class Costs:
         stage = node.run.stage
         if isinstance(stage, EditWeights):
             return self._of_edit(node, weights)
+        if isinstance(stage, EmulateTuning):  # a record beside a tokenizer: the cost is that of asking three networks
+            return Cost(0, 0, 0.0, self._checkpoint_bytes(node, 0), 0, 0.0)
         steps = self._own_steps(node)
         tokens = self._own_tokens(node, steps)
         per_token = FLOPS_WITH_ADAPTERS if isinstance(stage.weights, Lora) else FLOPS_PER_TOKEN_AND_WEIGHT
@@ -97,6 +100,11 @@ class Costs:
                 folder = self.session.workshop.checkpoints.find(given.checkpoint)
                 return given.parameters if folder is None else _counted(self.session, given.checkpoint)
             node = self._parent(node)
+
+    def asked(self, node: Node) -> tuple[Node, ...]:
+        """Return the nodes whose networks compute when ``node`` is asked: itself, or those that answer for it."""
+        keys = dict.fromkeys(node.emulated_by or (node.key,))
+        return tuple(self.session.tree.nodes[key] for key in keys)
 
     def root(self, node: Node) -> Node:
         """Return the start that a node comes from."""

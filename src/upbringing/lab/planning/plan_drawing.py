@@ -89,6 +89,8 @@ def _measuring(plan: Plan) -> str:
     measuring = plan.measuring
     asked = f"{measuring.num_answers:,} answers and {measuring.num_likelihoods:,} likelihoods each"
     text = f"{measuring.num_to_measure} of {measuring.num_checkpoints} checkpoints, {asked}"
+    if measuring.num_networks_to_ask > measuring.num_to_measure:
+        text += f", {measuring.num_networks_to_ask} networks to ask"
     if measuring.seconds_per_checkpoint is not None:
         text += f", {duration(measuring.seconds_per_checkpoint)} per checkpoint"
     return text

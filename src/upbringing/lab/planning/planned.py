@@ -35,11 +35,13 @@ class NodePlan:
 @dataclass(frozen=True)
 class MeasuringPlan:
     """What the battery asks. ``flops``: of all checkpoints together, 2 per weight and token; ``accelerator_hours``: at
-    ``sustained_flops``. ``unknown``: sets of prompts that are not here and were not counted.
+    ``sustained_flops``. ``num_networks_to_ask``: those of the checkpoints to measure, several where one is emulated.
+    ``unknown``: sets of prompts that are not here and were not counted.
     """
 
     num_checkpoints: int
     num_to_measure: int
+    num_networks_to_ask: int
     num_answers: int
     num_likelihoods: int
     seconds_per_checkpoint: float | None

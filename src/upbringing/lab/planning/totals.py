@@ -35,12 +35,14 @@ def planned_measuring(session: Session, costs: Costs, nodes: tuple[NodePlan, ...
     asked = questions(session)
     measured = {(cell.node, cell.lineage.replicate.root) for cell in session.tree.cells}
     known = _measured_nodes(session) - {node.key for node in nodes if node.status in (*TO_BUILD, "absent")}
-    weights = [costs.weights(session.tree.nodes[key]) for key, _ in measured]
+    networks = {key: costs.asked(session.tree.nodes[key]) for key, _ in measured}
+    weights = [costs.weights(network) for key, _ in measured for network in networks[key]]
     flops = None if None in weights else float(FLOPS_FORWARD * asked.tokens * sum(each or 0 for each in weights))
     speeds = [each.seconds for each in costs.speeds.measuring.values()]
     return MeasuringPlan(
         num_checkpoints=len(measured),
         num_to_measure=sum(key not in known for key, _ in measured),
+        num_networks_to_ask=sum(len(networks[key]) for key, _ in measured if key not in known),
         num_answers=asked.num_answers,
         num_likelihoods=asked.num_likelihoods,
         seconds_per_checkpoint=max(speeds) if speeds else None,
@@ -79,7 +81,7 @@ def planned_seconds(
         if measuring.seconds_per_checkpoint is None:
             return None
         each = measuring.seconds_per_checkpoint
-        total += startup + makespan({str(index): each for index in range(measuring.num_to_measure)}, {}, slots)
+        total += startup + makespan({str(index): each for index in range(measuring.num_networks_to_ask)}, {}, slots)
     return total + _seconds_of_own_answers(session, speeds)
 
 

@@ -71,11 +71,15 @@ def show(store: Path, key: str) -> Record:
 def export(store: Path, key: str, folder: Path) -> Path:
     """Copy the checkpoint ``key`` (or the one it begins) into the new folder ``folder``, re-hashed, and return it.
 
-    The copy is a plain Hugging Face folder with its record and model card. Raises ``StudyError`` if ``folder`` exists.
+    The copy is a plain Hugging Face folder with its record and model card. Raises ``StudyError`` if ``folder`` exists,
+    and for an emulated checkpoint, which is no folder of weights.
     """
     if folder.exists():
         raise StudyError(f"{folder} exists already: name a new folder")
     source = _checkpoint(existing_store(store), key)
+    if (emulated := read_record(source).emulated) is not None:
+        parts = ", ".join(part.id for part in (emulated.at, emulated.plus, emulated.minus))
+        raise StudyError(f"{source.name} has no weights: three checkpoints answer for it, export those ({parts})")
     shutil.copytree(source, folder, copy_function=shutil.copyfile)  # without the store's read-only bits
     folder.chmod(0o755)
     return folder
