@@ -16,6 +16,7 @@ from upbringing.attribution.sampling import SampleSize
 from upbringing.attribution.variance import VarianceComponents
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, ContrastSpec, Gate, StageInfo, StudyInfo, Tree
+from upbringing.lab.planning.power_words import decision_words
 
 
 def measured(**changes: Any) -> tuple[Any, Tree]:
@@ -39,6 +40,17 @@ def test_the_outlook_rests_on_the_table_of_the_claim(nested: bool) -> None:
     assert claim.high is not None
     assert claim.low is not None
     assert claim.minimum_detectable == pytest.approx(found.minimum_detectable, rel=0.05)
+
+
+@pytest.mark.parametrize(("seed_high", "is_safe"), [(None, True), (0.11, True), (0.3, False)])
+def test_what_only_the_estimated_spread_decides_is_not_safe(seed_high: float | None, is_safe: bool) -> None:
+    facts = only(*measured(margin=0.3)).facts
+    noise = VarianceComponents(prompt=0.3, seed=0.1, cell=0.2, seed_high=seed_high)
+    found = outlook(facts, noise, SampleSize(200, 5), known="rows").decisions[0]
+    assert (found.test, found.is_decided, found.is_safe) == ("difference", True, is_safe)
+    assert (
+        "decided if seeds differ as those measured" in decision_words(found, only(*measured(margin=0.3)))
+    ) is not is_safe
 
 
 def test_margins_that_rows_decide_are_called_decided_and_others_say_what_would() -> None:

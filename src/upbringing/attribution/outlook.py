@@ -63,8 +63,10 @@ class Decision:
     """Whether one test decides the margin. ``prompts``: fewest at the present seeds; ``seeds``: the other way round.
 
     ``None`` for either: no number does, or it is not known (then ``seed`` is none of the known components).
-    ``cautious``: ``None`` where the components were stated, or only one run was seen. ``smallest``: the margin that
-    would be decided as things are; ``reachable``: with any number of prompts, where none of them decides.
+    ``is_safe``: decided with that power also if seeds differ as much as the pilot allows; few runs show their spread
+    badly, and what their estimate alone decides is found less often than it says. ``cautious``: ``None`` where the
+    components were stated, or only one run was seen. ``smallest``: the margin that would be decided as things are;
+    ``reachable``: with any number of prompts, where none of them decides.
     ``options``: this and other numbers of seeds, each with its prompts; empty where it is decided as things are.
     """
 
@@ -72,6 +74,7 @@ class Decision:
     margin: float
     power: float
     is_decided: bool
+    is_safe: bool
     smallest: float
     reachable: float | None
     prompts: int | None
@@ -150,16 +153,18 @@ def _goal(facts: ContrastFacts, test: Test, margin: float, power: float) -> Goal
 def _decision(components: VarianceComponents, size: SampleSize, found: Sampling, goal: Goal, hours: Hours) -> Decision:
     decided = is_decided(found, goal)
     prompts = prompts_needed(components, size, goal)
+    cautious = _cautious(components, size, goal)
     return Decision(
         test=goal.test,
         margin=goal.margin,
         power=power_of(found, goal),
         is_decided=decided,
+        is_safe=decided and (cautious is None or cautious.power >= goal.needed),
         smallest=smallest_decided(found, goal),
         reachable=margin_floor(components, size, goal) if prompts is None else None,
         prompts=prompts,
         seeds=seeds_needed(components, size, goal),
-        cautious=_cautious(components, size, goal),
+        cautious=cautious,
         options=() if decided else tuple(_options(components, size, goal, hours)),
     )
 

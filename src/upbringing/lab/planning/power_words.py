@@ -62,7 +62,7 @@ def decision_words(decision: Decision, outlook: Outlook) -> str:
     if decision.is_decided:
         if decision.cautious is not None and decision.cautious.power < decision.power:
             chance += f" ({decision.cautious.power:.0%} if seeds differ by {found.seed_high:.3g})"
-        return f"decided, {chance}"
+        return f"{'decided' if decision.is_safe else 'decided if seeds differ as those measured'}, {chance}"
     if outlook.facts.unscored >= decision.margin:
         return f"{chance}: answers without a score leave {outlook.facts.unscored:.3g} open, which no number shrinks"
     parts = [_prompt_words(decision, size, found.seed_high)]
