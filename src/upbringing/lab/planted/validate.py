@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from math import ceil
 from pathlib import Path
 
 from upbringing.base.errors import UpbringingError
@@ -23,7 +24,8 @@ ROWS: tuple[tuple[Kind, float], ...] = (
 )
 
 
-JUDGED = (("stage", 1.0), ("never", 1.0))  # the rows of which acceptance test W1 asks most
+JUDGED: Mapping[tuple[Kind, float], float] = {("stage", 1.0): 1, ("never", 1.0): 1, ("gated", 1.0): 0.5}
+"""The rows that acceptance test W1 has gates on, and which share of ``--pipelines`` it asks of each."""
 
 
 def validate_models(
@@ -75,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="upbringing.lab.planted.validate", description=__doc__)
     parser.add_argument("--pipelines", type=int, default=20, help="pipelines per row (20: what W1 asks)")
-    parser.add_argument("--others", type=int, help="of rows other than one stage at full strength and never")
+    parser.add_argument("--others", type=int, help="instead, of rows without a gate (and half of --pipelines of gated)")
     parser.add_argument("--seeds", type=int, default=1, help="root seeds per pipeline (from 3 on: about the recipe)")
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="pipelines side by side")
     parser.add_argument("--smoke", action="store_true", help="one pipeline of each kind, at full strength")
@@ -83,12 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("docs") / "validation-models.md")
     chosen = parser.parse_args(arguments)
     chosen.store.mkdir(parents=True, exist_ok=True)
-    others = chosen.pipelines if chosen.others is None else chosen.others
-    pipelines: dict[tuple[Kind, float], int] = {row: chosen.pipelines if row in JUDGED else others for row in ROWS}
-    if chosen.smoke:
-        pipelines = {(kind, 1.0): 1 for kind in KINDS}
     try:
-        found = validate_models(chosen.store, pipelines=pipelines, seeds=chosen.seeds, slots=chosen.slots)
+        found = validate_models(chosen.store, pipelines=_wanted(chosen), seeds=chosen.seeds, slots=chosen.slots)
     except UpbringingError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
@@ -98,6 +96,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         write_bytes_atomic(chosen.output, text.encode("utf-8"))
     return 0
+
+
+def _wanted(chosen: argparse.Namespace) -> dict[tuple[Kind, float], int]:
+    """Return how many pipelines of each row were asked for."""
+    if chosen.smoke:
+        return {(kind, 1.0): 1 for kind in KINDS}
+    if chosen.others is None:
+        return dict.fromkeys(ROWS, chosen.pipelines)
+    return {row: ceil(chosen.pipelines * JUDGED[row]) if row in JUDGED else chosen.others for row in ROWS}
 
 
 if __name__ == "__main__":
