@@ -6,7 +6,7 @@ import io
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from upbringing.base.errors import UpbringingWarning
 from upbringing.base.files import write_bytes_atomic
 from upbringing.base.fingerprint import fingerprint
+from upbringing.battery.cache import plain_prompt
 from upbringing.battery.needs import LikelihoodNeed, Need, StatesNeed
 from upbringing.formats.items import Item
 from upbringing.models.asking import Model, Prompt, ReadableModel
@@ -96,9 +97,7 @@ def _keep(read: Read, needs: Sequence[StatesNeed], states: Sequence[States]) -> 
 
 def fresh_states(model: ReadableModel, prompts: Sequence[Prompt], fresh: Seeded) -> list[States]:
     """Return the hidden states of ``prompts`` in the same architecture with random weights, from the cache if there."""
-    plan = [asdict(prompt) for prompt in prompts]
-    for each in plan:
-        each["messages"] = [message.model_dump(mode="json") for message in each["messages"]]
+    plan = [plain_prompt(prompt) for prompt in prompts]
     key = fingerprint(
         {"version": FRESH_VERSION, "model": dict(model.architecture), "seed": fresh.seed, "prompts": plan}
     )

@@ -26,13 +26,14 @@ from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.formats.answers import write_answers
 from upbringing.formats.items import Item, Judge
-from upbringing.formats.record import BuildProfile, Record, read_record
+from upbringing.formats.record import BuildProfile, read_record
 from upbringing.formats.rows import Row, rows_table, write_rows
 from upbringing.formats.tree import ConditionInfo
 from upbringing.lab.building.build import KEY_CHARACTERS, Prepared
 from upbringing.lab.building.executor import Event
 from upbringing.lab.building.library import Library
 from upbringing.lab.building.special_tokens import lineage_tokens
+from upbringing.lab.measurement.spelled import spelled_of, write_spelled_items
 from upbringing.lab.session import Session
 from upbringing.lab.storage.store import Room, Store
 from upbringing.models.decoding import SafeBeam
@@ -41,9 +42,6 @@ from upbringing.models.openvino import CONVERSION_VERSION, require_openvino
 from upbringing.models.weights import weights_sha256
 from upbringing.study.recipes import DataBook
 from upbringing.study.study import Study
-from upbringing.study.tree import Node
-from upbringing.training.existing import Existing
-from upbringing.training.guards import record_guard
 from upbringing.training.publish import library_versions
 
 ROWS, ANSWERS, CONDITIONS = "rows.parquet", "answers.parquet", "conditions.json"
@@ -137,6 +135,7 @@ class MeasureJob:
         )
         write_measured(measured.rows, measured.conditions, target)
         write_answers(measured.answers, target / ANSWERS)
+        write_spelled_items(spelled_of(alone(self.study.battery), items, folder), target)
         unasked = [[*need, reason] for need, reason in measured.unasked.items()]
         (target / UNASKED).write_text(json.dumps(sorted(unasked)), encoding="utf-8")
 
@@ -181,6 +180,8 @@ class MeasureJob:
         }
         if own := [each.model_dump(mode="json") for each in self.study.judges if isinstance(each, OwnPart)]:
             value["own_judges"] = own
+        if spelled := spelled_of(alone(self.study.battery), items, folder):
+            value["spelled"] = spelled
         if tags := tags_of(self.study.battery, items):
             learned = lineage_tokens(Store(self.store), folder)
             value["tags"] = {tag: learned.lacks(tag) for tag in tags}
@@ -265,32 +266,3 @@ def gathered(
             conditions[condition.id] = condition
     unified = pa.concat_tables([table.unify_dictionaries() for table in tables])
     return unified, answers, [conditions[name] for name in sorted(conditions)]
-
-
-def checkpoint_record(session: Session, prepared: Prepared, node: str) -> Record:
-    """Return the record of a node's checkpoint, guarded as the study declares its stage now.
-
-    An existing checkpoint gets what can be read off its files.
-    """
-    folder = prepared.folders.get(node)
-    if folder is None:
-        found = session.store.whole("checkpoints", prepared.keys[node])
-        if found is None:
-            raise IntegrityError(f"the checkpoint {prepared.keys[node]} is not in the store: build it first")
-        return _as_declared(read_record(found), session.tree.nodes[node])
-    return Record(
-        id=prepared.keys[node],
-        parent=None,
-        kind="existing",
-        stage=session.tree.nodes[node].label,
-        recipe=session.tree.nodes[node].inputs,
-        weights_sha256=weights_sha256(folder),
-        tokenizer_sha256=tokenizer_sha256(folder),
-        template_sha256=template_sha256(folder),
-    )
-
-
-def _as_declared(record: Record, node: Node) -> Record:
-    if node.run is None or isinstance(node.run.stage, Existing):
-        return record
-    return record.model_copy(update={"guard": record_guard(record, identity=node.run.stage.identity)})

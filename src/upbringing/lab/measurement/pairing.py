@@ -15,6 +15,7 @@ from upbringing.lab.building.build import KEY_CHARACTERS, Prepared
 from upbringing.lab.building.executor import Event
 from upbringing.lab.measurement.measuring import MeasureJob, asked_items, measure_jobs, write_measured
 from upbringing.lab.measurement.references import Reference, references
+from upbringing.lab.measurement.spelled import spelled_of, write_spelled_items
 from upbringing.lab.session import Session
 from upbringing.lab.storage.store import Store
 from upbringing.models.loading import load_model
@@ -55,6 +56,7 @@ class PairJob:
             found = list(self._measured(store, items, report))
             conditions = {info.id: info for each in found for info in each.conditions}
             write_measured([row for each in found for row in each.rows], list(conditions.values()), target)
+            write_spelled_items(self._spelled(items), target)
 
         store.publish("rows", key, fill)
         return key
@@ -73,7 +75,13 @@ class PairJob:
             "pairs": PAIRS_VERSION,
             "versions": library_versions(),
         }
+        if spelled := self._spelled(items):
+            value["spelled"] = spelled
         return fingerprint(value)[:KEY_CHARACTERS]
+
+    def _spelled(self, items: Sequence[Item]) -> dict[str, dict[str, int]]:
+        job = self.measured
+        return spelled_of(comparing(job.study.battery), items, job.checkpoint_folder())
 
     def _measured(self, store: Store, items: Sequence[Item], report: Callable[[Event], None]) -> Iterator[Measured]:
         """Yield what each reference shows; two networks are in memory at a time."""
