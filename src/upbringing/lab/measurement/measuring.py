@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import remove_tree
-from upbringing.base.fingerprint import fingerprint
+from upbringing.base.fingerprint import fingerprint, text_sha256
 from upbringing.base.own_part import OwnPart
 from upbringing.base.streams import derived_seed
 from upbringing.battery.engine import BATTERY_VERSION, measure_checkpoint
@@ -37,11 +37,12 @@ from upbringing.lab.measurement.spelled import spelled_of, write_spelled_items
 from upbringing.lab.session import Session
 from upbringing.lab.storage.store import Room, Store
 from upbringing.models.decoding import SafeBeam
-from upbringing.models.loading import load_model
+from upbringing.models.loading import LoadedModel, load_model
 from upbringing.models.openvino import CONVERSION_VERSION, require_openvino
 from upbringing.models.weights import weights_sha256
 from upbringing.study.recipes import DataBook
 from upbringing.study.study import Study
+from upbringing.study.tree import Node
 from upbringing.training.publish import library_versions
 
 ROWS, ANSWERS, CONDITIONS = "rows.parquet", "answers.parquet", "conditions.json"
@@ -77,7 +78,9 @@ def study_judges(study: Study, book: DataBook, root: int) -> list[Judge]:
 
 @dataclass(frozen=True)
 class MeasureJob:
-    """Measure one checkpoint. ``checkpoint``: its key in the store, or the folder of an existing one."""
+    """Measure one checkpoint. ``checkpoint``: its key; ``folder``: where an existing one lies; ``template``: the chat
+    template that an existing one is asked in instead of its own.
+    """
 
     key: str
     label: str
@@ -89,6 +92,7 @@ class MeasureJob:
     folder: Path | None
     profile: BuildProfile
     after: tuple[str, ...] = ()
+    template: str | None = None
 
     def run(self, report: Callable[[Event], None]) -> str:
         """Publish rows and answers and return their key."""
@@ -118,9 +122,8 @@ class MeasureJob:
         import torch
 
         torch.set_num_threads(self.profile.threads)
-        loaded = load_model(folder, profile=self.profile)
         measured = measure_checkpoint(
-            loaded,
+            self.loaded(folder),
             checkpoint=self.checkpoint,
             battery=alone(self.study.battery),
             items=items,
@@ -160,9 +163,17 @@ class MeasureJob:
             raise IntegrityError(f"the checkpoint {self.checkpoint} is not in the store: build it first")
         return folder
 
+    def loaded(self, folder: Path) -> LoadedModel:
+        """Return the checkpoint in ``folder`` with the chat template that it is asked in."""
+        loaded = load_model(folder, profile=self.profile)
+        if self.template is not None:
+            loaded.tokenizer.chat_template = self.template
+        return loaded
+
     def identity(self, folder: Path) -> dict[str, str]:
         """Return the hashes of weights, tokenizer and template in ``folder``, which must be those of its record."""
-        return _identity(folder, recorded=self.folder is None)
+        found = _identity(folder, recorded=self.folder is None)
+        return found if self.template is None else {**found, "template": text_sha256(self.template)}
 
     def measurement_key(self, folder: Path, items: Sequence[Item], judges: Sequence[Judge]) -> str:
         """Return the key: what is measured, how, and the weights' hash, never a name or a path."""
@@ -223,6 +234,11 @@ def _identity(folder: Path, *, recorded: bool) -> dict[str, str]:
     return found
 
 
+def asked_in(node: Node) -> str | None:
+    """Return the chat template that an existing checkpoint is declared to be asked in; ``None`` = its own."""
+    return None if node.existing is None else node.existing.template
+
+
 def measure_jobs(session: Session, prepared: Prepared) -> list[MeasureJob]:
     """Return one job per distinct (checkpoint, root run) that a cell of the tree points at."""
     jobs: dict[tuple[str, int], MeasureJob] = {}
@@ -241,6 +257,7 @@ def measure_jobs(session: Session, prepared: Prepared) -> list[MeasureJob]:
                 folder=prepared.folders.get(cell.node),
                 profile=session.workshop.profile,
                 after=(key,),
+                template=asked_in(session.tree.nodes[cell.node]),
             ),
         )
     return list(jobs.values())

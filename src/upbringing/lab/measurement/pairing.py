@@ -13,13 +13,13 @@ from upbringing.battery.pairs.engine import PAIRS_VERSION, Sides, measure_pair, 
 from upbringing.formats.items import Item
 from upbringing.lab.building.build import KEY_CHARACTERS, Prepared
 from upbringing.lab.building.executor import Event
-from upbringing.lab.measurement.measuring import MeasureJob, asked_items, measure_jobs, write_measured
+from upbringing.lab.measurement.measuring import MeasureJob, asked_in, asked_items, measure_jobs, write_measured
 from upbringing.lab.measurement.references import Reference, references
 from upbringing.lab.measurement.spelled import spelled_of, write_spelled_items
 from upbringing.lab.session import Session
 from upbringing.lab.storage.store import Store
-from upbringing.models.loading import load_model
 from upbringing.models.local import LocalModel
+from upbringing.study.tree import Node
 from upbringing.training.publish import library_versions
 
 
@@ -106,7 +106,7 @@ class PairJob:
 
 def _loaded(store: Store, job: MeasureJob) -> LocalModel:
     job.require_whole(store)
-    loaded = load_model(job.checkpoint_folder(), profile=job.profile)
+    loaded = job.loaded(job.checkpoint_folder())
     return local_model(loaded, precision=job.study.measure_precision, hashed=False)
 
 
@@ -120,7 +120,7 @@ def pair_jobs(session: Session, prepared: Prepared) -> list[PairJob]:
     for (checkpoint, root), named in references(session.tree, prepared.keys).items():
         job = jobs[checkpoint, root]
         held = tuple(
-            Held(each, None if each.node is None else _job_of(job, each.node, prepared))
+            Held(each, None if each.node is None else _job_of(job, session.tree.nodes[each.node], prepared))
             for each in named
             if each.against in wanted
         )
@@ -136,5 +136,6 @@ def pair_jobs(session: Session, prepared: Prepared) -> list[PairJob]:
     return found
 
 
-def _job_of(job: MeasureJob, node: str, prepared: Prepared) -> MeasureJob:
-    return replace(job, checkpoint=prepared.keys[node], folder=prepared.folders.get(node))
+def _job_of(job: MeasureJob, node: Node, prepared: Prepared) -> MeasureJob:
+    folder = prepared.folders.get(node.key)
+    return replace(job, checkpoint=prepared.keys[node.key], folder=folder, template=asked_in(node))

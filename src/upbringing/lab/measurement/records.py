@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from upbringing.base.errors import IntegrityError
+from upbringing.base.fingerprint import text_sha256
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.formats.record import Record, read_record
 from upbringing.lab.building.build import Prepared
+from upbringing.lab.measurement.measuring import asked_in
 from upbringing.lab.session import Session
 from upbringing.models.weights import weights_sha256
 from upbringing.study.tree import Node
@@ -24,6 +26,7 @@ def checkpoint_record(session: Session, prepared: Prepared, node: str) -> Record
         if found is None:
             raise IntegrityError(f"the checkpoint {prepared.keys[node]} is not in the store: build it first")
         return _as_declared(read_record(found), session.tree.nodes[node])
+    template = asked_in(session.tree.nodes[node])
     return Record(
         id=prepared.keys[node],
         parent=None,
@@ -32,7 +35,7 @@ def checkpoint_record(session: Session, prepared: Prepared, node: str) -> Record
         recipe=session.tree.nodes[node].inputs,
         weights_sha256=weights_sha256(folder),
         tokenizer_sha256=tokenizer_sha256(folder),
-        template_sha256=template_sha256(folder),
+        template_sha256=template_sha256(folder) if template is None else text_sha256(template),
     )
 
 
