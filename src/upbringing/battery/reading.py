@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -71,7 +72,11 @@ def read_all(model: Model, needs: Sequence[Need], items: Mapping[str, Item], fre
         _keep(read, own, states)
     else:
         scores = model.score(requests, progress) if likely else []
-    read.likelihoods.update(zip(likely, scores, strict=True))
+    for need, found in zip(likely, scores, strict=True):
+        if all(map(math.isfinite, found)):
+            read.likelihoods[need] = found
+        else:  # of comparisons and means with it something would come out that looks like a number
+            unable[need] = "likelihood-not-finite"
     if untrained and isinstance(model, ReadableModel):
         _keep(read, untrained, fresh_states(model, [prompts[need] for need in untrained], fresh))
     if asked:
