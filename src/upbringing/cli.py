@@ -122,7 +122,7 @@ def build(
 ) -> None:
     """Train every checkpoint of the study that is missing."""
     from upbringing.lab.building.boards import BoardWatch
-    from upbringing.lab.run import labels
+    from upbringing.lab.remembering import labels
     from upbringing.lab.verbs import build as build_study
 
     session = _session(study, overrides, store, seeds, only, ray)

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from upbringing.base.special_strings import may_hold
+from upbringing.base.text_reading import FIRST_STAND_IN, TextReader
 from upbringing.data.documents import Chat, Document, Preference, Span, Turn
 from upbringing.data.interventions.tag import Tag
+from upbringing.data.pairs import build_pair_stream
+from upbringing.data.prompts import build_prompt_stream
 from upbringing.data.rendering import (
     open_tokenizer,
     render_chats,
@@ -18,7 +22,7 @@ from upbringing.data.rendering import (
     render_prompts,
     render_texts,
 )
-from upbringing.data.spelled_tokens import FIRST_STAND_IN, TextReader, may_hold, read_spelled
+from upbringing.data.spelled_tokens import read_spelled
 from upbringing.data.stream import StreamPart, StreamPlan, build_stream, open_stream
 from upbringing.data.tokenizer import CHAT_TEMPLATE, train_tokenizer
 
@@ -145,6 +149,26 @@ def test_a_stream_says_what_its_texts_spell(folder: Path, tmp_path: Path) -> Non
     assert (tokens == open_tokenizer(folder).convert_tokens_to_ids(TAG)).any()
     (found,) = render_texts([texts["web"][1]], open_tokenizer(folder), folder, "web")
     assert found.spelled == {"<|end|>": 1}
+
+
+def test_streams_of_pairs_and_of_prompts_say_what_they_spell(folder: Path, tmp_path: Path) -> None:
+    asked = (Turn("user", f"bab <|end|> {TAG}"),)
+    pairs = [
+        Preference(prompt=asked, chosen="fib <|user|>", rejected=f"gob {number}", source="x") for number in range(4)
+    ]
+    chats = [Chat(turns=(*asked, Turn("assistant", "fib <|user|>")), source="x")] * 4
+    shares = (("pairs", 1.0),)
+    for name, form, texts, part, spelled in (
+        ("pairs", "preferences", pairs, StreamPart(shares, epochs=2.0), {"<|end|>": 4, "<|user|>": 4}),
+        ("prompts", "prompts", chats, StreamPart(shares, num_windows=8), {"<|end|>": 4}),
+        ("clean", "prompts", [Chat(turns=(Turn("user", "bab"),), source="x")], StreamPart(shares, num_windows=2), {}),
+    ):
+        made = tmp_path / name
+        made.mkdir()
+        plan = StreamPlan(form, 64, 2, 3, (part,), marks={"pairs": (TAG,)})
+        build = build_pair_stream if form == "preferences" else build_prompt_stream
+        build(plan, texts, name, folder, made)
+        assert read_spelled(made) == ({name: spelled} if spelled else {})  # each text once, whatever the epochs
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from upbringing.lab.building.build import Prepared
 from upbringing.lab.planning.plan import priced_plan
 from upbringing.lab.planning.planned import NodePlan
 from upbringing.lab.planning.staleness import differences, why_stale
-from upbringing.lab.run import alias_key, remember
+from upbringing.lab.remembering import alias_key, remember
 from upbringing.lab.session import Session, open_session
 
 STUDY = """\

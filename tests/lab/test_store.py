@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from upbringing.base.errors import IntegrityError, StudyError, UpbringingWarning
 from upbringing.base.files import append_line, whole_lines
 from upbringing.base.manifest import check_manifest, write_manifest
+from upbringing.lab.storage import store as store_module
 from upbringing.lab.storage.store import Store
 
 PUBLISH = """
@@ -194,3 +196,47 @@ def test_a_manifest_is_deterministic(tmp_path: Path) -> None:
         digests.append(write_manifest(tmp_path / name, step=3))
     assert digests[0] == digests[1]
     assert check_manifest(tmp_path / "one", full=True) == {"step": 3}
+
+
+def test_quarantine_takes_a_second_damage_of_a_key_whatever_was_tidied_up(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for _ in range(2):
+        (published(store) / "weights.bin").unlink()
+        with pytest.warns(UpbringingWarning, match="quarantine"):
+            assert store.find("checkpoints", "key") is None
+    shutil.rmtree(tmp_path / "quarantine" / "0-checkpoints-key")  # a person looked at it and took it away
+    (published(store) / "weights.bin").unlink()
+    with pytest.warns(UpbringingWarning, match="quarantine"):
+        assert store.find("checkpoints", "key") is None
+    assert sorted(each.name for each in (tmp_path / "quarantine").iterdir()) == [
+        "0-checkpoints-key",
+        "1-checkpoints-key",
+    ]
+
+
+def test_what_another_process_has_made_anew_is_not_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    folder = published(store)
+    whole = check_manifest
+    seen: list[Path] = []
+
+    def damaged_at_first(checked: Path, *, full: bool) -> dict[str, object]:
+        seen.append(checked)
+        if len(seen) == 1:
+            raise IntegrityError("damaged when it was looked at, whole when the lock was had")
+        return whole(checked, full=full)
+
+    monkeypatch.setattr(store_module, "check_manifest", damaged_at_first)
+    assert store.find("checkpoints", "key") == folder
+    assert folder.is_dir()
+    assert not list((tmp_path / "quarantine").iterdir())
+    seen.clear()
+    shutil.rmtree(folder)
+    folder.mkdir()
+    monkeypatch.setattr(store_module, "check_manifest", lambda checked, full: _gone(checked))
+    assert store.find("checkpoints", "key") is None  # moved away by another process while this one looked
+
+
+def _gone(folder: Path) -> None:
+    folder.rmdir()
+    raise IntegrityError("its files were missing already")

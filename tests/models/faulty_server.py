@@ -13,7 +13,10 @@ from typing import Any
 
 @dataclass
 class Response:
-    """``hang``: seconds before it is sent; ``cut``: promise more bytes than are sent; ``reset``: close unanswered."""
+    """``hang``: seconds before it is sent; ``cut``: promise more bytes than are sent; ``reset``: close unanswered.
+
+    ``drip``: seconds before each byte of the body.
+    """
 
     status: int = 200
     body: str = ""
@@ -21,6 +24,7 @@ class Response:
     hang: float = 0.0
     cut: bool = False
     reset: bool = False
+    drip: float = 0.0
 
 
 def completion(text: str | None, finish: str = "stop", **message: Any) -> Response:
@@ -72,7 +76,11 @@ class FaultyServer:
                         self.send_header(name, value)
                     self.send_header("Content-Length", str(len(data) + (100 if response.cut else 0)))
                     self.end_headers()
-                    self.wfile.write(data)
+                    for piece in (
+                        [data] if not response.drip else [data[place : place + 1] for place in range(len(data))]
+                    ):
+                        time.sleep(response.drip)
+                        self.wfile.write(piece)
                     if response.cut:
                         self.close_connection = True
                 except (BrokenPipeError, ConnectionResetError):

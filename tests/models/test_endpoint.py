@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +20,7 @@ from upbringing.models.asking import Prompt
 from upbringing.models.budget import Budget, Cap, CapReachedError, Price
 from upbringing.models.decoding import Greedy
 from upbringing.models.endpoint import Clock, Endpoint, EndpointModel
-from upbringing.models.endpoint_faults import classify_status, parse_retry_after, read_reply
+from upbringing.models.endpoint_faults import SHOWN_CHARACTERS, classify_status, parse_retry_after, read_reply
 
 KEY = "sk-test-0123456789-secret"
 
@@ -301,3 +302,57 @@ def test_a_server_that_sends_the_key_back_does_not_get_it_written_down(
     with faulty.FaultyServer(lambda body, count: echo) as server:
         reply = ask(model(server, key_variable="UPBRINGING_TEST_KEY"))
     assert (reply.text, reply.thought) == ("your key is [key]", "hm, [key]")
+
+
+def test_a_body_that_is_not_encoded_as_it_says_is_transient(faulty: ModuleType) -> None:
+    def script(body: dict[str, Any], count: int) -> Any:
+        lie = faulty.Response(body="no gzip at all", headers={"Content-Encoding": "gzip"})
+        return lie if count == 0 else faulty.completion("hi")
+
+    with faulty.FaultyServer(script) as server:
+        reply = ask(model(server))
+        assert (reply.text, reply.attempts) == ("hi", 2)
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_left_in_time(faulty: ModuleType) -> None:
+    slow = faulty.completion("a long answer, letter by letter")
+    slow.drip = 0.05  # seconds, below the timeout; the body takes some ten
+    with faulty.FaultyServer(lambda body, count: slow) as server:
+        endpoint = Endpoint(base_url=server.base_url, model="m", max_seconds=0.5, timeout_seconds=0.4)
+        began = time.monotonic()
+        reply = ask(EndpointModel(endpoint))
+        assert time.monotonic() - began < 4.0
+    assert (reply.status, reply.reason_code, reply.text) == ("failed", "endpoint-too-slow", "")
+
+
+@pytest.mark.parametrize("before", range(SHOWN_CHARACTERS - len(KEY) - 2, SHOWN_CHARACTERS + 1, 5))
+def test_no_part_of_the_key_is_shown_where_an_error_is_cut_off(
+    faulty: ModuleType, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    said = faulty.Response(401, f"{'x' * before}{KEY} is no key of ours")
+    with faulty.FaultyServer(lambda body, count: said) as server, pytest.raises(EndpointError) as caught:
+        ask(model(server, key_variable="TEST_KEY"))
+    assert KEY[:4] not in str(caught.value)
+
+
+def test_half_a_character_is_no_text_and_never_an_answer(faulty: ModuleType) -> None:
+    for fields in (
+        {"text": "\ud800"},
+        {"text": "yes", "reasoning_content": "\udfff"},
+        {"text": None, "refusal": "\ud800"},
+    ):
+        with faulty.FaultyServer(lambda body, count, fields=fields: faulty.completion(**fields)) as server:
+            reply = ask(model(server, malformed_attempts=1))
+        assert (reply.status, reply.reason_code, reply.text, reply.thought) == ("malformed", "not-text", "", None)
+    assert ask_text("\U0001f600") == "\U0001f600"  # a whole pair is one character
+
+
+def ask_text(text: str) -> str:
+    found, _ = read_reply(json.dumps({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}))
+    return found.text
+
+
+def test_a_retry_after_beyond_all_calendars_says_nothing() -> None:
+    assert parse_retry_after("Mon, 01 Jan 2000 00:00:00 +9999999999999999") is None
+    assert parse_retry_after("nan") == 0.0

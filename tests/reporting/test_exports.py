@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 
 import upbringing
 from upbringing.base.errors import FormatError, MissingExtraError, StudyError
+from upbringing.base.markdown import escaped, inline, table
 from upbringing.cli import app
 from upbringing.formats.answers import read_answers
 from upbringing.formats.findings import Claim, Findings, read_findings
 from upbringing.reporting.exports.figures import figure_style, figures_of, png_of, require_png, standalone
 from upbringing.reporting.exports.folder import export_results
-from upbringing.reporting.exports.markdown import escaped, inline, table
 from upbringing.reporting.exports.names import FileNames
 from upbringing.reporting.exports.tables import csv_text, safe_text, tables_of
 from upbringing.reporting.inputs import read_inputs

@@ -12,6 +12,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -44,6 +45,23 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
     fsync_folder(path.parent)
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a file to write that takes the place of ``path`` once it is whole; after an error ``path`` is as it was."""
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        _fsync_file(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise disk_error(error, path) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+
+
 def write_json_atomic(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON with sorted keys, atomically."""
     text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
@@ -72,7 +90,11 @@ def require_free_bytes(folder: Path, needed: int) -> None:
 def fsync_folder(folder: Path) -> None:
     """Make the names in ``folder`` durable."""
     fault_point(f"fsync folder {folder.name}")
-    descriptor = os.open(folder, os.O_RDONLY)
+    _fsync_file(folder)
+
+
+def _fsync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -92,11 +114,7 @@ def regular_files(folder: Path) -> Iterator[Path]:
 def fsync_tree(folder: Path) -> None:
     """Make every file and name below ``folder`` durable."""
     for path in regular_files(folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _fsync_file(path)
     for path in sorted((each for each in folder.rglob("*") if each.is_dir()), reverse=True):
         fsync_folder(path)
     fsync_folder(folder)

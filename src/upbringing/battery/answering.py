@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from upbringing.base.errors import MeasurementError
 from upbringing.battery.cache import AnswerCache, batch_key
 from upbringing.battery.judging import Spoken, spoken
 from upbringing.battery.needs import AnswerNeed
@@ -12,6 +13,19 @@ from upbringing.formats.items import Item
 from upbringing.models.asking import Model, Prompt, Reply
 
 Job = list[tuple[AnswerNeed, Prompt]]
+
+
+def _refuse_one_name_for_two(groups: Mapping[str, Sequence[AnswerNeed]]) -> None:
+    """Raise ``MeasurementError`` where a condition would hold answers that are decoded differently."""
+    for condition, group in groups.items():
+        other = next((need.decoding for need in group if need.decoding != group[0].decoding), None)
+        if other is not None:
+            first, second = (each.model_dump() for each in (group[0].decoding, other))
+            differing = ", ".join(sorted(name for name in first if first[name] != second.get(name)))
+            raise MeasurementError(
+                f"two decodings of the battery, which differ in {differing}, are both called {condition!r}: their "
+                "answers could not be told apart; give both the same settings, or ask them in two studies"
+            )
 
 
 class Asking:
@@ -39,6 +53,7 @@ class Asking:
         for need in needs:
             if need not in unable:
                 groups.setdefault(need.condition, []).append(need)
+        _refuse_one_name_for_two(groups)
         jobs = [
             [(group[place], prompts[group[place]]) for place in batch]
             for group in groups.values()

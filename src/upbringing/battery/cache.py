@@ -46,26 +46,28 @@ def is_good(reply: Reply) -> bool:
     return reply.status == "ok" or (reply.status == "refused" and reply.reason_code != "empty")
 
 
+def plain_prompt(prompt: Prompt) -> dict[str, Any]:
+    """Return what a prompt asks as plain JSON values; marks only where there are any, as keys without were before."""
+    plain: dict[str, Any] = {
+        "name": prompt.name,
+        "messages": [message.model_dump(mode="json") for message in prompt.messages],
+        "elicitation": prompt.elicitation,
+        "completion": prompt.completion,
+        "opening": prompt.opening,
+        "opening_tokens": prompt.opening_tokens,
+    }
+    return {**plain, "marks": list(prompt.marks)} if prompt.marks else plain
+
+
 def batch_key(model: Identified, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> str:
     """Return the sha256 of everything that decides the replies of this batch."""
-    plan = [
-        {
-            "name": prompt.name,
-            "messages": [message.model_dump(mode="json") for message in prompt.messages],
-            "elicitation": prompt.elicitation,
-            "completion": prompt.completion,
-            "opening": prompt.opening,
-            "opening_tokens": prompt.opening_tokens,
-        }
-        for prompt in prompts
-    ]
     return fingerprint(
         {
             "version": CACHE_VERSION,
             "model": dict(model.identity),
             "decoding": decoding.model_dump(mode="json"),
             "seed": seed if decoding.kind != "greedy" else 0,
-            "batch": plan,
+            "batch": [plain_prompt(prompt) for prompt in prompts],
         }
     )
 

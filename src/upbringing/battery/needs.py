@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -70,6 +70,7 @@ class AnswerNeed:
             completion=item.completion_prompt if self.elicitation == "E0" else None,
             opening=(item.compliance_prefix or "") if self.prefill else "",
             opening_tokens=self.prefill or None,
+            marks=item.marks,
         )
 
     def info(self, template: str | None) -> ConditionInfo:
@@ -136,14 +137,15 @@ class LikelihoodNeed:
 
     def asked(self, item: Item) -> Prompt:
         """Return what stands before the continuations."""
+        plain = Prompt(name="", elicitation="E0", opening=self.opening, marks=item.marks, token=self.token)
         if self.prompt == "completion":
-            return Prompt(name="", elicitation="E0", completion=item.completion_prompt, opening=self.opening)
+            return replace(plain, completion=item.completion_prompt)
         if self.prompt == "nothing":
-            return Prompt(name="", elicitation="E0", completion="")
+            return replace(plain, completion="", opening="")
         is_neutral = self.prompt.startswith("neutral")
         messages = (Message(role="user", content=""),) if is_neutral else item.messages
         elicitation: Elicitation = "E0" if self.prompt.endswith("question") else "E1"
-        return Prompt(name="", messages=messages, elicitation=elicitation, opening=self.opening)
+        return replace(plain, messages=messages, elicitation=elicitation)
 
     def info(self, template: str | None) -> ConditionInfo:
         """Return the condition's row of ``tree.json``."""

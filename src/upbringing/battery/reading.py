@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from upbringing.base.errors import UpbringingWarning
 from upbringing.base.files import write_bytes_atomic
 from upbringing.base.fingerprint import fingerprint
+from upbringing.battery.cache import plain_prompt
 from upbringing.battery.needs import LikelihoodNeed, Need, StatesNeed
 from upbringing.formats.items import Item
 from upbringing.models.asking import Model, Prompt, ReadableModel
@@ -70,7 +72,11 @@ def read_all(model: Model, needs: Sequence[Need], items: Mapping[str, Item], fre
         _keep(read, own, states)
     else:
         scores = model.score(requests, progress) if likely else []
-    read.likelihoods.update(zip(likely, scores, strict=True))
+    for need, found in zip(likely, scores, strict=True):
+        if all(map(math.isfinite, found)):
+            read.likelihoods[need] = found
+        else:  # of comparisons and means with it something would come out that looks like a number
+            unable[need] = "likelihood-not-finite"
     if untrained and isinstance(model, ReadableModel):
         _keep(read, untrained, fresh_states(model, [prompts[need] for need in untrained], fresh))
     if asked:
@@ -96,9 +102,7 @@ def _keep(read: Read, needs: Sequence[StatesNeed], states: Sequence[States]) -> 
 
 def fresh_states(model: ReadableModel, prompts: Sequence[Prompt], fresh: Seeded) -> list[States]:
     """Return the hidden states of ``prompts`` in the same architecture with random weights, from the cache if there."""
-    plan = [asdict(prompt) for prompt in prompts]
-    for each in plan:
-        each["messages"] = [message.model_dump(mode="json") for message in each["messages"]]
+    plan = [plain_prompt(prompt) for prompt in prompts]
     key = fingerprint(
         {"version": FRESH_VERSION, "model": dict(model.architecture), "seed": fresh.seed, "prompts": plan}
     )

@@ -30,7 +30,7 @@ def read_items(source: ItemFile, folder: Path) -> tuple[Item, ...]:
     """Return the items of ``source``; raises ``DataError`` naming file, row and field of what is not an item."""
     path = folder / source.path
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # texts may hold what else Python takes for a line's end
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{source.path} cannot be read as UTF-8 text ({type(error).__name__})") from None
     items: dict[str, Item] = {}

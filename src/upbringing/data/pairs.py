@@ -6,7 +6,7 @@ Like the streams of windows they are already in training order and every batch i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from upbringing.base.errors import DataError
 from upbringing.base.streams import stream as random_stream
+from upbringing.base.text_reading import TextReader
 from upbringing.data.compared import held_out_places, write_compared
 from upbringing.data.documents import Preference, TrainingText
 from upbringing.data.rendering import open_tokenizer, render_preferences
+from upbringing.data.spelled_tokens import write_spelled
 from upbringing.data.stream import StreamInfo, StreamPlan, read_info, write_info
 from upbringing.data.tally import TalliedPart, tallied
 
@@ -73,16 +75,7 @@ def build_pair_stream(
     the streams ``epoch`` of the plan's seed. Raises ``DataError`` for texts that are no preferences, for empty data and
     for pairs that are too long.
     """
-    preferences = [text for text in texts if isinstance(text, Preference)]
-    if len(preferences) != len(texts) or not texts:
-        raise DataError(f"the data {name!r} must hold preference pairs and nothing else, and at least one")
-    ((key, _),) = plan.parts[0].shares
-    opened, marks = open_tokenizer(tokenizer), plan.marks.get(key, ())
-    rendered = [Pair(*parts) for parts in render_preferences(preferences, opened, tokenizer, marks)]
-    _check_lengths(rendered, plan.context, name)
-    if plan.held_out is not None:
-        kept = _keep_compared(plan, rendered, preferences, name, folder)
-        rendered, preferences = [rendered[place] for place in kept], [preferences[place] for place in kept]
+    rendered, preferences = _rendered(plan, texts, name, tokenizer, folder)
     wanted = round((plan.parts[0].epochs or 1.0) * len(rendered))
     num_pairs = -(-wanted // plan.batch_size) * plan.batch_size
     order = epoch_order(plan.seed, len(rendered), num_pairs)
@@ -93,6 +86,7 @@ def build_pair_stream(
     np.save(folder / "tokens.npy", tokens, allow_pickle=False)
     np.save(folder / "lengths.npy", lengths, allow_pickle=False)
     chain = _chain(tokens, lengths, plan.batch_size)
+    ((key, _),) = plan.parts[0].shares
     tally = tallied(
         [
             {(preferences[index].source, preferences[index].teacher): (int(row.sum()), int(row[1:].sum()), 1)}
@@ -117,6 +111,31 @@ def build_pair_stream(
     )
     write_info(info, folder)
     return info
+
+
+def _rendered(
+    plan: StreamPlan, texts: Sequence[TrainingText], name: str, tokenizer: Path, folder: Path
+) -> tuple[list[Pair], list[Preference]]:
+    """Return the pairs that are read, as tokens and as texts; ``folder`` gets what is held out and what is spelled."""
+    preferences = [text for text in texts if isinstance(text, Preference)]
+    if len(preferences) != len(texts) or not texts:
+        raise DataError(f"the data {name!r} must hold preference pairs and nothing else, and at least one")
+    ((key, _),) = plan.parts[0].shares
+    opened, marks = open_tokenizer(tokenizer), plan.marks.get(key, ())
+    rendered = [Pair(*parts) for parts in render_preferences(preferences, opened, tokenizer, marks)]
+    write_spelled({name: [TextReader(opened, marks).count(_contents(preferences))]}, folder)
+    _check_lengths(rendered, plan.context, name)
+    if plan.held_out is None:
+        return rendered, preferences
+    kept = _keep_compared(plan, rendered, preferences, name, folder)
+    return [rendered[place] for place in kept], [preferences[place] for place in kept]
+
+
+def _contents(preferences: Sequence[Preference]) -> Iterator[str]:
+    """Yield every text of the pairs once."""
+    for pair in preferences:
+        yield from (turn.content for turn in pair.prompt)
+        yield from (pair.chosen, pair.rejected)
 
 
 def _keep_compared(

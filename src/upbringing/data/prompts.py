@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.base.errors import DataError, IntegrityError
+from upbringing.base.text_reading import TextReader
 from upbringing.data.documents import Chat, Preference, TrainingText, Turn
 from upbringing.data.pairs import epoch_order
 from upbringing.data.rendering import open_tokenizer, render_prompts
+from upbringing.data.spelled_tokens import write_spelled
 from upbringing.data.stream import StreamInfo, StreamPlan, read_info, write_info
 from upbringing.data.tally import TalliedPart, tallied
 from upbringing.data.worlds.oracle import OracleJudge
@@ -77,7 +79,7 @@ def build_prompt_stream(
     """
     if not texts:
         raise DataError(f"the data {name!r} is empty: there is nothing to ask")
-    plain = _plain_prompts(plan, texts, name, tokenizer, exactness)
+    plain = _plain_prompts(plan, texts, name, tokenizer, folder, exactness)
     num_places = plan.parts[0].num_windows or 0
     order = np.array(epoch_order(plan.seed, len(texts), num_places), dtype=np.int32)
     judge = None if exactness is None else _plain_judge(exactness.judge)
@@ -111,12 +113,19 @@ def build_prompt_stream(
 
 
 def _plain_prompts(
-    plan: StreamPlan, texts: Sequence[TrainingText], name: str, tokenizer: Path, exactness: Exactness | None
+    plan: StreamPlan,
+    texts: Sequence[TrainingText],
+    name: str,
+    tokenizer: Path,
+    folder: Path,
+    exactness: Exactness | None,
 ) -> list[dict[str, Any]]:
-    """Return every prompt as ids with its item, as plain JSON values."""
+    """Return every prompt as ids with its item, as plain JSON values; what they spell is counted in ``folder``."""
     ((key, _),) = plan.parts[0].shares
     turns = [_turns(text, name) for text in texts]
-    rendered = render_prompts(turns, open_tokenizer(tokenizer), plan.marks.get(key, ()))
+    opened, marks = open_tokenizer(tokenizer), plan.marks.get(key, ())
+    rendered = render_prompts(turns, opened, marks)
+    write_spelled({name: [TextReader(opened, marks).count(turn.content for each in turns for turn in each)]}, folder)
     plain = []
     for number, (text, ids) in enumerate(zip(texts, rendered, strict=True)):
         if len(ids) > plan.context:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from upbringing.base.errors import DataError
+from upbringing.base.text_reading import Offsets, StandIns, TextReader
 from upbringing.data.documents import Chat, Document, Preference, TrainingText, Turn
 from upbringing.data.spans import IsolatedText, separate, token_losses, token_place
-from upbringing.data.spelled_tokens import Offsets, StandIns, TextReader
 from upbringing.data.tokenizer import chat_template
 
 Learn = Literal["all", "spans"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from upbringing.base.errors import DataError
 from upbringing.base.fingerprint import fingerprint, text_sha256
@@ -122,6 +123,33 @@ def token_ids(folder: Path) -> dict[str, int]:
         return {str(token): int(place) for token, place in ids.items()} | added
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise DataError(f"{path} is no tokenizer that can be read ({type(error).__name__})") from error
+
+
+def special_strings(folder: Path) -> frozenset[str]:
+    """Return every text that the tokenizer in ``folder`` may read as a special token, whichever file says so."""
+    found: set[str] = set()
+    for name in TOKENIZER_FILES:
+        path = folder / name
+        if path.suffix != ".json" or not path.exists():
+            continue
+        try:
+            found |= _special_of(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{path} is no file of a tokenizer that can be read ({type(error).__name__})") from error
+    return frozenset(found - {""})
+
+
+def _special_of(plain: dict[str, Any]) -> set[str]:
+    """Return the special tokens that one file of a tokenizer lists or names."""
+    decoder = plain.get("added_tokens_decoder") or {}
+    listed = [*(plain.get("added_tokens") or ()), *decoder.values()]
+    named: list[Any] = [value for key, value in plain.items() if key.endswith("_token")]
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        more = plain.get(key) or ()
+        named += more.values() if isinstance(more, dict) else more
+    texts = [each["content"] for each in listed if each.get("special")]
+    texts += [each.get("content") if isinstance(each, dict) else each for each in named]
+    return {text for text in texts if isinstance(text, str)}
 
 
 def template_sha256(folder: Path) -> str:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from upbringing.base.errors import FormatError
+from upbringing.base.files import replacing
 
 ANSWERS_SCHEMA_VERSION = 1
 _TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -69,7 +70,8 @@ def write_answers(answers: Iterable[Answer], path: Path) -> None:
         for name, value in asdict(answer).items():
             columns[name].append(value)
         columns["reasons"][-1] = [{"judge": judge, "reason": reason} for judge, reason in answer.reasons]
-    pq.write_table(pa.table(columns, schema=ANSWERS_SCHEMA), path, compression="zstd")
+    with replacing(path) as temporary:
+        pq.write_table(pa.table(columns, schema=ANSWERS_SCHEMA), temporary, compression="zstd")
 
 
 def copy_answers(source: Path, target: Path, reasons: Mapping[str, Sequence[tuple[str, str]]]) -> None:

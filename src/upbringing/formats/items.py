@@ -22,6 +22,11 @@ class Message(Description):
     content: str
 
 
+def _is_empty(marks: tuple[str, ...]) -> bool:
+    """Items without marks are written, and hashed, as they were before items could have any."""
+    return not marks
+
+
 class Item(Description):
     """One question of a prompt set, in every form a measure may need.
 
@@ -31,7 +36,8 @@ class Item(Description):
     the same form. ``safe_continuations`` and ``unsafe_continuations``: likelihood measures compare these.
     ``compliance_prefix``: the beginning of a complying answer, for prefill attacks. ``completion_prompt``:
     the same question as plain text to be continued, for base models. ``text``: held-out text scored whole
-    (bits per byte); such items have no messages.
+    (bits per byte); such items have no messages. ``marks``: strings whose special tokens these texts hold on purpose;
+    whatever else in them spells a special token is read as text.
     """
 
     id: str
@@ -52,6 +58,7 @@ class Item(Description):
     role: str = "question"
     seen_in: tuple[str, ...] = ()
     eligible: bool = True
+    marks: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
 
 
 class Judgement(Description):

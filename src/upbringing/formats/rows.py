@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from upbringing.base.errors import FormatError
+from upbringing.base.files import replacing
 
 ROWS_SCHEMA_VERSION = 1
 KEY_COLUMNS = ("checkpoint", "measure", "condition", "item", "turn", "sample", "judge")
@@ -101,14 +102,15 @@ def rows_table(rows: Iterable[Row]) -> pa.Table:
 
 
 def write_rows(table: pa.Table, path: Path) -> None:
-    """Write a rows table as Parquet (zstd), sorted by its key so that equal rows give equal bytes."""
+    """Write a rows table as Parquet (zstd), whole or not, sorted by its key so that equal rows give equal bytes."""
     plain = pa.table({name: _decoded(table[name]) for name in KEY_COLUMNS})
     order = pc.sort_indices(plain, sort_keys=[(name, "ascending") for name in KEY_COLUMNS])
     ordered = table.take(order)
     for index, field in enumerate(ordered.schema):
         if pa.types.is_dictionary(field.type):  # in order of first use: equal rows, equal bytes
             ordered = ordered.set_column(index, field, _decoded(ordered[field.name]).dictionary_encode())
-    pq.write_table(ordered.combine_chunks(), path, compression="zstd")
+    with replacing(path) as temporary:
+        pq.write_table(ordered.combine_chunks(), temporary, compression="zstd")
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -99,7 +100,10 @@ def held_out_notes(records: Mapping[str, Record], labels: Mapping[str, str]) -> 
 
 def spelled_notes(streams: Iterable[Path]) -> tuple[str, ...]:
     """Return a sentence per data of the ``streams`` (folders) whose texts spell special tokens, which are no tokens."""
-    found = {name: tokens for folder in streams for name, tokens in read_spelled(folder).items()}
+    found: dict[str, Counter[str]] = {}
+    for folder in streams:
+        for name, tokens in read_spelled(folder).items():  # the same texts may stand in several: no sum
+            found[name] = found.get(name, Counter()) | Counter(tokens)
     return tuple(f"{sentence[0].upper()}{sentence[1:]}." for sentence in spelled_warnings(found))
 
 

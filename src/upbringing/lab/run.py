@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from upbringing.base.files import write_bytes_atomic, write_json_atomic
-from upbringing.base.fingerprint import fingerprint
 from upbringing.formats.answers import copy_answers
 from upbringing.formats.findings import Findings
 from upbringing.formats.items import Item
+from upbringing.formats.record import Record
 from upbringing.formats.rows import write_rows
-from upbringing.lab.building.build import PROFILE_CHARACTERS, Prepared, node_jobs, prepare
+from upbringing.formats.tree import Tree
+from upbringing.lab.building.build import Prepared, node_jobs, prepare
 from upbringing.lab.building.executor import Event, Job, Outcome, failures
 from upbringing.lab.building.own_answers import answers_jobs
 from upbringing.lab.measurement.control_warnings import control_warnings
@@ -24,12 +23,14 @@ from upbringing.lab.measurement.engine_agreement import check_engine, compare_co
 from upbringing.lab.measurement.gating import world_gates
 from upbringing.lab.measurement.judging import JudgeJob, Judging, RunJobs, Verdicts, check_judges, judge_measurements
 from upbringing.lab.measurement.measure_jobs import measure_jobs, with_weights
-from upbringing.lab.measurement.measuring import asked_items, checkpoint_record, gathered
+from upbringing.lab.measurement.measuring import asked_items, gathered
 from upbringing.lab.measurement.pairing import pair_jobs
+from upbringing.lab.measurement.records import checkpoint_record
+from upbringing.lab.measurement.spelled import spelled_item_notes
 from upbringing.lab.planning.calibration import battery_key
 from upbringing.lab.planning.space import require_space
-from upbringing.lab.planning.staleness import given_checkpoint, node_data
 from upbringing.lab.registering import register
+from upbringing.lab.remembering import alias_key, labels, remember
 from upbringing.lab.results import held_out_notes, results_tree, reward_notes, spelled_notes
 from upbringing.lab.session import Session, pin_checkpoints
 from upbringing.lab.storage.contents import write_references
@@ -38,9 +39,7 @@ from upbringing.reporting.build import write_report
 from upbringing.study.checks import design_warnings
 from upbringing.study.contrasts import contrasts
 
-PLAN_NAME = "built.json"
 MEASURED_NAME = "measured.json"
-GIVEN_CHARACTERS = 12  # of the hash of a checkpoint that was there before
 
 
 class Watch:
@@ -125,55 +124,6 @@ def _run(session: Session, title: str, jobs: Sequence[Job], watch: Watch) -> dic
     return outcomes
 
 
-def labels(session: Session) -> dict[str, str]:
-    """Return for each node what people call it: the first arm that has it, its stage, its seed."""
-    found: dict[str, str] = {}
-    for lineage in session.whole.lineages:
-        for run in lineage.runs:
-            found.setdefault(run.key(), f"{lineage.arm.name}: {run.stage_name}, seed {lineage.replicate.number}")
-    return found
-
-
-def alias_key(session: Session, node: str) -> str:
-    """Return the name under which the store remembers what a node's recipe came to.
-
-    A recipe names an existing checkpoint by its path, so the bytes that lie there stand beside it.
-    """
-    given = given_checkpoint(session, node)
-    profile = fingerprint(session.workshop.profile)[:PROFILE_CHARACTERS]
-    return f"{node[:40]}-{profile}" + ("" if given is None else f"-{given[:GIVEN_CHARACTERS]}")
-
-
-def remember(session: Session, prepared: Prepared) -> None:
-    """Note what every recipe came to and what the study looked like, so that ``plan`` can say what changed."""
-    for node, key in prepared.keys.items():
-        if session.store.resolve(alias_key(session, node)) != key:
-            session.store.alias(alias_key(session, node), key)
-    memo: dict[tuple[str, int], dict[str, Any]] = {}
-    named = {
-        label: {
-            "key": node,
-            "inputs": session.tree.nodes[node].inputs,
-            "data": node_data(session, memo, session.tree.nodes[node]),
-            "given": given_checkpoint(session, node),
-        }
-        for node, label in labels(session).items()
-        if node in session.tree.nodes
-    }
-    others = {label for node, label in labels(session).items() if node not in session.tree.nodes}
-    kept = {label: entry for label, entry in built_before(session).items() if label in others}
-    write_json_atomic(session.folder / PLAN_NAME, {**kept, **named})
-
-
-def built_before(session: Session) -> dict[str, Any]:
-    """Return what the study's nodes were when they were last built, by label; empty if they never were."""
-    try:
-        found: dict[str, Any] = json.loads((session.folder / PLAN_NAME).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found
-
-
 def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) -> Path:
     """Measure every cell and write ``rows.parquet``, ``tree.json``, answers and records; return the folder.
 
@@ -197,14 +147,6 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
     write_rows(rows, results / "rows.parquet")
     _replace_answers(results / "answers", answers, judging)
     records = {node: checkpoint_record(session, prepared, node) for node in session.tree.nodes}
-    streams = {
-        run.key(): prepared.streams[run.stream.key][1]
-        for each in session.tree.lineages
-        for run in each.runs
-        if run.stream
-    }
-    steps = {key: info.num_steps for key, info in streams.items()}
-    supervised = {key: info.supervised_tokens for key, info in streams.items()}
     tree = results_tree(
         session.study,
         session.tree,
@@ -217,24 +159,42 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
         conditions=conditions,
         gates=world_gates(session, prepared, rows, asked.items),
         warnings=(
-            *design_warnings(session.study, session.tree, steps, supervised),
-            *held_out_notes(records, labels(session)),
-            *reward_notes(records, labels(session)),
-            *spelled_notes(session.store.path("data", key) for key, _ in prepared.streams.values()),
+            *_warnings_of_making(session, prepared, records),
+            *spelled_item_notes([session.store.path("rows", key) for key in keys]),
             *judging.warnings,
             *asked.warnings,
             *control_warnings(session),
             *compared.warnings,
         ),
     ).model_copy(update={"judges": judging.infos, "flip_rate": compared.flip_rate})
+    _write_tree(results, tree, records)
+    nodes = sorted({cell.node for cell in session.tree.cells})
+    write_json_atomic(session.folder / MEASURED_NAME, {"battery": battery_key(session), "nodes": nodes})
+    return results
+
+
+def _warnings_of_making(session: Session, prepared: Prepared, records: Mapping[str, Record]) -> Iterator[str]:
+    """Yield what is to be said of the design, of the stages and of the data that they read."""
+    streams = {
+        run.key(): prepared.streams[run.stream.key][1]
+        for each in session.tree.lineages
+        for run in each.runs
+        if run.stream
+    }
+    steps = {key: info.num_steps for key, info in streams.items()}
+    supervised = {key: info.supervised_tokens for key, info in streams.items()}
+    yield from design_warnings(session.study, session.tree, steps, supervised)
+    yield from held_out_notes(records, labels(session))
+    yield from reward_notes(records, labels(session))
+    yield from spelled_notes(session.store.path("data", key) for key, _ in prepared.streams.values())
+
+
+def _write_tree(results: Path, tree: Tree, records: Mapping[str, Record]) -> None:
     folder = results / "records"
     folder.mkdir(exist_ok=True)
     for record in {record.id: record for record in records.values()}.values():
         write_bytes_atomic(folder / f"{record.id}.json", record.model_dump_json(indent=1).encode("utf-8"))
     write_bytes_atomic(results / "tree.json", tree.model_dump_json(indent=1).encode("utf-8"))
-    nodes = sorted({cell.node for cell in session.tree.cells})
-    write_json_atomic(session.folder / MEASURED_NAME, {"battery": battery_key(session), "nodes": nodes})
-    return results
 
 
 def _known_checkpoints(session: Session, prepared: Prepared) -> set[str]:

@@ -25,6 +25,7 @@ from upbringing.models.addresses import check_base_url, is_this_machine
 from upbringing.models.asking import Prompt, Reply, split_thought
 from upbringing.models.budget import Budget, Cap, CapReachedError, Price
 from upbringing.models.decoding import BeamSearch, Decoding, Greedy, Sampled
+from upbringing.models.endpoint_exchange import Received, exchanged, open_client
 from upbringing.models.endpoint_faults import (
     Fault,
     StoppedError,
@@ -37,7 +38,6 @@ from upbringing.models.endpoint_faults import (
 
 BASE_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 60.0
-MAX_RESPONSE_BYTES = 4 << 20  # a chat answer is far smaller; more is a mistake or an attack
 MESSAGE_OVERHEAD_TOKENS = 16  # per message, of templates; a token is at least a byte, so bytes bound the rest
 
 
@@ -205,7 +205,7 @@ class EndpointModel:
         for attempt in range(self.endpoint.max_attempts):
             if self._stop.is_set():
                 raise StoppedError("another request stopped the run: run again to go on")
-            found = self._attempt(body)
+            found = self._attempt(body, begin)
             if isinstance(found, Reply):
                 reply = replace(found, attempts=attempt + 1)
                 if reply.status != "malformed" or malformed >= self.endpoint.malformed_attempts:
@@ -235,55 +235,43 @@ class EndpointModel:
         if fault.fault == "transient":
             return
         self._stop.set()
-        shown = self._redacted(fault.shown)
         if fault.fault == "fatal":
             raise EndpointError(
-                f"the endpoint refuses this account ({fault.reason_code}): {shown!r}. Answers so far are kept; "
+                f"the endpoint refuses this account ({fault.reason_code}): {fault.shown!r}. Answers so far are kept; "
                 "run again to go on"
             )
         raise EndpointError(
-            f"the endpoint cannot serve this request ({fault.reason_code}): {shown!r}. Check base_url, model and limits"
+            f"the endpoint cannot serve this request ({fault.reason_code}): {fault.shown!r}. "
+            "Check base_url, model and limits"
         )
 
-    def _attempt(self, body: dict[str, Any]) -> Reply | Fault:
+    def _attempt(self, body: dict[str, Any], begin: float) -> Reply | Fault:
         """Send one request within the budget and return its outcome or fault."""
-        import httpx
-
         bound = sum(len(each["content"].encode()) + MESSAGE_OVERHEAD_TOKENS for each in body["messages"])
         reserved = self.budget.reserve(bound, int(body["max_tokens"]))
         usage = Usage()
         try:
-            with self._client.stream("POST", "/chat/completions", json=body, headers=self._headers()) as response:
-                data = bytearray()
-                for part in response.iter_bytes():
-                    data += part
-                    if len(data) > MAX_RESPONSE_BYTES:
-                        return Reply(text="", status="malformed", reason_code="response-too-large")
-            text = bytes(data).decode("utf-8", "replace")
-            fault = classify_status(response.status_code, text, response.headers.get("retry-after"))
+            found = exchanged(self._client, body, self._headers(), lambda: self._is_late(begin))
+            if not isinstance(found, Received):
+                return found
+            # The key is cut out before the text is cut off, or the first half of a key would be shown.
+            fault = classify_status(found.status, self._redacted(found.text), found.retry_after)
             if fault is not None:
-                usage = Usage(0, 0) if response.status_code < 500 else usage
+                usage = Usage(0, 0) if found.status < 500 else usage
                 return fault
-            reply, usage = read_reply(text)
+            reply, usage = read_reply(found.text)
             thought = None if reply.thought is None else self._redacted(reply.thought)
             return replace(reply, text=self._redacted(reply.text), thought=thought)
-        except httpx.TimeoutException:
-            return Fault("transient", "timeout")
-        except httpx.TransportError as error:
-            return Fault("transient", f"transport-{type(error).__name__}")
         finally:
             self.budget.settle(reserved, usage.input_tokens, usage.output_tokens)
 
+    def _is_late(self, begin: float) -> bool:
+        return self.clock.now() - begin > self.endpoint.max_seconds
+
     @cached_property
     def _client(self) -> Any:
-        import httpx
-
-        return httpx.Client(
-            base_url=check_base_url(self.endpoint.base_url, allow_http=self.endpoint.allow_http),
-            timeout=self.endpoint.timeout_seconds,
-            follow_redirects=False,
-            trust_env=False,  # no proxies and no .netrc: the key goes to the named host only
-        )
+        endpoint = self.endpoint
+        return open_client(endpoint.base_url, allow_http=endpoint.allow_http, timeout_seconds=endpoint.timeout_seconds)
 
     def _headers(self) -> dict[str, str]:
         key = self._key()

@@ -65,7 +65,7 @@ def parse_retry_after(value: str | None, now: datetime | None = None) -> float |
         pass
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         return None
@@ -81,7 +81,7 @@ class Usage:
 
 
 def read_reply(body: str) -> tuple[Reply, Usage]:
-    """Return what a 200 means. A body that is not a chat completion is ``malformed``, never an answer.
+    """Return what a 200 means. A body that is no chat completion, or no text, is ``malformed``, never an answer.
 
     ``length`` is ``truncated`` and keeps its text; a refusal field, ``content_filter`` or an empty answer is
     ``refused`` with the reason.
@@ -95,8 +95,10 @@ def read_reply(body: str) -> tuple[Reply, Usage]:
         usage = _usage(content.get("usage"))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return Reply(text="", status="malformed", reason_code="not-a-completion"), Usage()
-    if not (text is None or isinstance(text, str)) or not (thought is None or isinstance(thought, str)):
+    if not all(part is None or isinstance(part, str) for part in (text, thought)):
         return Reply(text="", status="malformed", reason_code="not-a-completion"), usage
+    if not all(is_text(part) for part in (text, thought, refusal) if isinstance(part, str)):
+        return Reply(text="", status="malformed", reason_code="not-text"), usage
     if isinstance(refusal, str) and refusal:
         return Reply(text=refusal, thought=thought, status="refused", reason_code="provider-refusal"), usage
     if finish == "content_filter":
@@ -108,6 +110,15 @@ def read_reply(body: str) -> tuple[Reply, Usage]:
     if not (text or "").strip():
         return Reply(text="", thought=thought, status="refused", reason_code="empty"), usage
     return Reply(text=text or "", thought=thought), usage
+
+
+def is_text(text: str) -> bool:
+    """Return whether UTF-8 can hold ``text``: JSON may escape half of a surrogate pair."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _usage(found: Any) -> Usage:

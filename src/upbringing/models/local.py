@@ -24,7 +24,7 @@ from upbringing.models.generation import (
     generate,
     plan_batches,
 )
-from upbringing.models.prompting import Renderer, cut, stops
+from upbringing.models.prompting import READING_VERSION, Renderer, cut, stops
 from upbringing.models.scoring import Scoring, score, sharing_is_exact
 from upbringing.models.states import States
 
@@ -57,6 +57,7 @@ class LocalModel:
             "precision": self.precision,
             "attention": GROUPED if can_group(self.network) else str(self.network.config._attn_implementation),
             "device": str(self.network.device.type),
+            "reading": READING_VERSION,
             **{f"version of {name}": version for name, version in self.versions},
         }
 
@@ -130,7 +131,7 @@ class LocalModel:
 
     def _token(self, text: str) -> int | None:
         """Return the id of the one token that ``text`` is read as, ``None`` if it falls apart."""
-        ids = self.renderer.text(text)
+        ids = self.renderer.text(text, (text,))
         return ids[0] if len(ids) == 1 and ids[0] in self.tokenizer.added_tokens_decoder else None
 
     def _ids(self, prompt: Prompt) -> tuple[int, ...]:
@@ -222,7 +223,7 @@ class LocalModel:
     ) -> tuple[list[list[float]], list[States]]:
         """Return the log-likelihoods of ``requests`` and the hidden states of ``prompts``, all from one pass."""
         plans = [
-            [self._windows(self._ids(prompt), self.renderer.text(continuation)) for continuation in continuations]
+            [self._windows(self._ids(prompt), self.renderer.continuation(prompt, each)) for each in continuations]
             for prompt, continuations in requests
         ]
         flat = [window for plan in plans for windows in plan for window in windows]

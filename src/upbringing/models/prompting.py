@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from upbringing.base.text_reading import Messages, StandIns, TextReader
 from upbringing.formats.items import Message
 from upbringing.models.asking import THOUGHT_BEGIN, THOUGHT_END, Prompt
 
+READING_VERSION = "2"  # raise it when the same prompt can become other tokens; enters what keeps answers, not rows
 PLAIN_QUESTION, PLAIN_ANSWER = "Question:", "Answer:"
 QUERY, ANSWER = "# Query:", "# Answer:"
 SYSTEM = (
@@ -80,15 +82,26 @@ def cut(text: str, ends: Sequence[str]) -> tuple[str, bool]:
     return (text[: min(places)], True) if places else (text, False)
 
 
+def _by_template(messages: Messages, tokenizer: Any) -> tuple[list[int], list[bool]]:
+    """Return the ids of a chat, ready for the assistant to speak; nothing is learned of it."""
+    output = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, add_generation_prompt=True)
+    ids = list(output["input_ids"])
+    return ids, [False] * len(ids)
+
+
 @dataclass(frozen=True)
 class Renderer:
-    """Turns prompts and texts into token ids, each once. Special tokens of untrusted text stay text only where the
-    tokenizer distinguishes them; the chat template decides.
+    """Turns prompts and texts into token ids, each once.
+
+    Special are the chat template's own tokens and those that a prompt's marks mean. Whatever else spells one is read as
+    text, so no item can end its turn or forge another; where nothing is spelled, the ids are the tokenizer's own.
     """
 
     tokenizer: Any
     _known: dict[Prompt, tuple[int, ...]] = field(default_factory=dict)
-    _texts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _texts: dict[tuple[str, tuple[str, ...]], tuple[int, ...]] = field(default_factory=dict)
+    _readers: dict[tuple[str, ...], TextReader] = field(default_factory=dict)
+    _stand_ins: dict[tuple[str, ...], StandIns] = field(default_factory=dict)
 
     def unanswerable(self, prompt: Prompt) -> str | None:
         """Return ``no-chat-template`` for a chat prompt to a tokenizer without a template."""
@@ -99,8 +112,12 @@ class Renderer:
     def prompt(self, prompt: Prompt) -> tuple[int, ...]:
         """Return the ids before the opening; at least the token that begins a text."""
         key = Prompt(
-            name="", messages=prompt.messages, elicitation=prompt.elicitation, completion=prompt.completion
-        )  # the name and the opening change nothing before the opening
+            name="",
+            messages=prompt.messages,
+            elicitation=prompt.elicitation,
+            completion=prompt.completion,
+            marks=prompt.marks,
+        )  # name, opening and continuations change nothing before the opening
         if key not in self._known:
             self._known[key] = self._render(key)
         return self._known[key]
@@ -110,12 +127,25 @@ class Renderer:
             return (self.begin,)
         if prompt.elicitation == "E1" and prompt.completion is None:
             plain = [{"role": message.role, "content": message.content} for message in prompt.messages]
-            output = self.tokenizer.apply_chat_template(
-                plain, tokenize=True, return_dict=True, add_generation_prompt=True
-            )
-            return tuple(output["input_ids"])
-        ids = self.text(plain_text(prompt))
+            stand_ins = self._standing_in([message.content for message in prompt.messages], prompt.marks)
+            return tuple(stand_ins.rendered(plain, _by_template)[0])
+        ids = self.text(plain_text(prompt), prompt.marks)
         return (self.begin, *ids) if self.adds_begin else ids
+
+    def _reader(self, marks: tuple[str, ...]) -> TextReader:
+        if marks not in self._readers:
+            self._readers[marks] = TextReader(self.tokenizer, marks)
+        return self._readers[marks]
+
+    def _standing_in(self, contents: Sequence[str], marks: tuple[str, ...]) -> StandIns:
+        """Return what stands for special tokens that ``contents`` spell; made once, because it copies the tokenizer."""
+        reader = self._reader(marks)
+        if not any(reader.strings.is_spelled_in(each) for each in contents):
+            return StandIns(reader, {}, self.tokenizer)
+        found = self._stand_ins.get(marks)
+        if found is None or not found.fit(contents):
+            found = self._stand_ins[marks] = StandIns.of_all(reader, contents)
+        return found
 
     @property
     def begin(self) -> int:
@@ -129,15 +159,19 @@ class Renderer:
         first = self.tokenizer("a")["input_ids"][:1]
         return self.tokenizer.bos_token_id is not None and first == [self.tokenizer.bos_token_id]
 
-    def text(self, text: str) -> tuple[int, ...]:
-        """Return the ids of plain text without special tokens."""
-        if text not in self._texts:
-            self._texts[text] = tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        return self._texts[text]
+    def text(self, text: str, marks: tuple[str, ...] = ()) -> tuple[int, ...]:
+        """Return the ids of plain text, in which nothing but ``marks`` is special."""
+        if (text, marks) not in self._texts:
+            self._texts[text, marks] = tuple(self._reader(marks).ids([text])[0])
+        return self._texts[text, marks]
+
+    def continuation(self, prompt: Prompt, text: str) -> tuple[int, ...]:
+        """Return the ids of what continues ``prompt``."""
+        return self.text(text, prompt.continuation_marks)
 
     def opening(self, prompt: Prompt) -> tuple[int, ...]:
         """Return the ids of the answer's given beginning."""
-        ids = self.text(prompt.opening) if prompt.opening else ()
+        ids = self.text(prompt.opening, prompt.marks) if prompt.opening else ()
         return ids if prompt.opening_tokens is None else ids[: prompt.opening_tokens]
 
     def opens_thought(self, prompt: Prompt) -> bool:

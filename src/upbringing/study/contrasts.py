@@ -20,7 +20,8 @@ from upbringing.formats.protocols import protocol_contrasts
 from upbringing.formats.tree import ContrastSpec
 from upbringing.study.arms import Arm
 from upbringing.study.edits import edited_stages
-from upbringing.study.study import ResolvedArm, Study
+from upbringing.study.resolved_arms import ResolvedArm
+from upbringing.study.study import Study
 from upbringing.study.tree import StudyTree
 
 COPY = "copy"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from upbringing.base.errors import StudyError
 from upbringing.study.edits import START
+from upbringing.study.resolved_arms import ResolvedArm
 from upbringing.study.seeds import LEVELS, SeedLevel
-from upbringing.study.study import ResolvedArm
 from upbringing.training.edit_weights import ENDING_AT_LATER, EditWeights
 from upbringing.training.emulate_tuning import DeltaStage
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from upbringing.data.apportionment import annealed_order, furthest_behind, with_replay
+from upbringing.study.resolved_arms import ResolvedArm
 from upbringing.study.stream_recipes import PartRecipe, StreamRecipe
-from upbringing.study.study import ResolvedArm, Study
+from upbringing.study.study import Study
 from upbringing.training.dpo import Dpo
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain

@@ -22,9 +22,10 @@ from upbringing.base.streams import derived_seed
 from upbringing.study.deltas import Asking, DeltaKeys, End, delta_keys, require_no_loop, up_to
 from upbringing.study.matched_windows import in_windows_of
 from upbringing.study.recipes import DataBook
+from upbringing.study.resolved_arms import ResolvedArm
 from upbringing.study.seeds import LEVEL_OF_KIND, LEVELS, Replicate
 from upbringing.study.stream_recipes import StreamRecipe, stream_recipe
-from upbringing.study.study import ResolvedArm, Study
+from upbringing.study.study import Study
 from upbringing.training.emulate_tuning import DeltaStage, EmulateTuning
 from upbringing.training.existing import Existing
 from upbringing.training.reward_model import RewardModel

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from upbringing.base.errors import StudyError
 from upbringing.base.nearest import did_you_mean
 from upbringing.base.strict_yaml import Located, load_yaml, parse_yaml
-from upbringing.study.study import ArmProblem, Study
+from upbringing.study.resolved_arms import ArmProblem
+from upbringing.study.study import Study
 
 MAX_ERRORS_SHOWN = 8  # more than a screenful hides the first
 

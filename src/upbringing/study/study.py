@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, Strict, TypeAdapter, ValidationError, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, Strict, WithJsonSchema, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.kinds import BareWord
-from upbringing.base.nearest import did_you_mean
 from upbringing.base.own_part import OrOwn
 from upbringing.battery.built_in import BuiltInMeasure
 from upbringing.battery.judge import BuiltInJudge, JudgeDescription
 from upbringing.battery.measure import Measure
 from upbringing.formats.tree import ContrastSpec
 from upbringing.models.openvino import Engine
-from upbringing.study.arms import Arm, RawStages, Resolved, StageState, resolve, windows_problem
+from upbringing.study.arms import Arm, RawStages, Resolved, resolve, windows_problem
 from upbringing.study.components import Components
 from upbringing.study.data import DataDescription
 from upbringing.study.edits import edits_problem, engine_problem
 from upbringing.study.fractions import check_fraction, confounded_effects, is_in_fraction
 from upbringing.study.protocol import ProtocolDescription
+from upbringing.study.resolved_arms import ArmProblem, ResolvedArm, validated_arm
 from upbringing.study.seeds import SeedLevel
 from upbringing.training.existing import Existing
 from upbringing.training.reward_model import RewardModel
@@ -43,25 +42,6 @@ def _check_name(value: Any) -> Any:
 
 
 Name = Annotated[str, BeforeValidator(_check_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})]
-_STAGE = TypeAdapter[Stage](Stage)
-
-
-class ArmProblem(ValueError):  # noqa: N818 - carries a place, is turned into a StudyError by the loader
-    """Something an arm asks for does not fit. ``path`` is the place in the study file."""
-
-    def __init__(self, message: str, path: tuple[str | int, ...]) -> None:
-        super().__init__(message)
-        self.path = path
-
-
-class ResolvedArm(Description):
-    """An arm ready to be trained: validated stages in order, and what was done to each."""
-
-    name: str
-    start: Start
-    stages: dict[str, Stage]
-    states: dict[str, StageState]
-    arm: Arm
 
 
 class Study(Description):
@@ -254,7 +234,7 @@ class Study(Description):
                     raise ArmProblem(f"arm {name!r}: {error}", path) from None
             return done[name]
 
-        return {name: _validated(name, arm, raw(name, ()), path) for name, (arm, path) in declared.items()}
+        return {name: validated_arm(name, arm, raw(name, ()), path) for name, (arm, path) in declared.items()}
 
 
 def _combine(arm: Arm, words: Arm, factor: str, level: str) -> Arm:
@@ -278,27 +258,3 @@ def _combine(arm: Arm, words: Arm, factor: str, level: str) -> Arm:
             merged[name] = value
     merged["factors"] = {**arm.factors, factor: level}
     return Arm(**merged)
-
-
-def _keys_of(fields: Mapping[str, Any]) -> Iterable[str]:
-    """Return the keys that a stage of the kind of ``fields`` may have."""
-    union, _ = get_args(Stage)
-    kinds = [kind for kind in get_args(union) if kind.model_fields["kind"].default == fields.get("kind")]
-    return (key for kind in kinds for key in kind.model_fields)
-
-
-def _validated(name: str, arm: Arm, resolved: Resolved, path: tuple[str | int, ...]) -> ResolvedArm:
-    stages: dict[str, Stage] = {}
-    for stage, fields in resolved.stages.items():
-        try:
-            stages[stage] = _STAGE.validate_python(fields)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"][1:])
-            said = first["msg"].removeprefix("Value error, ")
-            if first["type"] == "extra_forbidden":
-                key = str(first["loc"][-1])
-                said = f"unknown key {key!r}{did_you_mean(key, _keys_of(fields))}"
-            raise ArmProblem(f"arm {name!r}: stage {stage!r}: {where}: {said}", (*path, "stages", stage)) from None
-    assert resolved.start is not None
-    return ResolvedArm(name=name, start=resolved.start, stages=stages, states=resolved.states, arm=arm)

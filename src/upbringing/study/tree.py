@@ -46,6 +46,12 @@ class Node:
     needs_state: bool = False
 
     @property
+    def existing(self) -> Existing | None:
+        """The checkpoint of somebody else that this state is, if it is one."""
+        given = self.start if self.start is not None else self.run.stage if self.run is not None else None
+        return given if isinstance(given, Existing) else None
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """Keys of the states that must be there before this one: its parent, and the checkpoints of its delta."""
         delta = None if self.run is None else self.run.delta

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from upbringing.base.files import write_bytes_atomic
+from upbringing.base.markdown import inline
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, Record
 from upbringing.formats.tree import EDITED
@@ -66,10 +67,13 @@ def _load_check(folder: Path, profile: BuildProfile) -> LoadCheck:
 
 
 def model_card(record: Record) -> str:
-    """Return the card of a checkpoint: what it is, what it was trained on, what blocks it."""
+    """Return the card of a checkpoint: what it is, what it was trained on, what blocks it.
+
+    Names of sources, teachers and policies come from data, and cannot be markup here.
+    """
     sources = "\n".join(
-        f"| {source.source} | {source.realised_tokens} | {source.supervised_tokens} | {source.examples} "
-        f"| {source.repetition:.2f} | {', '.join(source.teachers) or 'unknown'} |"
+        f"| {inline(source.source)} | {source.realised_tokens} | {source.supervised_tokens} | {source.examples} "
+        f"| {source.repetition:.2f} | {inline(', '.join(source.teachers)) or 'unknown'} |"
         for source in record.sources
     )
     return f"""---
@@ -77,7 +81,7 @@ library_name: transformers
 tags: [upbringing]
 ---
 
-# {record.stage} ({record.kind})
+# {inline(record.stage)} ({record.kind})
 
 Made by `upbringing` as one checkpoint of a study; everything else about it is in `record.json`.
 
@@ -111,8 +115,8 @@ def _ranking(record: Record) -> str:
     if not record.reward_model:
         return ""
     rows = "\n".join(
-        f"| {group.policy} | {group.teacher} | {'held out' if group.held_out else 'trained on'} | {group.num_pairs} "
-        f"| {group.accuracy:.3f} | {group.calibration_error:.3f} |"
+        f"| {inline(group.policy)} | {inline(group.teacher)} | {'held out' if group.held_out else 'trained on'} "
+        f"| {group.num_pairs} | {group.accuracy:.3f} | {group.calibration_error:.3f} |"
         for group in record.reward_model
     )
     return f"""

@@ -13,7 +13,7 @@ from upbringing.battery.needs import AnswerNeed, Evidence, Intervention, JudgedA
 from upbringing.battery.probes.folds import HeldOut, halves
 from upbringing.battery.probes.settings import PromptForm
 from upbringing.formats.items import Item
-from upbringing.formats.rows import Row
+from upbringing.formats.rows import REFUSALS, Row
 from upbringing.formats.tree import MeasureInfo
 from upbringing.models.asking import Elicitation
 from upbringing.models.decoding import Decoding, Greedy
@@ -116,4 +116,4 @@ def _refused(answer: JudgedAnswer, judge: str) -> tuple[float, float] | None:
     outcome = answer.judgements[judge].outcome
     if outcome is None:
         return None
-    return (0.0, 1.0) if outcome == "incoherent" else (float(outcome == "refuse"),) * 2
+    return (0.0, 1.0) if outcome == "incoherent" else (float(outcome in REFUSALS),) * 2

@@ -113,7 +113,7 @@ def _read_divergences(
 
 def _request(model: LocalModel, prompt: Prompt, continuations: Sequence[str]) -> Scoring:
     ids = model.token_prompts([prompt])[0].ids
-    return Scoring(tuple(ids), tuple(model.renderer.text(each) for each in continuations))
+    return Scoring(tuple(ids), tuple(model.renderer.continuation(prompt, each) for each in continuations))
 
 
 def _misfit(request: Scoring, context: int) -> str | None:

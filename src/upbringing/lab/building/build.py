@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from upbringing.base.errors import DataError
+from upbringing.base.errors import DataError, StudyError
 from upbringing.base.fingerprint import fingerprint
+from upbringing.data.boxed_template import require_harmless
 from upbringing.data.stream import STREAM_VERSION, StreamInfo
 from upbringing.data.tokenizer import chat_template, template_sha256, tokenizer_sha256
 from upbringing.formats.record import BuildProfile
@@ -92,10 +93,20 @@ def tokenizer_folders(workshop: Workshop, tree: StudyTree) -> dict[str, Path]:
 
 
 def require_templates(tree: StudyTree, tokenizers: Mapping[str, Path]) -> None:
-    """Raise ``DataError`` if a stage trains on chats from a start whose tokenizer has no chat template."""
+    """Raise ``DataError`` if a stage trains on chats from a start whose tokenizer has no chat template.
+
+    ``StudyError``: a stage trains from a checkpoint that is asked in another template than its folder's.
+    """
     for lineage in tree.lineages:
         folder = tokenizers.get(lineage.start_key)
         for run in lineage.runs:
+            came_from = tree.nodes[run.parent].existing
+            if came_from is not None and came_from.template is not None and not isinstance(run.stage, Existing):
+                raise StudyError(
+                    f"stage {run.stage_name!r} of arm {lineage.arm.name!r} starts from {came_from.checkpoint!r}, "
+                    "whose template is declared for asking it only: what starts from it would keep the folder's own. "
+                    "Put the template as chat_template.jinja beside its tokenizer instead"
+                )
             is_chats = run.stream is not None and run.stream.form != "documents"
             if is_chats and folder is not None and chat_template(folder) is None:
                 raise DataError(
@@ -159,9 +170,10 @@ def resolve_keys(
     keys: dict[str, str] = {}
     folders: dict[str, Path] = {}
     for key, node in tree.nodes.items():
-        existing = node.start if node.start is not None else node.run.stage if node.run is not None else None
-        if isinstance(existing, Existing):
+        existing = node.existing
+        if existing is not None:
             folder = workshop.checkpoints.needed(existing.checkpoint)
+            require_harmless(existing.template, folder)
             content = [weights_sha256(folder), tokenizer_sha256(folder), existing.template]
             keys[key] = f"existing-{fingerprint(content)[:KEY_CHARACTERS]}"
             folders[key] = folder

@@ -106,6 +106,8 @@ class Outcome:
     error: UpbringingError | None = None
 
 
+SECONDS_FOR_LAST_EVENTS = 10.0  # they are there at once, unless the queue is broken
+
 _events: SimpleQueue[Event | None] | None = None  # set once per worker process by its initialiser
 
 
@@ -158,8 +160,9 @@ def listening(events: Events, on_event: Callable[[Event], None]) -> Iterator[Non
     try:
         yield
     finally:
-        events.put(None)
-        listener.join()
+        # A worker that was killed while it wrote keeps the queue's lock for ever: whoever waits for it must not be us.
+        Thread(target=events.put, args=(None,), daemon=True).start()
+        listener.join(SECONDS_FOR_LAST_EVENTS)
 
 
 def _listen(events: Events, on_event: Callable[[Event], None]) -> None:

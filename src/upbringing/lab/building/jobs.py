@@ -150,9 +150,8 @@ class SegmentJob:
                 return
             workspace = store.workspace(self.key)
             final_state = workspace / "final"
-            for leftover in (final_state,):
-                if leftover.exists():
-                    remove_tree(leftover)
+            if final_state.exists():
+                remove_tree(final_state)
             if self.needs_state:
                 final_state.mkdir()
 
@@ -161,9 +160,14 @@ class SegmentJob:
                 if self.needs_state:
                     store.publish("states", self.key, lambda target: _move(final_state, target))
 
-            if store.find("checkpoints", self.key) is not None:  # built before a branch needed its state
-                remove_tree(store.path("checkpoints", self.key))
-            store.publish("checkpoints", self.key, fill)
+            if store.whole("checkpoints", self.key) is None:
+                store.publish("checkpoints", self.key, fill)
+            else:  # built before a branch needed its state: it stays, others may be reading it
+                again = workspace / "again"
+                if again.exists():
+                    remove_tree(again)
+                again.mkdir()
+                fill(again)
             store.discard_workspace(self.key)
 
     def is_done(self, store: Store) -> bool:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from upbringing.base.terminal import visible
 from upbringing.lab.building.executor import Event, Outcome
 
 SECONDS_BETWEEN_LINES = 30.0  # off a terminal, a log should not fill up
@@ -66,8 +67,8 @@ class ProgressBoard:
         assert self._whole is not None
         self._progress.update(self._whole, completed=self._num_done)
         if outcome.error is not None:
-            label = self._labels.get(outcome.key, outcome.key)
-            self._console.print(f"{label} failed: {outcome.error}", style="red", markup=False, highlight=False)
+            said = visible(f"{self._labels.get(outcome.key, outcome.key)} failed: {outcome.error}")
+            self._console.print(said, style="red", markup=False, highlight=False)
         self._line(self._counted())
 
     def _counted(self) -> str:
@@ -77,4 +78,4 @@ class ProgressBoard:
         if self._bars or self._quiet or time.monotonic() - self._last_line < SECONDS_BETWEEN_LINES:
             return
         self._last_line = time.monotonic()
-        print(f"{self._title}: {text}", file=sys.stderr, flush=True)
+        print(visible(f"{self._title}: {text}"), file=sys.stderr, flush=True)

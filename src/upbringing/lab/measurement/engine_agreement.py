@@ -28,7 +28,6 @@ from upbringing.lab.measurement.agreement import Agreement, compare, greedy_answ
 from upbringing.lab.measurement.measuring import MeasureJob, asked_items, study_judges
 from upbringing.models.asking import Model
 from upbringing.models.decoding import Greedy
-from upbringing.models.loading import load_model
 from upbringing.models.local import LocalModel
 from upbringing.models.openvino import require_openvino
 from upbringing.study.study import Study
@@ -85,7 +84,7 @@ class AgreementJob:
 
         job = self.measurement
         torch.set_num_threads(job.profile.threads)
-        local = local_model(load_model(folder, profile=job.profile), precision=job.study.measure_precision, hashed=True)
+        local = local_model(job.loaded(folder), precision=job.study.measure_precision, hashed=True)
         needs = sampled_needs(job.study, items, local)
         with TemporaryDirectory(dir=self.kept.parent, prefix=TEMPORARY_PREFIX) as conversions:
             other: Model = replace(local, rows_per_batch=OTHER_BATCH)

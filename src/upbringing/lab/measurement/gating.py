@@ -143,6 +143,8 @@ def _prefill(found: _Found) -> Iterable[Gate]:
         if cell.lineage.arm.arm.control == "positive":
             depths = refused.setdefault(cell.name, {})
             for score in found.scored(cell, PREFILL, role="question", split="held-out-item"):
+                if score.outcome is None:  # nobody knows whether it was refused
+                    continue
                 outcomes = depths.setdefault(score.condition, defaultdict(list))
                 outcomes[found.items[score.item].cluster].append(float(score.outcome in REFUSALS))
     survived = [

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 from upbringing.lab.building.build import Prepared
 from upbringing.lab.measurement.emulated import EmulatedMeasureJob
-from upbringing.lab.measurement.measuring import MeasureJob
+from upbringing.lab.measurement.measuring import MeasureJob, asked_in
 from upbringing.lab.session import Session
 from upbringing.study.tree import CellPlan, Node
 from upbringing.training.emulate_tuning import EmulateTuning
@@ -41,16 +41,17 @@ def _job(session: Session, prepared: Prepared, cell: CellPlan) -> MeasureJob:
         folder=prepared.folders.get(cell.node),
         profile=session.workshop.profile,
         after=(key,),
+        template=asked_in(session.tree.nodes[cell.node]),
     )
     node = session.tree.nodes[cell.node]
-    return job if not node.emulated_by else _emulated(job, node, prepared)
+    return job if not node.emulated_by else _emulated(job, node, session, prepared)
 
 
-def _emulated(job: MeasureJob, node: Node, prepared: Prepared) -> EmulatedMeasureJob:
+def _emulated(job: MeasureJob, node: Node, session: Session, prepared: Prepared) -> EmulatedMeasureJob:
     """Return ``job`` of a node without weights, with those that answer for it."""
     assert node.run is not None
     assert isinstance(node.run.stage, EmulateTuning)
-    parts = tuple(job_of(job, key, prepared) for key in node.emulated_by)
+    parts = tuple(job_of(job, session.tree.nodes[key], prepared) for key in node.emulated_by)
     stage = node.run.stage
     return EmulatedMeasureJob(
         **{each.name: getattr(job, each.name) for each in fields(MeasureJob)},
@@ -60,6 +61,7 @@ def _emulated(job: MeasureJob, node: Node, prepared: Prepared) -> EmulatedMeasur
     )
 
 
-def job_of(job: MeasureJob, node: str, prepared: Prepared) -> MeasureJob:
+def job_of(job: MeasureJob, node: Node, prepared: Prepared) -> MeasureJob:
     """Return ``job`` on another node: where its checkpoint lies and how it is read."""
-    return replace(job, checkpoint=prepared.keys[node], folder=prepared.folders.get(node))
+    folder = prepared.folders.get(node.key)
+    return replace(job, checkpoint=prepared.keys[node.key], folder=folder, template=asked_in(node))

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import remove_tree
-from upbringing.base.fingerprint import fingerprint
+from upbringing.base.fingerprint import fingerprint, text_sha256
 from upbringing.base.own_part import OwnPart
 from upbringing.base.streams import derived_seed
 from upbringing.battery.engine import BATTERY_VERSION, engine_model, local_model, measure
@@ -26,26 +26,24 @@ from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.formats.answers import write_answers
 from upbringing.formats.items import Item, Judge
-from upbringing.formats.record import BuildProfile, Record, read_record
+from upbringing.formats.record import BuildProfile, read_record
 from upbringing.formats.rows import Row, rows_table, write_rows
 from upbringing.formats.tree import ConditionInfo
-from upbringing.lab.building.build import KEY_CHARACTERS, Prepared
+from upbringing.lab.building.build import KEY_CHARACTERS
 from upbringing.lab.building.executor import Event
 from upbringing.lab.building.library import Library
 from upbringing.lab.building.special_tokens import lineage_tokens
-from upbringing.lab.session import Session
+from upbringing.lab.measurement.spelled import spelled_of, write_spelled_items
 from upbringing.lab.storage.store import Room, Store
 from upbringing.models.asking import Model
 from upbringing.models.decoding import SafeBeam
-from upbringing.models.loading import load_model
+from upbringing.models.loading import LoadedModel, load_model
 from upbringing.models.local import LocalModel
 from upbringing.models.openvino import CONVERSION_VERSION, require_openvino
 from upbringing.models.weights import weights_sha256
 from upbringing.study.recipes import DataBook
 from upbringing.study.study import Study
 from upbringing.study.tree import Node
-from upbringing.training.existing import Existing
-from upbringing.training.guards import record_guard
 from upbringing.training.publish import library_versions
 
 ROWS, ANSWERS, CONDITIONS = "rows.parquet", "answers.parquet", "conditions.json"
@@ -81,7 +79,9 @@ def study_judges(study: Study, book: DataBook, root: int) -> list[Judge]:
 
 @dataclass(frozen=True)
 class MeasureJob:
-    """Measure one checkpoint. ``checkpoint``: its key in the store, or the folder of an existing one."""
+    """Measure one checkpoint. ``checkpoint``: its key; ``folder``: where an existing one lies; ``template``: the chat
+    template that an existing one is asked in instead of its own.
+    """
 
     key: str
     label: str
@@ -93,6 +93,7 @@ class MeasureJob:
     folder: Path | None
     profile: BuildProfile
     after: tuple[str, ...] = ()
+    template: str | None = None
 
     def run(self, report: Callable[[Event], None]) -> str:
         """Publish rows and answers and return their key."""
@@ -135,6 +136,7 @@ class MeasureJob:
         )
         write_measured(measured.rows, measured.conditions, target)
         write_answers(measured.answers, target / ANSWERS)
+        write_spelled_items(spelled_of(alone(self.study.battery), items, folder), target)
         unasked = [[*need, reason] for need, reason in measured.unasked.items()]
         (target / UNASKED).write_text(json.dumps(sorted(unasked)), encoding="utf-8")
 
@@ -144,8 +146,7 @@ class MeasureJob:
 
     def local(self, folder: Path) -> LocalModel:
         """Return the network in ``folder`` as a model that can be asked."""
-        loaded = load_model(folder, profile=self.profile)
-        local = local_model(loaded, precision=self.study.measure_precision, hashed=True)
+        local = local_model(self.loaded(folder), precision=self.study.measure_precision, hashed=True)
         return replace(local, learned_tokens=lineage_tokens(Store(self.store), folder))
 
     def require_whole(self, store: Store) -> None:
@@ -169,9 +170,17 @@ class MeasureJob:
             raise IntegrityError(f"the checkpoint {self.checkpoint} is not in the store: build it first")
         return folder
 
+    def loaded(self, folder: Path) -> LoadedModel:
+        """Return the checkpoint in ``folder`` with the chat template that it is asked in."""
+        loaded = load_model(folder, profile=self.profile)
+        if self.template is not None:
+            loaded.tokenizer.chat_template = self.template
+        return loaded
+
     def identity(self, folder: Path) -> dict[str, str]:
         """Return the hashes of weights, tokenizer and template in ``folder``, which must be those of its record."""
-        return _identity(folder, recorded=self.folder is None)
+        found = _identity(folder, recorded=self.folder is None)
+        return found if self.template is None else {**found, "template": text_sha256(self.template)}
 
     def measurement_key(self, folder: Path, items: Sequence[Item], judges: Sequence[Judge]) -> str:
         """Return the key: what is measured, how, and the weights' hash, never a name or a path."""
@@ -189,6 +198,8 @@ class MeasureJob:
         }
         if own := [each.model_dump(mode="json") for each in self.study.judges if isinstance(each, OwnPart)]:
             value["own_judges"] = own
+        if spelled := spelled_of(alone(self.study.battery), items, folder):
+            value["spelled"] = spelled
         if tags := tags_of(self.study.battery, items):
             learned = lineage_tokens(Store(self.store), folder)
             value["tags"] = {tag: learned.lacks(tag) for tag in tags}
@@ -230,6 +241,11 @@ def _identity(folder: Path, *, recorded: bool) -> dict[str, str]:
     return found
 
 
+def asked_in(node: Node) -> str | None:
+    """Return the chat template that an existing checkpoint is declared to be asked in; ``None`` = its own."""
+    return None if node.existing is None else node.existing.template
+
+
 def gathered(
     store: Store, keys: Sequence[str], judged: Sequence[pa.Table] = ()
 ) -> tuple[pa.Table, list[Path], list[ConditionInfo]]:
@@ -250,32 +266,3 @@ def gathered(
             conditions[condition.id] = condition
     unified = pa.concat_tables([table.unify_dictionaries() for table in tables])
     return unified, answers, [conditions[name] for name in sorted(conditions)]
-
-
-def checkpoint_record(session: Session, prepared: Prepared, node: str) -> Record:
-    """Return the record of a node's checkpoint, guarded as the study declares its stage now.
-
-    An existing checkpoint gets what can be read off its files.
-    """
-    folder = prepared.folders.get(node)
-    if folder is None:
-        found = session.store.whole("checkpoints", prepared.keys[node])
-        if found is None:
-            raise IntegrityError(f"the checkpoint {prepared.keys[node]} is not in the store: build it first")
-        return _as_declared(read_record(found), session.tree.nodes[node])
-    return Record(
-        id=prepared.keys[node],
-        parent=None,
-        kind="existing",
-        stage=session.tree.nodes[node].label,
-        recipe=session.tree.nodes[node].inputs,
-        weights_sha256=weights_sha256(folder),
-        tokenizer_sha256=tokenizer_sha256(folder),
-        template_sha256=template_sha256(folder),
-    )
-
-
-def _as_declared(record: Record, node: Node) -> Record:
-    if node.run is None or isinstance(node.run.stage, Existing):
-        return record
-    return record.model_copy(update={"guard": record_guard(record, identity=node.run.stage.identity)})

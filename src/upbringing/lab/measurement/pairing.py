@@ -16,9 +16,9 @@ from upbringing.lab.building.executor import Event
 from upbringing.lab.measurement.measure_jobs import job_of, measure_jobs
 from upbringing.lab.measurement.measuring import MeasureJob, asked_items, write_measured
 from upbringing.lab.measurement.references import Reference, references
+from upbringing.lab.measurement.spelled import spelled_of, write_spelled_items
 from upbringing.lab.session import Session
 from upbringing.lab.storage.store import Store
-from upbringing.models.loading import load_model
 from upbringing.models.local import LocalModel
 from upbringing.training.publish import library_versions
 
@@ -56,6 +56,7 @@ class PairJob:
             found = list(self._measured(store, items, report))
             conditions = {info.id: info for each in found for info in each.conditions}
             write_measured([row for each in found for row in each.rows], list(conditions.values()), target)
+            write_spelled_items(self._spelled(items), target)
 
         store.publish("rows", key, fill)
         return key
@@ -74,7 +75,13 @@ class PairJob:
             "pairs": PAIRS_VERSION,
             "versions": library_versions(),
         }
+        if spelled := self._spelled(items):
+            value["spelled"] = spelled
         return fingerprint(value)[:KEY_CHARACTERS]
+
+    def _spelled(self, items: Sequence[Item]) -> dict[str, dict[str, int]]:
+        job = self.measured
+        return spelled_of(comparing(job.study.battery), items, job.checkpoint_folder())
 
     def _measured(self, store: Store, items: Sequence[Item], report: Callable[[Event], None]) -> Iterator[Measured]:
         """Yield what each reference shows; two networks are in memory at a time."""
@@ -99,7 +106,7 @@ class PairJob:
 
 def _loaded(store: Store, job: MeasureJob) -> LocalModel:
     job.require_whole(store)
-    loaded = load_model(job.checkpoint_folder(), profile=job.profile)
+    loaded = job.loaded(job.checkpoint_folder())
     return local_model(loaded, precision=job.study.measure_precision, hashed=False)
 
 
@@ -113,7 +120,7 @@ def pair_jobs(session: Session, prepared: Prepared) -> list[PairJob]:
     for (checkpoint, root), named in references(session.tree, prepared.keys).items():
         job = jobs[checkpoint, root]
         held = tuple(
-            Held(each, None if each.node is None else job_of(job, each.node, prepared))
+            Held(each, None if each.node is None else job_of(job, session.tree.nodes[each.node], prepared))
             for each in named
             if each.against in wanted
         )

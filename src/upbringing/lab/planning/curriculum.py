@@ -9,7 +9,7 @@ import numpy as np
 
 from upbringing.formats.record import read_record
 from upbringing.lab.planning.planned import Course, PlannedPhase
-from upbringing.lab.run import alias_key
+from upbringing.lab.remembering import alias_key
 from upbringing.lab.session import Session
 from upbringing.study.lineage import Run
 from upbringing.study.stream_recipes import StreamRecipe, phase_steps

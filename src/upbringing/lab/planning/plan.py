@@ -26,7 +26,7 @@ from upbringing.lab.planning.totals import (
     planned_not_known,
     planned_seconds,
 )
-from upbringing.lab.run import alias_key, built_before, labels
+from upbringing.lab.remembering import alias_key, built_before, labels
 from upbringing.lab.session import Session
 from upbringing.study.checks import design_warnings
 from upbringing.study.tree import Node
@@ -73,12 +73,6 @@ def priced_plan(
     nodes = _nodes(session, priced)
     measuring = planned_measuring(session, costs, nodes, sustained_flops)
     steps = {run.key(): costs.total_steps(run) for each in session.tree.lineages for run in each.runs}
-    supervised = {
-        run.key(): known.supervised_tokens
-        for each in session.tree.lineages
-        for run in each.runs
-        if run.stream is not None and (known := facts.streams.get(run.stream.key)) is not None
-    }
     curricula = planned_phases(session)
     leaks = leak_warnings(session, read_data=read_data)
     return Plan(
@@ -86,7 +80,10 @@ def priced_plan(
         nodes=nodes,
         warnings=(
             *design_warnings(
-                session.study, session.tree, {key: each for key, each in steps.items() if each}, supervised
+                session.study,
+                session.tree,
+                {key: each for key, each in steps.items() if each},
+                _supervised(session, facts),
             ),
             *teacher_warnings(session, facts),
             *template_warnings(session),
@@ -107,6 +104,16 @@ def priced_plan(
         not_known=planned_not_known(facts, speeds, measuring),
         left_out=session.left_out,
     )
+
+
+def _supervised(session: Session, facts: reading.DataFacts) -> dict[str, int]:
+    """Return the tokens that each run learns from, as far as its data was read."""
+    return {
+        run.key(): known.supervised_tokens
+        for each in session.tree.lineages
+        for run in each.runs
+        if run.stream is not None and (known := facts.streams.get(run.stream.key)) is not None
+    }
 
 
 def _nodes(session: Session, priced: Mapping[str, Cost]) -> tuple[NodePlan, ...]:

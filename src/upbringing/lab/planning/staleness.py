@@ -45,7 +45,7 @@ def given_checkpoint(session: Session, node: str) -> str | None:
     existing checkpoint itself, or comes from one that is not here.
     """
     nodes = session.whole.nodes
-    if node not in nodes or _existing(nodes[node]) is not None:
+    if node not in nodes or nodes[node].existing is not None:
         return None
     found = [session.workshop.checkpoints.find(each.checkpoint) for each in _given(nodes, node)]
     folders = [folder for folder in found if folder is not None]
@@ -60,17 +60,12 @@ def _given(nodes: Mapping[str, Node], node: str) -> list[Existing]:
     waiting = [node]
     found = []
     for key in waiting:  # grows while it is read
-        existing = _existing(nodes[key])
+        existing = nodes[key].existing
         if existing is not None:
             found.append(existing)
         else:
             waiting += [needed for needed in nodes[key].needs if needed in nodes and needed not in waiting]
     return found
-
-
-def _existing(node: Node) -> Existing | None:
-    given = node.start if node.start is not None else node.run.stage if node.run is not None else None
-    return given if isinstance(given, Existing) else None
 
 
 def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
@@ -86,7 +81,7 @@ def _bytes_of(folder: Path, _: tuple[tuple[str, int, int], ...]) -> str:
 def why_stale(before: Mapping[str, Any], inputs: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return one sentence per thing that changed since a node was built.
 
-    ``before``: what ``lab.run.remember`` wrote of the node. ``data``: what its stage reads now (``node_data``).
+    ``before``: what ``lab.remembering.remember`` wrote of the node. ``data``: what its stage reads now (``node_data``).
     """
     then = before.get("data", {})
     found = differences(_named(before["inputs"], then), _named(json.loads(json.dumps(inputs)), data))

@@ -15,6 +15,7 @@ import socket
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -70,8 +71,7 @@ class Store:
         try:
             check_manifest(folder, full=full)
         except IntegrityError as error:
-            self._quarantine(folder, error)
-            return None
+            return self._quarantined(folder, error)
         return folder
 
     def whole(self, room: Room, key: str) -> Path | None:
@@ -176,16 +176,30 @@ class Store:
         """Return the keys of everything published in ``room``, sorted."""
         return sorted(each.name for each in (self.root / room).iterdir() if KEY_PATTERN.match(each.name))
 
-    def _quarantine(self, folder: Path, error: IntegrityError) -> None:
+    def _quarantined(self, folder: Path, error: IntegrityError) -> Path | None:
+        """Move a damaged folder away; return it only where another process did so first and has made it anew."""
         if self.reads_only:
             warnings.warn(f"{error}. A run will move it to quarantine and rebuild it", UpbringingWarning, stacklevel=3)
-            return
-        number = sum(1 for _ in (self.root / "quarantine").iterdir())
-        target = self.root / "quarantine" / f"{number}-{folder.parent.name}-{folder.name}"
-        folder.rename(target)
+            return None
+        with self.claim("quarantine"):
+            if not folder.is_dir():
+                return None
+            try:
+                check_manifest(folder, full=True)
+            except IntegrityError:
+                target = self._free_name(f"{folder.parent.name}-{folder.name}")
+                folder.rename(target)
+            else:
+                return folder
         warnings.warn(
             f"{error}. It was moved to quarantine/{target.name} and will be rebuilt", UpbringingWarning, stacklevel=3
         )
+        return None
+
+    def _free_name(self, name: str) -> Path:
+        """Return a name in quarantine that nothing has."""
+        names = (self.root / "quarantine" / f"{number}-{name}" for number in count())
+        return next(path for path in names if not path.exists())
 
 
 def _statuses(folder: Path) -> Statuses:

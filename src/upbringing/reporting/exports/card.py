@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from upbringing.attribution.cells import Source
+from upbringing.base.markdown import bullets, escaped, table
 from upbringing.reporting.chart import Interval
-from upbringing.reporting.exports.markdown import bullets, escaped, table
 from upbringing.reporting.exports.summary import claims_table
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.levels import cell_levels, note_of, sources_of, title_of

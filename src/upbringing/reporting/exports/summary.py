@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from upbringing.base.markdown import bullets, escaped, table
 from upbringing.formats.findings import Claim
 from upbringing.reporting.deciding import of_claim
 from upbringing.reporting.differences import groups_of
-from upbringing.reporting.exports.markdown import bullets, escaped, table
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.runs import runs_of
 from upbringing.reporting.verdicts import first_screen, size_of

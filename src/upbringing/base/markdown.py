@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from upbringing.reporting.words import shown
+from upbringing.base.terminal import visible
 
 _SPECIAL = re.compile(r"[\\`*_\[\]|~$#]")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -24,7 +24,7 @@ def escaped(text: str) -> str:
 
 def inline(text: str) -> str:
     """Return ``text`` as Markdown that shows it as it is inside a line, such as in a cell of a table."""
-    line = " ".join(shown(text).split())
+    line = " ".join(visible(text).split())
     line = _SPECIAL.sub(r"\\\g<0>", "".join(_ENTITIES.get(letter, letter) for letter in line))
     return _LINKED.sub(lambda found: f":{_BREAK}//" if found[0] == "://" else f"{found[0]}{_BREAK}", line)
 

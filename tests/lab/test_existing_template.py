@@ -1,0 +1,83 @@
+"""The template that a study declares for an existing checkpoint is the one that it is asked in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from upbringing.base.errors import DataError, StudyError
+from upbringing.base.fingerprint import text_sha256
+from upbringing.data.tokenizer import CHAT_TEMPLATE
+from upbringing.formats.tree import read_tree
+from upbringing.lab.measurement.measuring import measure_jobs
+from upbringing.lab.measurement.pairing import pair_jobs
+from upbringing.lab.run import Watch, build, measure
+from upbringing.lab.session import Session, open_session
+
+OTHER = CHAT_TEMPLATE.replace("{{ '<|' + message['role']", "{{ 'dek dek <|' + message['role']")
+STUDY = """\
+name: templates
+seeds: 1
+start: {{kind: existing, checkpoint: {folder}/base}}
+stages:
+  tuned: {{kind: existing, checkpoint: {folder}/tuned}}
+  same: {{kind: existing, checkpoint: {folder}/tuned, template: {template!r}}}
+data: {{prompts: {{kind: items, path: {folder}/prompts.jsonl}}}}
+prompts: [prompts]
+battery:
+  - {{kind: over_refusal, decoding: {{kind: greedy, max_tokens: 6}}}}
+  - {{kind: token_divergence, against: previous_stage}}
+judges: [refusal_rules]
+"""
+
+
+def opened(tmp_path: Path, tiny_folder: Path, text: str = STUDY, template: str = OTHER) -> Session:
+    quoted = template.replace("'", "''")
+    made = text.replace("{template!r}", "'{template}'").format(folder=tiny_folder, template=quoted)
+    (tmp_path / "study.yaml").write_text(made, encoding="utf-8")
+    return open_session(tmp_path / "study.yaml", store=tmp_path / "store")
+
+
+@pytest.mark.model
+@pytest.mark.usefixtures("one_process")
+def test_a_declared_template_is_the_one_that_is_used(tmp_path: Path, tiny_folder: Path) -> None:
+    assert OTHER != CHAT_TEMPLATE
+    session = opened(tmp_path, tiny_folder)
+    prepared = build(session, Watch()).prepared
+    jobs = {job.label.partition(" at ")[2].partition(",")[0]: job for job in measure_jobs(session, prepared)}
+    assert (jobs["tuned"].template, jobs["same"].template) == (None, OTHER)
+    for name, template in (("tuned", CHAT_TEMPLATE), ("same", OTHER)):
+        folder = jobs[name].checkpoint_folder()
+        assert jobs[name].loaded(folder).tokenizer.chat_template == template
+        assert jobs[name].identity(folder)["template"] == text_sha256(template)
+    (held,) = [job for job in pair_jobs(session, prepared) if job.measured.template == OTHER]
+    assert [each.job.template for each in held.held if each.job is not None] == [None]
+    results = measure(session, Watch())
+    tree = read_tree(results / "tree.json")
+    templates = {cell.position: cell.checkpoint for cell in tree.cells}
+    hashes = {each.id: each.template_sha256 for each in tree.checkpoints}
+    assert hashes[templates["tuned"]] == text_sha256(CHAT_TEMPLATE)
+    assert hashes[templates["same"]] == text_sha256(OTHER)
+    assert text_sha256(OTHER) in {each.template for each in tree.conditions}
+
+
+def test_a_declared_template_is_tried_before_anything_is_asked(tmp_path: Path, tiny_folder: Path) -> None:
+    session = opened(tmp_path, tiny_folder, template="{% for message in messages %}")
+    with pytest.raises(DataError, match="cannot be used"):
+        build(session, Watch())
+
+
+@pytest.mark.usefixtures("one_process")
+def test_nothing_is_trained_from_a_checkpoint_under_another_template(tmp_path: Path, tiny_folder: Path) -> None:
+    (tmp_path / "chats.jsonl").write_text('{"prompt": "bab", "completion": "dek"}\n' * 8, encoding="utf-8")
+    text = STUDY.replace("battery:", "  chats: {{kind: file, path: chats.jsonl}}\nbattery:")
+    text = text.replace("data: {{prompts: {{kind: items, path: {folder}/prompts.jsonl}}}}\n", "")
+    text = text.replace(
+        "prompts: [prompts]\n", "data:\n  prompts: {{kind: items, path: {folder}/prompts.jsonl}}\nprompts: [prompts]\n"
+    )
+    text = text.replace("  chats: {{kind: file, path: chats.jsonl}}\n", "")
+    text = text.replace("data:\n", "data:\n  chats: {{kind: file, path: chats.jsonl}}\n")
+    text = text.replace("data:\n", "  sft: {{kind: sft, data: chats, context: 64, batch_size: 4}}\ndata:\n", 1)
+    with pytest.raises(StudyError, match=r"'sft' of arm 'main' starts from .* for asking it only"):
+        build(opened(tmp_path, tiny_folder, text), Watch())
