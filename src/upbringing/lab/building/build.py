@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from upbringing.base.errors import DataError, StudyError
 from upbringing.base.fingerprint import fingerprint
 from upbringing.data.boxed_template import require_harmless
 from upbringing.data.stream import STREAM_VERSION, StreamInfo
-from upbringing.data.tokenizer import chat_template, template_sha256, tokenizer_sha256
+from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.formats.record import BuildProfile
 from upbringing.lab.building.edit_job import EditJob
 from upbringing.lab.building.emulate_job import EmulateJob, Part
 from upbringing.lab.building.executor import Event, Job, Outcome, failures, run_jobs
 from upbringing.lab.building.jobs import SegmentJob, StartJob, StreamJob, TokenizerJob
 from upbringing.lab.building.own_answers import answers_jobs
+from upbringing.lab.building.template_checks import require_templates
 from upbringing.lab.storage.checkpoints import Checkpoints
 from upbringing.lab.storage.store import Store
 from upbringing.models.weights import weights_sha256
@@ -26,7 +26,6 @@ from upbringing.study.stream_recipes import StreamRecipe
 from upbringing.study.tree import Node, StudyTree
 from upbringing.training.edit_weights import EditWeights
 from upbringing.training.emulate_tuning import EmulateTuning
-from upbringing.training.existing import Existing
 from upbringing.training.segment import Segment
 from upbringing.training.settings import TrainedStage
 from upbringing.training.start import FreshStart
@@ -90,30 +89,6 @@ def tokenizer_folders(workshop: Workshop, tree: StudyTree) -> dict[str, Path]:
         else:
             folders[lineage.start_key] = workshop.checkpoints.needed(start.checkpoint)
     return folders
-
-
-def require_templates(tree: StudyTree, tokenizers: Mapping[str, Path]) -> None:
-    """Raise ``DataError`` if a stage trains on chats from a start whose tokenizer has no chat template.
-
-    ``StudyError``: a stage trains from a checkpoint that is asked in another template than its folder's.
-    """
-    for lineage in tree.lineages:
-        folder = tokenizers.get(lineage.start_key)
-        for run in lineage.runs:
-            came_from = tree.nodes[run.parent].existing
-            if came_from is not None and came_from.template is not None and not isinstance(run.stage, Existing):
-                raise StudyError(
-                    f"stage {run.stage_name!r} of arm {lineage.arm.name!r} starts from {came_from.checkpoint!r}, "
-                    "whose template is declared for asking it only: what starts from it would keep the folder's own. "
-                    "Put the template as chat_template.jinja beside its tokenizer instead"
-                )
-            is_chats = run.stream is not None and run.stream.form != "documents"
-            if is_chats and folder is not None and chat_template(folder) is None:
-                raise DataError(
-                    f"stage {run.stage_name!r} of arm {lineage.arm.name!r} trains on chats, but {folder.name} has no "
-                    "chat template: start from a checkpoint that has one, or put chat_template.jinja beside its "
-                    "tokenizer"
-                )
 
 
 def stream_key(recipe: StreamRecipe, tokenizer: Path) -> str:

@@ -15,11 +15,12 @@ from upbringing.base.errors import StudyError, UpbringingError
 from upbringing.data.documents import Document
 from upbringing.data.stream import StreamInfo, read_info
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
-from upbringing.lab.building.build import require_templates, stream_key, tokenizer_jobs, tokenizer_key
+from upbringing.lab.building.build import stream_key, tokenizer_jobs, tokenizer_key
 from upbringing.lab.building.executor import Event, Outcome
 from upbringing.lab.building.filling import fill_stream
 from upbringing.lab.building.library import Library
 from upbringing.lab.building.own_answers import answers_key, parts_of
+from upbringing.lab.building.template_checks import require_templates
 from upbringing.lab.session import Session
 from upbringing.lab.storage.remembered import keep, recall, remembered_key
 from upbringing.lab.storage.store import Store
