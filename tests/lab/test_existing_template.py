@@ -10,7 +10,7 @@ from upbringing.base.errors import DataError, StudyError
 from upbringing.base.fingerprint import text_sha256
 from upbringing.data.tokenizer import CHAT_TEMPLATE
 from upbringing.formats.tree import read_tree
-from upbringing.lab.measurement.measuring import measure_jobs
+from upbringing.lab.measurement.measure_jobs import measure_jobs
 from upbringing.lab.measurement.pairing import pair_jobs
 from upbringing.lab.run import Watch, build, measure
 from upbringing.lab.session import Session, open_session
