@@ -35,7 +35,8 @@ from upbringing.formats.record import BuildProfile
 from upbringing.models.loading import LoadedModel, load_model
 from upbringing.models.local import LocalModel
 from upbringing.models.prompting import Renderer
-from upbringing.models.scoring import Scoring, score
+from upbringing.models.row_layout import Scoring
+from upbringing.models.scoring import score
 from upbringing.training.fresh import create_fresh
 from upbringing.training.start import FreshStart, TokenizerRecipe
 

@@ -21,10 +21,10 @@ from alternating import Ratio, alternate, at_most, machine, spread
 
 from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.formats.record import BuildProfile
+from upbringing.models.answer_tokens import Ends, TokenPrompt
 from upbringing.models.asking import Prompt
 from upbringing.models.beam_search import search
 from upbringing.models.decoding import Beam, SafeBeam
-from upbringing.models.generation import Ends, TokenPrompt
 from upbringing.models.loading import load_model
 from upbringing.models.local import LocalModel
 from upbringing.models.prompt_cache import left_padded

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from upbringing.models.answer_tokens import Ends, TokenPrompt
 from upbringing.models.attention import CHUNK, GROUPED, answer_cache, can_group, grouped_attention, grouped_heads
 from upbringing.models.decoding import Greedy
-from upbringing.models.generation import Ends, TokenPrompt, generate
+from upbringing.models.generation import generate
 from upbringing.models.prompt_cache import shared_beginning
 
 pytestmark = pytest.mark.model

@@ -15,7 +15,7 @@ from upbringing.base.errors import MeasurementError
 from upbringing.models.divergence import divergence_of_logits, divergences, incomparable
 from upbringing.models.loading import LoadedModel
 from upbringing.models.local import LocalModel
-from upbringing.models.scoring import Scoring
+from upbringing.models.row_layout import Scoring
 
 pytestmark = pytest.mark.model
 REQUESTS = [

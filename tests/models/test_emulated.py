@@ -15,14 +15,16 @@ import pytest
 from upbringing.base.errors import MeasurementError
 from upbringing.formats.items import Message
 from upbringing.models import lockstep
+from upbringing.models.answer_tokens import Ends, TokenPrompt
 from upbringing.models.asking import Model, Prompt, ReadableModel, Reply
 from upbringing.models.decoding import Beam, Decoding, Greedy, SafeBeam, Sampled
 from upbringing.models.emulated import EmulatedModel
-from upbringing.models.generation import Ends, TokenPrompt, generate, plan_batches
+from upbringing.models.generation import generate, plan_batches
 from upbringing.models.loading import LoadedModel
 from upbringing.models.local import LocalModel
 from upbringing.models.lockstep import Move, moved
-from upbringing.models.scoring import Scoring, score
+from upbringing.models.row_layout import Scoring
+from upbringing.models.scoring import score
 
 pytestmark = pytest.mark.model
 WORDS = ("bab", "bac", "bad", "baf", "bag", "bah", "bak", "bal")

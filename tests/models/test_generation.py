@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from upbringing.models.answer_tokens import Ends, Generated, TokenPrompt
 from upbringing.models.decoding import Greedy, Sampled
-from upbringing.models.generation import Ends, Generated, TokenPrompt, generate, plan_batches, sampling_probabilities
+from upbringing.models.generation import generate, plan_batches, sampling_probabilities
 from upbringing.models.loading import LoadedModel
 
 pytestmark = pytest.mark.model

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from upbringing.formats.items import Message
+from upbringing.models.answer_tokens import Generated
 from upbringing.models.asking import Prompt, Reply, split_thought
 from upbringing.models.decoding import Greedy
-from upbringing.models.generation import Generated
 from upbringing.models.loading import LoadedModel
 from upbringing.models.local import LocalModel
 from upbringing.models.prompting import BENIGN_EXAMPLES, REFUSAL_EXAMPLE, cut, plain_text, stops

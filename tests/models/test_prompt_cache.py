@@ -9,9 +9,10 @@ import pytest
 
 from upbringing.formats.record import BuildProfile
 from upbringing.models import prompt_cache
+from upbringing.models.answer_tokens import Ends, TokenPrompt
 from upbringing.models.attention import grouped_heads
 from upbringing.models.decoding import Decoding, Greedy, Sampled
-from upbringing.models.generation import Ends, TokenPrompt, generate
+from upbringing.models.generation import generate
 from upbringing.models.loading import LoadedModel, load_model
 from upbringing.models.prompt_cache import read_prompts
 

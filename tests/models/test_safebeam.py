@@ -16,11 +16,12 @@ from pydantic import ValidationError
 from upbringing.formats.record import LearnedTokens
 from upbringing.models import beam_cache
 from upbringing.models import local as local_module
+from upbringing.models.answer_tokens import Ends, Generated, TokenPrompt
 from upbringing.models.asking import Prompt
 from upbringing.models.beam_search import search
 from upbringing.models.decoding import Above, Beam, BeamSearch, Greedy, Riskiest, SafeBeam, Sampled
 from upbringing.models.endpoint import Endpoint, EndpointModel
-from upbringing.models.generation import Ends, Generated, TokenPrompt, plan_batches
+from upbringing.models.generation import plan_batches
 from upbringing.models.hypotheses import Candidate
 from upbringing.models.loading import LoadedModel
 from upbringing.models.local import LocalModel

@@ -14,7 +14,8 @@ from upbringing.formats.record import BuildProfile
 from upbringing.models.asking import Prompt
 from upbringing.models.loading import LoadedModel, load_model
 from upbringing.models.local import LocalModel
-from upbringing.models.scoring import Scoring, score, sharing_is_exact
+from upbringing.models.row_layout import Scoring
+from upbringing.models.scoring import score, sharing_is_exact
 
 pytestmark = pytest.mark.model
 

@@ -11,8 +11,9 @@ import pytest
 from training_bench import BATCH, WORDS, Bench, bits, preferences
 
 from upbringing.base.errors import DataError, UpbringingWarning
+from upbringing.data.compared import Pair
 from upbringing.data.documents import Preference, Turn
-from upbringing.data.pairs import Pair, PairStream, build_pair_stream, open_pair_stream
+from upbringing.data.pairs import PairStream, build_pair_stream, open_pair_stream
 from upbringing.data.rendering import open_tokenizer, render_preferences
 from upbringing.data.stream import StreamPart, StreamPlan
 from upbringing.formats.record import BuildProfile

@@ -11,9 +11,9 @@ import pytest
 from training_bench import BATCH, RIGHT, WORDS, Bench, bits, preferences
 
 from upbringing.base.errors import DataError, IntegrityError, TrainingError
-from upbringing.data.compared import Compared, held_out_places, read_compared
+from upbringing.data.compared import Compared, Pair, held_out_places, read_compared
 from upbringing.data.documents import Preference, Turn
-from upbringing.data.pairs import Pair, open_pair_stream
+from upbringing.data.pairs import open_pair_stream
 from upbringing.formats.record import BuildProfile, Record
 from upbringing.models.loading import load_model
 from upbringing.models.rewarding import open_reward_model, rewards_of

@@ -12,8 +12,8 @@ from upbringing.base.fingerprint import fingerprint, text_sha256
 from upbringing.battery.needs import AnswerNeed, JudgedAnswer
 from upbringing.formats.answers import Answer
 from upbringing.formats.items import Item, Judge, Judgement
+from upbringing.models.answer_tokens import SHORT_CIRCUIT
 from upbringing.models.asking import Reply
-from upbringing.models.generation import SHORT_CIRCUIT
 
 RESPONSE_CHARACTERS = 24  # of a sha256: an id, not a secret
 _REPLY = TypeAdapter(Reply)

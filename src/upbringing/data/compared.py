@@ -6,18 +6,23 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from upbringing.base.errors import DataError, IntegrityError
 from upbringing.base.streams import stream
 from upbringing.data.documents import Preference
 
-if TYPE_CHECKING:
-    from upbringing.data.pairs import Pair
-
 COMPARED_NAME = "compared.json"
 MOST_COMPARED = 512  # of each kind: an accuracy is then known to within 0.05, whatever it is
 UNKNOWN_TEACHER = "unknown"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One preference as token ids; the answers end as the template ends a turn."""
+
+    prompt: list[int]
+    chosen: list[int]
+    rejected: list[int]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from upbringing.base.errors import DataError
 from upbringing.base.streams import stream as random_stream
 from upbringing.base.text_reading import TextReader
-from upbringing.data.compared import held_out_places, write_compared
+from upbringing.data.compared import Pair, held_out_places, write_compared
 from upbringing.data.documents import Preference, TrainingText
 from upbringing.data.rendering import open_tokenizer, render_preferences
 from upbringing.data.spelled_tokens import write_spelled
@@ -24,15 +24,6 @@ from upbringing.data.stream import StreamInfo, StreamPlan, read_info, write_info
 from upbringing.data.tally import TalliedPart, tallied
 
 PARTS = ("prompt", "chosen", "rejected")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One preference as token ids; the answers end as the template ends a turn."""
-
-    prompt: list[int]
-    chosen: list[int]
-    rejected: list[int]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from upbringing.battery.labels import (
 from upbringing.formats.answers import answers_of, read_answers
 from upbringing.formats.labels import LABELS_NAME
 from upbringing.formats.rows import rows_table, write_rows
-from upbringing.models.generation import SHORT_CIRCUIT
+from upbringing.models.answer_tokens import SHORT_CIRCUIT
 
 FOLDER, SAMPLE_NAME = "labels", "sample.json"
 KEYS = {"r": "refuse", "h": "harmful", "m": "harmless", "i": "incoherent"}

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from upbringing.base.errors import MeasurementError
+from upbringing.models.answer_tokens import TokenPrompt
 from upbringing.models.attention import answer_cache, keep_columns
-from upbringing.models.generation import TokenPrompt
 from upbringing.models.prompt_cache import read_prompts
 
 PRUNE_COLUMNS = 64  # columns behind the prompt before those that no beam sees any more are given back

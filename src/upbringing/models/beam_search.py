@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.base.errors import MeasurementError
+from upbringing.models.answer_tokens import LEAVE_SHARE, SHORT_CIRCUIT, Ends, Generated, TokenPrompt, finished
 from upbringing.models.attention import grouped_heads
 from upbringing.models.beam_cache import BeamCache
 from upbringing.models.decoding import Beam, BeamSearch, SafeBeam
-from upbringing.models.generation import LEAVE_SHARE, SHORT_CIRCUIT, Ends, Generated, TokenPrompt, finished
 from upbringing.models.hypotheses import Candidate, Hypotheses
 from upbringing.models.safebeam import RiskGuard, tag_probability
 

@@ -15,8 +15,8 @@ from upbringing.base.errors import MeasurementError
 from upbringing.models.attention import grouped_heads
 from upbringing.models.local import LocalModel
 from upbringing.models.prompt_cache import Tokens
-from upbringing.models.row_layout import RowLayout
-from upbringing.models.scoring import NUMBERS_AT_ONCE, Scoring, batches_of, forward_logits, rows_of
+from upbringing.models.row_layout import RowLayout, Scoring
+from upbringing.models.scoring import NUMBERS_AT_ONCE, batches_of, forward_logits, rows_of
 from upbringing.models.states import plain_network
 
 Divergences = NDArray[np.float64]

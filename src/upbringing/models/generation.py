@@ -8,8 +8,7 @@ not make the others wait.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,48 +16,14 @@ from numpy.typing import NDArray
 
 from upbringing.base.errors import MeasurementError
 from upbringing.base.streams import stream
+from upbringing.models.answer_tokens import CHECK_STOP_EVERY, LEAVE_SHARE, Ends, Generated, TokenPrompt, finished
 from upbringing.models.attention import grouped_heads
+from upbringing.models.beam_search import search
 from upbringing.models.decoding import BeamSearch, Decoding, Greedy, Sampled
 from upbringing.models.prompt_cache import last_logits, read_prompts
 
 ROWS_PER_BATCH = 256  # larger batches gained nothing on CPU and would lose much when interrupted
 MAX_BATCH_TOKENS = 32768  # padded prompt and answer tokens of a batch; bounds the key-value cache
-CHECK_STOP_EVERY = 8  # tokens between looks at the text; decoding text at every token would cost more than it saves
-SHORT_CIRCUIT = "short-circuit"  # how an answer ended that the decoding itself broke off as unsafe
-LEAVE_SHARE = 0.125  # ended rows leave once they are an eighth of the batch: each leave copies the cache
-
-
-@dataclass(frozen=True)
-class TokenPrompt:
-    """A prompt as token ids. ``name`` seeds its random stream: the item and the condition, never a position."""
-
-    name: str
-    ids: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Generated:
-    """One answer as token ids without the end token. ``finish``: ``stop``, ``length`` or ``short-circuit``.
-
-    ``details``: what a decoding that weighs risks has to say of them, as JSON.
-    """
-
-    ids: tuple[int, ...]
-    finish: str
-    details: str | None = None
-
-
-@dataclass(frozen=True)
-class Ends:
-    """What ends an answer. ``padding`` fills rows; ``stopped`` looks at the ids of an answer so far.
-
-    ``tag``: the token that says that what stands there is unsafe, for decodings that look out for it.
-    """
-
-    tokens: tuple[int, ...]
-    padding: int
-    stopped: Callable[[Sequence[int]], bool] | None = None
-    tag: int | None = None
 
 
 def end_tokens(tokenizer: Any, network: Any) -> tuple[int, ...]:
@@ -96,8 +61,6 @@ def generate(
     Stream: ``decode/<name>/<sample>``, one uniform number per token, so noise depends on nothing else.
     """
     if isinstance(decoding, BeamSearch):
-        from upbringing.models.beam_search import search  # which reads prompts as this module does
-
         return [[answer] for answer in search(model, prompts, decoding, ends)]
     answers = [finished(row, ends) for row in decoded_tokens(model, prompts, decoding, ends=ends, seed=seed)]
     return [answers[first : first + decoding.samples] for first in range(0, len(answers), decoding.samples)]
@@ -112,15 +75,6 @@ def decoded_tokens(
     with torch.inference_mode(), grouped_heads(model):
         tokens = _Decoder(model, prompts, decoding, ends, seed).run()  # (rows, time), -1 after the end
     return [[int(token) for token in row if token >= 0] for row in tokens]
-
-
-def finished(answer: Sequence[int], ends: Ends) -> Generated:
-    """Return ``answer`` up to its first end token, and how it ended."""
-    for place, token in enumerate(answer):
-        if token in ends.tokens:
-            return Generated(tuple(answer[:place]), "stop")
-    stopped = ends.stopped is not None and ends.stopped(answer)
-    return Generated(tuple(answer), "stop" if stopped else "length")
 
 
 class _Decoder:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from upbringing.models.answer_tokens import CHECK_STOP_EVERY, Ends
 from upbringing.models.decoding import BeamSearch, SafeBeam
-from upbringing.models.generation import CHECK_STOP_EVERY, Ends
 
 
 class Candidate(NamedTuple):

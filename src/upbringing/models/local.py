@@ -10,22 +10,15 @@ from typing import Any
 from upbringing.base.errors import MeasurementError
 from upbringing.base.fingerprint import text_sha256
 from upbringing.formats.record import LearnedTokens
+from upbringing.models.answer_tokens import SHORT_CIRCUIT, Ends, Generated, TokenPrompt
 from upbringing.models.asking import Prompt, Reply, split_thought
 from upbringing.models.attention import GROUPED, answer_cache, can_group
 from upbringing.models.decoding import BeamSearch, Decoding, SafeBeam
 from upbringing.models.fresh_network import architecture_sha256, fresh_network
-from upbringing.models.generation import (
-    ROWS_PER_BATCH,
-    SHORT_CIRCUIT,
-    Ends,
-    Generated,
-    TokenPrompt,
-    end_tokens,
-    generate,
-    plan_batches,
-)
+from upbringing.models.generation import ROWS_PER_BATCH, end_tokens, generate, plan_batches
 from upbringing.models.prompting import READING_VERSION, Renderer, cut, stops
-from upbringing.models.scoring import Scoring, score, sharing_is_exact
+from upbringing.models.row_layout import Scoring
+from upbringing.models.scoring import score, sharing_is_exact
 from upbringing.models.states import States
 
 

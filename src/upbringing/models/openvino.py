@@ -22,9 +22,9 @@ from upbringing.base.files import TEMPORARY_PREFIX, publish_folder, remove_tree
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.manifest import check_manifest, write_manifest
 from upbringing.base.streams import derived_seed
+from upbringing.models.answer_tokens import CHECK_STOP_EVERY, Ends, Generated, TokenPrompt, finished
 from upbringing.models.asking import Prompt, Reply
 from upbringing.models.decoding import BeamSearch, Decoding, Sampled
-from upbringing.models.generation import CHECK_STOP_EVERY, Ends, Generated, TokenPrompt, finished
 from upbringing.models.local import LocalModel
 from upbringing.models.states import States
 

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from upbringing.models.scoring import Scoring
+from upbringing.models.prompt_cache import Tokens
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A prompt and what may continue it, as token ids; none is empty. ``states``: whether the prompt's hidden states
+    are wanted, for which nothing need continue it.
+    """
+
+    prompt: Tokens
+    continuations: tuple[Tokens, ...]
+    states: bool = False
+
+    @property
+    def num_fed(self) -> int:
+        """Tokens behind the prompt that something is predicted from: all but the last of each continuation."""
+        return sum(len(each) - 1 for each in self.continuations)
 
 
 class RowLayout:

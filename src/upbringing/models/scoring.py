@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from upbringing.base.errors import MeasurementError
 from upbringing.models.attention import answer_cache, grouped_heads
 from upbringing.models.prompt_cache import Tokens, read_beginning, shared_beginning
-from upbringing.models.row_layout import RowLayout, tree_mask
+from upbringing.models.row_layout import RowLayout, Scoring, tree_mask
 from upbringing.models.selection import SelectedPositions
 from upbringing.models.states import States, blocks_of, plain_network, split_states, states_kept
 
@@ -29,22 +29,6 @@ LOGITS_PER_BATCH = 1 << 26  # numbers kept of a forward pass: an eighth of a gig
 FED_TOKENS_BEYOND_PROMPT = 128  # sharing saves a prompt, attention inside a row grows with its square
 NUMBERS_AT_ONCE = 1 << 21  # logits made fp32 at once: 8 MB, which a processor's cache may hold
 SHARING_TOLERANCE_NATS = 1e-2  # what a wrong mask changes is far more; rounding in fp32 far less
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """A prompt and what may continue it, as token ids; none is empty. ``states``: whether the prompt's hidden states
-    are wanted, for which nothing need continue it.
-    """
-
-    prompt: Tokens
-    continuations: tuple[Tokens, ...]
-    states: bool = False
-
-    @property
-    def num_fed(self) -> int:
-        """Tokens behind the prompt that something is predicted from: all but the last of each continuation."""
-        return sum(len(each) - 1 for each in self.continuations)
 
 
 @dataclass(frozen=True)

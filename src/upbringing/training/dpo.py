@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from upbringing.data.pairs import Pair, PairStream
+from upbringing.data.compared import Pair
+from upbringing.data.pairs import PairStream
 from upbringing.training.reference import Reference
 from upbringing.training.settings import TrainedStage
 from upbringing.training.trainer import Run, common_arguments, exact_rates, start, watched

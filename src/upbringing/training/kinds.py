@@ -15,7 +15,8 @@ from upbringing.data.pairs import PairStream, open_pair_stream
 from upbringing.data.prompts import PromptStream, open_prompt_stream
 from upbringing.data.stream import Stream, open_stream
 from upbringing.formats.record import BuildProfile, RlUpdate
-from upbringing.models.generation import Ends, end_tokens
+from upbringing.models.answer_tokens import Ends
+from upbringing.models.generation import end_tokens
 from upbringing.models.loading import LoadedModel, load_model
 from upbringing.models.rewarding import open_reward_model, open_with_new_head
 from upbringing.training.dpo import Dpo, train_pairs

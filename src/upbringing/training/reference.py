@@ -15,7 +15,8 @@ from upbringing.base.errors import IntegrityError, UpbringingWarning
 from upbringing.base.faults import fault_point
 from upbringing.base.files import TEMPORARY_PREFIX, publish_folder, remove_tree
 from upbringing.base.manifest import check_manifest, write_manifest
-from upbringing.data.pairs import Pair, PairStream
+from upbringing.data.compared import Pair
+from upbringing.data.pairs import PairStream
 from upbringing.training.processes import Processes
 
 FOLDER_NAME = "reference"

@@ -9,8 +9,9 @@ from typing import Any
 from upbringing.base.errors import TrainingError
 from upbringing.data.prompts import AskedPrompt, PromptStream
 from upbringing.formats.record import RlUpdate
+from upbringing.models.answer_tokens import Ends, TokenPrompt
 from upbringing.models.decoding import Sampled
-from upbringing.models.generation import Ends, TokenPrompt, decoded_tokens, plan_batches
+from upbringing.models.generation import decoded_tokens, plan_batches
 from upbringing.training.rewards import Answer, Rewarder
 from upbringing.training.rl import Rl
 from upbringing.training.rl_curve import update_of

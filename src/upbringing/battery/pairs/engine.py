@@ -14,7 +14,7 @@ from upbringing.formats.tree import ConditionInfo
 from upbringing.models.asking import Prompt
 from upbringing.models.divergence import Divergences, divergences, incomparable
 from upbringing.models.local import LocalModel
-from upbringing.models.scoring import Scoring
+from upbringing.models.row_layout import Scoring
 from upbringing.models.states import States
 
 PAIRS_VERSION = 1  # raise it when a number can change for the same two checkpoints and items
