@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from upbringing.base.errors import DataError
+from upbringing.base.errors import DataError, TrainingError
 from upbringing.lab.building import executor
-from upbringing.lab.building.executor import Event, Outcome, listening
+from upbringing.lab.building.executor import Event, Job, Outcome, listening, schedule
 from upbringing.lab.building.progress import ProgressBoard
 
 
@@ -51,6 +56,69 @@ def test_events_are_all_heard_before_a_run_ends() -> None:
         for number in range(20):
             events.put(Event("job", number, 20))
     assert [event.done for event in heard] == list(range(20))
+
+
+def test_a_display_that_fails_blocks_no_worker_and_is_raised_in_the_end() -> None:
+    import queue
+
+    events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+    heard: list[Event] = []
+
+    def broken(event: Event) -> None:
+        heard.append(event)
+        raise OSError("the terminal is gone")
+
+    for number in range(5):
+        events.put(Event("job", number, 5))
+    with pytest.raises(OSError, match="the terminal is gone"), listening(events, broken):
+        pass
+    assert len(heard) == 1
+    assert events.empty()
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A job that fails as it is told to."""
+
+    key: str
+    label: str
+    error: Exception | None
+    after: tuple[str, ...] = ()
+
+    def run(self, report: Callable[[Event], None]) -> str:
+        if self.error is not None:
+            raise self.error
+        return "done"
+
+
+class OutOfMemoryError(RuntimeError):
+    """What torch calls it."""
+
+
+def submitted(job: Job) -> Future[Any]:
+    future: Future[Any] = Future()
+    try:
+        future.set_result(job.run(lambda event: None))
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OutOfMemoryError("tried to allocate 2 GiB"), OSError(errno.ENOSPC, "no space left")]
+)
+def test_a_job_without_room_fails_alone(error: Exception) -> None:
+    jobs = [Failing("a", "main: sft", error), Failing("b", "other: sft", None), Failing("c", "main: rl", None, ("a",))]
+    found = schedule(jobs, 1, submitted)
+    assert found["b"].value == "done"
+    assert isinstance(found["a"].error, TrainingError)
+    assert "main: sft ran out of memory or disk" in str(found["a"].error)
+    assert "because what it starts from failed" in str(found["c"].error)
+
+
+def test_a_defect_is_raised_as_it_is() -> None:
+    with pytest.raises(ZeroDivisionError):
+        schedule([Failing("a", "main: sft", ZeroDivisionError())], 1, submitted)
 
 
 def test_what_a_job_failed_of_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

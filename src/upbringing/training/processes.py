@@ -25,13 +25,7 @@ class Processes:
 
     def mean(self, values: Sequence[float]) -> list[float]:
         """Return the element-wise mean over all processes; every process must call it."""
-        if self.size == 1:
-            return list(values)
-        import torch
-
-        tensor = torch.tensor(values, dtype=torch.float64)
-        torch.distributed.all_reduce(tensor)
-        return [float(value) / self.size for value in tensor]
+        return [sum(column) / self.size for column in zip(*self.gather(list(values)), strict=True)]
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all processes by rank; every process must call it."""
@@ -61,6 +55,8 @@ def current_processes(profile: BuildProfile) -> Processes:
     if size > 1:
         import torch
 
+        if profile.device != "cpu":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # what is gathered goes through the current device
         if not torch.distributed.is_initialized():
             torch.distributed.init_process_group("gloo" if profile.device == "cpu" else "nccl")
     return Processes(rank, size)

@@ -12,12 +12,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import ENOMEM
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from threading import Thread
 from typing import Any, Protocol
 
 from upbringing.base.errors import InterruptedRunError, TrainingError, UpbringingError
+from upbringing.base.files import FULL_DISK_ERRORS
 from upbringing.base.memory import children_keep_memory
 from upbringing.base.parent import end_with_parent
 
@@ -42,6 +44,7 @@ ALLOWED_ENVIRONMENT = (
     "GLIBC_TUNABLES",
     "VIRTUAL_ENV",
 )
+SHORTAGE = "free some, or run fewer side by side or smaller micro-batches (accumulate); what is done is kept"
 FORCED_ENVIRONMENT = {
     "HF_DATASETS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -155,7 +158,8 @@ def run_jobs(
 @contextmanager
 def listening(events: Events, on_event: Callable[[Event], None]) -> Iterator[None]:
     """Hand every event that workers put into ``events`` to ``on_event``, in a thread of its own."""
-    listener = Thread(target=_listen, args=(events, on_event), daemon=True)
+    failed: list[Exception] = []
+    listener = Thread(target=_listen, args=(events, on_event, failed), daemon=True)
     listener.start()
     try:
         yield
@@ -163,11 +167,19 @@ def listening(events: Events, on_event: Callable[[Event], None]) -> Iterator[Non
         # A worker that was killed while it wrote keeps the queue's lock for ever: whoever waits for it must not be us.
         Thread(target=events.put, args=(None,), daemon=True).start()
         listener.join(SECONDS_FOR_LAST_EVENTS)
+    if failed:
+        raise failed[0]
 
 
-def _listen(events: Events, on_event: Callable[[Event], None]) -> None:
+def _listen(events: Events, on_event: Callable[[Event], None], failed: list[Exception]) -> None:
+    """Hear every event, also after a display has ``failed``: workers wait where nobody empties the queue."""
     while (event := events.get()) is not None:
-        on_event(event)
+        if failed:
+            continue
+        try:
+            on_event(event)
+        except Exception as error:
+            failed.append(error)
 
 
 def schedule(
@@ -181,6 +193,7 @@ def schedule(
     A failed job fails those that wait for it, never its siblings. A vanished worker raises ``InterruptedRunError``.
     """
     waiting = {job.key: job for job in jobs}
+    labels = {job.key: job.label for job in jobs}
     outcomes: dict[str, Outcome] = {}
     known = set(waiting)
     running: dict[Future[Any], str] = {}
@@ -201,12 +214,13 @@ def schedule(
         finished, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in finished:
             key = running.pop(future)
-            outcomes[key] = _outcome(key, future)
+            outcomes[key] = _outcome(key, future, labels[key])
             on_done(outcomes[key])
     return outcomes
 
 
-def _outcome(key: str, future: Future[Any]) -> Outcome:
+def _outcome(key: str, future: Future[Any], label: str) -> Outcome:
+    """Return how a job ended; a full disk or memory is a failure of that job, a defect of ours is raised as it is."""
     try:
         return Outcome(key, value=future.result())
     except InterruptedRunError:
@@ -217,6 +231,16 @@ def _outcome(key: str, future: Future[Any]) -> Outcome:
         raise InterruptedRunError(
             "a worker process vanished (killed, or out of memory): run the same command again to resume"
         ) from None
+    except Exception as error:
+        if not _is_shortage(error):
+            raise
+        return Outcome(key, error=TrainingError(f"{label} ran out of memory or disk ({error}): {SHORTAGE}"))
+
+
+def _is_shortage(error: Exception) -> bool:
+    """Whether ``error`` says that the machine had too little of something; torch's own classes are known by name."""
+    is_full = isinstance(error, OSError) and error.errno in (*FULL_DISK_ERRORS, ENOMEM)
+    return is_full or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def failures(outcomes: Mapping[str, Outcome]) -> list[Outcome]:
