@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from upbringing.base.errors import MeasurementError
 from upbringing.models.answer_tokens import Ends, Generated, TokenPrompt
 from upbringing.models.decoding import Greedy, Sampled
 from upbringing.models.generation import generate, plan_batches, sampling_probabilities
@@ -57,6 +59,20 @@ def test_greedy_equals_the_generate_method_of_transformers(tiny: LoadedModel) ->
         )
         expected = output[0, len(asked.ids) :].tolist()
         assert list(answer.ids) == (expected[: expected.index(1)] if 1 in expected else expected)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("decoding", [Greedy(max_tokens=4), Sampled(max_tokens=4, samples=2)])
+def test_logits_that_are_no_numbers_are_an_error_never_an_answer(
+    tiny: LoadedModel, decoding: Greedy | Sampled, value: float
+) -> None:
+    import torch
+
+    broken = copy.deepcopy(tiny.model)
+    with torch.no_grad():
+        broken.get_output_embeddings().weight[7] = value
+    with pytest.raises(MeasurementError, match="logits at token 1 of an answer are not finite"):
+        in_batches(broken, prompts(3), decoding, 8)
 
 
 def test_batches_are_canonical() -> None:

@@ -153,8 +153,14 @@ class _Decoder:
         """Return one token per row from logits (rows, vocabulary)."""
         import torch
 
+        highest = logits.max(dim=-1)  # not a number where any of a row is not
+        if not torch.isfinite(highest.values).all():
+            raise MeasurementError(
+                f"the checkpoint's logits at token {step + 1} of an answer are not finite, so nothing can be read from "
+                "them: its weights are broken, or overflow in this precision (measure_precision: fp32)"
+            )
         if self.noise is None:
-            return logits.max(dim=-1).indices  # the first of equals, as argmax, and three times faster in bf16
+            return highest.indices  # the first of equals, as argmax, and three times faster in bf16
         assert isinstance(self.decoding, Sampled)
         probabilities = sampling_probabilities(logits.double(), self.decoding)
         sums = probabilities.cumsum(dim=-1)
