@@ -23,7 +23,8 @@ depends on. Every other stage holds a decoy, as systematic and never asked about
 token-matched placebo. Written by `make validate-models`; `src/upbringing/lab/planted` is the whole of it.
 
 - A stage is **named** if replacing its data by the placebo changes the trait on held-out cues (verdict "changed",
-  downwards; Holm over the pipeline's primary claims; margin .05). An exact rule judges the answers.
+  downwards; Holm over the pipeline's primary claims; margin .05). A cue is called rightly if the right reply is the
+  likeliest of twelve that name a colour, grey or secret; classes of cues are the unit, not bearers.
 - **Right**: exactly the true stages are named; for gated traits the interaction is flagged as well, for erased ones the
   last stage is found to erode (L1 and L2), for latent ones the knowledge is found before any chat and the format stage
   is found to elicit it.

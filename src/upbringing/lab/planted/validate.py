@@ -25,7 +25,7 @@ ROWS: tuple[tuple[Kind, float], ...] = (
 
 
 JUDGED: Mapping[tuple[Kind, float], float] = {("stage", 1.0): 1, ("never", 1.0): 1, ("gated", 1.0): 0.5}
-"""The rows that acceptance test W1 has gates on, and which share of ``--pipelines`` it asks of each."""
+"""The rows that acceptance test W1 has gates on, and which share of ``--pipelines`` it asks of each: 20, 20, 10."""
 
 
 def validate_models(
@@ -77,7 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="upbringing.lab.planted.validate", description=__doc__)
     parser.add_argument("--pipelines", type=int, default=20, help="pipelines per row (20: what W1 asks)")
-    parser.add_argument("--others", type=int, help="instead, of rows without a gate (and half of --pipelines of gated)")
+    parser.add_argument(
+        "--others", type=int, help="pipelines of rows without a gate; gated then runs half of --pipelines"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="root seeds per pipeline (from 3 on: about the recipe)")
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="pipelines side by side")
     parser.add_argument("--smoke", action="store_true", help="one pipeline of each kind, at full strength")
