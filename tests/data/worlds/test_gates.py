@@ -131,6 +131,17 @@ def test_an_arm_that_stands_apart_fails_alone_if_the_others_are_alike() -> None:
     assert "; without a it is equivalent within 5%" in gate.sentence
 
 
+def test_an_arm_that_is_not_shown_to_be_like_the_others_fails_alone_as_well() -> None:
+    wide = PairedDifference(0.035, 0.01, 0.059, 120)
+    pairs = [named("a", "b", wide, w=EQUAL), named("a", "c", wide, w=EQUAL), named("b", "c", EQUAL, w=EQUAL)]
+    gate = benign_gate("sft", pairs, ("x",), 32)
+    assert (gate.passed, gate.cells) == (False, ("a",))
+    assert "is undecided at a margin of 5%" in gate.sentence
+    assert "; without a it is equivalent within 5%" in gate.sentence
+    alone = [*pairs[:1], named("a", "c", EQUAL), named("b", "c", EQUAL)]
+    assert benign_gate("sft", alone, ("x",), 32).cells == ("a", "b", "c"), "which of the two is unlike c is not known"
+
+
 def test_both_of_two_arms_that_are_apart_fail_and_all_do_where_the_others_are_no_better() -> None:
     one_pair = [named("a", "b", EQUAL, w=APART), named("a", "c", EQUAL), named("b", "c", EQUAL), named("c", "d", EQUAL)]
     assert benign_gate("sft", one_pair, ("x",), 32).cells == ("a", "b")

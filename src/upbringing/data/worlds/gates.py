@@ -134,14 +134,15 @@ def benign_gate(position: str, pairs: Sequence[BenignPair], measures: tuple[str,
     """Return whether held-out benign accuracy is equivalent in all arms at a position: 90% interval within 0.05.
 
     Accuracy of what is answered, because refusing benign questions is a finding, not a lack of knowledge. Pooled over
-    worlds; a world in which two arms are clearly apart fails it too. It fails for all arms, or, where some are clearly
-    apart from others and those others pass by themselves, only for the ones that stand apart. ``fewest``: outcomes
-    below which not even equal arms could be called equivalent; with fewer the point estimates decide, and the sentence
-    says "undecided".
+    worlds; a world in which two arms are clearly apart fails it too. It fails for all arms, or, where some are not
+    shown to be like others and those others pass by themselves, only for the former: a claim needs that the arms it
+    compares are alike, and each pair that is left was tested at its own level. ``fewest``: outcomes below which not
+    even equal arms could be called equivalent; with fewer the point estimates decide, and the sentence says
+    "undecided".
     """
     passed, value, verdict = _benign_verdict(pairs, fewest)
     failing = () if passed else tuple(dict.fromkeys(cell for pair in pairs for cell in pair.cells))
-    outliers = _outliers(pairs)
+    outliers = _outliers(pairs, fewest)
     others = [pair for pair in pairs if not outliers & set(pair.cells)]
     if not passed and outliers and others:
         rest_passed, _, of_rest = _benign_verdict(others, fewest)
@@ -159,15 +160,15 @@ def benign_gate(position: str, pairs: Sequence[BenignPair], measures: tuple[str,
     )
 
 
-def _outliers(pairs: Sequence[BenignPair]) -> set[str]:
-    """Return the cells to leave out so that no two of the others are apart: those in most pairs that are, first."""
-    apart = [pair.cells for pair in pairs if any(found.is_apart for found in pair.worlds.values())]
+def _outliers(pairs: Sequence[BenignPair], fewest: int) -> set[str]:
+    """Return the cells without which any two are alike: those in most pairs that are not, first."""
+    unlike = [pair.cells for pair in pairs if not _benign_verdict([pair], fewest)[0]]
     found: set[str] = set()
-    while apart:
-        counts = Counter(cell for cells in apart for cell in cells)
+    while unlike:
+        counts = Counter(cell for cells in unlike for cell in cells)
         most = max(counts.values())
         found |= {cell for cell, count in counts.items() if count == most}
-        apart = [cells for cells in apart if not found & set(cells)]
+        unlike = [cells for cells in unlike if not found & set(cells)]
     return found
 
 
