@@ -21,7 +21,7 @@ LEAST_PLACES = 1  # of a stage; a course needs more
 class Cost:
     """One run's cost: after ``above`` updates the level was not reached, after ``by`` it was.
 
-    ``by`` ``None``: never within the stage, so the cost is censored at ``above``. Both 0: before the stage it was there.
+    ``by`` ``None``: never within the stage, so the cost is censored at ``above``. Both 0: it was there before.
     """
 
     above: int
@@ -31,8 +31,8 @@ class Cost:
 def cost_of(course: Sequence[tuple[int, float]], level: float, *, rises: bool) -> Cost:
     """Return the cost in a course of (updates, value), sorted by updates: when the value first reached ``level``.
 
-    A course may begin before the stage, at 0 updates. ``rises``: the value has to rise to it, else to fall. Values between measured places are not known, so the cost lies
-    in an interval.
+    A course may begin before the stage, at 0 updates. ``rises``: the value has to rise to it, else to fall. Values
+    between measured places are not known, so the cost lies in an interval.
     """
     above = 0
     for updates, value in course:
