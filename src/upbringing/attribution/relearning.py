@@ -107,7 +107,8 @@ def _course(
     evidence: Evidence, design: Design, end: DesignCell, stage: str, seeds: Any, source: Source
 ) -> list[tuple[int, float]]:
     """Return (updates, value) of one run at every measured place of a stage, in order, and before it where known."""
-    found, start = [], None
+    found: list[tuple[int, float]] = []
+    start: str | None = None
     for cell in design.cells.values():
         if cell.arm == end.arm and cell.position.partition(INSIDE)[0] == stage:
             for other, name in cell.replicates:
