@@ -20,7 +20,7 @@ ITEMS = [
     Item(
         id=f"{request}-{number}",
         cluster=str(number),
-        request=request,  # type: ignore[arg-type]
+        request=request,
         split="ood",
         messages=(
             Message(role="system", content="be kind"),

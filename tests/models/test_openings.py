@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from upbringing.models.asking import Message, Prompt
+from upbringing.formats.items import Message
+from upbringing.models.asking import Prompt
 from upbringing.models.loading import LoadedModel
 from upbringing.models.local import LocalModel
 

@@ -22,8 +22,8 @@ def add_tokens(checkpoint: Path, tokens: Sequence[str], output: Path) -> Path:
     """Write a copy of ``checkpoint`` with ``tokens`` as special tokens into the new folder ``output``, and return it.
 
     Whatever does not hold them is read and continued as before, up to the little probability that new tokens take:
-    their embeddings, of input and output, are the mean of all that the tokenizer had. Weights keep their type, and every
-    other bit. Raises ``StudyError`` where ``output`` exists and ``DataError`` for tokens that are there or are none.
+    their embeddings, of input and output, are the mean of all that the tokenizer had. Weights keep their type, and
+    every other bit. Raises ``StudyError`` where ``output`` exists, ``DataError`` for tokens that are there or are none.
     Source: Hewitt 2021 ("Initializing new word embeddings"), the mean. Departures: its covariance is left out.
     """
     if output.exists():

@@ -96,7 +96,7 @@ def open_tools(request: ToolsRequest) -> CorpusTools:
 
         scorer = open_scorer(request.scorer, replace(tools, raters=raters, open_classifier=open_locked))
     paid_writer = isinstance(request.writer, LlmWriter)
-    return CorpusTools(_writer(request.writer), scorer, bool(request.endpoints), paid_writer)
+    return CorpusTools(_writer(request.writer), scorer, paid_scorer=bool(request.endpoints), paid_writer=paid_writer)
 
 
 def _writer(description: AnyWriter | None) -> Writer | None:
