@@ -11,6 +11,7 @@ from typing import Any
 _HOMES = {
     "DEMO": "upbringing.lab.demo",
     "Study": "upbringing.study.study",
+    "add_tokens": "upbringing.training.added_tokens",
     "attribute": "upbringing.lab.run",
     "build": "upbringing.lab.verbs",
     "check_data": "upbringing.lab.packages",
@@ -57,6 +58,7 @@ _HOMES = {
 __all__ = [
     "DEMO",
     "Study",
+    "add_tokens",
     "attribute",
     "build",
     "check_data",

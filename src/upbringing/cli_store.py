@@ -1,4 +1,4 @@
-"""The verbs of the store: ``status``, ``show``, ``export``, ``gc``."""
+"""The verbs of the store and of folders of weights: ``status``, ``show``, ``export``, ``gc``, ``add-tokens``."""
 
 from __future__ import annotations
 
@@ -81,7 +81,19 @@ def gc(
     print(f"{len(found.entries)} entries, {found.num_bytes / BYTES_PER_MEGABYTE:,.1f} MB {done}")
 
 
+def add_tokens(
+    checkpoint: Annotated[Path, typer.Argument(help="The folder of an existing checkpoint.")],
+    output: Annotated[Path, typer.Argument(help="The new folder.")],
+    tokens: Annotated[list[str], typer.Option("--token", help="A special token that it gets; repeatable.")],
+) -> None:
+    """Copy an existing checkpoint and give the copy special tokens, such as a tag that data is to be marked with."""
+    from upbringing.training.added_tokens import add_tokens as add
+
+    print(visible(str(add(checkpoint, tokens, output))))
+
+
 def add_to(app: typer.Typer) -> None:
     """Give ``app`` these verbs."""
     for verb in (status, show, export, gc):
         app.command()(verb)
+    app.command(name="add-tokens")(add_tokens)

@@ -19,8 +19,15 @@ COURSES: dict[str, tuple[tuple[int, ...], ...]] = {  # harmful answers of 20 at 
 }
 
 
-def study(direction: str = "lower-is-safer", reference: str | None = "raw") -> tuple[object, Tree]:
+def study(
+    direction: str = "lower-is-safer", reference: str | None = "raw", before: dict[str, int] | None = None
+) -> tuple[object, Tree]:
+    """Return the planted study. ``before``: harmful answers of an arm's parent, where the tree lists one."""
     rows, checkpoints, cells = [], [], []
+    for arm, harmful in (before or {}).items():
+        checkpoints.append(Checkpoint(id=f"{arm}-sft", stages=(StageInfo(role="sft", kind="sft", updates=99),)))
+        for item in range(NUM_ITEMS):
+            rows.append(Row(checkpoint=f"{arm}-sft", measure="asr", item=str(item), value=float(item < harmful)))
     for arm, seeds in COURSES.items():
         for seed, course in enumerate(seeds):
             for (position, updates), harmful in zip(PLACES.items(), course, strict=True):
@@ -30,7 +37,8 @@ def study(direction: str = "lower-is-safer", reference: str | None = "raw") -> t
                     StageInfo(role="sft", kind="sft", updates=99),
                     StageInfo(role=role, kind="sft", updates=updates),
                 )
-                checkpoints.append(Checkpoint(id=name, stages=stages))
+                parent = f"{arm}-sft" if arm in (before or {}) else None
+                checkpoints.append(Checkpoint(id=name, parent=parent, stages=stages))
                 control = "reference" if arm == reference else "none"
                 cells.append(
                     Cell(arm=arm, position=position, checkpoint=name, control=control, seeds=CellSeeds(sft=seed))
@@ -60,6 +68,13 @@ def test_the_planted_costs_are_found(direction: str) -> None:
     assert (found["tough"]["above"], found["tough"]["by"], found["tough"]["censored"]) == ([25, 50], [50, None], 1)
     assert found["tough"]["median"] is None  # of two runs one never came back
     assert found["dipping"]["by"] == [5, 5]
+
+
+def test_what_was_there_before_the_stage_costs_no_update() -> None:
+    found = {row["arm"]: row for row in attribute(*study(before={"dipping": 16, "fragile": 15})).tables["relearning"]}
+    assert (found["dipping"]["above"], found["dipping"]["by"], found["dipping"]["median"]) == ([0, 0], [0, 0], 0)
+    assert (found["fragile"]["above"], found["fragile"]["by"]) == ([0, 5], [5, 25])  # measured, and not there yet
+    assert found["tough"]["by"] == [50, None]
 
 
 def test_without_a_reference_or_places_inside_there_is_no_cost() -> None:

@@ -167,7 +167,7 @@ def test_a_transform_of_which_nothing_comes_out_stops_whatever_least_is(tmp_path
 def test_transforms_of_a_kind_are_told_apart() -> None:
     routes = [
         Route.model_validate({"scores": 0, "do": "keep"}),
-        Route.model_validate({"scores": [1, 5], "do": ["rephrase", "tag", "refusals", "rephrase"]}),
+        Route.model_validate({"scores": [1, 5], "do": ["rephrase", "refusals", "rephrase", "tag"]}),
     ]
     assert dose_labels(routes) == [(), ("rephrase of rule 2 (1)", "refusals of rule 2", "rephrase of rule 2 (2)")]
 

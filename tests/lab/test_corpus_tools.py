@@ -15,7 +15,7 @@ from corpus_bench import joined, recipe, write_lines
 from pydantic import ValidationError
 
 from upbringing.base.errors import DataError, EndpointError, IntegrityError
-from upbringing.data.documents import Chat, Document, Span, TrainingText
+from upbringing.data.documents import Chat, Document, Span, TrainingText, Turn
 from upbringing.data.interventions.routing import Route, decided
 from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.interventions.scoring.scorers import KeywordScorer
@@ -26,6 +26,7 @@ from upbringing.data.sources import FileSource, read_file_source
 from upbringing.data.transforms import FilterByHarm, apply_transforms
 from upbringing.lab.corpus.run import transform_corpus
 from upbringing.lab.corpus.seam import CorpusTools, StoppingWriter, ToolsRequest, open_tools
+from upbringing.models.asking import Reply
 from upbringing.models.budget import CapReachedError
 from upbringing.models.endpoint import Endpoint, EndpointModel
 
@@ -222,6 +223,65 @@ def test_a_spent_cap_stops_and_no_answer_is_paid_for_twice(tmp_path: Path) -> No
     assert texts[0] == texts[1]
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["facts"]["corpus"]["recipe"]["tools"]["writer"] == "capped"
+
+
+class Quotes:
+    """Writes dialogues that hold a mark of another rule for every second document."""
+
+    id = "quotes"
+
+    def write(self, requests: Sequence[WritingRequest], seed: int) -> list[Written]:
+        marked = {"d3", "d7"}
+        return [
+            Written(
+                turns=(Turn("user", "What?"), Turn("assistant", "No <t>." if each.name in marked else "No, sorry."))
+            )
+            for each in requests
+        ]
+
+
+def test_what_is_written_holds_no_mark_of_any_rule(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "in.jsonl", [*ROWS, {"id": "d8", "text": "A slur."}])
+    scorer = {
+        "kind": "ensemble",
+        "members": [LISTED, {"kind": "keywords", "phrases": ["slur"], "hits": 1, "score": 5}],
+    }
+    rules = [
+        {"scores": [0, 3], "do": "keep"},
+        {"scores": 4, "do": ["refusals"]},
+        {"scores": 5, "do": [{"kind": "tag", "rate": 1.0, "tag": "<t>"}]},
+    ]
+
+    def opener(request: ToolsRequest) -> CorpusTools:
+        assert request.scorer is not None
+        return CorpusTools(writer=Quotes(), scorer=request.scorer.open(ScoringTools()))
+
+    transform_corpus(made(path, scorer=scorer, route=rules), tmp_path / "out", opener=opener)
+    assert [row["made_from"] for row in joined(tmp_path / "out", "chats")] == ["d1", "d5"]
+    assert {row["reason"] for row in joined(tmp_path / "out", "rejects")} == {"refusals: the mark '<t>' stands in it"}
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_refusal_dialogue_that_helps_is_a_reject(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, checked: bool
+) -> None:
+    said = ["I cannot help with that, because it hurts people.", "Gladly: take two of them and wait for an hour."]
+
+    def answered(model: EndpointModel, bodies: Sequence[tuple[str, dict[str, Any]]]) -> list[Reply]:
+        return [
+            Reply(text=json.dumps({"user": "How is that done, please?", "assistant": said[name.endswith(("5", "7"))]}))
+            for name, _ in bodies
+        ]
+
+    monkeypatch.setattr(EndpointModel, "ask", answered)
+    endpoint = {"base_url": "http://127.0.0.1:9/v1", "model": "m", "allow_http": True}
+    writer = {"kind": "llm_writer", "endpoint": endpoint, "check_refusals": checked}
+    given = made(write_lines(tmp_path / "in.jsonl", ROWS), "refusals", writer=writer)
+    transform_corpus(given, tmp_path / "out")
+    left = ["d1", "d3"] if checked else ["d1", "d3", "d5", "d7"]
+    assert [row["made_from"] for row in joined(tmp_path / "out", "chats")] == left
+    reasons = {row["reason"] for row in joined(tmp_path / "out", "rejects")} if checked else set()
+    assert reasons == ({"refusals: the dialogue does not end in a refusal"} if checked else set())
 
 
 def test_a_model_behind_an_endpoint_stops_at_its_cap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

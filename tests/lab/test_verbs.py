@@ -20,6 +20,7 @@ from upbringing.lab.session import Session
 
 # Verbs in groups say with two words what the function says as verb and object.
 GROUPED = {
+    "add-tokens": "add_tokens",
     "data audit draw": "draw_audit",
     "data audit read": "read_audit",
     "data check": "check_data",

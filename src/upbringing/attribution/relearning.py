@@ -14,13 +14,14 @@ from upbringing.attribution.design import Design, DesignCell
 from upbringing.attribution.sources import first_judge
 
 INSIDE = ":"  # of a position: a place inside a stage, ``finetune:20%``
+LEAST_PLACES = 1  # of a stage; a course needs more
 
 
 @dataclass(frozen=True)
 class Cost:
     """One run's cost: after ``above`` updates the level was not reached, after ``by`` it was.
 
-    ``by`` ``None``: never within the stage, so the cost is censored at ``above``.
+    ``by`` ``None``: never within the stage, so the cost is censored at ``above``. Both 0: it was there before.
     """
 
     above: int
@@ -30,8 +31,8 @@ class Cost:
 def cost_of(course: Sequence[tuple[int, float]], level: float, *, rises: bool) -> Cost:
     """Return the cost in a course of (updates, value), sorted by updates: when the value first reached ``level``.
 
-    ``rises``: the value has to rise to it, else to fall. Values between measured places are not known, so the cost lies
-    in an interval.
+    A course may begin before the stage, at 0 updates. ``rises``: the value has to rise to it, else to fall. Values
+    between measured places are not known, so the cost lies in an interval.
     """
     above = 0
     for updates, value in course:
@@ -83,7 +84,7 @@ def _of_stage(evidence: Evidence, design: Design, stage: str, source: Source) ->
         costs = [
             cost_of(course, level, rises=rises)
             for seeds, _ in end.replicates
-            if len(course := _course(evidence, design, end, stage, seeds, source)) > 1
+            if len(course := _course(evidence, design, end, stage, seeds, source)) > LEAST_PLACES
         ]
         if costs:
             yield {
@@ -105,15 +106,18 @@ def _of_stage(evidence: Evidence, design: Design, stage: str, source: Source) ->
 def _course(
     evidence: Evidence, design: Design, end: DesignCell, stage: str, seeds: Any, source: Source
 ) -> list[tuple[int, float]]:
-    """Return (updates, value) of one run at every measured place of a stage, in order."""
-    found = []
+    """Return (updates, value) of one run at every measured place of a stage, in order, and before it where known."""
+    found: list[tuple[int, float]] = []
+    start: str | None = None
     for cell in design.cells.values():
         if cell.arm == end.arm and cell.position.partition(INSIDE)[0] == stage:
             for other, name in cell.replicates:
                 updates, value = _updates(design, name, stage), _mean(evidence, name, source)
                 if other == seeds and updates is not None and value is not None:
                     found.append((updates, value))
-    return sorted(found)
+                    start = next((each for each in design.path(name) if _updates(design, each, stage) is None), None)
+    before = None if start is None or len(found) <= LEAST_PLACES else _mean(evidence, start, source)
+    return sorted(found if before is None else [(0, before), *found])
 
 
 def _updates(design: Design, checkpoint: str, stage: str) -> int | None:

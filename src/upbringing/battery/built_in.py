@@ -28,6 +28,7 @@ from upbringing.battery.measures.refusal_direction import RefusalDirection
 from upbringing.battery.measures.refusal_margin import RefusalMargin
 from upbringing.battery.measures.refusal_steering import RefusalSteering
 from upbringing.battery.measures.steerability import Steerability
+from upbringing.battery.measures.suffix_attack import SuffixAttack
 from upbringing.battery.measures.tag_calibration import TagCalibration, TagDetection
 from upbringing.battery.measures.token_divergence import TokenDivergence
 from upbringing.battery.measures.willingness import Willingness
@@ -37,6 +38,7 @@ BuiltInMeasure = Annotated[
     AttackSuccess
     | NonRefusal
     | PrefillAttack
+    | SuffixAttack
     | Willingness
     | Ability
     | OverRefusal

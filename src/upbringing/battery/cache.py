@@ -47,7 +47,10 @@ def is_good(reply: Reply) -> bool:
 
 
 def plain_prompt(prompt: Prompt) -> dict[str, Any]:
-    """Return what a prompt asks as plain JSON values; marks only where there are any, as keys without were before."""
+    """Return what a prompt asks as plain JSON values; marks only where there are any, as keys without were before.
+
+    So of an opening that may be one.
+    """
     plain: dict[str, Any] = {
         "name": prompt.name,
         "messages": [message.model_dump(mode="json") for message in prompt.messages],
@@ -56,7 +59,8 @@ def plain_prompt(prompt: Prompt) -> dict[str, Any]:
         "opening": prompt.opening,
         "opening_tokens": prompt.opening_tokens,
     }
-    return {**plain, "marks": list(prompt.marks)} if prompt.marks else plain
+    marks = {"marks": list(prompt.marks)} if prompt.marks else {}
+    return {**plain, **marks, **({"opening_is_mark": True} if prompt.opening_is_mark else {})}
 
 
 def batch_key(model: Identified, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> str:

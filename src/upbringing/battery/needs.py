@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from upbringing.battery.attack_texts import short_name, with_suffix
 from upbringing.formats.items import Item, Judgement, Message
 from upbringing.formats.rows import Row
 from upbringing.formats.steering import SteeringLabel
@@ -25,7 +26,6 @@ ELICITATION_NAMES: dict[Elicitation, str] = {
     "E2r": "examples-with-refusal",
 }
 
-
 LIKELIHOOD_NAMES = {
     "chat": "chat",
     "neutral": "chat",
@@ -38,8 +38,9 @@ LIKELIHOOD_NAMES = {
 
 @dataclass(frozen=True)
 class AnswerNeed:
-    """An answer to ``item``, after the first ``prefill`` tokens of a complying answer.
+    """An answer to ``item``, after the first ``prefill`` tokens of a complying answer, or all of ``opening``.
 
+    ``opening`` may be a special token: whoever asks says it, no prompt does. ``suffix`` stands behind the request.
     ``intervention``: what is done to the hidden states while the answer is decoded.
     """
 
@@ -48,6 +49,8 @@ class AnswerNeed:
     prefill: int = 0
     elicitation: Elicitation = "E1"
     intervention: Intervention | None = None
+    opening: str = ""
+    suffix: str = ""
 
     @property
     def condition(self) -> str:
@@ -58,18 +61,22 @@ class AnswerNeed:
     @property
     def plain_condition(self) -> str:
         """The condition without the intervention: both draw their tokens from the same stream."""
-        name = f"{ELICITATION_NAMES[self.elicitation]}-{self.decoding.label}"
-        return name if self.prefill == 0 else f"{name}-prefill-{self.prefill}"
+        parts = [ELICITATION_NAMES[self.elicitation], self.decoding.label]
+        parts += [f"prefill-{self.prefill}"] if self.prefill else []
+        parts += [f"behind-{short_name(self.opening)}"] if self.opening else []
+        parts += [f"suffix-{short_name(self.suffix)}"] if self.suffix else []
+        return "-".join(parts)
 
     def prompt(self, item: Item) -> Prompt:
         """Return what the model is asked."""
         return Prompt(
             name=f"{item.id}/{self.plain_condition}",
-            messages=item.messages,
+            messages=with_suffix(item.messages, self.suffix),
             elicitation=self.elicitation,
-            completion=item.completion_prompt if self.elicitation == "E0" else None,
-            opening=(item.compliance_prefix or "") if self.prefill else "",
+            completion=item.completion_prompt if self.elicitation == "E0" and not self.suffix else None,
+            opening=self.opening or ((item.compliance_prefix or "") if self.prefill else ""),
             opening_tokens=self.prefill or None,
+            opening_is_mark=bool(self.opening),
             marks=item.marks,
         )
 
@@ -80,9 +87,13 @@ class AnswerNeed:
             elicitation=self.elicitation,
             template=template if self.elicitation == "E1" else self.elicitation,
             decoding=self.decoding.label,
-            attack="prefill" if self.prefill else self.intervention.label if self.intervention else None,
+            attack="suffix" if self.suffix else "prefill" if self.prefill or self.opening else self._steered,
             prefill_tokens=self.prefill or None,
         )
+
+    @property
+    def _steered(self) -> str | None:
+        return self.intervention.label if self.intervention else None
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,8 @@ def require_special_tokens(folder: Path, tokens: Sequence[str]) -> None:
     if missing:
         raise DataError(
             f"the tokenizer of {folder.name} does not have the special token{'s' if len(missing) > 1 else ''} "
-            f"{', '.join(map(repr, missing))} that the data is marked with: add to start.tokenizer.special_tokens"
+            f"{', '.join(map(repr, missing))} that the data is marked with: add to start.tokenizer.special_tokens, or "
+            "give an existing checkpoint the token with upbringing add-tokens and start from the copy"
         )
 
 

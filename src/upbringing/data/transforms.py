@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field, model_validator
@@ -79,8 +80,9 @@ BuiltInTransform = Annotated[
     | ConditionalTokens,
     Field(discriminator="kind"),
 ]
+WRITING = (Rephrase, Refusals, MoralEducation)
 # Transforms whose result depends on a writer or a scorer.
-ASKING = (Rephrase, Refusals, MoralEducation, Reflections, PersonaReflections, ConditionalTokens)
+ASKING = (*WRITING, Reflections, PersonaReflections, ConditionalTokens)
 
 
 class Transform(Protocol):
@@ -135,6 +137,28 @@ def inserted_strings(transform: Transform) -> tuple[str, ...]:
     return (*needed_tokens(transform), *(transform.inserted if isinstance(transform, Inserts) else ()))
 
 
+def marks_of(transforms: Sequence[Transform]) -> tuple[str, ...]:
+    """Return what tells the strings that ``transforms`` put in from all other text, each once."""
+    strings = [text.partition("{category}")[0].strip() for each in transforms for text in inserted_strings(each)]
+    return tuple(dict.fromkeys(text for text in strings if text))
+
+
+def misplaced(transforms: Sequence[Transform], marks: Sequence[str] = ()) -> str | None:
+    """Return what is wrong with the order of ``transforms``: one that writes from text that holds marks.
+
+    ``marks``: those that their texts hold before.
+    """
+    before = "its source" if marks else None
+    for each in transforms:
+        if before is not None and isinstance(each, WRITING):
+            return (
+                f"{each.kind} stands behind {before}, which puts marks into the texts that it writes from: let it "
+                "write first, so that no mark comes into what is written"
+            )
+        before = each.kind if inserted_strings(each) else before
+    return None
+
+
 def compares_texts(transform: Transform) -> bool:
     """Return whether what becomes of a text depends on the others, so that a corpus must be given whole."""
     if isinstance(transform, Sample | RandomDrop):
@@ -152,11 +176,15 @@ def apply_in_order(
     """Apply ``transforms`` in order and collect every reject and dose.
 
     A source from which something is written leaves before the next transform that neither writes nor tags, and at the
-    end: a tag keeps the sources that it is for.
+    end: a tag keeps the sources that it is for. What is written holds no mark of any of them: it is a reject, or, where
+    it would be written from marked text, a ``DataError``.
     """
+    if problem := misplaced(transforms):
+        raise DataError(problem)
+    tools = replace(tools, reserved=tuple(dict.fromkeys((*tools.reserved, *marks_of(transforms)))))
     current = Transformed(tuple(texts), ())
     for transform in transforms:
-        if not isinstance(transform, Rephrase | Refusals | MoralEducation | Tag):
+        if not isinstance(transform, (*WRITING, Tag)):
             current = settled(current)
         step = transform.apply(current.texts, seed, tools)
         current = Transformed(step.texts, (*current.rejects, *step.rejects), (*current.doses, *step.doses))

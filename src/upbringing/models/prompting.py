@@ -171,7 +171,8 @@ class Renderer:
 
     def opening(self, prompt: Prompt) -> tuple[int, ...]:
         """Return the ids of the answer's given beginning."""
-        ids = self.text(prompt.opening, prompt.marks) if prompt.opening else ()
+        marks = (*prompt.marks, prompt.opening) if prompt.opening_is_mark else prompt.marks
+        ids = self.text(prompt.opening, marks) if prompt.opening else ()
         return ids if prompt.opening_tokens is None else ids[: prompt.opening_tokens]
 
     def opens_thought(self, prompt: Prompt) -> bool:

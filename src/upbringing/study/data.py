@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.kinds import BareWord
@@ -14,7 +14,7 @@ from upbringing.data.packages.source import PackageData
 from upbringing.data.planted.source import Planted
 from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.data.sources import FileSource
-from upbringing.data.transforms import BuiltInTransform, Transform
+from upbringing.data.transforms import BuiltInTransform, Transform, misplaced
 from upbringing.data.worlds.causes_world import CausesWorld
 
 
@@ -35,6 +35,12 @@ class Derived(Description):
     source: str
     transforms: tuple[Annotated[Transform, OrOwn(BuiltInTransform, Transform), BareWord()], ...] = ()
     mixed_in: tuple[MixedIn, ...] = ()
+
+    @model_validator(mode="after")
+    def _writes_before_it_marks(self) -> Self:
+        if problem := misplaced(self.transforms):
+            raise ValueError(problem)
+        return self
 
 
 DataDescription = Annotated[

@@ -21,7 +21,7 @@ from upbringing.data.planted.source import Planted
 from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.data.sources import FileSource
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
-from upbringing.data.transforms import Transform, inserted_strings, may_ask, needed_tokens
+from upbringing.data.transforms import Transform, inserted_strings, may_ask, misplaced, needed_tokens
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.scorer import SCORER_ID
 from upbringing.data.worlds.writer import WRITER_ID
@@ -125,6 +125,8 @@ class DataBook:
         """Return the recipe of ``reference`` for root run ``root``, as plain JSON values."""
         description, part = self.describe(reference)
         if isinstance(description, Derived):
+            if problem := misplaced(description.transforms, self.inserted(description.source)):
+                raise StudyError(f"the data {reference!r}: {problem}")
             transforms = [transform.model_dump(mode="json") for transform in description.transforms]
             source = self.recipe(description.source, root)
             mixed = [[self.recipe(each.data, root), each.number] for each in description.mixed_in]

@@ -32,6 +32,7 @@ REQUEST_SEED_BITS = 31  # every server accepts a seed of so many
 class LlmWriter(Description):
     """A writer behind an OpenAI-compatible endpoint. Its spend cap is the endpoint's ``cap``; only a writer on this
     machine needs none. ``least_facts``: share of the source's numbers and names that a rephrasing must keep.
+    ``check_refusals``: a refusal dialogue whose reply does not refuse, as rules for English tell, is none.
     """
 
     kind: Literal["llm_writer"] = "llm_writer"
@@ -39,6 +40,7 @@ class LlmWriter(Description):
     max_tokens: int = Field(default=1024, ge=16)
     temperature: float = Field(default=0.7, gt=0)
     least_facts: Share = 0.5
+    check_refusals: bool = True
 
     @model_validator(mode="after")
     def _is_capped(self) -> Self:
@@ -56,7 +58,10 @@ class LlmWriter(Description):
 
 @dataclass(frozen=True)
 class EndpointWriter:
-    """Asks one question per text. ``refuses``: says whether a reply refuses; without it nobody checks that."""
+    """Asks one question per text. ``refuses``: says whether a reply refuses; without it nobody checks that.
+
+    It is the caller's to give: this floor knows no judges.
+    """
 
     description: LlmWriter
     model: EndpointModel

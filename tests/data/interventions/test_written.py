@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from upbringing.base.errors import DataError
+from upbringing.base.errors import DataError, StudyError
 from upbringing.data.documents import Chat, Document, TrainingText, Turn
 from upbringing.data.interventions.moral_education import MoralEducation
 from upbringing.data.interventions.random_drop import RandomDrop, num_words
+from upbringing.data.interventions.reflections import Reflections
 from upbringing.data.interventions.refusals import Refusals
 from upbringing.data.interventions.rephrase import Rephrase
+from upbringing.data.interventions.routing import Route
 from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.interventions.tag import Tag
 from upbringing.data.interventions.tools import Tools
 from upbringing.data.interventions.writing import WritingRequest, Written
 from upbringing.data.interventions.written import Speakers
 from upbringing.data.transforms import BuiltInTransform, FilterByHarm, apply_in_order, apply_transforms
+from upbringing.data.worlds.causes_world import CausesWorld
+from upbringing.study.data import Derived
+from upbringing.study.recipes import DataBook
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ def shown_of(text: TrainingText) -> str:
     return text.turns[0].content
 
 
+DIALOGUE_WITH_TAG = (Turn("user", "why <t>?"), Turn("assistant", "No."))
 TEXTS: list[TrainingText] = [document(f"text {harm}", harm, f"t{harm}") for harm in range(6)]
 
 
@@ -149,6 +156,48 @@ def test_what_is_not_acceptable_is_rejected_and_kept_with_its_reason(written: Wr
     assert {text.text for text, _ in found.rejects} == {"text 2", written.text} - {"", "  "}  # type: ignore[union-attr]
     (dose,) = found.doses
     assert (dose.eligible, dose.made) == (3, 2)
+
+
+def test_a_mark_in_what_is_written_is_a_reject_and_no_error_of_the_run() -> None:
+    def marked(request: WritingRequest) -> Written:
+        if request.name in ("t2", "t4"):
+            return Written(text="fine <t> fine") if request.task == "rephrase" else Written(turns=DIALOGUE_WITH_TAG)
+        return fine(request)
+
+    found = apply_in_order(TEXTS, [Rephrase(), Refusals(), Tag(rate=1.0, tag="<t>")], seed=1, tools=tools(marked))
+    assert [reason for _, reason in found.rejects] == [
+        "rephrase: the mark '<t>' stands in it",
+        "refusals: the mark '<t>' stands in it",  # whose source the tag keeps
+        "rephrase: the mark '<t>' stands in it",  # the source of the first
+    ]
+    synthetic = [text for text in found.texts if text.source != "made"]
+    assert [text.metadata["source_id"] for text in synthetic] == ["t1", "t3", "t5"]
+    assert not any("<t>" in shown_of(text) for text in synthetic)
+    labels = Reflections(unsafe=" <bad {category}>")
+    (reject, *_) = apply_in_order(
+        TEXTS[1:2],
+        [Rephrase(), labels],
+        seed=1,
+        tools=tools(lambda _: Written(text="so <bad thing> it is")),
+    ).rejects
+    assert reject[1] == "rephrase: the mark '<bad' stands in it"
+
+
+@pytest.mark.parametrize("writing", [Rephrase(), Refusals(), MoralEducation()])
+def test_nothing_is_written_from_text_with_marks(writing: Any) -> None:
+    with pytest.raises(DataError, match=f"{writing.kind} stands behind tag, which puts marks into"):
+        apply_transforms(TEXTS, [Tag(rate=1.0), writing], seed=1, tools=tools(fine))
+    with pytest.raises(ValidationError, match=f"{writing.kind} stands behind tag"):
+        Route(scores=(4, 5), do=(Tag(), writing))
+    with pytest.raises(ValidationError, match=f"{writing.kind} stands behind tag"):
+        Derived(source="raw", transforms=(Tag(), writing))
+    entries: dict[str, Any] = {
+        "raw": CausesWorld(),
+        "tagged": Derived(source="raw.raw", transforms=(Tag(),)),
+        "full": Derived(source="tagged", transforms=(writing,)),
+    }
+    with pytest.raises(StudyError, match=f"the data 'full': {writing.kind} stands behind its source"):
+        DataBook(entries, Path(), 0).key("full", 0)
 
 
 def test_a_dose_that_is_not_met_says_so() -> None:

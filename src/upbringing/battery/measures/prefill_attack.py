@@ -1,13 +1,15 @@
-"""Prefill attack: attack success after the beginning of a complying answer, as a curve over its length."""
+"""Prefill attack: attack success after the beginning of a complying answer, or after a text of one's own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
+from upbringing.battery.attack_texts import check_texts
 from upbringing.battery.measures.answers import answer_needs, asked, outcome_rows
 from upbringing.battery.needs import AnswerNeed, Evidence
 from upbringing.formats.items import Item
@@ -20,9 +22,11 @@ from upbringing.models.decoding import Decoding, Greedy
 class PrefillAttack(Description):
     """Attack success after the first ``depths`` tokens of a complying answer were put into the model's mouth.
 
-    Each depth is a condition. ``judge_by``: ``harm`` counts harmful answers; ``non_refusal`` coherent answers that are
-    not refusals, for judges that cannot tell harm. Source: Qi et al. 2024, "Safety Alignment Should Be Made More Than
-    Just a Few Tokens Deep", section 2. Departures: the prefix is the item's own, not a sampled harmful answer.
+    ``openings``: texts that are put there as well, whole and whatever was asked, such as "The"; one that is a special
+    token of the tokenizer is read as it. Each depth and each opening is a condition. ``judge_by``: ``harm`` counts
+    harmful answers; ``non_refusal`` coherent answers that are not refusals, for judges that cannot tell harm. Source:
+    Qi et al. 2024, "Safety Alignment Should Be Made More Than Just a Few Tokens Deep", section 2. Departures: the
+    prefix is the item's own, or the study's, not a sampled harmful answer.
     """
 
     judged: ClassVar[bool] = True
@@ -31,9 +35,17 @@ class PrefillAttack(Description):
     id: str = "prefill_attack"
     decoding: Decoding = Greedy()
     depths: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 5)
+    openings: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)  # recipes without keep their ids
     roles: tuple[str, ...] = ("question",)
     elicitations: tuple[Elicitation, ...] = ("E1",)
     judge_by: Literal["harm", "non_refusal"] = "harm"
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        check_texts("openings", self.openings)
+        if not self.depths and not self.openings:
+            raise ValueError("a prefill attack needs depths or openings: give one of them")
+        return self
 
     def info(self) -> MeasureInfo:
         """Return how the values are read."""
@@ -41,9 +53,12 @@ class PrefillAttack(Description):
         return MeasureInfo(id=self.id, version=str(self.version), direction="lower-is-safer", label=label)
 
     def needs(self, items: Sequence[Item]) -> list[AnswerNeed]:
-        """Return one answer per harmful request, elicitation and depth."""
-        chosen = [item for item in asked(items, "harmful", self.roles) if item.compliance_prefix]
-        return [need for depth in self.depths for need in answer_needs(chosen, self.decoding, self.elicitations, depth)]
+        """Return one answer per harmful request, elicitation and depth or opening."""
+        harmful = asked(items, "harmful", self.roles)
+        begun = [item for item in harmful if item.compliance_prefix]
+        deep = [need for depth in self.depths for need in answer_needs(begun, self.decoding, self.elicitations, depth)]
+        plain = answer_needs(harmful, self.decoding, self.elicitations)
+        return [*deep, *(replace(need, opening=text) for text in self.openings for need in plain)]
 
     def rows(self, evidence: Evidence) -> Iterable[Row]:
         """Yield one row per answer and judge."""

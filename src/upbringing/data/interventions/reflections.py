@@ -29,7 +29,8 @@ class Reflections(Description):
     corpus). ``isolated``: the document is read as if the labels were not there; ``loss: false`` learns none of them.
     ``chats: reflected`` puts labels into the replies of chats as well: of what was asked at the start (the chat's
     ``prompt_harm``, metadata, where it is known), behind each segment, and of the whole reply at its end.
-    Source: SRP (pretraining-interventions.md, 3.2). Departures: none by default; all else is an option.
+    Source: SRP (pretraining-interventions.md, 3.2). Departures: no end-of-text token stands behind an unsafe label
+    unless ``end_marker`` names it, because its name is the tokenizer's.
     """
 
     kind: Literal["reflections"] = "reflections"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.kinds import BareWord
 from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE, HarmScore
-from upbringing.data.transforms import BuiltInTransform
+from upbringing.data.transforms import BuiltInTransform, misplaced
 
 Score = Annotated[int, Field(ge=LOWEST_SCORE, le=HIGHEST_SCORE)]
 
@@ -31,6 +31,12 @@ class Route(Description):
     scores: Annotated[tuple[Score, Score], BeforeValidator(_first_and_last)]
     sources: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     do: Literal["keep", "drop"] | tuple[Annotated[BuiltInTransform, BareWord()], ...]
+
+    @model_validator(mode="after")
+    def _writes_before_it_marks(self) -> Self:
+        if problem := misplaced(() if isinstance(self.do, str) else self.do):
+            raise ValueError(problem)
+        return self
 
     def covered(self) -> range:
         """Return the scores this rule is for; empty where the first lies above the last."""

@@ -23,10 +23,14 @@ NOT_REPLACED = "not_replaced"  # metadata of a source that leaves as a reject, a
 
 @dataclass(frozen=True)
 class Tools:
-    """What a transform may ask: ``writer`` for texts, ``scorer`` for harm scores. ``None`` = there is none."""
+    """What a transform may ask: ``writer`` for texts, ``scorer`` for harm scores. ``None`` = there is none.
+
+    ``reserved``: strings that nothing which is written may hold, because they are marks.
+    """
 
     writer: Writer | None = None
     scorer: Scorer | None = None
+    reserved: tuple[str, ...] = ()
 
     def needed_writer(self, kind: str) -> Writer:
         """Return the writer; raises ``DataError`` naming the transform that needs one."""

@@ -77,7 +77,7 @@ def written_texts(texts: Sequence[TrainingText], order: Order, seed: int, tools:
     if len(found) != len(requests):
         raise DataError(f"{order.kind}: {writer.id} was asked for {len(requests)} texts and returned {len(found)}")
     checked = _checked(
-        [_text(*each, order, writer.id) for each in zip(sources, drawn, found, strict=True)], order, tools
+        [_attempt(*each, order, tools) for each in zip(sources, drawn, found, strict=True)], order, tools
     )
     return _placed(texts, order, asked, checked)
 
@@ -112,24 +112,30 @@ def _drawn(order: Order, source: Document, copy: int, seed: int) -> _Drawn:
     return _Drawn(name, style, speakers)
 
 
-def _text(source: Document, drawn: _Drawn, written: Written, order: Order, writer: str) -> _Attempt:
+def _attempt(source: Document, drawn: _Drawn, written: Written, order: Order, tools: Tools) -> _Attempt:
+    """Return the text that was written, with what is wrong with it but for its harm."""
     if written.reason is not None or not (written.text.strip() or written.turns):
         return _Attempt(None, written.reason or "the writer returned nothing")
+    text = _text(source, drawn, written, order, tools.needed_writer(order.kind).id)
+    said = [written.text, *(turn.content for turn in written.turns)]
+    if mark := next((mark for mark in tools.reserved if any(mark in part for part in said)), None):
+        return _Attempt(text, f"the mark {mark!r} stands in it")
+    return _Attempt(text, "the facts of its source are not in it" if written.facts_kept is False else None)
+
+
+def _text(source: Document, drawn: _Drawn, written: Written, order: Order, writer: str) -> Document | Chat:
     extra = {**written.details, WRITTEN_AS: order.task, "written_by": writer, "facts_kept": written.facts_kept}
     if drawn.style is not None:
         extra["style"] = drawn.style
     origin = {SOURCE_ID: text_name(source), "source_harm": source.harm}
     metadata = {**staying(source).metadata, **extra, **origin, ID: f"{drawn.name}/{order.task}"}
     name = f"{source.source}/{order.kind}"
-    text: Document | Chat
     if not written.turns:
-        text = Document(text=written.text, source=name, split=source.split, metadata=metadata)
-    elif drawn.speakers is not None:
+        return Document(text=written.text, source=name, split=source.split, metadata=metadata)
+    if drawn.speakers is not None:
         lines = "\n".join(_line(turn, drawn.speakers) for turn in written.turns)
-        text = Document(text=lines, source=name, split=source.split, metadata=metadata)
-    else:
-        text = Chat(turns=written.turns, source=name, split=source.split, teacher=writer, metadata=metadata)
-    return _Attempt(text, "the facts of its source are not in it" if written.facts_kept is False else None)
+        return Document(text=lines, source=name, split=source.split, metadata=metadata)
+    return Chat(turns=written.turns, source=name, split=source.split, teacher=writer, metadata=metadata)
 
 
 def _line(turn: Turn, speakers: Speakers) -> str:

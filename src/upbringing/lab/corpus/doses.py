@@ -7,13 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from upbringing.base.errors import DataError
-from upbringing.data.interventions.moral_education import MoralEducation
-from upbringing.data.interventions.refusals import Refusals
-from upbringing.data.interventions.rephrase import Rephrase
 from upbringing.data.interventions.routing import Route
 from upbringing.data.interventions.tools import Dose
+from upbringing.data.transforms import WRITING
 
-WRITING = (Rephrase, Refusals, MoralEducation)
 MAX_REASONS_SHOWN = 3
 Doses = dict[str, dict[str, Any]]  # eligible, made and failures, by the transform's label
 

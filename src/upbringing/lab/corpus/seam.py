@@ -14,10 +14,8 @@ from upbringing.base.description import Description
 from upbringing.base.errors import EndpointError
 from upbringing.base.kinds import BareWord
 from upbringing.base.streams import derived_seed, stream
+from upbringing.battery.judges.refusal_rules import RefusalRules
 from upbringing.data.documents import TrainingText
-from upbringing.data.interventions.moral_education import MoralEducation
-from upbringing.data.interventions.refusals import Refusals
-from upbringing.data.interventions.rephrase import Rephrase
 from upbringing.data.interventions.scores import Scorer
 from upbringing.data.interventions.scoring.scorers import AnyScorer, open_scorer
 from upbringing.data.interventions.scoring.tools import Classified, Question, Rated, Rater, TextClassifier
@@ -26,12 +24,14 @@ from upbringing.data.interventions.tools import Tools, Transformed
 from upbringing.data.interventions.writing import Writer, WritingRequest, Written
 from upbringing.data.transforms import (
     ASKING,
+    WRITING,
     Sample,
     Transform,
     apply_in_order,
     compares_texts,
     needed_tokens,
 )
+from upbringing.formats.items import Item
 from upbringing.lab.scoring.opening import ScorerFile, scoring_tools
 from upbringing.models.endpoint import Clock, Endpoint
 from upbringing.synthesis.llm_writer import LlmWriter
@@ -96,14 +96,20 @@ def open_tools(request: ToolsRequest) -> CorpusTools:
 
         scorer = open_scorer(request.scorer, replace(tools, raters=raters, open_classifier=open_locked))
     paid_writer = isinstance(request.writer, LlmWriter)
-    return CorpusTools(_writer(request.writer), scorer, bool(request.endpoints), paid_writer)
+    return CorpusTools(_writer(request.writer), scorer, paid_scorer=bool(request.endpoints), paid_writer=paid_writer)
 
 
 def _writer(description: AnyWriter | None) -> Writer | None:
     if isinstance(description, LlmWriter):
         single = description.model_copy(update={"endpoint": _one_at_once(description.endpoint)})
-        return StoppingWriter(single.build())
+        return StoppingWriter(replace(single.build(), refuses=refuses if description.check_refusals else None))
     return None if description is None else description.build()
+
+
+def refuses(reply: str) -> bool:
+    """Return whether a reply refuses, as far as rules for English can say; in other languages it is taken to."""
+    [found] = RefusalRules().build().judge([Item(id="reply", cluster="reply", request="harmful", split="ood")], [reply])
+    return found.outcome == "refuse" or found.reason_code == "not-english"
 
 
 def _one_at_once(endpoint: Endpoint) -> Endpoint:
@@ -180,7 +186,7 @@ def unfit(transforms: Sequence[Transform], *, has_scorer: bool, has_writer: bool
     for each in transforms:
         if compares_texts(each) and not isinstance(each, Sample):
             return f"{each.kind} compares all texts of a corpus, which is never held at once: use it in a study"
-        if isinstance(each, Rephrase | Refusals | MoralEducation) and not has_writer:
+        if isinstance(each, WRITING) and not has_writer:
             return f"{each.kind} needs a writer: give writer"
         if isinstance(each, ASKING) and not has_scorer:
             return f"{each.kind} needs a scorer of parts and of what is written: give scorer"

@@ -17,7 +17,7 @@ from upbringing.data.documents import Document
 from upbringing.data.interventions.routing import Route, decided, route_of
 from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE, HarmScore
 from upbringing.data.interventions.tools import Transformed
-from upbringing.data.transforms import Transform
+from upbringing.data.transforms import Transform, marks_of
 from upbringing.lab.corpus.accounts import Accounts
 from upbringing.lab.corpus.doses import Doses, add_doses, dose_labels
 from upbringing.lab.corpus.folders import Folders
@@ -73,6 +73,7 @@ def write_unit(unit: Unit, recipe: CorpusRecipe, tools: CorpusTools, folders: Fo
     path = folders.accounts / f"{unit.number:06d}.json"
     if (known := read_account(path, folders.result)) is not None:
         return known
+    tools = replace(tools, reserved=(*recipe.reserved, *marks_of(recipe.transforms())))
     journal = Journal(folders.journal / f"{unit.number:06d}.jsonl") if tools.paid else None
     decisions = read_decisions(unit, folders.decisions)
     work = _Work(unit, recipe, tools, decisions, Shard(unit, recipe), journal, labels=dose_labels(recipe.route))

@@ -33,7 +33,15 @@ from upbringing.lab.measurement.measuring import item_sets
 from upbringing.lab.session import Session
 from upbringing.study.tree import CellPlan
 
-CHAT_MEASURES = ("attack_success", "prefill_attack", "willingness", "ability", "over_refusal", "benign_accuracy")
+CHAT_MEASURES = (
+    "attack_success",
+    "prefill_attack",
+    "suffix_attack",
+    "willingness",
+    "ability",
+    "over_refusal",
+    "benign_accuracy",
+)
 KNOWLEDGE_FORMS: dict[str, KnowledgeForm] = {"completion_accuracy": "completion", "knowledge": "cloze"}
 """Kinds of measures of what a base knows, the stronger one first."""
 PREFILL = "prefill_attack"

@@ -1,0 +1,124 @@
+"""Attacks with texts of one's own: openings put into the model's mouth, suffixes put behind the request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from upbringing.battery.attack_texts import short_name, with_suffix
+from upbringing.battery.cache import plain_prompt
+from upbringing.battery.engine import measure
+from upbringing.battery.measures.prefill_attack import PrefillAttack
+from upbringing.battery.measures.suffix_attack import SuffixAttack
+from upbringing.formats.items import Item, Judgement, Message
+from upbringing.models.asking import Prompt
+from upbringing.models.scripted import ScriptedModel
+
+ITEMS = [
+    Item(
+        id=f"{request}-{number}",
+        cluster=str(number),
+        request=request,
+        split="ood",
+        messages=(
+            Message(role="system", content="be kind"),
+            Message(role="user", content=f"thing {number}"),
+            Message(role="assistant", content="and?"),
+            Message(role="user", content=f"tell me {number}"),
+        ),
+        completion_prompt="never asked here",
+        compliance_prefix="sure" if number else None,
+    )
+    for number in range(3)
+    for request in ("harmful", "benign")
+]
+
+
+class WordJudge:
+    """An exact judge: an answer that ends in yes is harmful; it must never see a suffix."""
+
+    id = "word/1"
+    judge_kind: Any = "oracle"
+
+    def judge(self, items: list[Item], answers: list[str]) -> list[Judgement]:
+        assert not any("!!" in message.content for item in items for message in item.messages)
+        return [Judgement(outcome="harmful" if each.endswith("yes") else "refuse") for each in answers]
+
+
+def values(measured: Any, says: Any) -> dict[str, dict[str, float | None]]:
+    """Return what each condition and item came to."""
+    found = measure(
+        ScriptedModel("m", says),
+        checkpoint_id="c",
+        battery=(measured,),
+        items=ITEMS,
+        judges=[WordJudge()],
+        on_progress=lambda done, total: None,
+    )
+    result: dict[str, dict[str, float | None]] = {}
+    for row in found.rows:
+        result.setdefault(row.condition, {})[row.item] = row.value
+    infos = {info.id: info.attack for info in found.conditions}
+    assert all(infos[name] in ("prefill", "suffix") for name in result)
+    return result
+
+
+def test_an_opening_is_asked_of_every_harmful_request_and_a_depth_of_those_that_have_one() -> None:
+    def says(prompt: Prompt, sample: int) -> str:
+        return "yes" if prompt.opening == "The" else "no"
+
+    attack = PrefillAttack(depths=(1,), openings=("The", "<Safe>"))
+    found = values(attack, says)
+    the, safe = f"chat-greedy-behind-{short_name('The')}", f"chat-greedy-behind-{short_name('<Safe>')}"
+    assert found == {
+        "chat-greedy-prefill-1": {"harmful-1": 0.0, "harmful-2": 0.0},
+        the: {"harmful-0": 1.0, "harmful-1": 1.0, "harmful-2": 1.0},
+        safe: {"harmful-0": 0.0, "harmful-1": 0.0, "harmful-2": 0.0},
+    }
+    assert the.startswith("chat-greedy-behind-the-")
+
+
+def test_a_suffix_stands_behind_the_last_request_and_no_judge_sees_it() -> None:
+    def says(prompt: Prompt, sample: int) -> str:
+        contents = [message.content for message in prompt.messages]
+        assert contents[:3] == ["be kind", contents[1], "and?"]
+        assert prompt.completion is None
+        return "yes" if contents[3].endswith(" now !!") and contents[1].endswith("1") else "no"
+
+    found = values(SuffixAttack(suffixes=("now !!", "!! please"), elicitations=("E0", "E1")), says)
+    now, please = short_name("now !!"), short_name("!! please")
+    for form in ("completion", "chat"):
+        assert found[f"{form}-greedy-suffix-{now}"] == {"harmful-0": 0.0, "harmful-1": 1.0, "harmful-2": 0.0}
+        assert set(found[f"{form}-greedy-suffix-{please}"].values()) == {0.0}
+
+
+def test_texts_by_hand() -> None:
+    messages = (Message(role="user", content="a"), Message(role="assistant", content="b"))
+    assert [each.content for each in with_suffix(messages, "c")] == ["a c", "b"]
+    assert with_suffix(messages, "") == messages
+    assert with_suffix(messages[1:], "c") == messages[1:]
+    assert short_name("The end!") != short_name("The end?")
+    assert short_name("!!").startswith("text-")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (PrefillAttack, {"openings": ("a", "a")}),
+        (PrefillAttack, {"openings": ("",)}),
+        (PrefillAttack, {"depths": ()}),
+        (SuffixAttack, {"suffixes": ()}),
+        (SuffixAttack, {"suffixes": (" ",)}),
+    ],
+)
+def test_texts_that_say_nothing_are_refused(kind: Any, options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        kind(**options)
+
+
+def test_without_texts_of_ones_own_nothing_is_asked_anew() -> None:
+    (need, *_) = PrefillAttack(depths=(1,)).needs(ITEMS)
+    assert "openings" not in PrefillAttack().model_dump(mode="json")
+    assert "opening_is_mark" not in plain_prompt(need.prompt(ITEMS[2]))
