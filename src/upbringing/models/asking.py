@@ -25,8 +25,8 @@ class Prompt:
     as it stands (E0); without it E0 puts the messages into a question-and-answer form. Neither messages nor
     completion = the beginning of a text. ``opening``: the beginning of the answer, put into the model's mouth;
     ``opening_tokens``: only so many tokens of it; ``opening_is_mark``: it may be a special token. ``marks``: strings
-    whose special tokens its texts, and what continues them, hold on purpose; whatever else spells one is text. ``token``: the
-    special token that continuations consist of.
+    whose special tokens its texts, and what continues them, hold on purpose; whatever else spells one is text.
+    ``token``: the special token that continuations consist of.
     """
 
     name: str
