@@ -132,11 +132,12 @@ def share_fields(found: Shares | None, asked: Asked) -> dict[str, Any]:
     }
 
 
-def blanked(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return ``fields`` of a corrected claim without what rests on verdicts as judged: share, order range, pattern."""
+def blanked(fields: dict[str, Any], reason: str = SHARE_AS_JUDGED) -> dict[str, Any]:
+    """Return ``fields`` of a claim without what rests on verdicts as judged: share (for this ``reason``), order range,
+    pattern."""
     parts: dict[str, Any] = {"pattern": None, "order_range": None}
     if fields.get("share_of"):
-        parts |= {"share": None, "share_low": None, "share_high": None, "share_reason": SHARE_AS_JUDGED}
+        parts |= {"share": None, "share_low": None, "share_high": None, "share_reason": reason}
     other = fields["other_scale"]
     return {**fields, **parts, "other_scale": {name: other[name] for name in other if not name.startswith("share")}}
 

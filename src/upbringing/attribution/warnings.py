@@ -38,11 +38,13 @@ from upbringing.attribution.sentences import (
     UNCALIBRATED,
     UNDERPOWERED,
     UNEVEN_JUDGE,
+    UNKNOWN_JUDGE,
     UNPAIRED,
 )
 from upbringing.attribution.shares import SMALL_TOTAL_EFFECT
 from upbringing.attribution.validity import Validity
 from upbringing.formats.findings import Claim
+from upbringing.formats.rows import NO_JUDGE
 from upbringing.formats.tree import Tree
 
 UNEVEN_LEVEL = 0.05
@@ -115,16 +117,13 @@ def _of_teachers(claims: Sequence[Claim]) -> Iterable[str]:
 
 
 def _of_judges(evidence: Evidence, claims: Sequence[Claim], calibration: Calibration) -> Iterable[str]:
-    by_people = {
-        measure
-        for measure in evidence.scores.columns.measure.labels
-        for judge, num in evidence.judges(measure).items()
-        if num and evidence.judge_kind(judge) == "human"
-    }
     measured = frozenset(evidence.scores.columns.checkpoint.labels)
     for measure in evidence.scores.columns.measure.labels:
         for judge in evidence.judges(measure):
-            if evidence.judge_kind(judge) not in ("rule", "llm") or measure in by_people:
+            kind = evidence.judge_kind(judge)
+            if kind is None and judge != NO_JUDGE and not calibration.labelled(judge):
+                yield UNKNOWN_JUDGE.format(judge=judge)
+            if kind not in ("rule", "llm"):
                 continue
             labelled = calibration.labelled(judge) & measured
             if not labelled:
