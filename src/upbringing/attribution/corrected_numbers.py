@@ -12,7 +12,7 @@ from upbringing.attribution.verdicts import numbers
 from upbringing.formats.findings import Corrected as CorrectedNumber
 from upbringing.formats.tree import ContrastSpec
 
-DECIDES = ("verdict", "bounds", "beyond_margin", "equivalence_radius", "noninferior")
+DECIDES = ("verdict", "margin", "bounds", "beyond_margin", "equivalence_radius", "noninferior")
 UNDECIDED = ("beyond_margin", "noninferior", "dominance")  # of a claim that something blocks
 LANGUAGE_MODEL = "llm"
 DECIDED = ("changed", "negligible", "equivalent")

@@ -71,7 +71,7 @@ def own_inference(each: Answered) -> Inference | None:
     found = each.found
     if found is None:
         return None
-    return found.logit if _is_logit(each) else found.unwidened
+    return found.logit_unwidened if _is_logit(each) else found.unwidened
 
 
 def disagrees(line: Robustness) -> bool:

@@ -48,6 +48,9 @@ from upbringing.formats.rows import NO_JUDGE
 from upbringing.formats.tree import Tree
 
 UNEVEN_LEVEL = 0.05
+NOT_IN_LOG_ODDS = (
+    "{num} claims that were declared in log-odds have none: they are in rates, to which their margin does not apply."
+)
 
 
 def study_warnings(
@@ -159,6 +162,12 @@ def _of_scores(answers: Sequence[Answered], claims: Sequence[Claim], validity: V
     )
     if weak:
         yield UNDERPOWERED.format(num=weak)
+    without = sum(
+        each.question.spec.scale == "logit" and claim.scale != "logit" and claim.low is not None
+        for each, claim in zip(answers, claims, strict=True)
+    )
+    if without:
+        yield NOT_IN_LOG_ODDS.format(num=without)
     small = sum(
         claim.share is not None
         and claim.unit in SHARE_UNITS
