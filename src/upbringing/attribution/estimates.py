@@ -23,6 +23,7 @@ from upbringing.attribution.levels import RateCounts, clip, rate_inference
 from upbringing.attribution.pairs import paired_binary_inference, rates_inference
 from upbringing.attribution.pivot import Matrix, Pivot, Term, mean_of_rows, pivot, union
 from upbringing.attribution.profiles import Profile, profile
+from upbringing.attribution.unpaired import unpaired_inference
 
 THESE_WORLDS = "these worlds"
 SCORED_RUNS = "the {num} of {total} runs that have scores"
@@ -177,6 +178,8 @@ def _inference(found: Pivot, table: Matrix, *, is_share: bool, is_binary: bool, 
 
 def _over_units(found: Pivot, table: Matrix, *, is_binary: bool, is_sampled: bool) -> Inference:
     """Return the inference that the independent units allow; two single 0/1 checkpoints have tests of their own."""
+    if found.units.runs:
+        return unpaired_inference(found.weights.tolist(), found.of_runs())
     is_single = is_binary and found.units.estimand == "artefact" and len(found.units.units) == 1
     if is_single and (pair := _binary_pair(found)) is not None:
         return paired_binary_inference(*pair)
@@ -248,7 +251,12 @@ def _logit(found: Pivot, drawing: Drawing | None) -> tuple[Inference | None, End
     low, high = (special.logit(side) for side in sides)
     ends = float(up @ low + down @ high), float(up @ high + down @ low)
     table = np.tensordot(slopes, found.value - rates[:, None, None], axes=1) + centre
-    inference = _over_units(found, table, is_binary=False, is_sampled=drawing is not None and drawing.is_sample)
+    if found.units.runs:
+        parts = zip(found.of_runs(), rates.tolist(), strict=True)
+        linear = [(part - rate) / (rate * (1 - rate)) + float(special.logit(rate)) for part, rate in parts]
+        inference = unpaired_inference(weights.tolist(), linear)
+    else:
+        inference = _over_units(found, table, is_binary=False, is_sampled=drawing is not None and drawing.is_sample)
     moved = inference.estimate - centre  # worlds of unequal size: the mean of their means is not that of all prompts
     ends = ends[0] + moved, ends[1] + moved
     if drawing is None:

@@ -77,6 +77,19 @@ class Pivot:
             sides.append(mean(table))
         return sides[0], sides[1]
 
+    def of_runs(self) -> list[Matrix]:
+        """Return per term the scores (independent runs, clusters), where the runs of its terms are not paired."""
+        (unit,), (row,) = self.units.units, self.found
+        tables = []
+        for runs, names, part in zip(self.units.runs, unit.checkpoints, row, strict=True):
+            values = dict(zip(names, part, strict=True))
+            table = np.full((len(runs), len(self.clusters)), np.nan)
+            for line, run in zip(table, runs, strict=True):
+                known = [found for name in run if (found := values[name]) is not None]
+                _average([(_places(self.clusters, each.cluster), each.value) for each in known], line)
+            tables.append(table)
+        return tables
+
     def rate_bounds(self) -> tuple[Matrix, Matrix] | None:
         """Return the lowest and the highest mean of every term; ``None`` where nothing is open or nothing bounds it."""
         if self.low is self.value and self.high is self.value:

@@ -20,6 +20,7 @@ from upbringing.attribution.sentences import (
     TOTAL_NOT_FOUND,
     TOTAL_WITHIN_MARGIN,
 )
+from upbringing.attribution.unpaired import RUNS_APART
 from upbringing.attribution.validity import Validity
 from upbringing.formats.tree import ContrastSpec
 
@@ -77,6 +78,8 @@ def shares(evidence: Evidence, design: Design, validity: Validity, source: Sourc
     tables = None if reasons else cell_tables(evidence, design, cells, source)
     if tables is None:
         return Shares(Share(reason=reasons[0].text if reasons else NOT_MEASURED), None)
+    if tables.units.runs:
+        return Shares(Share(reason=RUNS_APART), None)
     is_rate = evidence.is_share(source.measure)
     part, whole = tables.vector(asked.part), tables.vector(asked.whole)
     is_logit = asked.scale == "logit"

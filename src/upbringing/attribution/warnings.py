@@ -42,6 +42,7 @@ from upbringing.attribution.sentences import (
     UNPAIRED,
 )
 from upbringing.attribution.shares import SMALL_TOTAL_EFFECT
+from upbringing.attribution.unpaired import UNPAIRED_RUNS
 from upbringing.attribution.validity import Validity
 from upbringing.formats.findings import Claim
 from upbringing.formats.rows import NO_JUDGE
@@ -94,7 +95,8 @@ def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Val
         yield FEW_SEEDS
     for each in answers:
         if each.found is not None and not each.found.units.is_paired:
-            yield UNPAIRED.format(contrast=each.question.spec.name)
+            words = UNPAIRED_RUNS if each.found.units.runs else UNPAIRED
+            yield words.format(contrast=each.question.spec.name)
     if any(each.found is not None and each.found.is_nested for each in answers):
         yield NESTED
     alike = sum(THESE_WORLDS in claim.conditional_on for claim in claims)
