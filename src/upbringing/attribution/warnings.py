@@ -49,6 +49,7 @@ from upbringing.formats.rows import NO_JUDGE
 from upbringing.formats.tree import Tree
 
 UNEVEN_LEVEL = 0.05
+NO_SPLIT = "{num} items of {measure} have no split although others do: no claim and no level is about them."
 NOT_IN_LOG_ODDS = (
     "{num} claims that were declared in log-odds have none: they are in rates, to which their margin does not apply."
 )
@@ -181,6 +182,10 @@ def _of_scores(answers: Sequence[Answered], claims: Sequence[Claim], validity: V
     if small:
         yield SMALL_TOTAL.format(num=small, limit=SMALL_TOTAL_EFFECT)
     yield from _of_coherence(answers, validity)
+    evidence = validity.coherence.evidence
+    for measure in evidence.scores.columns.measure.labels:
+        if num := evidence.num_without_split(measure):
+            yield NO_SPLIT.format(num=num, measure=measure)
     ineligible = max((each.found.num_ineligible for each in answers if each.found is not None), default=0)
     if ineligible:
         yield INELIGIBLE.format(num=ineligible)
