@@ -34,6 +34,7 @@ def test_answers_without_a_score_widen_log_odds_as_they_widen_rates() -> None:
     rows, tree = declared_in_log_odds(0.9)
     scored = claim_of(rows, tree)
     assert (scored.scale, scored.verdict, scored.bounds) == ("logit", "equivalent", {})
+    assert " in log-odds" in scored.sentence
     lines = rows.to_pylist()
     hidden = [None if line["checkpoint"][0] == "b" and int(line["item"]) % 5 < 2 else line["value"] for line in lines]
     found = claim_of(with_values(rows, hidden), tree)

@@ -262,8 +262,8 @@ def _first_reason(claim: Claim) -> str:
 
 
 def _size(claim: Claim) -> str:
-    """Return the number that decides, and the judge's own beside it where people's labels corrected it."""
-    judged = _number(claim.estimate, claim.low, claim.high)
+    """Return the number that decides, with its scale, and the judge's own where people's labels corrected it."""
+    judged = _number(claim.estimate, claim.low, claim.high) + (" in log-odds" if claim.scale == "logit" else "")
     found = claim.corrected
     if found is not None:
         labels = _count(found.labels, "human label")
