@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 import pytest
 from simulated_studies import two_arms
@@ -12,7 +14,7 @@ from upbringing.attribution.defaults import default_contrasts
 from upbringing.attribution.design import design_of
 from upbringing.base.errors import FormatError
 from upbringing.formats.effects.generators import fraction_runs, standard_generators
-from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, MeasureInfo, StudyInfo, Tree
+from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, ContrastSpec, MeasureInfo, StudyInfo, Tree
 
 
 def times(censored: pa.Array, *, estimator: str = "survival") -> tuple[pa.Table, Tree]:
@@ -75,3 +77,59 @@ def test_a_fraction_of_seven_factors_has_its_aliases() -> None:
     found = default_contrasts(design, StudyInfo(name="wide"), ["harm"])
     assert sorted(each.name[0] for each in found if each.kind == "main-effect") == list(factors)
     assert not [each for each in found if each.kind == "interaction"]
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"margin": -0.1}, "margin .* at least 0"),
+    ({"margin": float("nan")}, "margin .* at least 0"),
+    ({"weights": {"b@sft": 0.0, "a@sft": 0.0}}, "all 0"),
+    ({"weights": {"b@sft": float("nan"), "a@sft": -1.0}}, "must be a number"),
+    ({"weights": {"b@sft": 1.0, "a@sft": -0.5}}, "sum to 0.5"),
+    ({"test": "dominance", "against": {"b@sft": 1.0}}, "against .* sum to 1"),
+    ({"test": "dominance", "against": {"b@sft": "x", "a@sft": -1.0}}, "'x', it must be a number"),
+    ({"test": "dominance", "against": {"c@sft": 1.0, "a@sft": -1.0}}, "'c@sft': tree.json lists none"),
+    ({"test": "dominance", "against": ["a@sft"]}, "must be weights of cells"),
+]
+
+
+@pytest.mark.parametrize(("changed", "said"), WRONG)
+def test_a_contrast_that_means_nothing_is_an_error_that_says_why(changed: dict[str, Any], said: str) -> None:
+    """A negative margin would make every change one beyond it; weights of 0 would find everything alike."""
+    rows, tree = two_arms(1, effect=0.0, num_items=10, num_seeds=3, seed_deviation=0.1)
+    spec = ContrastSpec.model_validate({**tree.study.contrasts[0].model_dump(), **changed})
+    study = tree.study.model_copy(update={"contrasts": (spec,)})
+    with pytest.raises(FormatError, match=said):
+        attribute(rows, tree.model_copy(update={"study": study}), other_estimators=False)
+
+
+@pytest.mark.parametrize("kind", ["checkpoints", "measures", "items"])
+def test_one_id_is_one_thing(kind: str) -> None:
+    rows, tree = two_arms(1, effect=0.0, num_items=10, num_seeds=3, seed_deviation=0.1)
+    first = getattr(tree, kind)[0]
+    again = tree.model_copy(update={kind: (*getattr(tree, kind), first)})
+    assert attribute(rows, again, other_estimators=False) == attribute(rows, tree, other_estimators=False)
+    other = first.model_copy(update={"label" if kind == "measures" else "parent": "other"})
+    with pytest.raises(FormatError, match=f"lists '{first.id}' twice among its {kind}"):
+        attribute(rows, tree.model_copy(update={kind: (*getattr(tree, kind), other)}), other_estimators=False)
+
+
+def test_a_split_that_no_item_has_is_not_measured() -> None:
+    rows, tree = two_arms(1, effect=0.0, num_items=10, num_seeds=3, seed_deviation=0.1)
+    spec = tree.study.contrasts[0].model_copy(update={"split": "ood"})
+    study = tree.study.model_copy(update={"contrasts": (spec,)})
+    claim = attribute(rows, tree.model_copy(update={"study": study}), other_estimators=False).claims[0]
+    assert (claim.verdict, claim.role, claim.estimate) == ("not-measurable", "primary", None)
+    assert "split ood" in claim.blocked_by[0]
+
+
+def test_weights_are_sizes() -> None:
+    rows, tree = times(pa.array([False] * 8), estimator="ratio")
+    with pytest.raises(FormatError, match="8 rows have a weight below 0"):
+        attribute(rows.append_column("weight", pa.array([-1.0] * 8)), tree)
+
+
+def test_a_circle_of_checkpoints_is_an_error() -> None:
+    rows, tree = times(pa.array([False] * 8))
+    circle = tuple(Checkpoint(id=one, parent=other) for one, other in (("a", "b"), ("b", "a")))
+    with pytest.raises(FormatError, match="'a' is its own ancestor"):
+        attribute(rows, tree.model_copy(update={"checkpoints": circle}))

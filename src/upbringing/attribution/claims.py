@@ -87,7 +87,8 @@ def answer(
         text = LEFT_OUT.format(arms=", ".join(question.left_out))
         return Answered(question, None, (Reason("rows", text),), {})
     if not question.terms:
-        text = NO_ROWS.format(measure=source.measure, condition=source.condition)
+        where = source.condition if source.split is None else f"{source.condition}, split {source.split}"
+        text = NO_ROWS.format(measure=source.measure, condition=where)
         return Answered(question, None, (Reason("rows", text),), {})
     reasons = (
         *validity.of_measure(source.measure),

@@ -118,6 +118,8 @@ def _check_consistent(columns: Columns) -> None:
                 f"{int(wrong.sum())} rows carry a value although their status is not 'scored': "
                 "a failure is never a number, leave the value null"
             )
+    if columns.weight is not None and (wrong := columns.weight < 0).any():
+        raise FormatError(f"{int(wrong.sum())} rows have a weight below 0: weights are sizes, such as bytes")
     if columns.value_low is not None and columns.value_high is not None:
         wrong = columns.value_low > columns.value_high
         if wrong.any():
