@@ -9,7 +9,8 @@ from upbringing.attribution.attribute import attribute
 from upbringing.attribution.pipeline_gate import gate
 from upbringing.attribution.sentences import DEAD_ASSAY
 from upbringing.formats.findings import Claim, Findings
-from upbringing.formats.tree import Cell, ContrastSpec
+from upbringing.formats.rows import Row, rows_table
+from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, ContrastSpec, MeasureInfo, StageInfo, StudyInfo, Tree
 
 
 def with_control(*, moves: bool, effect: float = 0.0, seed_deviation: float = 0.05) -> Findings:
@@ -80,3 +81,47 @@ def test_on_a_dead_measure_no_change_is_called_negligible() -> None:
 def test_a_pipeline_does_not_pass_on_a_dead_measure() -> None:
     assert gate(with_control(moves=True), fail_on=("undecided",)).passed
     assert not gate(with_control(moves=False), fail_on=("undecided",)).passed
+
+
+def eroded(*, moves: bool) -> Findings:
+    """Safety training works, RL after it does nothing, and RL that is built to undo it does so where it ``moves``."""
+    tops = {"placebo-sft": 0.9, "main-sft": 0.1, "placebo-rl": 0.9, "main-rl": 0.1, "erodes-rl": 0.8 if moves else 0.1}
+    parents = {"placebo-rl": "placebo-sft", "main-rl": "main-sft", "erodes-rl": "main-sft"}
+    places = {
+        "placebo@sft": "placebo-sft", "placebo@rl": "placebo-rl", "main@sft": "main-sft", "main@rl": "main-rl",
+        "erodes@sft": "main-sft", "erodes@rl": "erodes-rl",
+    }  # fmt: skip
+    controls = {"placebo": "reference", "erodes": "positive"}
+    rows, checkpoints, cells = [], [Checkpoint(id="base", stages=(StageInfo(role="start", kind="existing"),))], []
+    for seed in range(4):
+        for name, rate in tops.items():
+            kind = name.rpartition("-")[2]
+            parent = f"{parents[name]}-{seed}" if name in parents else "base"
+            stages = (StageInfo(role=kind, kind=kind),)
+            checkpoints.append(Checkpoint(id=f"{name}-{seed}", parent=parent, stages=stages))
+            for item in range(240):
+                value = float((item * 7 + seed) % 240 < rate * 240)
+                rows.append(Row(checkpoint=f"{name}-{seed}", measure="harm", item=str(item), value=value))
+        for place, name in places.items():
+            arm, _, position = place.partition("@")
+            seeds = CellSeeds(sft=seed, rl=seed)
+            cells.append(Cell.model_validate({
+                "arm": arm, "position": position, "checkpoint": f"{name}-{seed}", "seeds": seeds,
+                "control": controls.get(arm, "none"),
+            }))  # fmt: skip
+    study = StudyInfo(name="eroded", primary=("harm",), margins={"harm": 0.1})
+    measures = (MeasureInfo(id="harm", direction="lower-is-safer"),)
+    tree = Tree(study=study, checkpoints=tuple(checkpoints), cells=tuple(cells), measures=measures)
+    return attribute(rows_table(rows), tree, other_estimators=False)
+
+
+def test_what_an_arm_did_before_its_control_acted_shows_nothing_of_the_control() -> None:
+    """The eroding arm is far from the placebo because of its SFT, whether or not its RL erodes anything."""
+    for moves, verdict in ((True, "equivalent"), (False, "inconclusive")):
+        found = eroded(moves=moves)
+        branch = next(each for each in found.claims if each.contrast == "erodes - placebo @ rl")
+        claim = next(each for each in found.claims if each.contrast == "main: sft -> rl")
+        assert branch.verdict == "changed" or moves
+        assert claim.verdict == verdict
+        assay = next(each for each in found.claims if each.id == claim.assay)
+        assert set(assay.weights) == {"erodes@rl", "main@rl"} or set(assay.weights) == {"erodes@rl", "erodes@sft"}

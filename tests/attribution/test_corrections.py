@@ -267,3 +267,44 @@ def test_labels_that_show_errors_hide_little() -> None:
     assert hidden_variance(30, 0.5) == 0.0
     shown = [hidden_variance(30, seen) for seen in (0.0, 0.1, 0.3, 0.5)]
     assert shown == sorted(shown, reverse=True)
+
+
+def half_of_one(labels: pa.Table) -> pa.Table:
+    """Labels of one arm alone."""
+    return kept(labels, lambda name: name.startswith("a"))
+
+
+def second_rater_at_random(labels: pa.Table) -> pa.Table:
+    words = np.random.default_rng(0).permutation(labels["outcome"].to_pylist())
+    second = with_column(with_column(labels, "rater", ["2"] * labels.num_rows), "outcome", words)
+    return pa.concat_tables([labels, second])
+
+
+@pytest.mark.parametrize("spoil", [half_of_one, second_rater_at_random, lambda labels: labels.slice(0, 5)])
+def test_labels_that_show_no_errors_on_every_cell_let_a_language_model_decide_nothing(
+    spoil: Callable[[pa.Table], pa.Table],
+) -> None:
+    """As without any label: what nothing tested is not believed because one answer was labelled."""
+    rows, tree, labels = Judged(errors=PERFECT, num_seeds=1, effect=1.5).study(0)
+    found = first_claim(rows, tree, spoil(labels))
+    assert (found.verdict, found.calibration, found.corrected) == ("inconclusive", "uncorrected", None)
+    assert (found.beyond_margin, found.noninferior) == (None, None)
+    assert "labels do not show how the judge errs on every cell" in found.sentence
+    rule = with_column(rows, "judge_kind", ["rule"] * rows.num_rows)
+    assert first_claim(rule, tree, spoil(labels)).verdict == "changed"
+
+
+def test_people_who_scored_a_few_answers_calibrate_no_judge() -> None:
+    rows, tree, _ = Judged(errors=PERFECT, num_seeds=1, effect=1.5).study(0)
+    few = with_column(with_column(rows.slice(0, 5), "judge", ["people"] * 5), "judge_kind", ["human"] * 5)
+    findings = attribute(pa.concat_tables([rows, few]), tree, other_estimators=False)
+    assert (findings.claims[0].verdict, findings.claims[0].calibration) == ("inconclusive", "uncalibrated")
+    assert any(each.startswith("No human labels calibrate the judge j") for each in findings.warnings)
+
+
+def test_a_judge_of_no_stated_kind_is_pointed_out() -> None:
+    rows, tree, _ = Judged(errors=PERFECT, num_seeds=1).study(0)
+    unknown = attribute(rows.drop_columns(["judge_kind"]), tree, other_estimators=False)
+    assert "The judge j is of no stated kind and is taken to be exact: nothing shows how it errs." in unknown.warnings
+    exact = with_column(rows, "judge_kind", ["oracle"] * rows.num_rows)
+    assert not any("no stated kind" in each for each in attribute(exact, tree, other_estimators=False).warnings)

@@ -114,6 +114,16 @@ def test_the_opposite_of_dominance_refutes_only_an_effect_that_is_told_from_zero
     assert concluded({**SUPPORTING, "CA2": {**opposite, "p_adjusted": 0.06}}).verdict == "not-decided"
 
 
+@pytest.mark.parametrize("dominance", ["yes", "no"])
+def test_what_blocks_a_claim_blocks_its_dominance_too(dominance: str) -> None:
+    """A judge whose errors nothing shows tells neither that RL does little nor that it does much."""
+    reason = "no human labels show how the judge errs"
+    blocked = {**OPEN, "dominance": dominance, "p_adjusted": 0.001, "blocked_by": (reason,)}
+    found = concluded({**SUPPORTING, "CA2": blocked})
+    assert (found.verdict, found.parts["CA2"].verdict) == ("not-decided", "not-decided")
+    assert found.parts["CA2"].measures["harm"].reason == reason
+
+
 def test_alike_means_nothing_where_no_control_moved_the_measure() -> None:
     found = concluded({**SUPPORTING, "CA0": ALIKE})
     assert (found.verdict, found.parts["CA0"].verdict) == ("not-decided", "refuted")

@@ -27,6 +27,7 @@ def concluded(
     half: float = 0.05,
     directions: Mapping[str, str] = LOWER,
     bounds: Mapping[str, float] | None = None,
+    blocked_by: tuple[str, ...] = (),
 ) -> Conclusion:
     """The conclusion from effects (start - end) with intervals of the same width, 20 degrees of freedom."""
     claims = [
@@ -43,8 +44,8 @@ def concluded(
             low=None if effect is None else effect - half,
             high=None if effect is None else effect + half,
             bounds={} if bounds is None else {name: (effect or 0.0) + by for name, by in bounds.items()},
-            verdict="not-measurable" if effect is None else "changed",
-            blocked_by=("gate failed: knowledge",) if effect is None else (),
+            verdict="not-measurable" if effect is None else "inconclusive" if blocked_by else "changed",
+            blocked_by=("gate failed: knowledge",) if effect is None else blocked_by,
             estimand="recipe",
             units=Units(roots=5, seeds=5),
         )
@@ -119,6 +120,14 @@ def test_a_claim_that_cannot_be_read_leaves_its_start_open() -> None:
     found = concluded({**effects((-0.2, -0.2), (0.3, 0.3)), ("20 %", "last"): None})
     assert found.parts["20 %"].measures["harm"].reason == "gate failed: knowledge"
     assert found.verdict == "not-decided"
+
+
+def test_claims_that_something_blocks_name_no_best_start_and_refute_none() -> None:
+    for planted in (effects((-0.2, -0.3), (0.1, -0.2)), effects((-0.3, -0.04), (-0.3, -0.04))):
+        assert concluded(planted).verdict != "not-decided"
+        found = concluded(planted, blocked_by=("no human labels",))
+        assert found.verdict == "not-decided"
+        assert "no human labels" in found.sentence
 
 
 def with_starts(tree: Tree) -> Tree:

@@ -30,6 +30,7 @@ class Asked:
 
 def asked_of(rows: pa.Table, tree: Tree) -> Asked:
     """Return what is asked of ``rows``; raises ``FormatError`` where rows and tree do not fit together."""
+    _check_listed_once(tree)
     completed = with_cells(tree)
     evidence = evidence_of(rows, completed)
     _check_checkpoints(evidence, completed)
@@ -40,6 +41,15 @@ def asked_of(rows: pa.Table, tree: Tree) -> Asked:
     require_trained_roles(completed.study, design)
     questions = tuple(question for spec in specs for question in contrast_questions(completed, evidence, design, spec))
     return Asked(completed, evidence, design, specs, questions)
+
+
+def _check_listed_once(tree: Tree) -> None:
+    """Raise ``FormatError`` where the tree lists one id twice among things of a kind and says two things of it."""
+    for kind in ("checkpoints", "measures", "conditions", "items"):
+        known: dict[str, object] = {}
+        for each in getattr(tree, kind):
+            if known.setdefault(each.id, each) != each:
+                raise FormatError(f"tree.json lists {each.id!r} twice among its {kind}, differently: keep one of them")
 
 
 def _check_checkpoints(evidence: Evidence, tree: Tree) -> None:

@@ -170,6 +170,10 @@ class Evidence:
         """Return the splits of the items of ``measure``; ``(None,)`` when no item states one."""
         return self._index[measure].splits
 
+    def num_without_split(self, measure: str) -> int:
+        """Return how many items of ``measure`` have no split although others do."""
+        return self._index[measure].num_without_split
+
     def judge_kind(self, judge: str) -> str | None:
         """Return what kind of judge it is, as far as the rows say."""
         return self.scores.judge_kinds[self._places["judge"][judge]]
@@ -177,11 +181,15 @@ class Evidence:
 
 @dataclass(frozen=True)
 class MeasureIndex:
-    """What the rows hold of one measure. ``judges``: name to number of scored rows."""
+    """What the rows hold of one measure. ``judges``: name to number of scored rows.
+
+    ``num_without_split``: items without a split, where others have one: they stand in no split.
+    """
 
     conditions: tuple[str, ...]
     judges: dict[str, int]
     splits: tuple[str | None, ...]
+    num_without_split: int = 0
 
 
 def _index(scores: Scores, facts: ItemFacts) -> dict[str, MeasureIndex]:
@@ -195,11 +203,13 @@ def _index(scores: Scores, facts: ItemFacts) -> dict[str, MeasureIndex]:
         for block, lines in parts:
             judges[block[2]] = judges.get(block[2], 0) + int(scores.num_scored[lines].sum())
         whole = slice(parts[0][1].start, parts[-1][1].stop)  # blocks are sorted by measure first
-        seen = np.unique(facts.split[scores.item[whole]]).tolist()
+        items = np.unique(scores.item[whole])
+        seen = np.unique(facts.split[items]).tolist()
         index[columns.measure.labels[code]] = MeasureIndex(
             conditions=tuple(columns.condition.labels[place] for place in sorted({block[1] for block, _ in parts})),
             judges={columns.judge.labels[place]: judges[place] for place in sorted(judges)},
             splits=tuple(facts.splits[place] for place in seen if place != MISSING) or (None,),
+            num_without_split=int((facts.split[items] == MISSING).sum()) if len(seen) > 1 else 0,
         )
     return index
 
@@ -217,7 +227,8 @@ def evidence_of(table: object, tree: Tree) -> Evidence:
         for name in ("measure", "condition", "judge", "checkpoint")
     }
     ranked = frozenset(measure.id for measure in tree.measures if measure.estimator == "auroc")
-    scores, facts = scores_of(columns, declared, ranked), item_facts(columns.item.labels, tree.items)
+    timed = frozenset(measure.id for measure in tree.measures if measure.estimator == "survival")
+    scores, facts = scores_of(columns, declared, ranked, timed), item_facts(columns.item.labels, tree.items)
     return Evidence(
         scores=scores,
         facts=facts,

@@ -87,7 +87,8 @@ def answer(
         text = LEFT_OUT.format(arms=", ".join(question.left_out))
         return Answered(question, None, (Reason("rows", text),), {})
     if not question.terms:
-        text = NO_ROWS.format(measure=source.measure, condition=source.condition)
+        where = source.condition if source.split is None else f"{source.condition}, split {source.split}"
+        text = NO_ROWS.format(measure=source.measure, condition=where)
         return Answered(question, None, (Reason("rows", text),), {})
     reasons = (
         *validity.of_measure(source.measure),
@@ -221,9 +222,12 @@ def _claim(
         if isinstance(each.correction, Corrected):
             update = blanked(update) | corrected_numbers(spec, each.correction, direction, significant=significant)
         elif each.correction is not None:
-            update |= uncorrected_numbers(update, spec, each.correction)
+            kind = evidence.judge_kind(source.judge)
+            update |= uncorrected_numbers(update, spec, each.correction, kind)
         elif each.is_uncalibrated:
             update |= uncalibrated_numbers(update, source.judge, evidence.judge_kind(source.judge))
+        if update.get("blocked_by"):
+            update = blanked(update, update["blocked_by"][0])
     claim = claim.model_copy(update=update)
     label = labels.get(spec.measure, spec.measure)
     return claim.model_copy(update={"sentence": verdict_sentence(claim, label), "statement": statement(claim, label)})

@@ -26,7 +26,17 @@ REQUIRED = ("checkpoint", "measure", "item", "value")
 JUDGE_KINDS: tuple[str, ...] = get_args(JudgeKind)
 TEXT_DEFAULTS = {"condition": DEFAULT_CONDITION, "judge": NO_JUDGE}
 OPTIONAL_NUMBERS = ("value_low", "value_high", "weight")
-READ_COLUMNS = (*REQUIRED, *TEXT_DEFAULTS, *OPTIONAL_NUMBERS, "turn", "sample", "outcome", "status", "judge_kind")
+READ_COLUMNS = (
+    *REQUIRED,
+    *TEXT_DEFAULTS,
+    *OPTIONAL_NUMBERS,
+    "turn",
+    "sample",
+    "outcome",
+    "status",
+    "judge_kind",
+    "censored",
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,7 @@ class Columns:
     outcome: Codes | None
     status: Codes | None
     judge_kind: Text | None
+    censored: NDArray[np.bool_] | None = None
 
     @property
     def num_rows(self) -> int:
@@ -93,6 +104,7 @@ def read_columns(table: pa.Table) -> Columns:
         outcome=outcome,
         status=status,
         judge_kind=_judge_kind(table),
+        censored=_flags(table, "censored"),
     )
     _check_consistent(columns)
     return columns
@@ -106,6 +118,8 @@ def _check_consistent(columns: Columns) -> None:
                 f"{int(wrong.sum())} rows carry a value although their status is not 'scored': "
                 "a failure is never a number, leave the value null"
             )
+    if columns.weight is not None and (wrong := columns.weight < 0).any():
+        raise FormatError(f"{int(wrong.sum())} rows have a weight below 0: weights are sizes, such as bytes")
     if columns.value_low is not None and columns.value_high is not None:
         wrong = columns.value_low > columns.value_high
         if wrong.any():
@@ -201,6 +215,17 @@ def _whole(table: pa.Table, name: str) -> Codes:
         raise FormatError(f"the column {name!r} spans {values.max() + 1} numbers: count from 0 without gaps")
     whole: Codes = values.astype(np.int32)
     return whole
+
+
+def _flags(table: pa.Table, name: str) -> NDArray[np.bool_] | None:
+    """Return a column of truth values, null as false; ``None`` where it is absent or empty."""
+    if name not in table.column_names or pa.types.is_null(table.column(name).type):
+        return None
+    column = table.column(name)
+    if not pa.types.is_boolean(column.type):
+        raise FormatError(f"the column {name!r} holds {column.type}, it must hold truth values")
+    flags: NDArray[np.bool_] = pc.fill_null(column, False).cast(pa.uint8()).to_numpy().astype(np.bool_)
+    return flags if flags.any() else None
 
 
 def _closed(table: pa.Table, name: str, allowed: tuple[str, ...]) -> Codes | None:

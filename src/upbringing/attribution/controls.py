@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from upbringing.attribution.assays import assays_of
 from upbringing.attribution.design import Design
 from upbringing.attribution.sentences import DEAD_ASSAY, statement, verdict_sentence
 from upbringing.formats.findings import Claim
@@ -57,18 +58,10 @@ def _with_noise(claim: Claim, noise: float, discordance: float) -> Claim:
 def with_assay(claims: Sequence[Claim], design: Design, tree: Tree) -> tuple[Claim, ...]:
     """Return the claims with the positive control of their measure; one that did not move voids claims of likeness.
 
-    A positive control is the claim that compares a cell of a control arm, built to move the measure, with another.
+    Which claim that is: ``assays``.
     """
     labels = {measure.id: measure.label or measure.id for measure in tree.measures}
-    assays: dict[tuple[str, str, str | None], Claim] = {}
-    for claim in claims:
-        if (
-            any(cell in design.cells and design.cells[cell].control == "positive" for cell in claim.weights)
-            and claim.kind != "path"
-        ):
-            key = (claim.measure, claim.condition, claim.split)
-            if key not in assays or assays[key].verdict != "changed":
-                assays[key] = claim
+    assays = assays_of(claims, design)
     return tuple(
         _with_assay(
             claim,
@@ -92,6 +85,7 @@ def _with_assay(claim: Claim, assay: Claim | None, label: str) -> Claim:
             "blocked_by": (reason,),
             "beyond_margin": None,
             "noninferior": None,
+            "dominance": None,
         }
     )
     if void.corrected is not None:

@@ -7,12 +7,13 @@ from typing import Any
 
 from upbringing.attribution.corrected import Corrected
 from upbringing.attribution.corrections import Uncorrected
-from upbringing.attribution.sentences import NO_LABELS, UNEVEN, UNEVEN_BAND
+from upbringing.attribution.sentences import NO_LABELS, UNEVEN, UNEVEN_BAND, UNSHOWN
 from upbringing.attribution.verdicts import numbers
 from upbringing.formats.findings import Corrected as CorrectedNumber
 from upbringing.formats.tree import ContrastSpec
 
-DECIDES = ("verdict", "bounds", "beyond_margin", "equivalence_radius", "noninferior")
+DECIDES = ("verdict", "margin", "bounds", "beyond_margin", "equivalence_radius", "noninferior")
+UNDECIDED = ("beyond_margin", "noninferior", "dominance")  # of a claim that something blocks
 LANGUAGE_MODEL = "llm"
 DECIDED = ("changed", "negligible", "equivalent")
 
@@ -30,20 +31,22 @@ def corrected_numbers(spec: ContrastSpec, corrected: Corrected, direction: str, 
     return {**{name: found[name] for name in DECIDES}, "corrected": number, "calibration": "corrected"}
 
 
-def uncorrected_numbers(judged: Mapping[str, Any], spec: ContrastSpec, why: Uncorrected) -> dict[str, Any]:
+def uncorrected_numbers(
+    judged: Mapping[str, Any], spec: ContrastSpec, why: Uncorrected, kind: str | None
+) -> dict[str, Any]:
     """Return the fields of a claim whose judge has labels that do not correct it. ``judged``: its own numbers.
 
-    Where the judge is shown to err unevenly nothing is decided; else the verdict is the judge's, and that is said.
+    Where the judge is shown to err unevenly nothing is decided, and nothing by a language model whose errors no labels
+    show on every cell (as without any labels); else the verdict is the judge's, and that is said.
     """
     update: dict[str, Any] = {"uncorrected": why.reason, "calibration": "uncorrected"}
     if why.gap is not None and judged["low"] is not None and judged["scale"] == "natural":
         reach = why.gap.reach(list(spec.weights.values()) or [1.0])  # two formats of one cell have no weights
         update["judge_band"] = {"low": judged["low"] - reach, "high": judged["high"] + reach, "gap": why.gap.largest}
     if why.is_uneven:
-        update["blocked_by"] = (_uneven(why.reason, update.get("judge_band")),)
-        update |= {"beyond_margin": None, "noninferior": None}
-        if judged["verdict"] in DECIDED:
-            update["verdict"] = "inconclusive"
+        update |= _blocked(judged, _uneven(why.reason, update.get("judge_band")))
+    elif kind == LANGUAGE_MODEL and not why.is_tested:
+        update |= _blocked(judged, UNSHOWN.format(reason=why.reason))
     return update
 
 
@@ -55,9 +58,15 @@ def uncalibrated_numbers(judged: Mapping[str, Any], judge: str, kind: str | None
     """
     update: dict[str, Any] = {"calibration": "uncalibrated"}
     if kind == LANGUAGE_MODEL:
-        update |= {"blocked_by": (NO_LABELS.format(judge=judge),), "beyond_margin": None, "noninferior": None}
-        if judged["verdict"] in DECIDED:
-            update["verdict"] = "inconclusive"
+        update |= _blocked(judged, NO_LABELS.format(judge=judge))
+    return update
+
+
+def _blocked(judged: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """Return the fields of a claim that decides nothing, neither by itself nor in a protocol."""
+    update: dict[str, Any] = {"blocked_by": (reason,), **dict.fromkeys(UNDECIDED)}
+    if judged["verdict"] in DECIDED:
+        update["verdict"] = "inconclusive"
     return update
 
 

@@ -36,10 +36,14 @@ NEED_NO_LABELS = ("oracle", "human")  # exact judges, checks of a world's state 
 
 @dataclass(frozen=True)
 class Uncorrected:
-    """Labels of this judge exist and do not correct a contrast. ``gap``: how far its errors differ, where known."""
+    """Labels of this judge exist and do not correct a contrast. ``gap``: how far its errors differ, where known.
+
+    ``is_tested``: enough labels on every cell of the contrast show how it errs, so that unevenness could be seen.
+    """
 
     reason: str
     gap: Gap | None = None
+    is_tested: bool = False
 
     @property
     def is_uneven(self) -> bool:
@@ -78,14 +82,13 @@ class Corrections:
         own = _of_units(found, labelled) if enough else None
         corrected = None if own is None else corrected_contrast(self.evidence, own, self._answers_of(own))
         few = _few_runs(found, labelled) if own is None else FEW_LABELS.format(minimum=MIN_LABELS)
-        return corrected or Uncorrected(few, self._gap(source))
+        gap = self._gap(source)
+        return corrected or Uncorrected(few, gap, gap is not None and self._is_every_cell_labelled(found))
 
     def is_uncalibrated(self, source: Source) -> bool:
         """Return whether a judge that can err carries the scores, and people labelled no answer of its."""
-        judges = self.evidence.judges(source.measure)
-        by_people = any(num and self.evidence.judge_kind(name) == "human" for name, num in judges.items())
         errs = self.evidence.judge_kind(source.judge) in JUDGES_THAT_ERR
-        return errs and not by_people and not self.calibration.labelled(source.judge)
+        return errs and not self.calibration.labelled(source.judge)
 
     def level(self, cell: str, source: Source, inference: Inference | None) -> tuple[Level | None, int]:
         """Return a cell's rate corrected, ``None`` unless labels tell of every checkpoint, and their number."""
@@ -135,6 +138,17 @@ class Corrections:
                 for name in names
             )
         ]
+
+    def _is_every_cell_labelled(self, found: Pivot) -> bool:
+        """Return whether some checkpoint of every cell has enough labels."""
+        return all(
+            any(
+                self.num_labels(name, term.source) >= MIN_LABELS
+                for unit in found.units.units
+                for name in unit.checkpoints[place]
+            )
+            for place, term in enumerate(found.terms)
+        )
 
     def _answers_of(self, found: Pivot) -> dict[tuple[int, int, int], Answers]:
         return {

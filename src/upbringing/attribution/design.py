@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from upbringing.attribution.independence import Row, Runs, merge_sharing, separate_runs
 from upbringing.attribution.proxies import PROXIES, stand_ins
 from upbringing.base.errors import FormatError
 from upbringing.formats.findings import Estimand
@@ -23,7 +24,6 @@ UNSTATED_START = "a start that the tree does not state"
 ENOUGH_UNITS = 3  # independent runs from which a claim may be about the recipe
 
 Seeds = tuple[int, ...]
-Row = tuple[tuple[str, ...], ...]  # of one unit: for each cell, its checkpoints
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,10 @@ class Unit:
 
 @dataclass(frozen=True)
 class Units:
-    """The independent units of a contrast and what a claim on them is about."""
+    """The independent units of a contrast and what a claim on them is about.
+
+    ``runs``: of each cell, where cells share no seed and each is a sample of runs of its own; else empty.
+    """
 
     units: tuple[Unit, ...]
     estimand: Estimand
@@ -66,6 +69,7 @@ class Units:
     num_roots: int
     is_paired: bool = True
     is_one_root: bool = False
+    runs: tuple[Runs, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -208,12 +212,14 @@ def units_of(design: Design, names: Sequence[str]) -> Units:
     paired = _paired(cells, level)
     is_paired = paired is not None
     rows = paired if paired is not None else [tuple(cell.checkpoints for cell in cells)]
-    merged = _merge_sharing(design, rows, is_fresh=is_fresh)
+    merged = merge_sharing(design, rows, is_fresh=is_fresh)
+    runs = () if is_paired else separate_runs(design, cells, is_fresh=is_fresh, enough=ENOUGH_UNITS)
     units = tuple(Unit(tuple(tuple(dict.fromkeys(part)) for part in row)) for row in merged)
     num_seeds = max(len({name for row in rows for name in row[place]}) for place in range(len(cells)))
     names_used = {name for row in rows for part in row for name in part}
     starts = tuple(sorted({start for name in names_used if (start := design.start(name)) is not None}))
-    enough = len(units) >= ENOUGH_UNITS
+    num_units = min((len(each) for each in runs if len(each) > 1), default=len(units))
+    enough = num_units >= ENOUGH_UNITS
     is_continued = is_paired and any("pretrain" in design.trained_kinds(name) for name in names_used)
     if is_fresh:
         estimand: Estimand = "recipe" if enough else "artefact"
@@ -226,9 +232,10 @@ def units_of(design: Design, names: Sequence[str]) -> Units:
         estimand=estimand,
         conditional_on=conditional,
         num_seeds=num_seeds,
-        num_roots=len(units) if is_fresh else max(len(starts), 1),
+        num_roots=num_units if is_fresh else max(len(starts), 1),
         is_paired=is_paired,
-        is_one_root=(is_fresh or is_continued) and len(units) == 1 and num_seeds > 1,
+        is_one_root=(is_fresh or is_continued) and num_units == 1 and num_seeds > 1,
+        runs=runs,
     )
 
 
@@ -275,22 +282,3 @@ def _paired(cells: Sequence[DesignCell], level: int) -> list[Row] | None:
         )
         for label in common
     ]
-
-
-def _merge_sharing(design: Design, rows: list[Row], *, is_fresh: bool) -> list[Row]:
-    """Merge units whose checkpoints share a run of the study, directly or through another unit."""
-    groups: list[tuple[set[str], list[Row]]] = []
-    for row in rows:
-        runs = {run for part in row for checkpoint in part for run in _runs(design, checkpoint, is_fresh=is_fresh)}
-        same = [group for group in groups if group[0] & runs or (not group[0] and not runs)]
-        members = [member for group in same for member in group[1]] + [row]
-        groups = [group for group in groups if group not in same]
-        groups.append((runs.union(*(group[0] for group in same)), members))
-    width = range(len(rows[0]))
-    return [tuple(tuple(name for row in members for name in row[place]) for place in width) for _, members in groups]
-
-
-def _runs(design: Design, checkpoint: str, *, is_fresh: bool) -> tuple[str, ...]:
-    """Return the runs that led to ``checkpoint``: itself and its ancestors, without a fixed start."""
-    path = design.path(checkpoint) or (checkpoint,)
-    return path if is_fresh or design.start(checkpoint) != path[-1] else path[:-1]

@@ -105,9 +105,9 @@ def _evidence(plan: DirectionPlan, by_key: Mapping[Key, Claim]) -> _Evidence:
 
 def _unread(claim: Claim) -> str:
     """Return why a claim has no interval to be tested by; empty where it has one."""
-    if claim.low is not None and claim.verdict not in UNREADABLE:
+    if claim.low is not None and claim.verdict not in UNREADABLE and not claim.blocked_by:
         return ""
-    if claim.estimate is None or claim.verdict in UNREADABLE:
+    if claim.estimate is None or claim.verdict in UNREADABLE or claim.blocked_by:
         return claim.blocked_by[0] if claim.blocked_by else NOT_MEASURED
     return ONE_CHECKPOINT if claim.verdict == "equivalent" else NO_SPREAD
 

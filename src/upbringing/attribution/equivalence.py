@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from upbringing.attribution.inference import Inference
+from scipy import special
+
+from upbringing.attribution.inference import CONFIDENCE, Inference, normal_quantile
 
 Answer = Literal["yes", "no", "undecided"]
 FourWay = Literal["changed", "negligible", "equivalent", "inconclusive"]
+ROUNDING = 1e-9  # of an estimate: what was scored altogether is summed in two ways
 DOMINANCE_RATIO = 0.25  # an effect "drives" when the other is below a quarter of it
 
 
@@ -16,20 +19,39 @@ def widened(inference: Inference, lowest: float | None, highest: float | None) -
     """Return ``inference`` with intervals widened to hold wherever unscored answers may lie.
 
     ``lowest`` and ``highest`` bound the estimate. The result is the union of the intervals at all estimates
-    between them, the conservative interval for a partly identified mean.
+    between them, the conservative interval for a partly identified mean, and the largest of the p-values there.
     """
     if lowest is None or highest is None or inference.low is None or inference.high is None:
         return inference
     assert inference.low90 is not None
     assert inference.high90 is not None
-    down, up = max(inference.estimate - lowest, 0.0), max(highest - inference.estimate, 0.0)
-    return replace(
+    down, up = inference.estimate - lowest, highest - inference.estimate
+    if max(down, up) <= ROUNDING * max(1.0, abs(inference.estimate)):
+        return inference
+    down, up = max(down, 0.0), max(up, 0.0)
+    moved = replace(
         inference,
         low=inference.low - down,
         high=inference.high + up,
         low90=inference.low90 - down,
         high90=inference.high90 + up,
+        down=down,
+        up=up,
     )
+    return replace(moved, p=_largest_p(inference, moved.gap))
+
+
+def _largest_p(inference: Inference, gap: float) -> float | None:
+    """Return the p-value of ``inference`` with the estimate as near to zero as ``gap``."""
+    if inference.p is None or gap >= abs(inference.estimate):
+        return inference.p
+    if inference.df is not None and inference.standard_error:
+        return float(2 * special.stdtr(inference.df, -gap / inference.standard_error))
+    assert inference.low is not None
+    assert inference.high is not None
+    own = inference.estimate - inference.low if inference.estimate > 0 else inference.high - inference.estimate
+    error = own / normal_quantile(CONFIDENCE)
+    return 1.0 if error <= 0 else max(inference.p, float(2 * special.ndtr(-gap / error)))
 
 
 def excludes_zero(inference: Inference) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import special
 
 from upbringing.attribution.cells import Evidence
 from upbringing.attribution.crossed import (
@@ -15,15 +16,18 @@ from upbringing.attribution.crossed import (
     prompts_inference,
     seed_means_inference,
 )
-from upbringing.attribution.design import Design, Units
+from upbringing.attribution.design import ENOUGH_UNITS, Design, Units
 from upbringing.attribution.equivalence import widened
 from upbringing.attribution.inference import CONFIDENCE, Inference, normal_quantile, t_inference
 from upbringing.attribution.levels import RateCounts, clip, rate_inference
 from upbringing.attribution.pairs import paired_binary_inference, rates_inference
 from upbringing.attribution.pivot import Matrix, Pivot, Term, mean_of_rows, pivot, union
 from upbringing.attribution.profiles import Profile, profile
+from upbringing.attribution.unpaired import unpaired_inference
 
 THESE_WORLDS = "these worlds"
+SCORED_RUNS = "the {num} of {total} runs that have scores"
+Ends = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Estimate:
     """A contrast estimated. ``inference`` ``None`` = nothing to estimate from; its interval already holds wherever
     the incoherent and unscored answers may lie. ``lowest``, ``highest``: the estimate over the same;
     ``None`` where there are no bounds. ``logit``: the same contrast of rates in log-odds, where it exists.
-    ``unwidened``: the inference on what was scored alone.
+    ``logit_bounds``: its lowest and highest. ``unwidened``, ``logit_unwidened``: on what was scored alone.
     """
 
     units: Units
@@ -61,7 +65,9 @@ class Estimate:
     outcomes: dict[str, int]
     num_ineligible: int
     logit: Inference | None = None
+    logit_bounds: Ends = (None, None)
     unwidened: Inference | None = None
+    logit_unwidened: Inference | None = None
 
 
 def estimate(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Estimate:
@@ -84,6 +90,10 @@ def estimate_of(evidence: Evidence, found: Pivot, drawing: Drawing | None = None
     known = found.known
     same = is_same(found)
     usable = bool(known) and found.is_complete and bool((~np.isnan(table)).any())
+    if usable and not same and (num := int((~np.isnan(table)).any(axis=1).sum())) < ENOUGH_UNITS <= len(units.units):
+        given = SCORED_RUNS.format(num=num, total=len(units.units))
+        units = replace(units, estimand="artefact", conditional_on=(*units.conditional_on, given))
+        found = replace(found, units=units)
     if usable and not same and units.estimand != "artefact" and is_spread_unseen(table):
         units = replace(units, estimand="artefact", conditional_on=(*units.conditional_on, THESE_WORLDS))
     is_share = all(evidence.is_share(term.source.measure) for term in terms)
@@ -95,11 +105,14 @@ def estimate_of(evidence: Evidence, found: Pivot, drawing: Drawing | None = None
         inference = _inference(
             found, table, is_share=is_share, is_binary=is_binary, is_sampled=drawing is not None and drawing.is_sample
         )
-    lowest, highest = (None, None) if same or not usable else found.bounds()
+    lowest, highest = (None, None) if same or not usable else found.bounds(lambda part: mean_over(found.units, part))
     unwidened = inference
     if inference is not None:
         inference = unwidened = inference if drawing is None else _with_drawing(inference, drawing)
         inference = _within_range(widened(inference, lowest, highest), found, is_share=is_share)
+    logit, ends = (
+        _logit(found, drawing) if usable and is_share and not same and len(terms) > 1 else (None, (None, None))
+    )
     return Estimate(
         units=units,
         inference=inference,
@@ -115,8 +128,10 @@ def estimate_of(evidence: Evidence, found: Pivot, drawing: Drawing | None = None
         is_nested=len(units.units) > 1 and units.estimand != "artefact" and are_nested(table),
         outcomes=_outcomes(found),
         num_ineligible=sum(values.num_ineligible for values in known),
-        logit=_logit(found, drawing) if usable and is_share and not same and len(terms) > 1 else None,
+        logit=None if logit is None else widened(logit, *ends),
+        logit_bounds=ends,
         unwidened=unwidened,
+        logit_unwidened=logit,
     )
 
 
@@ -163,6 +178,8 @@ def _inference(found: Pivot, table: Matrix, *, is_share: bool, is_binary: bool, 
 
 def _over_units(found: Pivot, table: Matrix, *, is_binary: bool, is_sampled: bool) -> Inference:
     """Return the inference that the independent units allow; two single 0/1 checkpoints have tests of their own."""
+    if found.units.runs:
+        return unpaired_inference(found.weights.tolist(), found.of_runs())
     is_single = is_binary and found.units.estimand == "artefact" and len(found.units.units) == 1
     if is_single and (pair := _binary_pair(found)) is not None:
         return paired_binary_inference(*pair)
@@ -181,6 +198,18 @@ def over_units(units: Units, table: Matrix, *, is_sampled: bool = False) -> Infe
     seen = ~np.isnan(table)
     counts = seen.sum(axis=0)
     return prompts_inference(np.where(seen, table, 0.0).sum(axis=0)[counts > 0] / counts[counts > 0])
+
+
+def mean_over(units: Units, table: Matrix) -> float | None:
+    """Return the mean that ``over_units`` estimates from ``table``; ``None`` where it is empty."""
+    seen = ~np.isnan(table)
+    if not seen.any():
+        return None
+    if units.estimand == "artefact":
+        counts = seen.sum(axis=0)
+        return float((np.where(seen, table, 0.0).sum(axis=0)[counts > 0] / counts[counts > 0]).mean())
+    rows = table[seen.any(axis=1)]
+    return float(np.nanmean(rows, axis=1).mean()) if are_nested(rows) else mean_of_rows(rows)
 
 
 def _binary_pair(found: Pivot) -> tuple[Matrix, Matrix] | None:
@@ -205,17 +234,32 @@ def _within_range(inference: Inference, found: Pivot, *, is_share: bool) -> Infe
     return clip(inference, float(weights[weights < 0].sum()), float(weights[weights > 0].sum()))
 
 
-def _logit(found: Pivot, drawing: Drawing | None) -> Inference | None:
-    """Return the contrast of log-odds of the terms' rates, by the delta method; ``None`` at rates of 0 or 1."""
+def _logit(found: Pivot, drawing: Drawing | None) -> tuple[Inference | None, Ends]:
+    """Return the contrast of log-odds of the terms' rates, by the delta method, and where unscored answers may put it.
+
+    ``None`` where a rate is, or may be, 0 or 1.
+    """
     seen = ~np.isnan(found.contrast())
     rates = np.array([mean_of_rows(np.where(seen, part, np.nan)) for part in found.value], dtype=np.float64)
-    if not ((rates > 0) & (rates < 1)).all():
-        return None
-    slopes = found.weights / (rates * (1 - rates))
-    centre = float(found.weights @ np.log(rates / (1 - rates)))
+    sides = found.rate_bounds() or (rates, rates)
+    if not all(((side > 0) & (side < 1)).all() for side in (rates, *sides)):
+        return None, (None, None)
+    weights = found.weights
+    slopes = weights / (rates * (1 - rates))
+    centre = float(weights @ special.logit(rates))
+    up, down = np.maximum(weights, 0.0), np.minimum(weights, 0.0)
+    low, high = (special.logit(side) for side in sides)
+    ends = float(up @ low + down @ high), float(up @ high + down @ low)
     table = np.tensordot(slopes, found.value - rates[:, None, None], axes=1) + centre
-    inference = _over_units(found, table, is_binary=False, is_sampled=drawing is not None and drawing.is_sample)
+    if found.units.runs:
+        parts = zip(found.of_runs(), rates.tolist(), strict=True)
+        linear = [(part - rate) / (rate * (1 - rate)) + float(special.logit(rate)) for part, rate in parts]
+        inference = unpaired_inference(weights.tolist(), linear)
+    else:
+        inference = _over_units(found, table, is_binary=False, is_sampled=drawing is not None and drawing.is_sample)
+    moved = inference.estimate - centre  # worlds of unequal size: the mean of their means is not that of all prompts
+    ends = ends[0] + moved, ends[1] + moved
     if drawing is None:
-        return inference
+        return inference, ends
     steepest = float((1 / (rates * (1 - rates))).max())  # whichever rate the added variance is of
-    return _with_drawing(inference, replace(drawing, variance=drawing.variance * steepest**2))
+    return _with_drawing(inference, replace(drawing, variance=drawing.variance * steepest**2)), ends

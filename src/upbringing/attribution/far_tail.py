@@ -63,7 +63,7 @@ def far_p(inference: Inference) -> float | None:
     """Return the two-sided p-value against zero for a family of tests; ``None`` where ``inference`` has none."""
     if inference.p is None or inference.spread is None or not inference.standard_error:
         return inference.p
-    return min(1.0, 2 * tail(abs(inference.estimate) / inference.standard_error, inference.df, inference.spread))
+    return min(1.0, 2 * tail(inference.gap / inference.standard_error, inference.df, inference.spread))
 
 
 def quantile(confidence: float, df: float | None, spread: Spread | None = None) -> float:

@@ -67,6 +67,8 @@ def with_cells(tree: Tree) -> Tree:
     if tree.cells or not tree.checkpoints:
         return tree
     known = {checkpoint.id: checkpoint for checkpoint in tree.checkpoints}
+    for checkpoint in tree.checkpoints:
+        _path(checkpoint, known)  # a circle has no last checkpoint, and would be no cell at all
     parents = {checkpoint.parent for checkpoint in tree.checkpoints}
     cells: dict[tuple[str, str, str, int | None, int | None], Cell] = {}
     for leaf in tree.checkpoints:

@@ -21,6 +21,7 @@ class Inference:
     The intervals, ``p`` (two-sided, against zero) and ``standard_error`` are ``None`` when nothing that varies
     was observed: an interval of plus or minus zero is never made. ``df`` ``None`` = a normal quantile was used.
     ``method`` names the estimator. ``spread``: what the standard error is made of, where runs and prompts are crossed.
+    ``down``, ``up``: how far answers without a score may move the estimate; all but ``standard_error`` allow for it.
     """
 
     estimate: float
@@ -33,6 +34,13 @@ class Inference:
     high90: float | None = None
     p: float | None = None
     spread: Spread | None = None
+    down: float = 0.0
+    up: float = 0.0
+
+    @property
+    def gap(self) -> float:
+        """How far from zero the estimate surely lies, whatever answers without a score would have been."""
+        return max(self.estimate - self.down, 0.0) if self.estimate > 0 else max(-self.estimate - self.up, 0.0)
 
     @property
     def half_width(self) -> float | None:
@@ -77,15 +85,18 @@ def minimum_detectable(inference: Inference, critical: float | None = None) -> f
 
     ``critical``: how many standard errors the test asks for, where it is another one. Exact for the t test by the
     noncentral t distribution; for intervals without degrees of freedom the half width stands for the standard error.
+    How far answers without a score may move the estimate comes on top: no test finds what they may hide.
     """
     if inference.half_width is None:
         return None
+    hidden = max(inference.down, inference.up)
     if inference.df is None or inference.standard_error is None:
         normal = normal_quantile(CONFIDENCE)
         needed = normal if critical is None else critical
-        return (needed + float(special.ndtri(POWER))) * inference.half_width / normal
+        error = max(inference.half_width - (inference.down + inference.up) / 2, 0.0) / normal
+        return (needed + float(special.ndtri(POWER))) * error + hidden
     critical = t_quantile(inference.df, CONFIDENCE) if critical is None else critical
     shift = float(special.nctdtrinc(inference.df, 1 - POWER, critical))
     if not np.isfinite(shift):  # the noncentral routine fails for huge df, where the sum of quantiles is exact
         shift = critical + float(stats.t.ppf(POWER, inference.df))
-    return shift * inference.standard_error
+    return shift * inference.standard_error + hidden

@@ -17,7 +17,7 @@ def readable(claims: Sequence[Claim]) -> tuple[list[Claim], str]:
     """Return the claims that say anything, and why the others do not."""
     found, reason = [], "" if claims else words.NOT_ASKED
     for claim in claims:
-        if claim.verdict in UNREADABLE or claim.estimate is None:
+        if claim.verdict in UNREADABLE or claim.estimate is None or claim.blocked_by:
             reason = claim.blocked_by[0] if claim.blocked_by else words.NOT_ASKED
         elif claim.low is None:
             reason = words.ONE_CHECKPOINT

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from upbringing.attribution.assays import POSITIVE_FAMILY
 from upbringing.attribution.cells import Evidence
 from upbringing.attribution.corrections import Corrections
 from upbringing.attribution.design import Design
@@ -22,8 +23,6 @@ from upbringing.attribution.passport_steps import (
 )
 from upbringing.attribution.validity import Validity
 from upbringing.formats.tree import ContrastSpec, Tree
-
-POSITIVE_FAMILY = "positive control"
 
 
 def passports_of(

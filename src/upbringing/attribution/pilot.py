@@ -18,6 +18,7 @@ from upbringing.attribution.pivot import Found, Pivot, mean_of_rows, pivot
 from upbringing.attribution.questions import Question
 from upbringing.attribution.sampling import SampleSize
 from upbringing.attribution.sentences import LEFT_OUT, NO_ROWS, NOT_MEASURED, UNPAIRED
+from upbringing.attribution.unpaired import UNPAIRED_RUNS
 from upbringing.attribution.validity import Validity, validity_of
 from upbringing.attribution.variance import VarianceComponents, estimated_components
 from upbringing.base.errors import FormatError
@@ -104,7 +105,7 @@ def _pilot(question: Question, facts: ContrastFacts, asked: Asked, validity: Val
     if not found.is_complete or np.isnan(table).all():
         return Pilot(facts, why=NOT_MEASURED)
     if not found.units.is_paired:
-        return Pilot(facts, why=UNPAIRED.format(contrast=facts.contrast))
+        return Pilot(facts, why=(UNPAIRED_RUNS if found.units.runs else UNPAIRED).format(contrast=facts.contrast))
     tables = run_tables(found)
     try:
         components = estimated_components(tables)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from upbringing.attribution.design import Design, Units
 
 Matrix = NDArray[np.float64]
 Found = tuple[ClusterValues | None, ...]
+Mean = Callable[[Matrix], float | None]
 
 
 @dataclass(frozen=True)
@@ -60,17 +61,41 @@ class Pivot:
         total: Matrix = np.tensordot(self.weights, self.value, axes=1)
         return total
 
-    def bounds(self) -> tuple[float | None, float | None]:
-        """Return the lowest and highest value of the contrast over whatever unscored answers may have been."""
+    def bounds(self, mean: Mean | None = None) -> tuple[float | None, float | None]:
+        """Return the lowest and highest value of the contrast over whatever unscored answers may have been.
+
+        ``mean``: of a table (units, clusters), as the estimate is one; absent = of all that was observed.
+        """
+        mean = mean or mean_of_rows
         if self.low is self.value and self.high is self.value:
-            found = mean_of_rows(self.contrast())
+            found = mean(self.contrast())
             return found, found
         positive = (self.weights > 0)[:, None, None]
         sides = []
         for own, other in ((self.low, self.high), (self.high, self.low)):
             table = np.tensordot(self.weights, np.where(positive, own, other), axes=1)
-            sides.append(mean_of_rows(table))
+            sides.append(mean(table))
         return sides[0], sides[1]
+
+    def of_runs(self) -> list[Matrix]:
+        """Return per term the scores (independent runs, clusters), where the runs of its terms are not paired."""
+        (unit,), (row,) = self.units.units, self.found
+        tables = []
+        for runs, names, part in zip(self.units.runs, unit.checkpoints, row, strict=True):
+            values = dict(zip(names, part, strict=True))
+            table = np.full((len(runs), len(self.clusters)), np.nan)
+            for line, run in zip(table, runs, strict=True):
+                known = [found for name in run if (found := values[name]) is not None]
+                _average([(_places(self.clusters, each.cluster), each.value) for each in known], line)
+            tables.append(table)
+        return tables
+
+    def rate_bounds(self) -> tuple[Matrix, Matrix] | None:
+        """Return the lowest and the highest mean of every term; ``None`` where nothing is open or nothing bounds it."""
+        if self.low is self.value and self.high is self.value:
+            return None
+        known = ~np.isnan(self.low + self.high).any(axis=0)
+        return (self.low[:, known].mean(axis=1), self.high[:, known].mean(axis=1)) if known.any() else None
 
 
 def mean_of_rows(table: Matrix) -> float | None:

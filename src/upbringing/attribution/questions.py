@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from upbringing.attribution.cells import Evidence, Source
@@ -54,7 +55,8 @@ def contrast_questions(tree: Tree, evidence: Evidence, design: Design, spec: Con
     judge = first_judge(evidence, spec.measure)
     judges = second_judges(evidence, spec.measure)
     present = evidence.conditions(spec.measure)
-    if spec.condition != DEFAULT_CONDITION and spec.condition not in present:
+    has_split = spec.split is None or spec.split in evidence.splits(spec.measure)
+    if (spec.condition != DEFAULT_CONDITION and spec.condition not in present) or not has_split:
         yield Question(spec, Source(spec.measure, spec.condition, judge, spec.split), ())
         return
     headline = spec.condition if spec.condition in present else first_condition(tree, evidence, spec.measure)
@@ -87,15 +89,29 @@ def _check(spec: ContrastSpec, design: Design) -> None:
             f"the contrast {spec.name!r} names the cell {unknown[0]!r}, which tree.json does not list "
             f"(cells: {', '.join(sorted(design.cells))})"
         )
-    if not spec.weights or abs(sum(spec.weights.values())) > 1e-9:  # weights such as 1/3 are rounded
-        raise FormatError(
-            f"the weights of the contrast {spec.name!r} sum to {sum(spec.weights.values()):g}: they must sum to 0"
-        )
+    _check_weights(f"the weights of the contrast {spec.name!r}", spec.weights)
+    if spec.margin is not None and not 0 <= spec.margin < math.inf:
+        raise FormatError(f"the margin of the contrast {spec.name!r} is {spec.margin:g}: it must be a size, at least 0")
+
+
+def _check_weights(what: str, weights: Mapping[str, object]) -> None:
+    """Raise ``FormatError`` for weights that are no numbers, all 0, or do not sum to 0."""
+    for cell, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+            raise FormatError(f"{what}: that of {cell!r} is {weight!r:.40}, it must be a number")
+    total = math.fsum(weight for weight in weights.values() if isinstance(weight, int | float))
+    if abs(total) > 1e-9:  # weights such as 1/3 are rounded
+        raise FormatError(f"{what} sum to {total:g}: they must sum to 0")
+    if not any(weights.values()):
+        raise FormatError(f"{what} are all 0: they must compare something")
 
 
 def _check_beside(spec: ContrastSpec, tree: Tree, design: Design) -> None:
     """Check the weights that stand beside a contrast's own: its total, its counterpart and its orders."""
-    for word, weights in spec.beside:
+    against = (spec.model_extra or {}).get("against", {})
+    if not isinstance(against, dict):
+        raise FormatError(f"'against' of the contrast {spec.name!r} is {against!r:.40}: it must be weights of cells")
+    for word, weights in (*spec.beside, *([("against", against)] if against else [])):
         unknown = [
             cell for cell in weights if cell not in design.cells and cell.partition("@")[0] not in tree.study.left_out
         ]
@@ -103,11 +119,7 @@ def _check_beside(spec: ContrastSpec, tree: Tree, design: Design) -> None:
             raise FormatError(
                 f"{word} of the contrast {spec.name!r} names the cell {unknown[0]!r}: tree.json lists none"
             )
-        if abs(sum(weights.values())) > 1e-9:
-            raise FormatError(
-                f"the weights in {word} of the contrast {spec.name!r} sum to {sum(weights.values()):g}: "
-                "they must sum to 0"
-            )
+        _check_weights(f"the weights in {word} of the contrast {spec.name!r}", weights)
 
 
 def sensitivity_questions(tree: Tree, evidence: Evidence, design: Design) -> Iterable[Question]:

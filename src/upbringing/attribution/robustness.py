@@ -31,6 +31,7 @@ from upbringing.attribution.sentences import (
     NOT_BINARY,
     ONE_SIDED,
 )
+from upbringing.attribution.unpaired import RUNS_APART
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.streams import stream
 from upbringing.formats.findings import Claim, Robustness
@@ -71,7 +72,7 @@ def own_inference(each: Answered) -> Inference | None:
     found = each.found
     if found is None:
         return None
-    return found.logit if _is_logit(each) else found.unwidened
+    return found.logit_unwidened if _is_logit(each) else found.unwidened
 
 
 def disagrees(line: Robustness) -> bool:
@@ -107,6 +108,8 @@ def _bootstrapped(table: Pivot, each: Answered, evidence: Evidence) -> Robustnes
     own, found = own_inference(each), each.found
     assert found is not None
     scale = "logit" if _is_logit(each) else "natural"
+    if table.units.runs:
+        return Robustness(method=MULTI_BOOTSTRAP, scale=scale, reason=RUNS_APART)
     if own is None or own.low is None:
         return Robustness(method=MULTI_BOOTSTRAP, scale=scale, reason=NO_INTERVAL)
     drawn = multi_bootstrap(
@@ -143,6 +146,8 @@ def _why_no_model(table: Pivot, each: Answered, evidence: Evidence) -> str:
         return NOT_BINARY
     if not _is_over_runs(each.found):
         return FEW_RUNS
+    if table.units.runs:
+        return RUNS_APART
     own = own_inference(each)
     if own is None or own.low is None:
         return NO_INTERVAL

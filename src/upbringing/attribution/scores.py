@@ -5,7 +5,7 @@ Everything is one sort and a few segment sums over the columns; no Python runs p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,13 +49,19 @@ class Scores:
     judge_kinds: tuple[str | None, ...]
 
 
-def scores_of(columns: Columns, declared_shares: dict[str, bool], ranked: frozenset[str] = frozenset()) -> Scores:
+def scores_of(
+    columns: Columns,
+    declared_shares: dict[str, bool],
+    ranked: frozenset[str] = frozenset(),
+    timed: frozenset[str] = frozenset(),
+) -> Scores:
     """Return the scores of ``columns``. ``declared_shares``: for measures the tree lists, whether in [0, 1].
 
-    ``ranked``: measures whose values are compared by rank only (AUROC).
+    ``ranked``: measures whose values are compared by rank only (AUROC). ``timed``: whose values are times (survival).
 
     Raises ``FormatError`` for two rows with one key and for shares outside [0, 1].
     """
+    columns = _up_to_horizon(columns, timed)
     order, starts = _sorted_groups(columns)
     first = order[starts]
     is_share, is_binary = _value_ranges(columns, declared_shares)
@@ -87,6 +93,23 @@ def scores_of(columns: Columns, declared_shares: dict[str, bool], ranked: frozen
         is_binary=is_binary,
         judge_kinds=_judge_kinds(columns),
     )
+
+
+def _up_to_horizon(columns: Columns, timed: frozenset[str]) -> Columns:
+    """Return the columns with every time of a measure cut at its earliest censored one.
+
+    Up to there every time is known, censored or not, so that means of them are restricted means without any bias.
+    Source: Royston and Parmar 2013 for the restricted mean. Departures: the horizon is read from the rows.
+    """
+    if columns.censored is None or not timed:
+        return columns
+    value = columns.value.copy()
+    for name in timed.intersection(columns.measure.labels):
+        own = columns.measure.codes == columns.measure.labels.index(name)
+        ends = value[own & columns.censored & ~np.isnan(value)]
+        if len(ends):
+            value[own] = np.minimum(value[own], ends.min())
+    return replace(columns, value=value)
 
 
 def _sorted_groups(columns: Columns) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

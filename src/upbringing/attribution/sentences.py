@@ -27,6 +27,7 @@ UNCALIBRATED = (
     "No human labels calibrate the judge {judge}: differences may be its errors wherever answers change in style. Its "
     "rates are no rates of behaviour, and no difference in them may be cited as more than what this judge says."
 )
+UNKNOWN_JUDGE = "The judge {judge} is of no stated kind and is taken to be exact: nothing shows how it errs."
 PARTLY_CALIBRATED = (
     "Human labels calibrate the judge {judge} on {num} of {total} checkpoints only: differences that involve the "
     "others may be its errors."
@@ -70,6 +71,7 @@ NOT_A_MEAN = "labels correct rates only"
 RATERS_DIFFER = "the raters agree too little"
 NOT_CORRECTED = "not corrected for the judge's errors: {reason}"
 NO_LABELS = "no human labels show how the judge {judge} errs, which may make such a difference of nothing"
+UNSHOWN = "labels do not show how the judge errs on every cell, which may make such a difference of nothing: {reason}"
 UNEVEN = "the judge errs differently on different checkpoints and {reason}"
 UNEVEN_BAND = "; errors that differ as on the labelled ones put it anywhere in [{low:+.2f}, {high:+.2f}]"
 CORRECTED = "it leaves out zero alone, but not corrected for everything that was asked"
@@ -260,8 +262,8 @@ def _first_reason(claim: Claim) -> str:
 
 
 def _size(claim: Claim) -> str:
-    """Return the number that decides, and the judge's own beside it where people's labels corrected it."""
-    judged = _number(claim.estimate, claim.low, claim.high)
+    """Return the number that decides, with its scale, and the judge's own where people's labels corrected it."""
+    judged = _number(claim.estimate, claim.low, claim.high) + (" in log-odds" if claim.scale == "logit" else "")
     found = claim.corrected
     if found is not None:
         labels = _count(found.labels, "human label")

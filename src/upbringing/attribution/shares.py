@@ -20,6 +20,7 @@ from upbringing.attribution.sentences import (
     TOTAL_NOT_FOUND,
     TOTAL_WITHIN_MARGIN,
 )
+from upbringing.attribution.unpaired import RUNS_APART
 from upbringing.attribution.validity import Validity
 from upbringing.formats.tree import ContrastSpec
 
@@ -77,6 +78,8 @@ def shares(evidence: Evidence, design: Design, validity: Validity, source: Sourc
     tables = None if reasons else cell_tables(evidence, design, cells, source)
     if tables is None:
         return Shares(Share(reason=reasons[0].text if reasons else NOT_MEASURED), None)
+    if tables.units.runs:
+        return Shares(Share(reason=RUNS_APART), None)
     is_rate = evidence.is_share(source.measure)
     part, whole = tables.vector(asked.part), tables.vector(asked.whole)
     is_logit = asked.scale == "logit"
@@ -132,11 +135,12 @@ def share_fields(found: Shares | None, asked: Asked) -> dict[str, Any]:
     }
 
 
-def blanked(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return ``fields`` of a corrected claim without what rests on verdicts as judged: share, order range, pattern."""
+def blanked(fields: dict[str, Any], reason: str = SHARE_AS_JUDGED) -> dict[str, Any]:
+    """Return ``fields`` of a claim without what rests on verdicts as judged: share (for this ``reason``), order range,
+    pattern."""
     parts: dict[str, Any] = {"pattern": None, "order_range": None}
     if fields.get("share_of"):
-        parts |= {"share": None, "share_low": None, "share_high": None, "share_reason": SHARE_AS_JUDGED}
+        parts |= {"share": None, "share_low": None, "share_high": None, "share_reason": reason}
     other = fields["other_scale"]
     return {**fields, **parts, "other_scale": {name: other[name] for name in other if not name.startswith("share")}}
 

@@ -13,7 +13,7 @@ from upbringing.attribution.equivalence import (
     four_way_verdict,
     noninferior,
 )
-from upbringing.attribution.estimates import Estimate
+from upbringing.attribution.estimates import Ends, Estimate
 from upbringing.attribution.inference import CONFIDENCE, Inference
 from upbringing.attribution.profiles import Profile
 from upbringing.formats.findings import Flips
@@ -28,8 +28,10 @@ def numbers(
     assert natural is not None
     inference = deciding(spec, found) or natural
     is_logit = inference is not natural
-    verdict = verdict_of(found, inference, spec.margin, significant=significant)
-    judges = [_judge_line(name, each, spec.margin) for name, each in by_judge.items()]
+    margin = applicable_margin(spec, found)
+    bounds = found.logit_bounds if is_logit else (found.lowest, found.highest)
+    verdict = verdict_of(found, inference, bounds, margin, significant=significant)
+    judges = [_judge_line(name, each, spec) for name, each in by_judge.items()]
     return {
         "estimate": inference.estimate,
         "low": inference.low,
@@ -41,12 +43,13 @@ def numbers(
         "scale": "logit" if is_logit else "natural",
         "other_scale": _other_scale(natural if is_logit else found.logit, "natural" if is_logit else "logit"),
         "verdict": verdict,
-        "bounds": _bounds(found),
-        "beyond_margin": beyond_margin(inference, spec.margin),
+        "margin": margin,
+        "bounds": _bounds(*bounds),
+        "beyond_margin": beyond_margin(inference, margin),
         "equivalence_radius": 0.0 if found.is_same_checkpoint else equivalence_radius(inference),
-        "noninferior": _noninferior(inference, spec.margin, direction),
+        "noninferior": _noninferior(inference, margin, direction),
         "per_judge": tuple(judges),
-        "judge_robust": _judge_robust(inference, spec.margin, judges),
+        "judge_robust": _judge_robust(inference, margin, judges),
         **_profile(found.profile),
     }
 
@@ -56,19 +59,28 @@ def deciding(spec: ContrastSpec, found: Estimate) -> Inference | None:
     return found.logit if spec.scale == "logit" and found.logit is not None else found.inference
 
 
-def verdict_of(found: Estimate, inference: Inference, margin: float | None, *, significant: bool) -> FourWay:
-    """Return the four-way verdict; the sign of a change must hold wherever the unscored answers may lie."""
+def applicable_margin(spec: ContrastSpec, found: Estimate) -> float | None:
+    """Return the margin; ``None`` of a contrast in log-odds that has none, for its margin says nothing of rates."""
+    has_scale = spec.scale != "logit" or found.logit is not None or found.is_same_checkpoint
+    return spec.margin if has_scale else None
+
+
+def verdict_of(
+    found: Estimate, inference: Inference, bounds: Ends, margin: float | None, *, significant: bool
+) -> FourWay:
+    """Return the four-way verdict; the sign of a change must hold within ``bounds``, for the unscored may move it."""
     if found.is_same_checkpoint:
         return "equivalent"
     verdict = four_way_verdict(inference, margin, significant=significant)
-    open_sign = found.lowest is not None and found.highest is not None and found.lowest <= 0 <= found.highest
+    lowest, highest = bounds
+    open_sign = lowest is not None and highest is not None and lowest <= 0 <= highest
     return "inconclusive" if verdict == "changed" and open_sign else verdict
 
 
-def _bounds(found: Estimate) -> dict[str, float]:
-    if found.lowest is None or found.highest is None or not found.lowest < found.highest:
+def _bounds(lowest: float | None, highest: float | None) -> dict[str, float]:
+    if lowest is None or highest is None or not lowest < highest:
         return {}
-    return {"low": found.lowest, "high": found.highest}
+    return {"low": lowest, "high": highest}
 
 
 def _noninferior(inference: Inference, margin: float | None, direction: str) -> str | None:
@@ -83,12 +95,12 @@ def _other_scale(inference: Inference | None, scale: str) -> dict[str, Any]:
     return {"scale": scale, "estimate": inference.estimate, "low": inference.low, "high": inference.high}
 
 
-def _judge_line(name: str, found: Estimate, margin: float | None) -> dict[str, Any]:
+def _judge_line(name: str, found: Estimate, spec: ContrastSpec) -> dict[str, Any]:
     """Return what another judge makes of the claim, uncorrected: the sign and the interval are compared."""
-    inference = found.inference
+    inference = deciding(spec, found)
     if inference is None:
         return {"judge": name, "estimate": None, "low": None, "high": None, "verdict": "not-measurable"}
-    verdict = four_way_verdict(inference, margin, significant=_is_significant(inference))
+    verdict = four_way_verdict(inference, applicable_margin(spec, found), significant=_is_significant(inference))
     return {
         "judge": name,
         "estimate": inference.estimate,

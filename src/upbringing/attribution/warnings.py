@@ -38,14 +38,21 @@ from upbringing.attribution.sentences import (
     UNCALIBRATED,
     UNDERPOWERED,
     UNEVEN_JUDGE,
+    UNKNOWN_JUDGE,
     UNPAIRED,
 )
 from upbringing.attribution.shares import SMALL_TOTAL_EFFECT
+from upbringing.attribution.unpaired import UNPAIRED_RUNS
 from upbringing.attribution.validity import Validity
 from upbringing.formats.findings import Claim
+from upbringing.formats.rows import NO_JUDGE
 from upbringing.formats.tree import Tree
 
 UNEVEN_LEVEL = 0.05
+NO_SPLIT = "{num} items of {measure} have no split although others do: no claim and no level is about them."
+NOT_IN_LOG_ODDS = (
+    "{num} claims that were declared in log-odds have none: they are in rates, to which their margin does not apply."
+)
 
 
 def study_warnings(
@@ -89,7 +96,8 @@ def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Val
         yield FEW_SEEDS
     for each in answers:
         if each.found is not None and not each.found.units.is_paired:
-            yield UNPAIRED.format(contrast=each.question.spec.name)
+            words = UNPAIRED_RUNS if each.found.units.runs else UNPAIRED
+            yield words.format(contrast=each.question.spec.name)
     if any(each.found is not None and each.found.is_nested for each in answers):
         yield NESTED
     alike = sum(THESE_WORLDS in claim.conditional_on for claim in claims)
@@ -115,16 +123,13 @@ def _of_teachers(claims: Sequence[Claim]) -> Iterable[str]:
 
 
 def _of_judges(evidence: Evidence, claims: Sequence[Claim], calibration: Calibration) -> Iterable[str]:
-    by_people = {
-        measure
-        for measure in evidence.scores.columns.measure.labels
-        for judge, num in evidence.judges(measure).items()
-        if num and evidence.judge_kind(judge) == "human"
-    }
     measured = frozenset(evidence.scores.columns.checkpoint.labels)
     for measure in evidence.scores.columns.measure.labels:
         for judge in evidence.judges(measure):
-            if evidence.judge_kind(judge) not in ("rule", "llm") or measure in by_people:
+            kind = evidence.judge_kind(judge)
+            if kind is None and judge != NO_JUDGE and not calibration.labelled(judge):
+                yield UNKNOWN_JUDGE.format(judge=judge)
+            if kind not in ("rule", "llm"):
                 continue
             labelled = calibration.labelled(judge) & measured
             if not labelled:
@@ -160,6 +165,12 @@ def _of_scores(answers: Sequence[Answered], claims: Sequence[Claim], validity: V
     )
     if weak:
         yield UNDERPOWERED.format(num=weak)
+    without = sum(
+        each.question.spec.scale == "logit" and claim.scale != "logit" and claim.low is not None
+        for each, claim in zip(answers, claims, strict=True)
+    )
+    if without:
+        yield NOT_IN_LOG_ODDS.format(num=without)
     small = sum(
         claim.share is not None
         and claim.unit in SHARE_UNITS
@@ -171,6 +182,10 @@ def _of_scores(answers: Sequence[Answered], claims: Sequence[Claim], validity: V
     if small:
         yield SMALL_TOTAL.format(num=small, limit=SMALL_TOTAL_EFFECT)
     yield from _of_coherence(answers, validity)
+    evidence = validity.coherence.evidence
+    for measure in evidence.scores.columns.measure.labels:
+        if num := evidence.num_without_split(measure):
+            yield NO_SPLIT.format(num=num, measure=measure)
     ineligible = max((each.found.num_ineligible for each in answers if each.found is not None), default=0)
     if ineligible:
         yield INELIGIBLE.format(num=ineligible)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from upbringing.attribution.sources import JUDGE_ORDER
 from upbringing.formats.tree import Cell
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.lineage import positions_of
@@ -17,7 +18,6 @@ from upbringing.reporting.words import OUTCOMES, shown
 COMPRESSION = 9
 UNSCORED = "unscored"
 NO_JUDGE = "none"
-JUDGE_ORDER = ("oracle", "human", "rule", "llm")  # the same that carries the claims comes first
 
 
 class Strings:
@@ -132,4 +132,4 @@ def outcomes_of(rows: pa.Table | None) -> dict[str, str]:
 
 
 def _judge_rank(kind: str | None) -> int:
-    return JUDGE_ORDER.index(kind) if kind in JUDGE_ORDER else len(JUDGE_ORDER)
+    return JUDGE_ORDER.index(kind) if kind in JUDGE_ORDER else len(JUDGE_ORDER)  # as claims rank judges

@@ -25,6 +25,7 @@ from upbringing.reporting.words import (
     DASH,
     EDITED,
     LEVEL_ORDER,
+    LOG_ODDS,
     VERDICT_MARKS,
     VERDICT_WORDS,
     consequence,
@@ -32,6 +33,7 @@ from upbringing.reporting.words import (
     decimals,
     interval,
     is_greyed,
+    on_scale,
     plain,
     proxies_of,
     several,
@@ -41,6 +43,8 @@ from upbringing.reporting.words import (
 )
 
 ANCHOR_DIGEST = 8  # characters
+Key = tuple[str, str, str | None, str]
+"""Measure, condition, split, scale: what may stand on one axis."""
 
 
 @dataclass(frozen=True)
@@ -96,22 +100,22 @@ class Group:
 
 def groups_of(inputs: Inputs, runs: Runs) -> tuple[Group, ...]:
     """Return all claims, primary measures first, stronger evidence before weaker."""
-    found: dict[tuple[str, str, str | None], list[Claim]] = {}
+    found: dict[Key, list[Claim]] = {}
     for claim in inputs.findings.claims:
         if claim.kind != "level":
-            found.setdefault((claim.measure, claim.condition, claim.split), []).append(claim)
-    conditions = {measure: {key[1] for key in found if key[0] == measure} for measure, _, _ in found}
+            found.setdefault((claim.measure, claim.condition, claim.split, claim.scale), []).append(claim)
+    conditions = {key[0]: {other[1] for other in found if other[0] == key[0]} for key in found}
     ordered = sorted(found.items(), key=lambda each: _rank(inputs, each[0], each[1]))
     return tuple(_group(inputs, runs, claims, several=len(conditions[key[0]]) > 1) for key, claims in ordered)
 
 
-def _rank(inputs: Inputs, key: tuple[str, str, str | None], claims: Sequence[Claim]) -> tuple[object, ...]:
+def _rank(inputs: Inputs, key: Key, claims: Sequence[Claim]) -> tuple[object, ...]:
     order = [info.id for info in inputs.tree.measures]
     place = order.index(key[0]) if key[0] in order else len(order)
     is_primary = any(claim.role == "primary" for claim in claims)
     headlines = inputs.headline_splits(key[0])
     split = headlines.index(key[2]) if key[2] in headlines else len(headlines)
-    return not is_primary, place, key[0], key[1], split, key[2] or ""
+    return not is_primary, place, key[0], key[1], split, key[2] or "", key[3] != "natural"
 
 
 def _group(inputs: Inputs, runs: Runs, claims: Sequence[Claim], *, several: bool) -> Group:
@@ -124,12 +128,13 @@ def _group(inputs: Inputs, runs: Runs, claims: Sequence[Claim], *, several: bool
     levels = {claim.id: LEVEL_ORDER.index(claim.level) for claim in claims}
     primary = [view for view in views if view.role == "primary"]
     others = sorted((view for view in views if view.role != "primary"), key=lambda view: levels[view.id], reverse=True)
-    place = (first.condition if several else "", f"split {first.split}" if first.split else "")
+    is_logit = first.scale == "logit"
+    place = (first.condition if several else "", f"split {first.split}" if first.split else "", LOG_ODDS * is_logit)
     return Group(
         title=inputs.label(first.measure),
         place=", ".join(filter(None, place)),
         note=" · ".join(filter(None, (*place, _margin_note(claims)))),
-        scale=strip_scale(axis, first.unit),
+        scale=strip_scale(axis, LOG_ODDS if is_logit else first.unit),
         primary=tuple(primary),
         others=tuple(others),
     )
@@ -145,6 +150,8 @@ def interval_of(claim: Claim, runs: Runs) -> Interval | None:
 
     Where people's labels corrected the claim, the corrected interval, with the judge's own beside it.
     """
+    if claim.scale == "logit":  # single runs are differences of rates
+        return of_claim(claim).drawn(())
     source = Source(claim.measure, claim.condition, claim.judge or "none", claim.split)
     return of_claim(claim).drawn(runs.of_contrast(claim.weights, source))
 
@@ -167,7 +174,7 @@ def claim_view(
         word=VERDICT_WORDS[verdict],
         consequence=consequence(claim, inputs.measure(claim.measure).direction) if _is_pair(claim) else "",
         has_number=number.estimate is not None,
-        size=signed(number.estimate, places),
+        size=on_scale(claim, signed(number.estimate, places)),
         interval=interval(number.low, number.high, places),
         correction=correction_of(claim) if claim.corrected is not None else "",
         level=claim.level,

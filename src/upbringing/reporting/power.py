@@ -86,10 +86,10 @@ def _more(claim: Claim) -> str:
     A standard error falls with the square root of what it rests on; the t quantile, which shrinks too, is left out:
     with few runs somewhat less would do.
     """
-    factor = _ratio(claim) ** 2
-    if factor <= 1:
+    ratio = _ratio(claim)
+    if ratio <= 1:
         return "enough"
-    return f"over {MOST_TIMES} ×" if factor > MOST_TIMES else f"about {factor:.2g} ×"
+    return f"over {MOST_TIMES} ×" if ratio > MOST_TIMES**0.5 else f"about {ratio**2:.2g} ×"
 
 
 def _chart(inputs: Inputs, claims: list[Claim]) -> Markup:

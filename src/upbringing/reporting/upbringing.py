@@ -32,6 +32,7 @@ from upbringing.reporting.words import (
     deciding_estimate,
     decimals,
     movement,
+    on_scale,
     short_count,
     signed,
     verdict_of,
@@ -193,7 +194,7 @@ def _effect(inputs: Inputs, claim: Claim, word: str) -> Effect:
     direction = inputs.measure(claim.measure).direction
     sign, moved, tone = movement(claim, direction)
     estimate = deciding_estimate(claim)
-    size = signed(estimate) if estimate is not None else ""
+    size = on_scale(claim, signed(estimate)) if estimate is not None else ""
     return Effect(sign, word or moved, size, tone, consequence(claim, direction))
 
 

@@ -115,7 +115,8 @@ def _registered(inputs: Inputs) -> str:
     registered = inputs.tree.study.registered
     if registered.sha256 is None:
         return "nothing was registered"
-    when = "before the first answer" if registered.before_first_row else "after answers were seen"
+    times = {True: "before the first answer", False: "after answers were seen", None: "when is not stated"}
+    when = times[registered.before_first_row]
     return f"{when}, then amended {several(len(registered.amendments), 'time')}" if registered.amendments else when
 
 

@@ -65,6 +65,7 @@ BETTER: Mapping[str, tuple[str, str]] = {
 """For each direction of a measure: the word for a rise, the word for a fall."""
 
 GOOD = ("safer", "better")
+LOG_ODDS = "log-odds"
 SAME_MODEL_KINDS = ("judge-sensitivity", "format-sensitivity")  # one model, judged or asked in two ways
 
 
@@ -136,6 +137,11 @@ def verdict_of(claim: Claim) -> str:
 def deciding_estimate(claim: Claim) -> float | None:
     """Return the estimate that decides: corrected by people's labels where it was."""
     return claim.estimate if claim.corrected is None else claim.corrected.estimate
+
+
+def on_scale(claim: Claim, number: str) -> str:
+    """Return a claim's number with its scale, where that is not the measure's own."""
+    return f"{number} in log-odds" if number and claim.scale == "logit" else number
 
 
 def movement(claim: Claim, direction: str) -> tuple[str, str, str]:

@@ -123,7 +123,7 @@ def _interactions(table: Factorial, pair: tuple[int, int]) -> Iterator[Derived]:
 
 def _higher_interactions(table: Factorial) -> Iterator[Derived]:
     players, cells = tuple(table.factors), table.two_level if table.is_distinct else None
-    if cells is None:
+    if cells is None or len(players) > coalitions.MAX_PLAYERS:
         return
     for order in range(3, min(len(players), HIGHEST_DERIVED_ORDER) + 1):
         for group in combinations(players, order):

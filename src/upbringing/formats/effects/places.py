@@ -8,6 +8,7 @@ from itertools import product
 
 from upbringing.formats.effects.coalitions import MAX_PLAYERS, Coalition
 from upbringing.formats.effects.fractions import is_regular
+from upbringing.formats.effects.generators import MAX_FACTORS
 from upbringing.formats.effects.trends import number_of
 
 NO_LEVELS = ("copy", "positive")  # controls that are no level of any factor, whatever factors they carry
@@ -70,14 +71,20 @@ class Factorial:
 
     @property
     def on_off(self) -> dict[Coalition, str] | None:
-        """Return the cell's name by the factors that are on; ``None`` unless each has two levels, one of them off."""
+        """Return the cell's name by the factors that are on; ``None`` unless each has two levels, one of them off.
+
+        At most ``MAX_PLAYERS`` factors: more have too many orders.
+        """
         has_off = all([means_off(level) for level in levels] == [False, True] for levels in self.factors.values())
-        return self.two_level if has_off else None
+        return self.two_level if has_off and len(self.factors) <= MAX_PLAYERS else None
 
     @property
     def two_level(self) -> dict[Coalition, str] | None:
-        """Return the cell's name by the factors that are not at their base; ``None`` unless all have two levels."""
-        if any(len(levels) != 2 for levels in self.factors.values()) or len(self.factors) > MAX_PLAYERS:
+        """Return the cell's name by the factors that are not at their base; ``None`` unless all have two levels.
+
+        At most ``MAX_FACTORS`` factors.
+        """
+        if any(len(levels) != 2 for levels in self.factors.values()) or len(self.factors) > MAX_FACTORS:
             return None
         return {
             frozenset(

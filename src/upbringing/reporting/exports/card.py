@@ -29,9 +29,10 @@ def _parts(inputs: Inputs) -> Iterator[str]:
     yield escaped(study.question or findings.question or f"What happened in {study.name}?")
     registered = study.registered
     if registered.sha256 is not None:
-        when = "before" if registered.before_first_row else "after"
+        times = {True: "before the first answer", False: "after the first answer", None: "at a time that is not stated"}
         digest = escaped(registered.sha256[:DIGEST_CHARACTERS])
-        yield f"Margins, primary measures and contrasts were fixed {when} the first answer (sha256 {digest}…)."
+        when = times[registered.before_first_row]
+        yield f"Margins, primary measures and contrasts were fixed {when} (sha256 {digest}…)."
     primary = [claim for claim in findings.claims if claim.role == "primary"]
     if primary:
         yield "### What changed"

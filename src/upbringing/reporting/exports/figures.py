@@ -25,7 +25,7 @@ from upbringing.reporting.shares import shares_of
 from upbringing.reporting.together import together_of
 from upbringing.reporting.trade_off import trade_offs_of
 from upbringing.reporting.upbringing import Upbringing, upbringing_of
-from upbringing.reporting.words import interval, signed, verdict_of
+from upbringing.reporting.words import LOG_ODDS, interval, on_scale, signed, verdict_of
 
 PIXELS_PER_UNIT = 3  # a chart unit is 1/96 inch, so this is 288 dots per inch
 KEY_ROW, KEY_COLUMN = 20.0, 172.0  # the room of one arm in a key
@@ -70,12 +70,12 @@ def _charts(inputs: Inputs) -> Iterator[tuple[str, Markup]]:
 
 
 def _forests(inputs: Inputs, runs: Runs) -> Iterator[tuple[str, Markup]]:
-    """Yield the primary claims of every measure as a forest plot."""
-    groups: dict[str, list[Claim]] = {}
+    """Yield the primary claims of every measure as a forest plot, those in log-odds apart."""
+    groups: dict[tuple[str, str], list[Claim]] = {}
     for claim in inputs.findings.claims:
         if claim.role == "primary" and claim.kind != "level":
-            groups.setdefault(claim.measure, []).append(claim)
-    for measure, claims in groups.items():
+            groups.setdefault((claim.measure, claim.scale), []).append(claim)
+    for (measure, scale), claims in groups.items():
         found = [(claim, interval_of(claim, runs)) for claim in claims]
         rows = [
             ForestRow(claim.contrast, each, verdict_of(claim), _number(claim), claim.margin) for claim, each in found
@@ -84,12 +84,13 @@ def _forests(inputs: Inputs, runs: Runs) -> Iterator[tuple[str, Markup]]:
         reach = max((abs(value) for value in (*values, *(claim.margin or 0.0 for claim in claims))), default=1.0) or 1.0
         label = inputs.label(measure)
         title = f"Primary differences in {label}"
-        yield title, forest(rows, forest_axis(-reach, reach), title=title, unit=claims[0].unit)
+        unit = LOG_ODDS if scale == "logit" else claims[0].unit
+        yield title, forest(rows, forest_axis(-reach, reach), title=title, unit=unit)
 
 
 def _number(claim: Claim) -> str:
     found = of_claim(claim)
-    return f"{signed(found.estimate)} {interval(found.low, found.high)}"
+    return on_scale(claim, f"{signed(found.estimate)} {interval(found.low, found.high)}")
 
 
 def _with_key(chart: Markup, upbringing: Upbringing) -> Markup:

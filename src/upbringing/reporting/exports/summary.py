@@ -11,7 +11,7 @@ from upbringing.reporting.differences import groups_of
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.runs import runs_of
 from upbringing.reporting.verdicts import first_screen, size_of
-from upbringing.reporting.words import DASH, VERDICT_MARKS, VERDICT_WORDS, interval, plain, signed, verdict_of
+from upbringing.reporting.words import DASH, VERDICT_MARKS, VERDICT_WORDS, interval, on_scale, plain, signed, verdict_of
 
 MAX_CLAIMS = 30  # of a table in a comment
 COLUMNS = ("claim", "measure", "difference", "95% interval", "margin", "verdict", "level", "n")
@@ -56,7 +56,7 @@ def claims_table(inputs: Inputs, claims: Sequence[Claim]) -> str:
         (
             claim.contrast,
             inputs.label(claim.measure),
-            signed(number.estimate),
+            on_scale(claim, signed(number.estimate)),
             interval(number.low, number.high) or DASH,
             plain(claim.margin),
             f"{VERDICT_MARKS[verdict_of(claim)]} {VERDICT_WORDS[verdict_of(claim)]}",

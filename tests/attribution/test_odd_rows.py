@@ -1,0 +1,135 @@
+"""Odd but legal tables: times that are censored, items without a split among others that have one, wide fractions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from simulated_studies import two_arms
+
+from upbringing.attribution.aliasing import alias_tables
+from upbringing.attribution.attribute import attribute
+from upbringing.attribution.defaults import default_contrasts
+from upbringing.attribution.design import design_of
+from upbringing.base.errors import FormatError
+from upbringing.formats.effects.generators import fraction_runs, standard_generators
+from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, ContrastSpec, MeasureInfo, StudyInfo, Tree
+
+
+def times(censored: pa.Array, *, estimator: str = "survival") -> tuple[pa.Table, Tree]:
+    """The turn at which each of four conversations flipped, of two checkpoints; cut off at four turns and at three."""
+    rows = pa.table({
+        "checkpoint": ["a"] * 4 + ["b"] * 4,
+        "measure": ["turn"] * 8,
+        "item": ["0", "1", "2", "3"] * 2,
+        "value": [1.0, 2.0, 4.0, 4.0, 1.0, 3.0, 6.0, 2.0],
+        "censored": censored,
+    })  # fmt: skip
+    measure = MeasureInfo.model_validate({"id": "turn", "unit": "turns", "estimator": estimator})
+    checkpoints = tuple(Checkpoint.model_validate({"id": name, "arm": name, "stage": "end"}) for name in "ab")
+    return rows, Tree(study=StudyInfo(name="times"), checkpoints=checkpoints, measures=(measure,))
+
+
+def levels(rows: pa.Table, tree: Tree) -> list[float]:
+    return [line["estimate"] for line in attribute(rows, tree, other_estimators=False).tables["levels"]]
+
+
+def test_censored_times_count_up_to_the_earliest_censored_one() -> None:
+    flags = pa.array([False, None, True, True, False, True, False, False])
+    assert levels(*times(flags)) == [(1 + 2 + 3 + 3) / 4, (1 + 3 + 3 + 2) / 4]
+    assert levels(*times(pa.array([False] * 8))) == [11 / 4, 12 / 4]
+    assert levels(*times(flags, estimator="mean")) == [11 / 4, 12 / 4]
+
+
+def test_what_is_censored_is_true_or_false() -> None:
+    with pytest.raises(FormatError, match="'censored' holds int64, it must hold truth values"):
+        attribute(*times(pa.array([0, 1] * 4)))
+
+
+def test_items_without_a_split_are_counted_where_others_have_one() -> None:
+    rows, tree = two_arms(1, effect=0.0, num_items=30, num_seeds=3, seed_deviation=0.1)
+    items = tuple(
+        item.model_copy(update={"split": "ood"}) if number < 20 else item for number, item in enumerate(tree.items)
+    )
+    found = attribute(rows, tree.model_copy(update={"items": items}), other_estimators=False)
+    said = "10 items of harm have no split although others do: no claim and no level is about them."
+    assert said in found.warnings
+    assert found.claims[0].units.items == 20
+    assert not any("no split" in each for each in attribute(rows, tree, other_estimators=False).warnings)
+
+
+def test_a_fraction_of_seven_factors_has_its_aliases() -> None:
+    """2^(7-3) of resolution IV: main effects are clear, two-way interactions are aliased in groups of three."""
+    factors = tuple("abcdefg")
+    runs = fraction_runs(factors, standard_generators(factors, 3))
+    cells = tuple(
+        Cell(
+            arm="".join(sorted(run)) or "none", position="sft", checkpoint=f"run-{number}", seeds=CellSeeds(sft=0),
+            factors={name: "on" if name in run else "off" for name in factors},
+        )
+        for number, run in enumerate(runs)
+    )  # fmt: skip
+    checkpoints = tuple(Checkpoint(id=cell.checkpoint, parent="base") for cell in cells)
+    design = design_of(Tree(study=StudyInfo(name="wide"), checkpoints=checkpoints, cells=cells))
+    effects = [set(line["effects"]) for line in alias_tables(design)["aliases"]]
+    assert sum(sum(" x " in each and each.count(" x ") == 1 for each in group) == 3 for group in effects) == 7
+    found = default_contrasts(design, StudyInfo(name="wide"), ["harm"])
+    assert sorted(each.name[0] for each in found if each.kind == "main-effect") == list(factors)
+    assert not [each for each in found if each.kind == "interaction"]
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"margin": -0.1}, "margin .* at least 0"),
+    ({"margin": float("nan")}, "margin .* at least 0"),
+    ({"weights": {"b@sft": 0.0, "a@sft": 0.0}}, "all 0"),
+    ({"weights": {"b@sft": float("nan"), "a@sft": -1.0}}, "must be a number"),
+    ({"weights": {"b@sft": 1.0, "a@sft": -0.5}}, "sum to 0.5"),
+    ({"test": "dominance", "against": {"b@sft": 1.0}}, "against .* sum to 1"),
+    ({"test": "dominance", "against": {"b@sft": "x", "a@sft": -1.0}}, "'x', it must be a number"),
+    ({"test": "dominance", "against": {"c@sft": 1.0, "a@sft": -1.0}}, "'c@sft': tree.json lists none"),
+    ({"test": "dominance", "against": ["a@sft"]}, "must be weights of cells"),
+]
+
+
+@pytest.mark.parametrize(("changed", "said"), WRONG)
+def test_a_contrast_that_means_nothing_is_an_error_that_says_why(changed: dict[str, Any], said: str) -> None:
+    """A negative margin would make every change one beyond it; weights of 0 would find everything alike."""
+    rows, tree = two_arms(1, effect=0.0, num_items=10, num_seeds=3, seed_deviation=0.1)
+    spec = ContrastSpec.model_validate({**tree.study.contrasts[0].model_dump(), **changed})
+    study = tree.study.model_copy(update={"contrasts": (spec,)})
+    with pytest.raises(FormatError, match=said):
+        attribute(rows, tree.model_copy(update={"study": study}), other_estimators=False)
+
+
+@pytest.mark.parametrize("kind", ["checkpoints", "measures", "items"])
+def test_one_id_is_one_thing(kind: str) -> None:
+    rows, tree = two_arms(1, effect=0.0, num_items=10, num_seeds=3, seed_deviation=0.1)
+    first = getattr(tree, kind)[0]
+    again = tree.model_copy(update={kind: (*getattr(tree, kind), first)})
+    assert attribute(rows, again, other_estimators=False) == attribute(rows, tree, other_estimators=False)
+    other = first.model_copy(update={"label" if kind == "measures" else "parent": "other"})
+    with pytest.raises(FormatError, match=f"lists '{first.id}' twice among its {kind}"):
+        attribute(rows, tree.model_copy(update={kind: (*getattr(tree, kind), other)}), other_estimators=False)
+
+
+def test_a_split_that_no_item_has_is_not_measured() -> None:
+    rows, tree = two_arms(1, effect=0.0, num_items=10, num_seeds=3, seed_deviation=0.1)
+    spec = tree.study.contrasts[0].model_copy(update={"split": "ood"})
+    study = tree.study.model_copy(update={"contrasts": (spec,)})
+    claim = attribute(rows, tree.model_copy(update={"study": study}), other_estimators=False).claims[0]
+    assert (claim.verdict, claim.role, claim.estimate) == ("not-measurable", "primary", None)
+    assert "split ood" in claim.blocked_by[0]
+
+
+def test_weights_are_sizes() -> None:
+    rows, tree = times(pa.array([False] * 8), estimator="ratio")
+    with pytest.raises(FormatError, match="8 rows have a weight below 0"):
+        attribute(rows.append_column("weight", pa.array([-1.0] * 8)), tree)
+
+
+def test_a_circle_of_checkpoints_is_an_error() -> None:
+    rows, tree = times(pa.array([False] * 8))
+    circle = tuple(Checkpoint(id=one, parent=other) for one, other in (("a", "b"), ("b", "a")))
+    with pytest.raises(FormatError, match="'a' is its own ancestor"):
+        attribute(rows, tree.model_copy(update={"checkpoints": circle}))
