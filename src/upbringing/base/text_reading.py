@@ -11,16 +11,26 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import Any
 
 from upbringing.base.special_strings import SpecialStrings
 
+TEMPLATE_DATE = date(2024, 7, 26)  # the day that Llama's templates name where they cannot ask for one
 FIRST_STAND_IN = 0xF0000  # the first character of Unicode's second private area: no text means anything by it
 
 Offsets = list[tuple[int, int]]
 Messages = list[dict[str, str]]
 Render = Callable[[Messages, Any], tuple[list[int], list[bool]]]
+
+
+def template_date(pattern: str) -> str:
+    """Return the day that it is for chat templates: the same one always, or a prompt would be others tomorrow.
+
+    To be given to ``apply_chat_template`` as ``strftime_now``.
+    """
+    return TEMPLATE_DATE.strftime(pattern)
 
 
 @dataclass(frozen=True)
