@@ -65,6 +65,13 @@ def test_an_adapter_beside_the_weights_is_refused(tmp_path: Path) -> None:
         check_folder(folder)
 
 
+def test_a_tokenizer_beside_the_one_that_is_hashed_is_refused(tmp_path: Path) -> None:
+    more = {"fast_tokenizer_files": ["tokenizer.json", "tokenizer.4.0.0.json"]}
+    folder = folder_of(tmp_path, model_safetensors=TENSORS, tokenizer_config_json=more)
+    with pytest.raises(UntrustedError, match=r"another tokenizer than tokenizer\.json"):
+        check_folder(folder)
+
+
 def test_settings_are_hashed_as_values_and_without_who_wrote_them(tmp_path: Path) -> None:
     def hashed(name: str, config: Any, **more: Any) -> str:
         (tmp_path / name).mkdir()

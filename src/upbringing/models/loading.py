@@ -15,14 +15,17 @@ from upbringing.base.errors import IntegrityError, UntrustedError, UpbringingErr
 from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, Record, read_record
 from upbringing.models.weights import INDEX, WEIGHTS, weight_files
 
-# Configuration keys that make transformers import or choose code; none is needed for the models it ships.
-REFUSED_CONFIG_KEYS = (
-    "auto_map",
-    "custom_pipelines",
-    "custom_generate",
-    "_attn_implementation_internal",
-    "kernel_config",
-)
+CODE = "foreign code"
+# Configuration keys that make transformers import or choose code, or read text by another file than the one that is
+# hashed; none is needed for the models it ships.
+REFUSED_CONFIG_KEYS = {
+    "auto_map": CODE,
+    "custom_pipelines": CODE,
+    "custom_generate": CODE,
+    "_attn_implementation_internal": CODE,
+    "kernel_config": CODE,
+    "fast_tokenizer_files": "another tokenizer than tokenizer.json",
+}
 ADAPTER_CONFIG = "adapter_config.json"  # makes transformers load an adapter, pickled ones too, or another base
 REWARD_ARCHITECTURE = "ForSequenceClassification"
 SHOWN_WEIGHTS = 3  # of those that a checkpoint lacks or has too many
@@ -52,7 +55,7 @@ def check_folder(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise IntegrityError(f"{path} is not a configuration")
     for holder in ("config.json", "generation_config.json", "tokenizer_config.json"):
-        _refuse_code(folder / holder)
+        _refuse_foreign(folder / holder)
     if (folder / ADAPTER_CONFIG).exists():
         raise UntrustedError(
             f"{folder.name} holds an adapter ({ADAPTER_CONFIG}), which the library would put on top of its weights: "
@@ -64,7 +67,7 @@ def check_folder(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _refuse_code(path: Path) -> None:
+def _refuse_foreign(path: Path) -> None:
     if not path.exists():
         return
     try:
@@ -77,8 +80,9 @@ def _refuse_code(path: Path) -> None:
         if isinstance(value, dict):
             for key in REFUSED_CONFIG_KEYS:
                 if value.get(key):
+                    brings = REFUSED_CONFIG_KEYS[key]
                     raise UntrustedError(
-                        f"{path.name} of {path.parent.name} sets {key!r}, which can run foreign code: refused"
+                        f"{path.name} of {path.parent.name} sets {key!r}, which brings {brings}: refused"
                     )
             stack.extend(value.values())
         elif isinstance(value, list):
