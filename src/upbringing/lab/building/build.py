@@ -32,6 +32,7 @@ from upbringing.training.start import FreshStart
 
 KEY_CHARACTERS = 40  # of a sha256; collisions are out of reach
 PROFILE_CHARACTERS = 8
+EXISTING = "existing-"  # begins the keys of checkpoints that others made
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def existing_key(folder: Path, template: str | None) -> str:
     """
     asked_in = template_sha256(folder) if template is None else text_sha256(template)
     decided_by = [weights_sha256(folder), tokenizer_sha256(folder), asked_in, settings_sha256(folder)]
-    return f"existing-{fingerprint(decided_by)[:KEY_CHARACTERS]}"
+    return f"{EXISTING}{fingerprint(decided_by)[:KEY_CHARACTERS]}"
 
 
 def _edited_key(node: Node, keys: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from upbringing.base.fingerprint import fingerprint
-from upbringing.lab.building.build import existing_key
+from upbringing.lab.building.build import EXISTING, existing_key
 from upbringing.lab.session import Session
 from upbringing.study.tree import Node
 from upbringing.training.existing import Existing
@@ -75,7 +75,7 @@ def folder_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 @lru_cache(maxsize=16)  # a plan asks once per node; the stamp makes a changed folder another question
 def _bytes_of(folder: Path, _: tuple[tuple[str, int, int], ...]) -> str:
-    return existing_key(folder, None)
+    return existing_key(folder, None).removeprefix(EXISTING)  # the beginning of the hash alone tells bytes apart
 
 
 def why_stale(before: Mapping[str, Any], inputs: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, ...]:
