@@ -54,8 +54,8 @@ def trace_study(
 
     ``prompts``: a file of items, ``None`` = the prompt sets that come with the program: benign requests with harmful
     twins, cloze questions, texts. ``clusters``: ask only so many clusters of the file. Measures that these prompts give
-    nothing to ask are left out. ``name``: ``None`` = one for these checkpoints and prompts alone. Claims are about these
-    checkpoints only: one seed, evidence L1. Raises ``StudyError`` for fewer than two checkpoints.
+    nothing to ask are left out. ``name``: ``None`` = its own for these checkpoints and prompts. Claims are about
+    these checkpoints only: one seed, evidence L1. Raises ``StudyError`` for fewer than two checkpoints.
     """
     name = name or _name("trace", checkpoints, prompts)
     if prompts is None:
