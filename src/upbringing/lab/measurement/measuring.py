@@ -255,6 +255,8 @@ def gathered(
 ) -> tuple[pa.Table, list[Path], list[ConditionInfo]]:
     """Return all rows as one table, the answers files, and the distinct conditions of measurements ``keys``.
 
+    A condition under which checkpoints were asked in different templates names none; each checkpoint says its own.
+
     ``judged``: further rows, of judges that were asked later.
     """
     tables, answers, conditions = list(judged), [], {}
@@ -267,6 +269,8 @@ def gathered(
             answers.append(folder / ANSWERS)
         for plain in json.loads((folder / CONDITIONS).read_bytes()):
             condition = ConditionInfo.model_validate(plain)
-            conditions[condition.id] = condition
+            known = conditions.setdefault(condition.id, condition)
+            if known != condition:  # asked of each checkpoint in its own template: no one of them is the condition's
+                conditions[condition.id] = known.model_copy(update={"template": None})
     unified = pa.concat_tables([table.unify_dictionaries() for table in tables])
     return unified, answers, [conditions[name] for name in sorted(conditions)]
