@@ -122,7 +122,7 @@ def test_a_weight_that_stands_in_no_file_is_never_drawn_at_random(tiny: LoadedMo
         load_model(changed(tiny, tmp_path / "without", _without), profile=BuildProfile())
     with pytest.warns(UpbringingWarning, match=r"layers\.7\.self_attn\.q_proj\.weight'\], for which .* no place"):
         load_model(changed(tiny, tmp_path / "more", _more), profile=BuildProfile())
-    with pytest.raises(IntegrityError, match="^other-shape "):
+    with pytest.raises(IntegrityError, match=r"^other-shape "):
         load_model(changed(tiny, tmp_path / "other-shape", _other_shape), profile=BuildProfile())
 
 

@@ -30,8 +30,8 @@ Render = Callable[[Messages, Any], tuple[list[int], list[bool]]]
 def dated_template(template: str | Mapping[str, str] | None) -> str | None:
     """Return a chat template in which it is the same day always, ``None`` where the tokenizer's own never asks.
 
-    A template that asks would make other tokens of a prompt tomorrow. Of several templates the one named default is used,
-    as ``apply_chat_template`` does, to which the result is to be given.
+    A template that asks would make other tokens of a prompt tomorrow. Of several templates the one named default is
+    used, as ``apply_chat_template`` does, to which the result is to be given.
     """
     text = template.get("default") if isinstance(template, Mapping) else template
     if text is None or ASKS_THE_DAY not in text:

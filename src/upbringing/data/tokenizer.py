@@ -90,8 +90,8 @@ def chat_template(folder: Path) -> str | None:
     more = sorted(each.stem for each in (folder / MORE_TEMPLATES).glob("*.jinja"))
     if "default" in more or (more and not path.exists()):
         raise DataError(
-            f"{folder.name} has chat templates in {MORE_TEMPLATES} ({', '.join(more)}), which go before its own: put the "
-            "one to use into chat_template.jinja and remove those"
+            f"{folder.name} has chat templates in {MORE_TEMPLATES} ({', '.join(more)}), which go before its own: put "
+            "the one to use into chat_template.jinja and remove those"
         )
     try:
         if path.exists():
