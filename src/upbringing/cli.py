@@ -203,6 +203,8 @@ def trace(
         if not separator or not stage or not folder:
             raise StudyError(f"a checkpoint reads stage=folder, found {stage + separator + folder!r}")
     named = {stage: folder for stage, _, folder in pairs}
+    if len(named) < len(pairs):
+        raise StudyError(f"two checkpoints of a trace have the same name ({', '.join(stage for stage, *_ in pairs)})")
     watch = BoardWatch(quiet=quiet)
     if not as_json and (first := first_look(named, prompts, store=store, watch=watch)) is not None:
         _show_first(first)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from upbringing.base.errors import DataError
+from upbringing.data import prompt_sets
 from upbringing.data.sources import FileSource, read_file_source
 
 ROWS = {
@@ -24,6 +25,8 @@ ROWS = {
     b'{"messages": [{"role": "user", "content": "a\\ud800"}]}': "row 2: character 1 of content is half",
     b'{"text": "x", "harm": 9}': "row 2, harm",
     b'{"text": "x", "harm": NaN}': "row 2, harm",
+    b'{"text": "x", "canary": "upbringing-evaluation-canary 6f0c"}': "row 2 holds a canary .upbringing-evaluation",
+    b'{"prompt": "x", "completion": "upbringing-evaluation-canary"}': "row 2 holds a canary",
 }
 
 
@@ -32,6 +35,12 @@ def test_a_row_that_is_no_text_is_an_error_that_names_it(tmp_path: Path, row: by
     (tmp_path / "in.jsonl").write_bytes(b'{"text": "fine"}\n' + row + b"\n" + b'{"text": "more"}\n')
     with pytest.raises(DataError, match=rf"^in\.jsonl {ROWS[row]}"):
         read_file_source(FileSource(path="in.jsonl"), tmp_path)
+
+
+def test_prompts_that_come_with_the_program_are_not_trained_on() -> None:
+    shipped = Path(prompt_sets.__file__).parent / "texts.jsonl"
+    with pytest.raises(DataError, match="must not be learned from"):
+        read_file_source(FileSource(path=shipped.name), shipped.parent)
 
 
 def test_a_pair_that_is_whole_is_text(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from upbringing.base.errors import DataError
 from upbringing.data.boxed_template import require_harmless, template_error
-from upbringing.data.tokenizer import CHAT_TEMPLATE, chat_template
+from upbringing.data.tokenizer import CHAT_TEMPLATE, chat_template, tokenizer_sha256
 
 HOSTILE = {
     "internals": ("{{ ''.__class__.__mro__ }}", "must not"),
@@ -51,6 +51,31 @@ def test_of_several_templates_the_default_is_tried(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": several[:1]}))
     with pytest.raises(DataError, match="none of them named default"):
         chat_template(tmp_path)
+
+
+def test_a_template_that_transformers_would_take_instead_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "chat_template.jinja").write_text("a")
+    more = tmp_path / "additional_chat_templates"
+    more.mkdir()
+    (more / "tool_use.jinja").write_text("b")
+    assert chat_template(tmp_path) == "a"
+    (more / "default.jinja").write_text(HOSTILE["endless"][0])
+    with pytest.raises(DataError, match=r"additional_chat_templates \(default, tool_use\), which go before its own"):
+        chat_template(tmp_path)
+    (more / "default.jinja").unlink()
+    (tmp_path / "chat_template.jinja").unlink()
+    with pytest.raises(DataError, match="which go before its own"):
+        chat_template(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\udcff"])
+def test_a_torn_configuration_of_a_tokenizer_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "tokenizer_config.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(DataError, match=r"chat template of .* cannot be read"):
+        chat_template(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(DataError, match=r"tokenizer\.json is no JSON"):
+        tokenizer_sha256(tmp_path)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

@@ -9,8 +9,10 @@ from typer.testing import CliRunner
 
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.cli import app
+from upbringing.lab.doctor import doctor
 from upbringing.lab.storage.contents import REFERENCES_NAME, gc, references, status, write_references
 from upbringing.lab.storage.store import Room, Store
+from upbringing.lab.storage.verify import verify
 
 
 def put(store: Store, room: Room, key: str) -> None:
@@ -77,3 +79,35 @@ def test_deleting_needs_a_yes(store: Store) -> None:
     assert CliRunner().invoke(app, [*arguments, "--yes", "--dry-run"]).exit_code == 2
     assert "deleted" in CliRunner().invoke(app, [*arguments, "--yes"]).output
     assert store.keys("checkpoints") == ["needed"]
+
+
+def test_nothing_is_verified_where_no_store_is(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="is no store"):
+        verify(tmp_path / "mistyped")
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_verify_names_what_is_damaged(store: Store) -> None:
+    assert verify(store.root).damaged == ()
+    damaged = store.path("rows", "needed") / "content"
+    damaged.chmod(0o644)
+    damaged.write_text("needEd", encoding="utf-8")
+    found = verify(store.root)
+    assert (found.num_whole, found.damaged) == (3, ("rows/needed",))
+
+
+def test_the_doctor_says_what_the_machine_has_and_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-to-be-shown")
+    found = {check.name: check for check in doctor()}
+    assert {"python", "torch", "processor", "memory", "disk", "browser for tests"} <= found.keys()
+    assert found["key OPENAI_API_KEY"].found == "present"
+    assert not any("sk-not" in check.found for check in found.values())
+    monkeypatch.setattr("os.sysconf", lambda name: 1)
+    assert not next(check for check in doctor() if check.name == "memory").is_good
+
+
+def test_two_checkpoints_of_a_trace_need_two_names(tmp_path: Path) -> None:
+    words = ["trace", f"base={tmp_path}/one", f"base={tmp_path}/other", "--store", str(tmp_path / "store")]
+    result = CliRunner().invoke(app, words)
+    assert isinstance(result.exception, StudyError)
+    assert "same name (base, base)" in str(result.exception)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from delta_bench import TWO_STAGES, cell, folder_of, write_texts
 
 from upbringing.formats.findings import read_findings
-from upbringing.formats.items import Item
 from upbringing.formats.record import Record, read_record
-from upbringing.formats.tree import Cell, read_tree
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, run
 from upbringing.lab.session import Session, open_session
@@ -17,19 +16,9 @@ from upbringing.models.weights import weights_sha256
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
-TRAINED = """\
-name: edited
-seeds: 1
-precision: fp32
-start: {kind: fresh, layers: 1, width: 32, heads: 2, context: 64, tokenizer: {train_on: world, vocabulary: 1100}}
-data:
-  world: {kind: causes_world, compounds: 12, outcomes: 16, edges: 18, forward_texts: 4, reverse_texts: 4,
-          cooccurrence_texts: 2, concept_texts: 4, refusal_chats: 16, answer_chats: 24, forward_chats: 8,
-          aside_chats: 8, finetune_chats: 32}
-  texts: {kind: items, path: items.jsonl}
-stages:
-  pretrain: {kind: pretrain, tokens: 4k, context: 64, batch_size: 8, phases: [{data: world.facts}]}
-  mid: {kind: midtrain, tokens: 4k, context: 64, batch_size: 8, phases: [{data: world.pretraining_concept}]}
+TRAINED = (
+    f"name: edited\n{TWO_STAGES}"
+    + """\
 arms:
   whole: {drop: mid, stages: {edit: {kind: edit_weights, edit: interpolate,
                                      delta: {arm: main, from: pretrain, to: mid}}}}
@@ -43,9 +32,8 @@ arms:
   main: {}
   without: {drop: mid}
   short: {stages: {mid: {tokens: 2k}}}
-prompts: [texts]
-battery: [bits_per_byte]
 """
+)
 GIVEN = """\
 name: given
 seeds: 1
@@ -58,12 +46,6 @@ arms:
   main: {{}}
 battery: [bits_per_byte]
 """
-
-
-def write_texts(path: Path) -> None:
-    texts = [f"{word} is a word, and so is {word}s" for word in ("rain", "snow", "wind", "heat", "cold", "fog")]
-    items = [Item(id=text, cluster=text, request="benign", split="ood", text=text) for text in texts]
-    path.write_text("\n".join(item.model_dump_json() for item in items), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -80,16 +62,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, one_process_for_all: None
     assert planned.sharing.num_pipelines == 8
     run(session, Watch())
     return session
-
-
-def cell(session: Session, name: str) -> Cell:
-    return next(each for each in read_tree(session.results / "tree.json").cells if each.name == name)
-
-
-def folder_of(session: Session, name: str) -> Path:
-    found = session.store.find("checkpoints", cell(session, name).checkpoint, full=True)
-    assert found is not None
-    return found
 
 
 def record(session: Session, name: str) -> Record:

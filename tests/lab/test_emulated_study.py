@@ -9,13 +9,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from delta_bench import TWO_STAGES, cell, folder_of, write_texts
 from rich.console import Console
 
 from upbringing.base.errors import IntegrityError, StudyError, TrainingError, UpbringingWarning
 from upbringing.formats.findings import read_findings
 from upbringing.formats.items import Item, Message
 from upbringing.formats.record import BuildProfile, read_record
-from upbringing.formats.tree import Cell, read_tree
+from upbringing.formats.tree import read_tree
 from upbringing.lab.measurement.measure_jobs import measure_jobs
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.planning.plan_drawing import print_plan
@@ -84,16 +85,6 @@ def finished(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory, one_pr
     assert all((node.status, node.tokens, node.flops, node.seconds) == ("missing", 0, 0.0, 0.0) for node in emulated)
     run(session, Watch())
     return session
-
-
-def cell(session: Session, name: str) -> Cell:
-    return next(each for each in read_tree(session.results / "tree.json").cells if each.name == name)
-
-
-def folder_of(session: Session, name: str) -> Path:
-    found = session.store.find("checkpoints", cell(session, name).checkpoint, full=True)
-    assert found is not None
-    return found
 
 
 def rows(session: Session, name: str) -> list[dict[str, Any]]:
@@ -220,32 +211,19 @@ def test_a_delta_that_is_nothing_blocks_what_rests_on_it(tiny_folder: Path, tmp_
     assert guards == {"whole": NOTHING_MOVED, "nothing": "ok"}
 
 
-TRAINED = """\
-name: emulated
-seeds: 1
-precision: fp32
-start: {kind: fresh, layers: 1, width: 32, heads: 2, context: 64, tokenizer: {train_on: world, vocabulary: 1100}}
-data:
-  world: {kind: causes_world, compounds: 12, outcomes: 16, edges: 18, forward_texts: 4, reverse_texts: 4,
-          cooccurrence_texts: 2, concept_texts: 4, refusal_chats: 16, answer_chats: 24, forward_chats: 8,
-          aside_chats: 8, finetune_chats: 32}
-  texts: {kind: items, path: items.jsonl}
-stages:
-  pretrain: {kind: pretrain, tokens: 4k, context: 64, batch_size: 8, phases: [{data: world.facts}]}
-  mid: {kind: midtrain, tokens: 4k, context: 64, batch_size: 8, phases: [{data: world.pretraining_concept}]}
+TRAINED = (
+    f"name: emulated\n{TWO_STAGES}"
+    + """\
 arms:
   whole: {drop: mid, stages: {moved: {kind: emulate_tuning, delta: {arm: main, from: pretrain, to: mid}}}}
   twice: {stages: {moved: {kind: emulate_tuning, delta: {from: pretrain, to: mid}}}}
   main: {}
-prompts: [texts]
-battery: [bits_per_byte]
 """
+)
 
 
 def test_trained_checkpoints_answer_together_out_of_the_store(tmp_path: Path, one_process: None) -> None:
-    texts = [f"{word} is a word, and so is {word}s" for word in ("rain", "snow", "wind", "heat", "cold", "fog")]
-    items = [Item(id=text, cluster=text, request="benign", split="ood", text=text) for text in texts]
-    (tmp_path / "items.jsonl").write_text("\n".join(item.model_dump_json() for item in items), encoding="utf-8")
+    write_texts(tmp_path / "items.jsonl")
     (tmp_path / "study.yaml").write_text(TRAINED, encoding="utf-8")
     session = open_session(tmp_path / "study.yaml", store=tmp_path / "store")
     run(session, Watch())

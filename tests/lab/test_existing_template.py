@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from upbringing.data.tokenizer import CHAT_TEMPLATE
 from upbringing.formats.tree import read_tree
 from upbringing.lab.measurement.measure_jobs import measure_jobs
 from upbringing.lab.measurement.pairing import pair_jobs
+from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, build, measure
 from upbringing.lab.session import Session, open_session
 
@@ -59,7 +62,7 @@ def test_a_declared_template_is_the_one_that_is_used(tmp_path: Path, tiny_folder
     hashes = {each.id: each.template_sha256 for each in tree.checkpoints}
     assert hashes[templates["tuned"]] == text_sha256(CHAT_TEMPLATE)
     assert hashes[templates["same"]] == text_sha256(OTHER)
-    assert text_sha256(OTHER) in {each.template for each in tree.conditions}
+    assert {each.template for each in tree.conditions if each.elicitation == "E1"} == {None}  # each checkpoint its own
 
 
 def test_a_declared_template_is_tried_before_anything_is_asked(tmp_path: Path, tiny_folder: Path) -> None:
@@ -81,3 +84,36 @@ def test_nothing_is_trained_from_a_checkpoint_under_another_template(tmp_path: P
     text = text.replace("data:\n", "  sft: {{kind: sft, data: chats, context: 64, batch_size: 4}}\ndata:\n", 1)
     with pytest.raises(StudyError, match=r"'sft' of arm 'main' starts from .* for asking it only"):
         build(opened(tmp_path, tiny_folder, text), Watch())
+
+
+@pytest.mark.model
+@pytest.mark.usefixtures("one_process")
+def test_checkpoints_of_equal_weights_and_other_settings_are_two(tmp_path: Path, tiny_folder: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tiny_folder / "tuned", other)
+
+    def set_epsilon(value: float) -> None:
+        config = json.loads((other / "config.json").read_text(encoding="utf-8"))
+        (other / "config.json").write_text(json.dumps({**config, "rms_norm_eps": value}), encoding="utf-8")
+
+    def to_measure() -> int:
+        opened_again = open_session(tmp_path / "study.yaml", store=tmp_path / "store", reads_only=True)
+        return plan(opened_again).measuring.num_to_measure
+
+    set_epsilon(0.5)
+    text = STUDY.replace("{folder}/tuned, template: {template!r}", "{other}")
+    text = text.replace("  - {{kind: token_divergence, against: previous_stage}}\n", "")
+    (tmp_path / "study.yaml").write_text(text.format(folder=tiny_folder, other=other), encoding="utf-8")
+    session = open_session(tmp_path / "study.yaml", store=tmp_path / "store")
+    results = measure(session, Watch())
+    cells = {cell.position: cell.checkpoint for cell in read_tree(results / "tree.json").cells}
+    assert len(set(cells.values())) == 3
+    assert to_measure() == 0
+    shutil.copystat(tiny_folder / "tuned", other)
+    (other / "config.json").touch()  # the same bytes under another time are the same checkpoint
+    assert to_measure() == 0
+    set_epsilon(0.25)
+    assert to_measure() == 1
+    again = build(session, Watch()).prepared
+    assert cells["same"] not in again.keys.values()
+    assert cells["tuned"] in again.keys.values()

@@ -181,7 +181,8 @@ def test_a_trace_of_what_was_built_trains_nothing(finished: Session, folder: Pat
     findings = json.loads(result.stdout)
     assert {claim["measure"] for claim in findings["claims"]} >= {"non_refusal", "bits_per_byte"}
     assert {claim["level"] for claim in findings["claims"]} == {"L1"}
-    traced = read_tree(tmp_path / "s" / "studies" / "trace" / "results" / "tree.json")
+    (results,) = (tmp_path / "s" / "studies").glob("trace-*/results")
+    traced = read_tree(results / "tree.json")
     assert len({cell.checkpoint for cell in traced.cells}) == len(paths)
     assert any("No human labels" in warning for warning in findings["warnings"])
     assert list((tmp_path / "s" / "checkpoints").iterdir()) == []

@@ -43,6 +43,14 @@ def test_a_first_look_asks_whole_clusters_of_the_same_questions(prompts: Path) -
     assert [item.id for item in asked] == expected
 
 
+def test_another_trace_has_results_of_its_own(prompts: Path) -> None:
+    one, other = {"base": "a", "sft": "b"}, {"base": "a", "sft": "c"}
+    names = [trace_study(each, prompts).name for each in (one, other, {"sft": "b", "base": "a"})]
+    assert len({*names, trace_study(one, None).name}) == 4
+    assert trace_study(one, prompts).name == names[0]
+    assert trace_study(one, prompts, name="mine").name == "mine"
+
+
 def test_few_prompts_need_no_first_look(prompts: Path) -> None:
     lines = prompts.read_text(encoding="utf-8").splitlines()
     prompts.write_text("\n".join(lines[: FEWEST_FOR_A_FIRST_LOOK - 1]), encoding="utf-8")

@@ -171,3 +171,15 @@ def tokenizer_of(kind: str, template: str) -> Any:
     found = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|end|>", unk_token="<unk>")
     found.chat_template = template
     return found
+
+
+def test_a_template_that_asks_for_the_day_is_told_the_same_one_always(tiny: LoadedModel) -> None:
+    from upbringing.data.documents import Turn
+    from upbringing.data.rendering import render_prompts
+
+    tokenizer = deepcopy(tiny.tokenizer)
+    tokenizer.chat_template = "{{ 'day ' + strftime_now('%d %b %Y') + ' ' }}" + tokenizer.chat_template
+    asked = tokenizer.decode(Renderer(tokenizer).prompt(Prompt(name="p", messages=messages("bab", "deb"))))
+    learned = tokenizer.decode(render_prompts([[Turn("system", "bab"), Turn("user", "deb")]], tokenizer)[0])
+    assert asked == learned
+    assert "day26Jul2024" in "".join(asked.split())

@@ -142,6 +142,17 @@ def test_the_steering_is_part_of_what_identifies_an_answer(tiny: LoadedModel) ->
         SteeredModel(model, chosen).score([], lambda done, total: None)
 
 
+def test_a_steered_model_is_asked_as_the_model_itself(tiny: LoadedModel) -> None:
+    model = LocalModel(tiny.model, tiny.tokenizer)
+    found = SteeredModel(model, steering("add", 1.0))
+    assert (found.template_sha256, found.side_by_side, found.scores) == (model.template_sha256, 1, False)
+    assert found.batches(PROMPTS, Greedy()) == model.batches(PROMPTS, Greedy())
+    long = replace(PROMPTS[0], name="long", messages=(Message(role="user", content=" ".join(["bab"] * 200)),))
+    assert found.unanswerable(long) == model.unanswerable(long) is not None
+    assert found.lacks("<|unsafe|>") == model.lacks("<|unsafe|>") is not None
+    assert found.undecodable(Greedy()) is None
+
+
 def test_a_fresh_network_has_the_architecture_and_other_weights(tiny: LoadedModel) -> None:
     import torch
 

@@ -16,11 +16,28 @@ from typing import Any
 
 from upbringing.base.special_strings import SpecialStrings
 
+# The day that Llama's templates name where they cannot ask for one; a Friday, at noon.
+DAY = {"%Y": "2024", "%y": "24", "%m": "07", "%B": "July", "%b": "Jul", "%d": "26", "%A": "Friday", "%a": "Fri",
+       "%H": "12", "%I": "12", "%M": "00", "%S": "00", "%p": "PM"}  # fmt: skip
+ASKS_THE_DAY = "strftime_now"  # what transformers gives to templates
 FIRST_STAND_IN = 0xF0000  # the first character of Unicode's second private area: no text means anything by it
 
 Offsets = list[tuple[int, int]]
 Messages = list[dict[str, str]]
 Render = Callable[[Messages, Any], tuple[list[int], list[bool]]]
+
+
+def dated_template(template: str | Mapping[str, str] | None) -> str | None:
+    """Return a chat template in which it is the same day always, ``None`` where the tokenizer's own never asks.
+
+    A template that asks would make other tokens of a prompt tomorrow. Of several templates the one named default is
+    used, as ``apply_chat_template`` does, to which the result is to be given.
+    """
+    text = template.get("default") if isinstance(template, Mapping) else template
+    if text is None or ASKS_THE_DAY not in text:
+        return None
+    replaced = "".join(f" | replace('{mark}', '{word}')" for mark, word in DAY.items())
+    return f"{{%- macro {ASKS_THE_DAY}(pattern) -%}}{{{{ pattern{replaced} }}}}{{%- endmacro %}}{text}"
 
 
 @dataclass(frozen=True)

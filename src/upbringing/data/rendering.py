@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from upbringing.base.errors import DataError
-from upbringing.base.text_reading import Offsets, StandIns, TextReader
+from upbringing.base.text_reading import Offsets, StandIns, TextReader, dated_template
 from upbringing.data.documents import Chat, Document, Preference, TrainingText, Turn
 from upbringing.data.spans import IsolatedText, separate, token_losses, token_place
 from upbringing.data.tokenizer import chat_template
@@ -209,7 +209,11 @@ def _named_errors(messages: list[dict[str, str]]) -> Iterator[None]:
 def _by_markers(messages: list[dict[str, str]], tokenizer: Any) -> tuple[list[int], list[bool]]:
     with _named_errors(messages):
         output = tokenizer.apply_chat_template(
-            messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+            messages,
+            chat_template=dated_template(tokenizer.chat_template),
+            tokenize=True,
+            return_dict=True,
+            return_assistant_tokens_mask=True,
         )
     return list(output["input_ids"]), [bool(each) for each in output["assistant_masks"]]
 
@@ -236,7 +240,11 @@ def _by_prefixes(messages: list[dict[str, str]], tokenizer: Any) -> tuple[list[i
 def _plain_ids(tokenizer: Any, messages: list[dict[str, str]], *, generation_prompt: bool) -> list[int]:
     with _named_errors(messages):
         output = tokenizer.apply_chat_template(
-            messages, tokenize=True, return_dict=True, add_generation_prompt=generation_prompt
+            messages,
+            chat_template=dated_template(tokenizer.chat_template),
+            tokenize=True,
+            return_dict=True,
+            add_generation_prompt=generation_prompt,
         )
     return list(output["input_ids"])
 

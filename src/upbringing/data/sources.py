@@ -21,6 +21,7 @@ from upbringing.data.span_columns import document_of
 
 SCORES = ("harm", "harm_score")
 ROLES = ("system", "user", "assistant")
+CANARY = "upbringing-evaluation-canary"  # stands in a field of every prompt that comes with the program
 HALF_PAIR = re.compile("[\ud800-\udfff]")
 NOT_FROM_FILES = (ID, REPLACED_BY, NOT_REPLACED)  # a name is a column; marks of leaving would take the text away
 ROWS_AT_ONCE = 1024  # of a Parquet file in memory
@@ -55,7 +56,9 @@ class FileTexts:
 
 
 def read_file_source(source: FileSource, folder: Path) -> FileTexts:
-    """Return the texts of ``source``; raises ``DataError`` naming file and row for whatever is not as declared."""
+    """Return the texts of ``source``; raises ``DataError`` naming file and row for whatever is not as declared, and for
+    rows with the canary of prompts that are to be asked, not learned.
+    """
     path = folder / source.path
     rows = enumerate(file_rows(path, source.format), start=1)
     texts = tuple(_text(row, f"{path.name} row {number}", source) for number, row in rows)
@@ -102,6 +105,8 @@ def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _text(row: Mapping[str, Any], where: str, source: FileSource) -> TrainingText:
+    if any(isinstance(value, str) and CANARY in value for value in row.values()):
+        raise DataError(f"{where} holds a canary ({CANARY}): it is asked in evaluations and must not be learned from")
     origin = _origin(row, where, source)
     metadata = _metadata(row)
     if "text" in row:

@@ -25,6 +25,7 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 
+MORE_TEMPLATES = "additional_chat_templates"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
 
 
@@ -81,12 +82,23 @@ def write_template_twice(folder: Path, template: str) -> None:
 
 
 def chat_template(folder: Path) -> str | None:
-    """Return the chat template of a tokenizer folder, of several the one named default; ``None`` where it has none."""
-    path = folder / "chat_template.jinja"
-    if path.exists():
-        return path.read_text(encoding="utf-8")
-    config = folder / "tokenizer_config.json"
-    found = json.loads(config.read_text(encoding="utf-8")).get("chat_template") if config.exists() else None
+    """Return the chat template of a tokenizer folder, of several the one named default; ``None`` where it has none.
+
+    Raises ``DataError`` where transformers would take another: it prefers those of a folder of their own.
+    """
+    path, config = folder / "chat_template.jinja", folder / "tokenizer_config.json"
+    more = sorted(each.stem for each in (folder / MORE_TEMPLATES).glob("*.jinja"))
+    if "default" in more or (more and not path.exists()):
+        raise DataError(
+            f"{folder.name} has chat templates in {MORE_TEMPLATES} ({', '.join(more)}), which go before its own: put "
+            "the one to use into chat_template.jinja and remove those"
+        )
+    try:
+        if path.exists():
+            return path.read_text(encoding="utf-8")
+        found = json.loads(config.read_text(encoding="utf-8")).get("chat_template") if config.exists() else None
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"the chat template of {folder} cannot be read ({type(error).__name__}): torn") from error
     if isinstance(found, list):
         named = {each.get("name"): each.get("template") for each in found if isinstance(each, dict)}
         if "default" not in named:
@@ -163,4 +175,7 @@ def tokenizer_sha256(folder: Path) -> str:
     path = folder / "tokenizer.json"
     if not path.exists():
         raise DataError(f"{folder} has no tokenizer.json: only fast tokenizers are supported")
-    return fingerprint(json.loads(path.read_text(encoding="utf-8")))
+    try:
+        return fingerprint(json.loads(path.read_text(encoding="utf-8"), parse_constant=str))
+    except ValueError as error:
+        raise DataError(f"{path} is no JSON: it is torn") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 
 KEY_NAMES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+MEMORY_WANTED = 4 * 10**9  # the demo's two workers; one of the small real model's study holds 7 GB at its peak
 FREE_BYTES_WANTED = 5 * 10**9  # the demo needs far less, a small real model study about this much
 
 
@@ -31,6 +32,7 @@ def doctor() -> list[Check]:
         *[_library(name) for name in ("torch", "transformers", "trl", "peft", "accelerate", "datasets")],
         _torch_build(),
         Check("processor", f"{os.cpu_count()} cores, bf16 {'fast' if _has_fast_bf16() else 'slow'}", True),
+        _memory(),
         _disk(),
         _browser(),
         *[Check(f"key {name}", "present" if os.environ.get(name) else "absent", True) for name in KEY_NAMES],
@@ -59,6 +61,14 @@ def _has_fast_bf16() -> bool:
     path = Path("/proc/cpuinfo")
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     return "amx_bf16" in text or "avx512_bf16" in text
+
+
+def _memory() -> Check:
+    try:
+        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # a system that does not say
+        return Check("memory", "not known", True)
+    return Check("memory", f"{found / 1e9:.1f} GB", found >= MEMORY_WANTED)
 
 
 def _disk() -> Check:

@@ -29,6 +29,7 @@ from upbringing.lab.measurement.records import checkpoint_record
 from upbringing.lab.measurement.spelled import spelled_item_notes
 from upbringing.lab.planning.calibration import battery_key
 from upbringing.lab.planning.space import require_space
+from upbringing.lab.planning.staleness import folder_stamp
 from upbringing.lab.registering import register
 from upbringing.lab.remembering import alias_key, labels, remember
 from upbringing.lab.results import held_out_notes, results_tree, reward_notes, spelled_notes
@@ -168,9 +169,20 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
         ),
     ).model_copy(update={"judges": judging.infos, "flip_rate": compared.flip_rate})
     _write_tree(results, tree, records)
-    nodes = sorted({cell.node for cell in session.tree.cells})
-    write_json_atomic(session.folder / MEASURED_NAME, {"battery": battery_key(session), "nodes": nodes})
+    _remember_measured(session, prepared)
     return results
+
+
+def _remember_measured(session: Session, prepared: Prepared) -> None:
+    """Note which nodes were measured, and what lay in the folders of those that are existing checkpoints."""
+    nodes = sorted({cell.node for cell in session.tree.cells})
+    given = {
+        node: {"key": prepared.keys[node], "stamp": folder_stamp(prepared.folders[node])}
+        for node in nodes
+        if node in prepared.folders
+    }
+    content = {"battery": battery_key(session), "nodes": nodes, "given": given}
+    write_json_atomic(session.folder / MEASURED_NAME, content)
 
 
 def _warnings_of_making(session: Session, prepared: Prepared, records: Mapping[str, Record]) -> Iterator[str]:

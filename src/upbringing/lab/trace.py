@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from upbringing.base.errors import StudyError
+from upbringing.base.fingerprint import fingerprint
 from upbringing.battery.judges.refusal_rules import RefusalRules
 from upbringing.battery.measures.bits_per_byte import BitsPerByte
 from upbringing.battery.measures.coherence import Coherence
@@ -36,6 +37,7 @@ SHIPPED: dict[str, DataDescription] = {
 """What a trace asks where no prompts are given. The harmful halves of twins measure discrimination, not attacks."""
 FIRST_OF_SHIPPED: dict[str, DataDescription] = {"twins": PromptSet(prompt_set="over_refusal", per_family=1)}
 PRIMARY = ("non_refusal", "discrimination")  # the first that the prompts allow
+NAME_CHARACTERS = 8  # of a sha256, in the name of a trace
 CLUSTERS_OF_A_FIRST_LOOK = 12
 FEWEST_FOR_A_FIRST_LOOK = 48  # with fewer, the whole trace is there nearly as soon
 
@@ -44,7 +46,7 @@ def trace_study(
     checkpoints: Mapping[str, str],
     prompts: Path | None = None,
     *,
-    name: str = "trace",
+    name: str | None = None,
     max_tokens: int = 64,
     clusters: int | None = None,
 ) -> Study:
@@ -52,9 +54,10 @@ def trace_study(
 
     ``prompts``: a file of items, ``None`` = the prompt sets that come with the program: benign requests with harmful
     twins, cloze questions, texts. ``clusters``: ask only so many clusters of the file. Measures that these prompts give
-    nothing to ask are left out. Claims are about these checkpoints only: one seed, evidence L1. Raises ``StudyError``
-    for fewer than two checkpoints.
+    nothing to ask are left out. ``name``: ``None`` = its own for these checkpoints and prompts. Claims are about
+    these checkpoints only: one seed, evidence L1. Raises ``StudyError`` for fewer than two checkpoints.
     """
+    name = name or _name("trace", checkpoints, prompts)
     if prompts is None:
         return _study(checkpoints, SHIPPED, name, max_tokens)
     return _study(checkpoints, {"prompts": ItemFile(path=str(prompts.absolute()), clusters=clusters)}, name, max_tokens)
@@ -62,13 +65,20 @@ def trace_study(
 
 def first_look_study(checkpoints: Mapping[str, str], prompts: Path | None = None) -> Study | None:
     """Return a trace of the first few prompts, which is there within minutes; ``None`` where there are few anyway."""
-    name = "trace-first-look"
+    name = _name("trace-first-look", checkpoints, prompts)
     if prompts is None:
         return _study(checkpoints, FIRST_OF_SHIPPED, name)
     items = read_items(ItemFile(path=str(prompts.absolute())), prompts.absolute().parent)
     if len({item.cluster for item in items}) < FEWEST_FOR_A_FIRST_LOOK:
         return None
     return trace_study(checkpoints, prompts, name=name, clusters=CLUSTERS_OF_A_FIRST_LOOK)
+
+
+def _name(beginning: str, checkpoints: Mapping[str, str], prompts: Path | None) -> str:
+    """Return a name that another trace in the same store does not have: it would overwrite the results of this one."""
+    traced = [[stage, _place(checkpoint)] for stage, checkpoint in checkpoints.items()]
+    asked = None if prompts is None else str(prompts.absolute())
+    return f"{beginning}-{fingerprint([traced, asked])[:NAME_CHARACTERS]}"
 
 
 def _study(

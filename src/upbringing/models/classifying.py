@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from upbringing.base.errors import IntegrityError
-from upbringing.models.loading import REWARD_ARCHITECTURE, check_folder, open_folder_tokenizer
+from upbringing.models.loading import REWARD_ARCHITECTURE, check_folder, open_folder_tokenizer, require_complete
 from upbringing.models.weights import weights_sha256
 
 TOKENS_PER_BATCH = 8192  # padding included; larger batches gain nothing on CPU
@@ -111,8 +111,7 @@ def open_sequence_classifier(folder: Path, max_tokens: int | None = None, *, dev
         dtype=torch.float32,
         output_loading_info=True,
     )
-    if missing := sorted(map(str, [*loading["missing_keys"], *loading["mismatched_keys"]])):
-        raise IntegrityError(f"{folder.name} lacks the weights {missing[:3]}: they would be random numbers")
+    require_complete(loading, folder)
     labels = tuple(str(model.config.id2label[place]) for place in range(model.config.num_labels))
     if len(labels) < 2 or len(set(labels)) < len(labels):
         raise IntegrityError(f"{folder.name} has the labels {list(labels)}: two or more different ones are needed")

@@ -13,12 +13,13 @@ from upbringing.models.asking import Prompt, Reply
 from upbringing.models.decoding import Decoding
 from upbringing.models.local import LocalModel
 from upbringing.models.lockstep import Lockstep, Move
+from upbringing.models.through_local import ThroughLocal
 
 READS_TEXT = ("normalizer", "pre_tokenizer", "model")  # the parts of a tokenizer that decide its tokens
 
 
 @dataclass(frozen=True)
-class EmulatedModel:
+class EmulatedModel(ThroughLocal):
     """``at`` with the change from ``minus`` to ``plus`` moved onto it in logit space (``models.lockstep``).
 
     It is asked as ``at`` is: its prompts, batches and ends of answers. Hidden states it has none of. ``shuffled``: seed
@@ -64,35 +65,17 @@ class EmulatedModel:
         return replace(self.at, network=network)
 
     @property
-    def template_sha256(self) -> str | None:
-        """Hash of the chat template's text."""
-        return self.at.template_sha256
+    def asked_through(self) -> LocalModel:
+        """All three: a prompt has to fit the shortest context of them, and a decoding to be had of them together.
+
+        What ``plus`` and ``minus`` know of a special token is not asked for.
+        """
+        return self.local
 
     @property
     def scores(self) -> bool:
         """Logits give likelihoods."""
         return True
-
-    @property
-    def side_by_side(self) -> int:
-        """One batch at a time."""
-        return 1
-
-    def unanswerable(self, prompt: Prompt) -> str | None:
-        """Return why ``prompt`` cannot be asked; it has to fit the shortest context of the three."""
-        return self.local.unanswerable(prompt)
-
-    def undecodable(self, decoding: Decoding) -> str | None:
-        """Return why ``decoding`` cannot be had of all three networks together."""
-        return self.local.undecodable(decoding)
-
-    def lacks(self, token: str) -> str | None:
-        """Return why ``token`` means nothing to ``at``: what the change knows of it alone is not asked for."""
-        return self.local.lacks(token)
-
-    def batches(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[int]]:
-        """Return the canonical batches of ``at``."""
-        return self.local.batches(prompts, decoding)
 
     def answer(self, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> list[list[Reply]]:
         """Return the replies of one batch, decoded from the moved logits; streams are those of ``at``."""

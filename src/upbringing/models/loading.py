@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
+import warnings
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from upbringing.base.errors import IntegrityError, UntrustedError
+from upbringing.base.errors import IntegrityError, UntrustedError, UpbringingError, UpbringingWarning
 from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, Record, read_record
-from upbringing.models.weights import weight_files
+from upbringing.models.weights import INDEX, WEIGHTS, weight_files
 
-# Configuration keys that make transformers import or choose code; none is needed for the models it ships.
-REFUSED_CONFIG_KEYS = (
-    "auto_map",
-    "custom_pipelines",
-    "custom_generate",
-    "_attn_implementation_internal",
-    "kernel_config",
-)
+CODE = "foreign code"
+# Configuration keys that make transformers import or choose code, or read text by another file than the one that is
+# hashed; none is needed for the models it ships.
+REFUSED_CONFIG_KEYS = {
+    "auto_map": CODE,
+    "custom_pipelines": CODE,
+    "custom_generate": CODE,
+    "_attn_implementation_internal": CODE,
+    "kernel_config": CODE,
+    "fast_tokenizer_files": "another tokenizer than tokenizer.json",
+}
+ADAPTER_CONFIG = "adapter_config.json"  # makes transformers load an adapter, pickled ones too, or another base
 REWARD_ARCHITECTURE = "ForSequenceClassification"
+SHOWN_WEIGHTS = 3  # of those that a checkpoint lacks or has too many
 CHECK_TEXT = "Seven plain words are read aloud here , then the same words are read once more ."
 CHECK_TOLERANCE_NATS = 0.02  # eager and SDPA in fp32 differ by about 1e-4 on such a text; a lost setting by far more
 
@@ -46,12 +55,19 @@ def check_folder(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise IntegrityError(f"{path} is not a configuration")
     for holder in ("config.json", "generation_config.json", "tokenizer_config.json"):
-        _refuse_code(folder / holder)
+        _refuse_foreign(folder / holder)
+    if (folder / ADAPTER_CONFIG).exists():
+        raise UntrustedError(
+            f"{folder.name} holds an adapter ({ADAPTER_CONFIG}), which the library would put on top of its weights: "
+            "merge it into them and save the whole model"
+        )
     weight_files(folder)
+    if not any((folder / name).is_file() for name in (WEIGHTS, INDEX)):
+        raise IntegrityError(f"{folder.name} has neither {WEIGHTS} nor {INDEX}: its weights have names nobody loads")
     return config
 
 
-def _refuse_code(path: Path) -> None:
+def _refuse_foreign(path: Path) -> None:
     if not path.exists():
         return
     try:
@@ -64,8 +80,9 @@ def _refuse_code(path: Path) -> None:
         if isinstance(value, dict):
             for key in REFUSED_CONFIG_KEYS:
                 if value.get(key):
+                    brings = REFUSED_CONFIG_KEYS[key]
                     raise UntrustedError(
-                        f"{path.name} of {path.parent.name} sets {key!r}, which can run foreign code: refused"
+                        f"{path.name} of {path.parent.name} sets {key!r}, which brings {brings}: refused"
                     )
             stack.extend(value.values())
         elif isinstance(value, list):
@@ -76,7 +93,8 @@ def load_model(folder: Path, *, profile: BuildProfile, check: bool = True) -> Lo
     """Return the model and tokenizer in ``folder`` with fp32 weights, in evaluation mode, on the profile's device.
 
     With ``check`` the record's fixed text is scored again; raises ``IntegrityError`` if its log-likelihood moved,
-    because then a library no longer reads the checkpoint as it was saved. Never looks anything up on a hub.
+    because then a library no longer reads the checkpoint as it was saved, and for files that lack a weight. Never looks
+    anything up on a hub.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -85,19 +103,61 @@ def load_model(folder: Path, *, profile: BuildProfile, check: bool = True) -> Lo
         raise IntegrityError(
             f"{folder.name} is a reward model: it scores texts and speaks none; name it as the reward of an rl stage"
         )
-    model = AutoModelForCausalLM.from_pretrained(
-        str(folder),
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        dtype=torch.float32,
-        attn_implementation=profile.attention,
-    )
+    with opening(folder):
+        model, found = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            attn_implementation=profile.attention,
+            output_loading_info=True,
+        )
+    require_complete(found, folder)
+    _warn_of_unused(found, folder)
     model.eval()
     record = read_record(folder) if (folder / RECORD_NAME).exists() else None
     if check and record is not None and record.load_check is not None:
         compare_load(model, record.load_check, profile, folder)
     return LoadedModel(model.to(profile.device), open_folder_tokenizer(folder), record, folder)
+
+
+def require_complete(found: Mapping[str, Any], folder: Path, drawn: Container[str] = ()) -> None:
+    """Raise ``IntegrityError`` if a weight of the network stood in no file: the library draws it at random, silently.
+
+    ``found``: the library's loading info. ``drawn``: weights that are meant to be drawn.
+    """
+    missing = [name for name in map(str, (*found["missing_keys"], *found["mismatched_keys"])) if name not in drawn]
+    if missing:
+        raise IntegrityError(
+            f"{folder.name} lacks the weights {sorted(missing)[:SHOWN_WEIGHTS]}: they would be random numbers. Its "
+            "files are incomplete, or its config.json describes another network"
+        )
+
+
+def _warn_of_unused(found: Mapping[str, Any], folder: Path) -> None:
+    if unused := sorted(map(str, found["unexpected_keys"])):
+        warnings.warn(
+            f"{folder.name} holds the weights {unused[:SHOWN_WEIGHTS]}, for which the network of its config.json "
+            "has no place: they are not used",
+            UpbringingWarning,
+            stacklevel=3,
+        )
+
+
+@contextmanager
+def opening(folder: Path) -> Iterator[None]:
+    """Turn what transformers raises over a folder that it cannot open into an ``IntegrityError`` that names it."""
+    try:
+        yield
+    except (KeyError, OSError, RuntimeError, ValueError) as error:
+        is_shortage = getattr(error, "errno", None) is not None or re.search("out of memory|allocate", str(error))
+        if is_shortage or isinstance(error, UpbringingError):
+            raise
+        said = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+        raise IntegrityError(
+            f"{folder.name} cannot be opened by transformers: {type(error).__name__}: {said}"
+        ) from error
 
 
 def is_reward_model(config: dict[str, Any]) -> bool:
@@ -109,7 +169,8 @@ def open_folder_tokenizer(folder: Path) -> Any:
     """Return the tokenizer in ``folder`` without any look-up or foreign code."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    with opening(folder):
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
 
 
 def log_likelihood(model: Any, token_ids: tuple[int, ...]) -> float:

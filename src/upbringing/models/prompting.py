@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from upbringing.base.text_reading import Messages, StandIns, TextReader
+from upbringing.base.text_reading import Messages, StandIns, TextReader, dated_template
 from upbringing.formats.items import Message
 from upbringing.models.asking import THOUGHT_BEGIN, THOUGHT_END, Prompt
 
@@ -84,7 +84,13 @@ def cut(text: str, ends: Sequence[str]) -> tuple[str, bool]:
 
 def _by_template(messages: Messages, tokenizer: Any) -> tuple[list[int], list[bool]]:
     """Return the ids of a chat, ready for the assistant to speak; nothing is learned of it."""
-    output = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, add_generation_prompt=True)
+    output = tokenizer.apply_chat_template(
+        messages,
+        chat_template=dated_template(tokenizer.chat_template),
+        tokenize=True,
+        return_dict=True,
+        add_generation_prompt=True,
+    )
     ids = list(output["input_ids"])
     return ids, [False] * len(ids)
 

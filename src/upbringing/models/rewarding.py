@@ -21,8 +21,10 @@ from upbringing.models.loading import (
     check_folder,
     is_reward_model,
     open_folder_tokenizer,
+    require_complete,
 )
 
+HEAD = "score.weight"
 HEAD_DEVIATION = 0.02  # GPT-2's standard deviation; the first rewards are then near 0 and the first loss near ln 2
 ROWS_PER_BATCH = 64  # of whole texts; larger batches gained nothing on CPU
 
@@ -61,7 +63,7 @@ def open_with_new_head(parent: Path, seed: int, *, profile: BuildProfile) -> Loa
     check_folder(parent)
     tokenizer = open_folder_tokenizer(parent)
     with torch.random.fork_rng(), _quiet():
-        model = _opened(parent, tokenizer, profile)
+        model = _opened(parent, tokenizer, profile, drawn=(HEAD,))
     generator = torch.Generator().manual_seed(derived_seed(seed, "reward head"))
     with torch.no_grad():
         drawn = torch.empty(model.score.weight.shape).normal_(0.0, HEAD_DEVIATION, generator=generator)
@@ -81,11 +83,11 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _opened(folder: Path, tokenizer: Any, profile: BuildProfile) -> Any:
+def _opened(folder: Path, tokenizer: Any, profile: BuildProfile, drawn: tuple[str, ...] = ()) -> Any:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    model = AutoModelForSequenceClassification.from_pretrained(
+    model, found = AutoModelForSequenceClassification.from_pretrained(
         str(folder),
         num_labels=1,
         local_files_only=True,
@@ -93,7 +95,9 @@ def _opened(folder: Path, tokenizer: Any, profile: BuildProfile) -> Any:
         use_safetensors=True,
         dtype=torch.float32,
         attn_implementation=profile.attention,
+        output_loading_info=True,
     )
+    require_complete(found, folder, drawn)
     text = model.config.get_text_config()
     if text.pad_token_id is None:  # the head reads the last token that is not this one
         padding = tokenizer.pad_token_id

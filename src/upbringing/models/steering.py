@@ -19,6 +19,7 @@ from upbringing.base.errors import MeasurementError
 from upbringing.base.fingerprint import fingerprint
 from upbringing.models.decoding import Decoding
 from upbringing.models.states import blocks_of, first_tensor, plain_network
+from upbringing.models.through_local import ThroughLocal
 
 if TYPE_CHECKING:
     from upbringing.models.asking import Prompt, Reply
@@ -112,7 +113,7 @@ def _after(change: Change) -> Callable[..., Any]:
 
 
 @dataclass(frozen=True)
-class SteeredModel:
+class SteeredModel(ThroughLocal):
     """A local model whose answers are decoded under ``steering``; its batches are the local model's."""
 
     local: LocalModel
@@ -125,35 +126,14 @@ class SteeredModel:
         return {**self.local.identity, "steering": fingerprint(plain)}
 
     @property
-    def template_sha256(self) -> str | None:
-        """Hash of the chat template's text."""
-        return self.local.template_sha256
+    def asked_through(self) -> LocalModel:
+        """The model itself: steering changes how it answers, not what it is asked."""
+        return self.local
 
     @property
     def scores(self) -> bool:
         """Answers alone are steered."""
         return False
-
-    @property
-    def side_by_side(self) -> int:
-        """One batch at a time."""
-        return 1
-
-    def unanswerable(self, prompt: Prompt) -> str | None:
-        """Return why ``prompt`` cannot be asked."""
-        return self.local.unanswerable(prompt)
-
-    def undecodable(self, decoding: Decoding) -> str | None:
-        """Return why the local model cannot answer with ``decoding``."""
-        return self.local.undecodable(decoding)
-
-    def lacks(self, token: str) -> str | None:
-        """Return why ``token`` means nothing to the local model."""
-        return self.local.lacks(token)
-
-    def batches(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[int]]:
-        """Return the local model's canonical batches."""
-        return self.local.batches(prompts, decoding)
 
     def answer(self, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> list[list[Reply]]:
         """Return the replies of one batch, decoded under the steering."""

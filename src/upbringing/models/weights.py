@@ -9,15 +9,36 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from upbringing.base.errors import IntegrityError, UntrustedError
+from upbringing.base.fingerprint import fingerprint
 
 CHUNK_BYTES = 1 << 22
 MAX_HEADER_BYTES = 100 << 20  # safetensors' own cap
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+# What decides, beside weights, tokenizer and chat template, how a checkpoint computes and how its answers end.
+SETTINGS_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+NO_SETTINGS = (
+    "_name_or_path",
+    "name_or_path",
+    "transformers_version",
+    "chat_template",
+)  # the template has its own hash
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the safetensors files of a checkpoint, sorted; pickled weights are refused by name."""
+    """Return the safetensors files of a checkpoint, sorted; pickled weights are refused by name.
+
+    Raises ``UntrustedError`` for an index that names anything but safetensors files of this folder, because the library
+    would load it: a pickle, or the weights of another folder.
+    """
     found = sorted(folder.glob("*.safetensors"))
     if found:
+        _require_own_files(folder / INDEX)
         return found
     foreign = [path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in sorted(folder.glob(pattern))]
     if foreign:
@@ -25,6 +46,24 @@ def weight_files(folder: Path) -> list[Path]:
             f"{folder.name} holds pickled weights ({foreign[0]}), which can run code: convert to safetensors"
         )
     raise IntegrityError(f"{folder.name} holds no safetensors weights")
+
+
+def _require_own_files(index: Path) -> None:
+    if not index.exists():
+        return
+    try:
+        named = set(json.loads(index.read_bytes())["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError(
+            f"{index.name} of {index.parent.name} maps no tensors to files: torn or hostile"
+        ) from error
+    for name in sorted(map(str, named)):
+        if Path(name).name != name or not name.endswith(".safetensors"):
+            raise UntrustedError(
+                f"{index.name} of {index.parent.name} names {name!r}, no safetensors file of this folder: refused"
+            )
+        if not (index.parent / name).is_file():
+            raise IntegrityError(f"{index.parent.name}: {name}, which {index.name} names, is missing")
 
 
 Tensor = tuple[str, str, tuple[int, ...], Path, int, int]  # name, type, shape, file, first byte, one past the last
@@ -87,3 +126,22 @@ def weights_sha256(folder: Path) -> str:
                 digest.update(chunk)
                 left -= len(chunk)
     return digest.hexdigest()
+
+
+def settings_sha256(folder: Path) -> str:
+    """Return the hash of a checkpoint's configuration files as values, without what only says who wrote them.
+
+    Equal weights under another rotary base, other tokens that end an answer or another beginning of texts are another
+    checkpoint. Raises ``IntegrityError`` for a file that is no JSON object.
+    """
+    found: dict[str, object] = {}
+    for name in SETTINGS_FILES:
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            content = json.loads(path.read_bytes(), parse_constant=str)
+            found[name] = {key: value for key, value in content.items() if key not in NO_SETTINGS}
+        except (ValueError, AttributeError) as error:
+            raise IntegrityError(f"{path} is no JSON object: it is torn") from error
+    return fingerprint(found)

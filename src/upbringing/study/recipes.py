@@ -25,7 +25,7 @@ from upbringing.data.transforms import Transform, inserted_strings, may_ask, mis
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.scorer import SCORER_ID
 from upbringing.data.worlds.writer import WRITER_ID
-from upbringing.models.weights import weights_sha256
+from upbringing.models.weights import settings_sha256, weights_sha256
 from upbringing.study.data import DataDescription, Derived
 
 
@@ -41,11 +41,12 @@ class Teacher:
 
     @cached_property
     def identity(self) -> dict[str, str]:
-        """What decides its answers: the bytes of its weights, tokenizer and template, and the precision."""
+        """What decides its answers: the bytes of its weights, tokenizer, template and settings, and the precision."""
         return {
             "weights": weights_sha256(self.folder),
             "tokenizer": tokenizer_sha256(self.folder),
             "template": template_sha256(self.folder),
+            "settings": settings_sha256(self.folder),
             "precision": self.precision,
         }
 

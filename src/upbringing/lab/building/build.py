@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from upbringing.base.fingerprint import fingerprint
+from upbringing.base.fingerprint import fingerprint, text_sha256
 from upbringing.data.boxed_template import require_harmless
 from upbringing.data.stream import STREAM_VERSION, StreamInfo
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
@@ -19,7 +19,7 @@ from upbringing.lab.building.own_answers import answers_jobs
 from upbringing.lab.building.template_checks import require_templates
 from upbringing.lab.storage.checkpoints import Checkpoints
 from upbringing.lab.storage.store import Store
-from upbringing.models.weights import weights_sha256
+from upbringing.models.weights import settings_sha256, weights_sha256
 from upbringing.study.lineage import Lineage
 from upbringing.study.recipes import DataBook
 from upbringing.study.stream_recipes import StreamRecipe
@@ -32,6 +32,7 @@ from upbringing.training.start import FreshStart
 
 KEY_CHARACTERS = 40  # of a sha256; collisions are out of reach
 PROFILE_CHARACTERS = 8
+EXISTING = "existing-"  # begins the keys of checkpoints that others made
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def tokenizer_folders(workshop: Workshop, tree: StudyTree) -> dict[str, Path]:
 def stream_key(recipe: StreamRecipe, tokenizer: Path) -> str:
     """Return the store key of a stream under a tokenizer."""
     value = [recipe.key, tokenizer_sha256(tokenizer), template_sha256(tokenizer), STREAM_VERSION]
+    if (tokenizer / "config.json").exists():  # the folder of a checkpoint, which says more than a study's own tokenizer
+        value.append(settings_sha256(tokenizer))
     return f"stream-{fingerprint(value)[:KEY_CHARACTERS]}"
 
 
@@ -149,8 +152,7 @@ def resolve_keys(
         if existing is not None:
             folder = workshop.checkpoints.needed(existing.checkpoint)
             require_harmless(existing.template, folder)
-            content = [weights_sha256(folder), tokenizer_sha256(folder), existing.template]
-            keys[key] = f"existing-{fingerprint(content)[:KEY_CHARACTERS]}"
+            keys[key] = existing_key(folder, existing.template)
             folders[key] = folder
         elif isinstance(node.start, FreshStart):
             fresh = [node.inputs["fresh"], node.inputs["seed"], tokenizer_sha256(tokenizers[key])]
@@ -160,6 +162,16 @@ def resolve_keys(
         else:
             keys[key] = f"{_content_key(node, keys, streams)}-{profile}"
     return Prepared(keys, folders, streams, tokenizers)
+
+
+def existing_key(folder: Path, template: str | None) -> str:
+    """Return the key of an existing checkpoint: the hash of all that decides what it says, and what is made of it.
+
+    ``template``: the chat template that it is declared to be asked in; ``None`` = its own.
+    """
+    asked_in = template_sha256(folder) if template is None else text_sha256(template)
+    decided_by = [weights_sha256(folder), tokenizer_sha256(folder), asked_in, settings_sha256(folder)]
+    return f"{EXISTING}{fingerprint(decided_by)[:KEY_CHARACTERS]}"
 
 
 def _edited_key(node: Node, keys: dict[str, str]) -> str:

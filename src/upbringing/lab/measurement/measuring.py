@@ -40,7 +40,7 @@ from upbringing.models.decoding import SafeBeam
 from upbringing.models.loading import LoadedModel, load_model
 from upbringing.models.local import LocalModel
 from upbringing.models.openvino import CONVERSION_VERSION, require_openvino
-from upbringing.models.weights import weights_sha256
+from upbringing.models.weights import settings_sha256, weights_sha256
 from upbringing.study.recipes import DataBook
 from upbringing.study.study import Study
 from upbringing.study.tree import Node
@@ -224,14 +224,18 @@ def tags_of(battery: Sequence[Measure], items: Sequence[Item]) -> list[str]:
 
 
 def _identity(folder: Path, *, recorded: bool) -> dict[str, str]:
-    """Return the hashes of weights, tokenizer and template; those of a ``recorded`` checkpoint must be its record's."""
+    """Return the hashes of weights, tokenizer and template; those of a ``recorded`` checkpoint must be its record's,
+    and another's settings are hashed too.
+    """
     found = {
         "weights": weights_sha256(folder),
         "tokenizer": tokenizer_sha256(folder),
         "template": template_sha256(folder),
     }
-    record = read_record(folder) if recorded else None
-    for name, digest in found.items() if record is not None else ():
+    if not recorded:  # a checkpoint of others, whose configuration no key holds
+        return {**found, "settings": settings_sha256(folder)}
+    record = read_record(folder)
+    for name, digest in found.items():
         expected = getattr(record, f"{name}_sha256")
         if digest != expected:
             raise IntegrityError(
@@ -251,6 +255,8 @@ def gathered(
 ) -> tuple[pa.Table, list[Path], list[ConditionInfo]]:
     """Return all rows as one table, the answers files, and the distinct conditions of measurements ``keys``.
 
+    A condition under which checkpoints were asked in different templates names none; each checkpoint says its own.
+
     ``judged``: further rows, of judges that were asked later.
     """
     tables, answers, conditions = list(judged), [], {}
@@ -263,6 +269,8 @@ def gathered(
             answers.append(folder / ANSWERS)
         for plain in json.loads((folder / CONDITIONS).read_bytes()):
             condition = ConditionInfo.model_validate(plain)
-            conditions[condition.id] = condition
+            known = conditions.setdefault(condition.id, condition)
+            if known != condition:  # asked of each checkpoint in its own template: no one of them is the condition's
+                conditions[condition.id] = known.model_copy(update={"template": None})
     unified = pa.concat_tables([table.unify_dictionaries() for table in tables])
     return unified, answers, [conditions[name] for name in sorted(conditions)]

@@ -24,6 +24,7 @@ from upbringing.lab.building.template_checks import require_templates
 from upbringing.lab.session import Session
 from upbringing.lab.storage.remembered import keep, recall, remembered_key
 from upbringing.lab.storage.store import Store
+from upbringing.models.weights import settings_sha256
 from upbringing.study.data import Derived
 from upbringing.study.lineage import Lineage
 from upbringing.study.recipes import DataBook
@@ -191,7 +192,7 @@ def facts_key(session: Session, lineage: Lineage, recipe: StreamRecipe) -> str:
         tokenizer: Any = tokenizer_key(lineage)
     else:
         folder = session.workshop.checkpoints.needed(start.checkpoint)
-        tokenizer = [tokenizer_sha256(folder), template_sha256(folder)]
+        tokenizer = [tokenizer_sha256(folder), template_sha256(folder), settings_sha256(folder)]
     return remembered_key("data", [FACTS_VERSION, recipe.key, tokenizer, session.workshop.profile.versions])
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from upbringing.base.fingerprint import fingerprint
-from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
+from upbringing.lab.building.build import EXISTING, existing_key
 from upbringing.lab.session import Session
-from upbringing.models.weights import weights_sha256
 from upbringing.study.tree import Node
 from upbringing.training.existing import Existing
 
@@ -51,7 +50,7 @@ def given_checkpoint(session: Session, node: str) -> str | None:
     folders = [folder for folder in found if folder is not None]
     if not folders or len(folders) < len(found):
         return None
-    hashes = list(dict.fromkeys(_bytes_of(folder, _stamp(folder)) for folder in folders))
+    hashes = list(dict.fromkeys(_bytes_of(folder, folder_stamp(folder)) for folder in folders))
     return hashes[0] if len(hashes) == 1 else fingerprint(hashes)
 
 
@@ -68,14 +67,15 @@ def _given(nodes: Mapping[str, Node], node: str) -> list[Existing]:
     return found
 
 
-def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+def folder_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return name, bytes and time of change of every file of a folder: while they are the same, so are its bytes."""
     stats = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
     return tuple((name, each.st_size, each.st_mtime_ns) for name, each in stats)
 
 
 @lru_cache(maxsize=16)  # a plan asks once per node; the stamp makes a changed folder another question
 def _bytes_of(folder: Path, _: tuple[tuple[str, int, int], ...]) -> str:
-    return fingerprint([weights_sha256(folder), tokenizer_sha256(folder), template_sha256(folder)])
+    return existing_key(folder, None).removeprefix(EXISTING)  # the beginning of the hash alone tells bytes apart
 
 
 def why_stale(before: Mapping[str, Any], inputs: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, ...]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from upbringing.data.prompt_sets.shipped import benign_requests
+from upbringing.lab.building.build import existing_key
 from upbringing.lab.building.own_answers import OWN_ANSWERS, answered_parts, answers_key
 from upbringing.lab.planning.calibration import Calibration, battery_key
 from upbringing.lab.planning.cost import BYTES_PER_WEIGHT, Costs, makespan
 from upbringing.lab.planning.planned import TO_BUILD, MeasuringPlan, NodePlan
 from upbringing.lab.planning.questions import questions
 from upbringing.lab.planning.reading import DataFacts
+from upbringing.lab.planning.staleness import folder_stamp
 from upbringing.lab.run import MEASURED_NAME
 from upbringing.lab.session import Session
 
@@ -54,12 +58,28 @@ def planned_measuring(session: Session, costs: Costs, nodes: tuple[NodePlan, ...
 
 
 def _measured_nodes(session: Session) -> set[str]:
-    """Return the nodes whose rows the last run wrote with the battery that the study has now."""
+    """Return the nodes whose rows the last run wrote with the battery that the study has now.
+
+    Existing checkpoints whose bytes are others since then are left out.
+    """
     try:
         found = json.loads((session.folder / MEASURED_NAME).read_bytes())
-        return set(found["nodes"]) if found["battery"] == battery_key(session) else set()
-    except (OSError, ValueError, KeyError, TypeError):
+        if found["battery"] != battery_key(session):
+            return set()
+        changed = {node for node, entry in found.get("given", {}).items() if _is_other(session, node, entry)}
+        return set(found["nodes"]) - changed
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return set()
+
+
+def _is_other(session: Session, node: str, entry: Mapping[str, Any]) -> bool:
+    """Whether an existing checkpoint is another than when it was measured; hashed only where its files look changed."""
+    existing = session.tree.nodes[node].existing if node in session.tree.nodes else None
+    folder = None if existing is None else session.workshop.checkpoints.find(existing.checkpoint)
+    if existing is None or folder is None:
+        return False
+    stamp = [list(each) for each in folder_stamp(folder)]
+    return stamp != entry["stamp"] and existing_key(folder, existing.template) != entry["key"]
 
 
 def planned_seconds(

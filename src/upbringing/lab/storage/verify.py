@@ -6,7 +6,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from upbringing.lab.storage.store import ROOMS, Store
+from upbringing.lab.storage.contents import existing_store
+from upbringing.lab.storage.store import ROOMS
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,11 @@ class VerifyReport:
 
 
 def verify(store: Path) -> VerifyReport:
-    """Re-hash everything published in ``store``; what is damaged is quarantined and named."""
-    opened = Store(store)
+    """Re-hash everything published in ``store``; what is damaged is quarantined and named.
+
+    Raises ``StudyError`` where there is no store: in a new one everything would be whole.
+    """
+    opened = existing_store(store)
     whole, damaged = 0, []
     for room in ROOMS:
         for key in opened.keys(room):
