@@ -259,7 +259,8 @@ def gathered(
 
     ``judged``: further rows, of judges that were asked later.
     """
-    tables, answers, conditions = list(judged), [], {}
+    tables, answers = list(judged), []
+    conditions: dict[str, ConditionInfo] = {}
     for key in keys:
         folder = store.whole("rows", key)
         if folder is None:

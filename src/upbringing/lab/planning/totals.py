@@ -79,7 +79,7 @@ def _is_other(session: Session, node: str, entry: Mapping[str, Any]) -> bool:
     if existing is None or folder is None:
         return False
     stamp = [list(each) for each in folder_stamp(folder)]
-    return stamp != entry["stamp"] and existing_key(folder, existing.template) != entry["key"]
+    return bool(stamp != entry["stamp"] and existing_key(folder, existing.template) != entry["key"])
 
 
 def planned_seconds(
