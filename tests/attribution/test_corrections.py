@@ -216,7 +216,9 @@ def test_dominance_is_corrected_too() -> None:
     rows, tree, labels = Judged(errors=DRIFT).study(1)
     spec = tree.study.contrasts[0].model_copy(update={"test": "dominance", "against": {"a@sft": 1.0, "b@sft": -1.0}})
     asked = tree.model_copy(update={"study": tree.study.model_copy(update={"contrasts": (spec,)})})
-    raw, found = first_claim(rows, asked), first_claim(rows, asked, labels)
+    rule = with_column(rows, "judge_kind", ["rule"] * rows.num_rows)  # without labels a language model decides nothing
+    raw, found = first_claim(rule, asked), first_claim(rows, asked, labels)
+    assert first_claim(rows, asked).dominance is None
     assert raw.dominance == "no"  # an effect as large as itself is not below a quarter of itself
     assert found.dominance == "undecided"  # and corrected there is none to be dominated by
 

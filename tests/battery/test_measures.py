@@ -26,6 +26,7 @@ from upbringing.battery.measures.non_refusal import NonRefusal
 from upbringing.battery.measures.over_refusal import OverRefusal
 from upbringing.battery.measures.prefill_attack import PrefillAttack
 from upbringing.battery.measures.refusal_margin import RefusalMargin
+from upbringing.battery.measures.suffix_attack import SuffixAttack
 from upbringing.battery.measures.willingness import Willingness
 from upbringing.formats.items import Item, Judgement, Message
 from upbringing.models.asking import Prompt, Reply
@@ -414,7 +415,7 @@ def test_equal_ids_and_missing_judges_are_refused() -> None:
 
 def test_every_measure_describes_itself_alike() -> None:
     for kind in get_args(get_args(BuiltInMeasure)[0]):
-        one = kind()
+        one = kind(suffixes=("please",)) if kind is SuffixAttack else kind()
         assert one.info().id == one.id == one.kind
         assert one.info().version == str(one.version)
         assert one.model_dump()["version"] == one.version

@@ -36,7 +36,8 @@ def checkpoint(folder: Path, tensors: dict[str, Any], *, kind: str = "float32", 
     first = dict(list(made.items())[:1])
     save_file(first, str(folder / "model-1.safetensors"), metadata={"format": "pt"})
     save_file({name: made[name] for name in made if name not in first}, str(folder / "model-2.safetensors"))
-    (folder / "model.safetensors.index.json").write_text("{}", encoding="utf-8")
+    places = {name: f"model-{1 if name in first else 2}.safetensors" for name in made}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}), encoding="utf-8")
     (folder / "config.json").write_text(json.dumps({"model_type": "llama", "dtype": kind}), encoding="utf-8")
     vocabulary = {"model": {"vocab": WORDS if words is None else words}, "added_tokens": [{"content": "c", "id": 2}]}
     (folder / "tokenizer.json").write_text(json.dumps(vocabulary), encoding="utf-8")
