@@ -17,8 +17,7 @@ from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, run
 from upbringing.lab.session import Session, open_session
 
-# one worker: the study of the module is trained once
-pytestmark = [pytest.mark.model, pytest.mark.timeout(900), pytest.mark.xdist_group("preference")]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
 STUDY = """\
 name: preferred

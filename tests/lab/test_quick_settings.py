@@ -16,8 +16,7 @@ from upbringing.lab.run import Watch, run
 from upbringing.lab.session import Session, open_session
 from upbringing.lab.templates import FOLDER, QUICK, STUDY
 
-# one worker: the study of the module is trained once
-pytestmark = [pytest.mark.model, pytest.mark.timeout(900), pytest.mark.xdist_group("quick")]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
 WHEN, WHICH = "when-to-intervene", "which-intervention"
 TINY = (  # makes the quick setting a minute's work: nothing is learned, all of it runs

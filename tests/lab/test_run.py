@@ -23,8 +23,7 @@ from upbringing.lab.session import Session, open_session
 from upbringing.lab.storage.contents import export, gc, show, status
 from upbringing.models.weights import weights_sha256
 
-# one worker: the study of the module is trained once
-pytestmark = [pytest.mark.model, pytest.mark.timeout(900), pytest.mark.xdist_group("run")]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
 STUDY = """\
 name: small
