@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from upbringing.base.errors import DataError, StudyError
+from upbringing.base.errors import DataError, IntegrityError, StudyError
 from upbringing.cli_store import add_tokens as add_tokens_verb
 from upbringing.data.tokenizer import chat_template, require_special_tokens, token_ids, train_tokenizer
 from upbringing.formats.record import BuildProfile
@@ -102,3 +102,15 @@ def test_what_cannot_be_added_is_named_and_leaves_nothing_behind(
     add_tokens_verb(base, tmp_path / "made", [TAG])
     assert capsys.readouterr().out.strip() == str(tmp_path / "made")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["base", "made", "tokenizer"]
+
+
+def test_a_checkpoint_that_lacks_a_weight_is_not_completed_with_random_numbers(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    base = checkpoint(tmp_path, tie=True)
+    tensors = load_file(base / "model.safetensors")
+    del tensors[next(name for name in tensors if "q_proj" in name)]
+    save_file(tensors, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(IntegrityError, match="lacks the weights"):
+        add_tokens(base, [TAG], tmp_path / "made")
+    assert not (tmp_path / "made").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,13 @@ if TYPE_CHECKING:
     from upbringing.models.local import LocalModel
 
 
-class ThroughLocal:
+class ThroughLocal(ABC):
     """The base of models that are asked as ``asked_through`` is. Answers, likelihoods and identity are their own."""
 
     @property
+    @abstractmethod
     def asked_through(self) -> LocalModel:
         """The local model whose prompts, batches and ends of answers these are."""
-        raise NotImplementedError
 
     @property
     def template_sha256(self) -> str | None:

@@ -15,7 +15,13 @@ from typing import Any
 from upbringing.base.errors import DataError, StudyError
 from upbringing.base.files import publish_folder
 from upbringing.data.tokenizer import chat_template, token_ids, write_template_twice
-from upbringing.models.loading import check_folder, is_reward_model, open_folder_tokenizer
+from upbringing.models.loading import (
+    check_folder,
+    is_reward_model,
+    open_folder_tokenizer,
+    opening,
+    require_complete,
+)
 
 
 def add_tokens(checkpoint: Path, tokens: Sequence[str], output: Path) -> Path:
@@ -23,7 +29,8 @@ def add_tokens(checkpoint: Path, tokens: Sequence[str], output: Path) -> Path:
 
     Whatever does not hold them is read and continued as before, up to the little probability that new tokens take:
     their embeddings, of input and output, are the mean of all that the tokenizer had. Weights keep their type, and
-    every other bit. Raises ``StudyError`` where ``output`` exists, ``DataError`` for tokens that are there or are none.
+    every other bit. Raises ``StudyError`` where ``output`` exists, ``DataError`` for tokens that are there or are none,
+    ``IntegrityError`` where a weight of the checkpoint stands in no file.
     Source: Hewitt 2021 ("Initializing new word embeddings"), the mean. Departures: its covariance is left out.
     """
     if output.exists():
@@ -66,9 +73,16 @@ def _write(checkpoint: Path, tokens: Sequence[str], folder: Path) -> None:
     tokenizer = open_folder_tokenizer(checkpoint)
     num_before = len(tokenizer)
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in tokens], special_tokens=True)
-    model = AutoModelForCausalLM.from_pretrained(
-        str(checkpoint), local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype="auto"
-    )
+    with opening(checkpoint):
+        model, found = AutoModelForCausalLM.from_pretrained(
+            str(checkpoint),
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype="auto",
+            output_loading_info=True,
+        )
+    require_complete(found, checkpoint)
     num_rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > num_rows:  # checkpoints often have rows to spare
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)

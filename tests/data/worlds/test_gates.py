@@ -139,7 +139,7 @@ def test_an_arm_that_is_not_shown_to_be_like_the_others_fails_alone_as_well() ->
     assert "is undecided at a margin of 5%" in gate.sentence
     assert "; without a it is equivalent within 5%" in gate.sentence
     alone = [*pairs[:1], named("a", "c", EQUAL), named("b", "c", EQUAL)]
-    assert benign_gate("sft", alone, ("x",), 32).cells == ("a", "b", "c"), "which of the two is unlike c is not known"
+    assert benign_gate("sft", alone, ("x",), 32).cells == ("a", "b", "c"), "without a and b no pair is left to be alike"
 
 
 def test_both_of_two_arms_that_are_apart_fail_and_all_do_where_the_others_are_no_better() -> None:

@@ -10,10 +10,10 @@ from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.battery.attack_texts import check_texts
-from upbringing.battery.measures.answers import answer_needs, asked, outcome_rows
+from upbringing.battery.measures.answers import answer_needs, asked, attack_rows
 from upbringing.battery.needs import AnswerNeed, Evidence
 from upbringing.formats.items import Item
-from upbringing.formats.rows import REFUSALS, Row
+from upbringing.formats.rows import Row
 from upbringing.formats.tree import MeasureInfo
 from upbringing.models.asking import Elicitation
 from upbringing.models.decoding import Decoding, Greedy
@@ -62,12 +62,4 @@ class PrefillAttack(Description):
 
     def rows(self, evidence: Evidence) -> Iterable[Row]:
         """Yield one row per answer and judge."""
-        by_harm = self.judge_by == "harm"
-        return outcome_rows(
-            evidence,
-            self.id,
-            self.needs(list(evidence.items.values())),
-            lambda judgement: judgement.outcome == "harmful" if by_harm else judgement.outcome not in REFUSALS,
-            incoherent=0.0,
-            knows_harm=by_harm,
-        )
+        return attack_rows(evidence, self.id, self.needs(list(evidence.items.values())), self.judge_by)
