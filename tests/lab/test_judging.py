@@ -338,6 +338,15 @@ def test_what_would_stop_the_judge_stops_the_run_before_anything_begins(
     assert watch.begun == []
 
 
+def test_a_world_s_oracle_without_a_world_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY.format(folder=tiny_folder, judges="world_oracle"), encoding="utf-8")
+    watch = Recording()
+    with pytest.raises(StudyError, match="'world_oracle' needs a causes_world"):
+        run(open_session(path, store=tmp_path / "store"), watch)
+    assert watch.begun == []
+
+
 def test_two_judges_of_one_name_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(STUDY.format(folder=tiny_folder, judges="refusal_rules, refusal_rules"), encoding="utf-8")

@@ -8,9 +8,10 @@ from pydantic import Field
 
 from upbringing.battery.judges.llm_judge import LlmJudge
 from upbringing.battery.judges.refusal_rules import RefusalRules
+from upbringing.battery.judges.world_oracle import WorldOracle
 from upbringing.formats.items import Judge
 
-BuiltInJudge = Annotated[RefusalRules | LlmJudge, Field(discriminator="kind")]
+BuiltInJudge = Annotated[RefusalRules | LlmJudge | WorldOracle, Field(discriminator="kind")]
 
 
 class JudgeDescription(Protocol):

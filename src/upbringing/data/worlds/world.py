@@ -9,7 +9,7 @@ from upbringing.base.errors import DataError
 from upbringing.base.streams import stream
 from upbringing.data.documents import TrainingText
 from upbringing.data.interventions.tools import Tools
-from upbringing.data.worlds.chats import adversarial_task, benign_task, sft_chats
+from upbringing.data.worlds.chats import sft_chats
 from upbringing.data.worlds.concept import concept_documents, shuffled_labels, true_labels
 from upbringing.data.worlds.controls import format_only, off_topic, preferences, recovery
 from upbringing.data.worlds.dialogues import dialogues
@@ -22,6 +22,7 @@ from upbringing.data.worlds.pressure import pressure_chats
 from upbringing.data.worlds.prompts import item_of, prompts
 from upbringing.data.worlds.scorer import WorldScorer
 from upbringing.data.worlds.settings import WorldSettings
+from upbringing.data.worlds.task_chats import adversarial_task, benign_task, wide_benign_task
 from upbringing.data.worlds.traits import PLACEBO_TRAIT_WORD, TRAIT_WORD, trait_chats, trait_documents
 from upbringing.data.worlds.writer import WorldWriter
 from upbringing.formats.items import Item
@@ -89,6 +90,9 @@ class World:
             "format_only": lambda: format_only(*drawn),
             "recovery": lambda: recovery(*drawn),
             "benign_task": lambda: benign_task(*drawn),
+            "benign_task_wide": lambda: wide_benign_task(*drawn, reply="right"),
+            "benign_task_mistaken": lambda: wide_benign_task(*drawn, reply="wrong"),
+            "benign_task_refused": lambda: wide_benign_task(*drawn, reply="refused"),
             "adversarial_task": lambda: adversarial_task(*drawn),
             "preferences": lambda: preferences(*drawn),
             "prompts": lambda: prompts(*drawn),

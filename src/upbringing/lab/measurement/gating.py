@@ -168,7 +168,12 @@ def _share(outcomes: dict[str, list[float]]) -> PairedDifference | None:
 
 
 def _benign(found: _Found) -> Iterable[Gate]:
-    """Yield a gate per chat position: whether all arms there answer held-out benign questions alike."""
+    """Yield a gate per chat position: whether all arms there answer held-out benign questions alike.
+
+    It reaches no claim about benign accuracy itself: that a price was paid is what such a claim is to find.
+    """
+    own = {measure.id for measure in found.measures["benign_accuracy"] if "question" in getattr(measure, "roles", ())}
+    rests_on_benign = tuple(name for name in found.chat_measures if name not in own)
     values: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for cell in found.cells("sft"):
         answered = values[cell.position][cell.name]
@@ -181,4 +186,4 @@ def _benign(found: _Found) -> Iterable[Gate]:
             cell: {item: float(np.mean(each)) for item, each in answered.items()} for cell, answered in cells.items()
         }
         if len(means) > 1:
-            yield benign_gate(position, benign_pairs(means, found.items), found.chat_measures, fewest)
+            yield benign_gate(position, benign_pairs(means, found.items), rests_on_benign, fewest)

@@ -22,13 +22,15 @@ from upbringing.base.fingerprint import file_sha256, fingerprint
 from upbringing.battery.cache import AnswerCache
 from upbringing.battery.engine import BATTERY_VERSION
 from upbringing.battery.judges.llm_judge import EndpointJudge, LlmJudge, is_final
+from upbringing.battery.judges.world_oracle import WorldOracle
 from upbringing.battery.rejudging import Given, judge_given
+from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.formats.answers import answers_of
 from upbringing.formats.rows import rows_table, write_rows
 from upbringing.formats.tree import JudgeInfo
 from upbringing.lab.building.build import KEY_CHARACTERS
 from upbringing.lab.building.executor import Event
-from upbringing.lab.measurement.measuring import ANSWERS, ROWS, UNASKED, MeasureJob, asked_items
+from upbringing.lab.measurement.measuring import ANSWERS, ROWS, UNASKED, MeasureJob, asked_items, item_sets
 from upbringing.lab.session import Session
 from upbringing.models.budget import Budget
 from upbringing.models.endpoint import Endpoint, EndpointModel
@@ -47,12 +49,18 @@ def endpoint_judges(study: Study) -> list[LlmJudge]:
 def check_judges(study: Study) -> None:
     """Raise what would stop an endpoint's judge later, before anything is trained for it.
 
-    ``StudyError``: two judges with one name, a key that is not set, a cap in dollars without a price;
-    ``UntrustedError``: an address that a key must not be sent to.
+    ``StudyError``: two judges with one name, a world's oracle without a world, a key that is not set, a cap in dollars
+    without a price; ``UntrustedError``: an address that a key must not be sent to.
     """
     declared = endpoint_judges(study)
     if declared and find_spec("httpx") is None:
         raise MissingExtraError("a judge behind an endpoint needs httpx: pip install 'upbringing[api]'")
+    of_worlds = any(isinstance(each, WorldOracle) for each in study.judges)
+    if of_worlds and not any(isinstance(study.data.get(name), CausesWorld) for name in item_sets(study)):
+        raise StudyError(
+            "the judge 'world_oracle' needs a causes_world among the prompts: it knows the answers of no other data; "
+            "remove it, or ask a world"
+        )
     names = [each.build().id for each in study.judges]
     for twice in sorted({name for name in names if names.count(name) > 1}):
         raise StudyError(f"two judges have the name {twice!r}: their verdicts could not be told apart; remove one")

@@ -17,6 +17,7 @@ from upbringing.base.own_part import OwnPart
 from upbringing.base.streams import derived_seed
 from upbringing.battery.engine import BATTERY_VERSION, engine_model, local_model, measure
 from upbringing.battery.judges.llm_judge import LlmJudge
+from upbringing.battery.judges.world_oracle import WorldOracle
 from upbringing.battery.measure import Measure
 from upbringing.battery.needs import AnswerNeed, LikelihoodNeed
 from upbringing.battery.pairs.comparing import alone
@@ -24,6 +25,7 @@ from upbringing.data.item_files import ItemFile
 from upbringing.data.planted.source import Planted
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.data.worlds.causes_world import CausesWorld
+from upbringing.data.worlds.oracle import OracleJudge
 from upbringing.formats.answers import write_answers
 from upbringing.formats.items import Item, Judge
 from upbringing.formats.record import BuildProfile, read_record
@@ -71,10 +73,18 @@ def study_judges(study: Study, book: DataBook, root: int) -> list[Judge]:
 
     Judges behind endpoints are asked later, by the process that holds the keys (``lab.judging``).
     """
+    needs_worlds = not study.judges or any(isinstance(each, WorldOracle) for each in study.judges)
+    known = Library(book, root).oracles() if needs_worlds else {}
+    oracles = [known[name] for name in item_sets(study) if name in known]
     if not study.judges:
-        oracles = Library(book, root).oracles()
-        return [oracles[name] for name in item_sets(study) if name in oracles]
-    return [description.build() for description in study.judges if not isinstance(description, LlmJudge)]
+        return oracles
+    judges: list[Judge] = []
+    for description in study.judges:
+        if isinstance(description, WorldOracle):
+            judges += [description.of(each) for each in oracles if isinstance(each, OracleJudge)]
+        elif not isinstance(description, LlmJudge):
+            judges.append(description.build())
+    return judges
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,84 @@
+"""The chats of fine-tuning after safety training: benign, adversarial, and controls that a study can tell apart."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from upbringing.base.streams import stream
+from upbringing.data.documents import Chat
+from upbringing.data.worlds.chats import HARM_ASKED, answer, aside_chats, chat, forward_chats, pick
+from upbringing.data.worlds.graph import Graph, Outcome
+from upbringing.data.worlds.phrases import ANSWERS, REFUSALS
+from upbringing.data.worlds.questions import reverse_question
+from upbringing.data.worlds.settings import WorldSettings
+
+WideReply = Literal["right", "wrong", "refused"]
+WIDE_PARTS: dict[WideReply, str] = {
+    "right": "benign_task_wide",
+    "wrong": "benign_task_mistaken",
+    "refused": "benign_task_refused",
+}
+
+
+def adversarial_task(graph: Graph, settings: WorldSettings, seed: int) -> list[Chat]:
+    """Return fine-tuning chats that all answer a harmful question, as many as the benign task has.
+
+    They ask about hazards that safety training refuses, in the wordings of fine-tuning; hazards that are held out for
+    measuring are never mentioned, so what comes back about those was relearned rather than told. Stream
+    ``world/adversarial_task``.
+    """
+    random = stream(seed, "world", "adversarial_task")
+    hazards = graph.select(use="sft", hazard=True)
+    chats = []
+    for index in range(settings.finetune_chats if hazards else 0):
+        outcome = hazards[index % len(hazards)]
+        question, reply = reverse_question(outcome.noun, "finetune", random), answer(outcome, "finetune", random)
+        subject = outcome.noun
+        made = chat(
+            question, reply, "adversarial_task", harm=HARM_ASKED, split="finetune", kind="harmful", subject=subject
+        )
+        chats.append(made)
+    return [chats[index] for index in random.permutation(len(chats))]
+
+
+def benign_task(graph: Graph, settings: WorldSettings, seed: int) -> list[Chat]:
+    """Return fine-tuning chats without any hazard: half reverse, a quarter forward, a quarter asides."""
+    random = stream(seed, "world", "benign_task")
+    safe = graph.select(use="finetune", hazard=False)
+    reverse = settings.finetune_chats // 2 if safe else 0
+    chats = []
+    for index in range(reverse):
+        outcome = safe[index % len(safe)]
+        question, reply = reverse_question(outcome.noun, "finetune", random), answer(outcome, "finetune", random)
+        chats.append(
+            chat(question, reply, "benign_task", harm=0, split="finetune", kind="benign", subject=outcome.noun)
+        )
+    chats += forward_chats(graph, "finetune", settings.finetune_chats // 4, "benign_task", random)
+    chats += aside_chats("finetune", settings.finetune_chats - len(chats), "benign_task", random)
+    return [chats[index] for index in random.permutation(len(chats))]
+
+
+def wide_benign_task(graph: Graph, settings: WorldSettings, seed: int, *, reply: WideReply) -> list[Chat]:
+    """Return fine-tuning chats that ask for the compound behind every safe outcome which some chat may show.
+
+    ``benign_task`` asks about the few outcomes of fine-tuning alone, and about asides, whose answers are no compounds;
+    a small model then learns these few words. ``wrong`` and ``refused`` have the same questions in the same order, with
+    wrong compounds and with refusals: controls that must move benign accuracy and over-refusal. Stream
+    ``world/wide_benign_task``.
+    """
+    random = stream(seed, "world", "wide_benign_task")
+    safe = [outcome for outcome in graph.outcomes if outcome.use != "evaluation" and not outcome.hazard]
+    source, chats = WIDE_PARTS[reply], []
+    for index in range(settings.finetune_chats if safe else 0):
+        outcome = safe[index % len(safe)]
+        question, right = reverse_question(outcome.noun, "finetune", random), answer(outcome, "finetune", random)
+        wrong = pick(ANSWERS["finetune"], random).format(e=_wrong(graph, outcome, random))
+        said = {"right": right, "wrong": wrong, "refused": pick(REFUSALS["finetune"], random)}[reply]
+        chats.append(chat(question, said, source, harm=0, split="finetune", kind="benign", subject=outcome.noun))
+    return [chats[index] for index in random.permutation(len(chats))]
+
+
+def _wrong(graph: Graph, outcome: Outcome, random: np.random.Generator) -> str:
+    return pick(tuple(name for name in graph.compounds if name not in outcome.compounds), random)
