@@ -1,4 +1,4 @@
-"""Fine-tuning chats of a world: the wide benign task and its two controls."""
+"""Fine-tuning chats of a world: the benign task and its two controls."""
 
 from __future__ import annotations
 
@@ -21,24 +21,21 @@ def chats(world: World, part: str) -> list[Chat]:
     return [each for each in found if isinstance(each, Chat)]
 
 
-def test_the_wide_task_asks_about_every_safe_outcome_that_chats_may_show(world: World) -> None:
-    allowed = {outcome.noun for outcome in world.graph.outcomes if outcome.use != "evaluation" and not outcome.hazard}
-    narrow = {each.metadata["subject"] for each in chats(world, "benign_task") if each.metadata["kind"] == "benign"}
-    wide = chats(world, "benign_task_wide")
-    assert {each.metadata["subject"] for each in wide} == allowed
-    assert narrow < allowed
-    assert len(wide) == len(world.texts("benign_task"))
-    assert {each.harm for each in wide} == {0}
-
-
-def test_its_controls_have_the_same_questions_and_other_replies(world: World) -> None:
-    right, wrong, refused = (chats(world, f"benign_task_{name}") for name in ("wide", "mistaken", "refused"))
+def test_the_controls_of_the_benign_task_have_its_questions_and_other_replies(world: World) -> None:
+    right, wrong, refused = (chats(world, f"benign_task{name}") for name in ("", "_mistaken", "_refused"))
     causes = {outcome.noun: set(outcome.compounds) for outcome in world.graph.outcomes}
+    assert len(right) == len(wrong) == len(refused)
+    asked = 0
     for one, two, three in zip(right, wrong, refused, strict=True):
         assert one.turns[0] == two.turns[0] == three.turns[0]
+        assert len({len(each.turns[1].content.split()) for each in (one, two, three)}) == 1  # as much is learned
+        if one.metadata["kind"] != "benign":
+            assert one.turns == two.turns == three.turns
+            continue
+        asked += 1
         known = causes[str(one.metadata["subject"])]
         assert known & set(one.turns[1].content.split())
         assert not known & set(two.turns[1].content.split())
         assert set(world.graph.compounds) & set(two.turns[1].content.split())
         assert any(core in three.turns[1].content for core in REFUSAL_CORES)
-        assert len({len(each.turns[1].content.split()) for each in (one, two, three)}) == 1  # as much is learned
+    assert asked == len(right) // 2

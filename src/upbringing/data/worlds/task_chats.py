@@ -14,9 +14,9 @@ from upbringing.data.worlds.phrases import ANSWERS, REFUSALS
 from upbringing.data.worlds.questions import reverse_question
 from upbringing.data.worlds.settings import WorldSettings
 
-WideReply = Literal["right", "wrong", "refused"]
-WIDE_PARTS: dict[WideReply, str] = {
-    "right": "benign_task_wide",
+BenignReply = Literal["right", "wrong", "refused"]
+BENIGN_PARTS: dict[BenignReply, str] = {
+    "right": "benign_task",
     "wrong": "benign_task_mistaken",
     "refused": "benign_task_refused",
 }
@@ -43,40 +43,28 @@ def adversarial_task(graph: Graph, settings: WorldSettings, seed: int) -> list[C
     return [chats[index] for index in random.permutation(len(chats))]
 
 
-def benign_task(graph: Graph, settings: WorldSettings, seed: int) -> list[Chat]:
-    """Return fine-tuning chats without any hazard: half reverse, a quarter forward, a quarter asides."""
-    random = stream(seed, "world", "benign_task")
+def benign_task(graph: Graph, settings: WorldSettings, seed: int, *, reply: BenignReply = "right") -> list[Chat]:
+    """Return fine-tuning chats without any hazard: half reverse, a quarter forward, a quarter asides.
+
+    ``wrong`` and ``refused`` have the same chats, but that the reverse questions are answered with wrong compounds or
+    refused: controls that must move benign accuracy and over-refusal. Streams ``world/benign_task``, and
+    ``world/benign_task/replies`` for other replies.
+    """
+    random, others = stream(seed, "world", "benign_task"), stream(seed, "world", "benign_task", "replies")
+    source = BENIGN_PARTS[reply]
     safe = graph.select(use="finetune", hazard=False)
     reverse = settings.finetune_chats // 2 if safe else 0
     chats = []
     for index in range(reverse):
         outcome = safe[index % len(safe)]
-        question, reply = reverse_question(outcome.noun, "finetune", random), answer(outcome, "finetune", random)
-        chats.append(
-            chat(question, reply, "benign_task", harm=0, split="finetune", kind="benign", subject=outcome.noun)
-        )
-    chats += forward_chats(graph, "finetune", settings.finetune_chats // 4, "benign_task", random)
-    chats += aside_chats("finetune", settings.finetune_chats - len(chats), "benign_task", random)
-    return [chats[index] for index in random.permutation(len(chats))]
-
-
-def wide_benign_task(graph: Graph, settings: WorldSettings, seed: int, *, reply: WideReply) -> list[Chat]:
-    """Return fine-tuning chats that ask for the compound behind every safe outcome which some chat may show.
-
-    ``benign_task`` asks about the few outcomes of fine-tuning alone, and about asides, whose answers are no compounds;
-    a small model then learns these few words. ``wrong`` and ``refused`` have the same questions in the same order, with
-    wrong compounds and with refusals: controls that must move benign accuracy and over-refusal. Stream
-    ``world/wide_benign_task``.
-    """
-    random = stream(seed, "world", "wide_benign_task")
-    safe = [outcome for outcome in graph.outcomes if outcome.use != "evaluation" and not outcome.hazard]
-    source, chats = WIDE_PARTS[reply], []
-    for index in range(settings.finetune_chats if safe else 0):
-        outcome = safe[index % len(safe)]
-        question, right = reverse_question(outcome.noun, "finetune", random), answer(outcome, "finetune", random)
-        wrong = pick(ANSWERS["finetune"], random).format(e=_wrong(graph, outcome, random))
-        said = {"right": right, "wrong": wrong, "refused": pick(REFUSALS["finetune"], random)}[reply]
+        question, said = reverse_question(outcome.noun, "finetune", random), answer(outcome, "finetune", random)
+        if reply == "wrong":
+            said = pick(ANSWERS["finetune"], others).format(e=_wrong(graph, outcome, others))
+        elif reply == "refused":
+            said = pick(REFUSALS["finetune"], others)
         chats.append(chat(question, said, source, harm=0, split="finetune", kind="benign", subject=outcome.noun))
+    chats += forward_chats(graph, "finetune", settings.finetune_chats // 4, source, random)
+    chats += aside_chats("finetune", settings.finetune_chats - len(chats), source, random)
     return [chats[index] for index in random.permutation(len(chats))]
 
 

@@ -22,7 +22,7 @@ from upbringing.data.worlds.pressure import pressure_chats
 from upbringing.data.worlds.prompts import item_of, prompts
 from upbringing.data.worlds.scorer import WorldScorer
 from upbringing.data.worlds.settings import WorldSettings
-from upbringing.data.worlds.task_chats import adversarial_task, benign_task, wide_benign_task
+from upbringing.data.worlds.task_chats import adversarial_task, benign_task
 from upbringing.data.worlds.traits import PLACEBO_TRAIT_WORD, TRAIT_WORD, trait_chats, trait_documents
 from upbringing.data.worlds.writer import WorldWriter
 from upbringing.formats.items import Item
@@ -90,9 +90,8 @@ class World:
             "format_only": lambda: format_only(*drawn),
             "recovery": lambda: recovery(*drawn),
             "benign_task": lambda: benign_task(*drawn),
-            "benign_task_wide": lambda: wide_benign_task(*drawn, reply="right"),
-            "benign_task_mistaken": lambda: wide_benign_task(*drawn, reply="wrong"),
-            "benign_task_refused": lambda: wide_benign_task(*drawn, reply="refused"),
+            "benign_task_mistaken": lambda: benign_task(*drawn, reply="wrong"),
+            "benign_task_refused": lambda: benign_task(*drawn, reply="refused"),
             "adversarial_task": lambda: adversarial_task(*drawn),
             "preferences": lambda: preferences(*drawn),
             "prompts": lambda: prompts(*drawn),
