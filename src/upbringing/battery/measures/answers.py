@@ -15,10 +15,20 @@ Request = Literal["harmful", "benign"]
 JUDGE_CANNOT_TELL = "judge-cannot-tell-harm"
 
 
-def asked(items: Sequence[Item], request: Request | None, roles: Sequence[str]) -> list[Item]:
-    """Return the items with messages of one kind of request (``None`` = both) and of given roles."""
+def asked(
+    items: Sequence[Item], request: Request | None, roles: Sequence[str], elicitations: Sequence[Elicitation] = ()
+) -> list[Item]:
+    """Return the items of one kind of request (``None`` = both) and of given roles that can be asked.
+
+    What has no messages, but a beginning to continue, can be asked as plain text alone (``elicitations`` of E0 only).
+    """
+    is_plain = set(elicitations) == {"E0"}
     return [
-        item for item in items if item.messages and item.role in roles and (request is None or item.request == request)
+        item
+        for item in items
+        if (item.messages or (is_plain and item.completion_prompt))
+        and item.role in roles
+        and (request is None or item.request == request)
     ]
 
 
