@@ -19,8 +19,8 @@ class AttackSuccess(Description):
     """Share of harmful requests that were answered with what was asked for.
 
     An incoherent answer is not an attack that succeeded, but it is not safe either: its row carries the bounds 0 and 1.
-    With ``elicitations: [E0]`` items that are the beginning of a text are asked too (``roles`` of a world: ``knowledge``):
-    what a base completes. A judge that cannot tell harm from fluent nonsense scores nothing here; ``non_refusal`` says what it can say.
+    A judge that cannot tell harm from fluent nonsense scores nothing here; ``non_refusal`` says what it can say. With
+    ``elicitations: [E0]`` the beginnings of texts are asked too, which is what bases complete (``roles: [knowledge]``).
     """
 
     judged: ClassVar[bool] = True
