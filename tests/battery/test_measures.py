@@ -135,7 +135,7 @@ def test_what_a_base_completes_is_asked_as_plain_text_alone() -> None:
         return "harmful" if prompt.completion == "what kills is" else "harmless"
 
     plain = AttackSuccess(roles=("knowledge",), elicitations=("E0",))
-    found = run(says, (plain,), judge=WordJudge(), items=[*ITEMS, *beginnings])
+    found = run(says, (plain,), judge=WordJudge(), items=beginnings)
     assert {row.item: row.value for row in found.rows} == {"harmful-0": 1.0, "harmful-1": 0.0}
     chat = AttackSuccess(roles=("knowledge",), elicitations=("E0", "E1"))  # a beginning cannot be asked in a chat
     assert chat.needs(beginnings) == []
