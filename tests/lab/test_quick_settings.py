@@ -36,14 +36,17 @@ STEPS, TOKENS_PER_STEP = 93, 4 * 64
 AT_20, AT_60 = 19, 56  # updates before the late starts
 WRITTEN = ("rephrase", "refusals", "moral_education")
 TAGGED = {
-    WHEN: {"from_0", "from_20", "from_60", "from_20_dose", "from_60_dose", "benign_dialogues", "copy"},
+    WHEN: {
+        *("from_0", "refusing", "mistaken", "recovery", "copy"),
+        *("from_20", "from_60", "from_20_dose", "from_60_dose", "benign_dialogues"),
+    },
     WHICH: {"tag", "shuffled_tags"},
 }
 BASES = {  # arms that share what they read in pretraining stand together
     WHEN: (
         ("never",),
         ("raw", "answered", "retaught"),
-        ("from_0", "copy"),
+        ("from_0", "refusing", "mistaken", "recovery", "copy"),
         ("from_20",),
         ("from_60",),
         ("from_20_dose",),
@@ -66,6 +69,10 @@ BASES = {  # arms that share what they read in pretraining stand together
         ("shuffled_tags",),
         ("shuffled_reflections",),
     ),
+}
+BRANCHED = {  # what more than one arm of a base has at the end of sft, and of fine-tuning
+    WHEN: {"sft": {"answered", "recovery"}, "finetune": {"answered", "retaught", "refusing", "mistaken", "recovery"}},
+    WHICH: {"sft": {"answered"}, "finetune": {"answered", "retaught"}},
 }
 PREFIXES = {WHEN: {AT_20, AT_60}, WHICH: set[int]()}
 
@@ -110,8 +117,8 @@ def _run(name: str, store: Path, smaller: tuple[str, ...] = ()) -> Ran:
 def test_it_trains_each_distinct_prefix_once(ran: Ran) -> None:
     bases = len(BASES[ran.name])
     trained = [record.stage for record in ran.records.values()]
-    assert trained.count("finetune") == bases + 2  # `answered` and `retaught` branch off late
-    assert trained.count("sft") == bases + 1
+    for stage, branches in BRANCHED[ran.name].items():
+        assert trained.count(stage) == bases + len(branches)
     pretrained = [record for record in ran.records.values() if record.stage == "pretrain"]
     assert {record.steps for record in pretrained} == {STEPS} | PREFIXES[ran.name]
     assert len(pretrained) == bases + len(PREFIXES[ran.name])
