@@ -152,3 +152,17 @@ def test_end_tokens_include_those_of_the_models_own_settings(tiny: LoadedModel) 
     network = copy.deepcopy(tiny.model)
     network.generation_config.eos_token_id = [17, tiny.tokenizer.eos_token_id]
     assert LocalModel(network, tiny.tokenizer).end_tokens == (tiny.tokenizer.eos_token_id, 17)
+
+
+@pytest.mark.model
+def test_what_has_no_likelihood_says_why(tiny: LoadedModel) -> None:
+    model = LocalModel(tiny.model, tiny.tokenizer)
+    room = model.context - len(model.renderer.prompt(prompt()))
+    fits, long = " ".join(["bab"] * room), " ".join(["bab"] * (room + 1))
+    assert [len(model.renderer.continuation(prompt(), each)) for each in (fits, long)] == [room, room + 1]
+    assert model.unscorable(prompt(), ("bab", fits)) is None
+    assert model.unscorable(prompt(), ("bab", long)) == "longer-than-context"
+    assert model.unscorable(prompt(), ("bab", "")) == "no-continuation"
+    whole = prompt(messages=(), completion="", elicitation="E0")
+    assert model.unscorable(whole, (long * 3,)) is None  # a text behind nothing is read in windows
+    model.score([(prompt(), ("bab", fits)), (whole, (long * 3,))], lambda done, total: None)

@@ -27,6 +27,7 @@ from upbringing.lab.measurement.measuring import asked_items, gathered
 from upbringing.lab.measurement.pairing import pair_jobs
 from upbringing.lab.measurement.records import checkpoint_record
 from upbringing.lab.measurement.spelled import spelled_item_notes
+from upbringing.lab.measurement.unfitting import unfitting_notes
 from upbringing.lab.planning.calibration import battery_key
 from upbringing.lab.planning.space import require_space
 from upbringing.lab.planning.staleness import folder_stamp
@@ -169,6 +170,9 @@ def _measured(session: Session, watch: Watch, prepared: Prepared) -> Path:
         warnings=(
             *_warnings_of_making(session, prepared, records),
             *spelled_item_notes([session.store.path("rows", key) for key in keys]),
+            *unfitting_notes(
+                rows, {prepared.keys[node]: name for node, name in labels(session).items() if node in prepared.keys}
+            ),
             *judging.warnings,
             *asked.warnings,
             *control_warnings(session),

@@ -89,6 +89,10 @@ class Model(Protocol):
         """Return the reason code why ``prompt`` cannot be put to this model, ``None`` if it can."""
         ...
 
+    def unscorable(self, prompt: Prompt, continuations: Sequence[str]) -> str | None:
+        """Return the reason code why these continuations of ``prompt`` have no likelihood, ``None`` if they have."""
+        ...
+
     def undecodable(self, decoding: Decoding) -> str | None:
         """Return the reason code why this model cannot answer with ``decoding``, ``None`` if it can."""
         ...

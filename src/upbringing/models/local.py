@@ -105,6 +105,17 @@ class LocalModel:
             return "longer-than-context"
         return reason
 
+    def unscorable(self, prompt: Prompt, continuations: Sequence[str]) -> str | None:
+        """Return why a continuation of an answerable ``prompt`` has no likelihood: it has no token, or does not fit the
+        context together with the prompt. Without a prompt a text of any length is read in windows.
+        """
+        asked = len(self._ids(prompt))
+        longest = self.context - asked if asked > 1 else 1 << 62
+        lengths = [len(self.renderer.continuation(prompt, each)) for each in continuations]
+        if not all(lengths):
+            return "no-continuation"
+        return "longer-than-context" if max(lengths, default=0) > longest else None
+
     def undecodable(self, decoding: Decoding) -> str | None:
         """Return why ``decoding`` cannot be had: masks that the network ignores, or a tag that it does not know."""
         if not isinstance(decoding, BeamSearch):
