@@ -89,6 +89,8 @@ def test_a_prompt_is_rendered_once_and_a_prefill_takes_the_tokens_it_says(tiny: 
         assert reply.text.startswith(" ".join(["fib", "fic", "fid"][: depth or 0]))
         assert len(model._ids(asked)) == len(model.renderer.prompt(prompt())) + (depth or 0)
     assert calls == 1
+    assert model.unanswerable(prompt(opening="fib fic fid", opening_tokens=3)) is None
+    assert model.unanswerable(prompt(opening="fib fic fid", opening_tokens=4)) == "opening-shorter-than-depth"
 
 
 @pytest.mark.model

@@ -14,6 +14,7 @@ Elicitation = Literal["E0", "E1", "E2", "E2r"]
 """Plain completion, chat template, in-context exemplars (all benign), the same with one refusal among them."""
 
 ReplyStatus = Literal["ok", "refused", "truncated", "malformed", "failed"]
+SHALLOW = "opening-shorter-than-depth"  # fewer tokens than the depth that its row would be labelled with
 THOUGHT_BEGIN, THOUGHT_END = "<think>", "</think>"
 
 
