@@ -82,7 +82,7 @@ class _PoorProcess(SpawnProcess):
 class PoorContext(SpawnContext):
     """What ``multiprocessing.get_context("spawn")`` returns, but its processes are started poor."""
 
-    Process = _PoorProcess  # type: ignore[assignment]  # of a narrower type than any context's
+    Process = _PoorProcess
 
 
 def poor_context() -> PoorContext:

@@ -51,9 +51,9 @@ def launch_segment(segment: Segment, places: Places, profile: BuildProfile, on_p
                 children[mine] = child
             return _outcome(children, on_progress)
         finally:
-            for child in children.values():
-                child.kill()  # those that returned are gone; those that wait for a lost one never would be
-                child.join()
+            for each in children.values():
+                each.kill()  # those that returned are gone; those that wait for a lost one never would be
+                each.join()
 
 
 def _outcome(children: dict[Connection, SpawnProcess], on_progress: OnProgress) -> Realised:
