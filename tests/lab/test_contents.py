@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from upbringing.base.errors import IntegrityError, StudyError
+from upbringing.base.errors import HeldError, IntegrityError, StudyError
 from upbringing.cli import app
 from upbringing.lab.doctor import doctor
 from upbringing.lab.storage.contents import REFERENCES_NAME, gc, references, status, write_references
@@ -49,7 +49,7 @@ def test_young_things_may_belong_to_a_run_that_goes_on(store: Store) -> None:
 
 def test_what_another_process_holds_is_not_removed(store: Store) -> None:
     other = Store(store.root)
-    with other.claim("checkpoints-orphan"), pytest.raises(IntegrityError, match="is being built"):
+    with other.claim("checkpoints-orphan"), pytest.raises(HeldError, match="is being built"):
         gc(store.root, remove=True, older_than_hours=0)
     assert store.find("checkpoints", "orphan") is not None
 

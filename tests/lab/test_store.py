@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from upbringing.base.errors import IntegrityError, StudyError, UpbringingWarning
+from upbringing.base.errors import HeldError, IntegrityError, StudyError, UpbringingWarning
 from upbringing.base.files import append_line, whole_lines
 from upbringing.base.manifest import check_manifest, write_manifest
 from upbringing.lab.storage import store as store_module
@@ -123,7 +123,10 @@ def test_a_claim_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(IntegrityError, match=f"process {holder.pid}"), Store(tmp_path).claim("key", wait=False):
+    with (
+        pytest.raises(HeldError, match=rf"process {holder.pid} on \S+ since 20"),
+        Store(tmp_path).claim("key", wait=False),
+    ):
         pass
     holder.kill()
     holder.wait()

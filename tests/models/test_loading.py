@@ -131,5 +131,10 @@ def test_an_unknown_architecture_is_an_error_that_names_the_folder(tiny: LoadedM
     folder = tmp_path / "unheard-of"
     shutil.copytree(tiny.folder, folder)
     (folder / "config.json").write_text(json.dumps({"model_type": "unheard_of", "architectures": ["UnheardOf"]}))
+    with pytest.raises(
+        UntrustedError, match=r"config\.json of unheard-of describes the architecture 'UnheardOf', which"
+    ):
+        load_model(folder, profile=BuildProfile())
+    (folder / "config.json").write_text(json.dumps({"model_type": "clip", "architectures": ["CLIPModel"]}))
     with pytest.raises(IntegrityError, match="unheard-of cannot be opened by transformers: ValueError"):
         load_model(folder, profile=BuildProfile())

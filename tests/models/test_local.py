@@ -89,6 +89,8 @@ def test_a_prompt_is_rendered_once_and_a_prefill_takes_the_tokens_it_says(tiny: 
         assert reply.text.startswith(" ".join(["fib", "fic", "fid"][: depth or 0]))
         assert len(model._ids(asked)) == len(model.renderer.prompt(prompt())) + (depth or 0)
     assert calls == 1
+    assert model.unanswerable(prompt(opening="fib fic fid", opening_tokens=3)) is None
+    assert model.unanswerable(prompt(opening="fib fic fid", opening_tokens=4)) == "opening-shorter-than-depth"
 
 
 @pytest.mark.model
@@ -152,3 +154,17 @@ def test_end_tokens_include_those_of_the_models_own_settings(tiny: LoadedModel) 
     network = copy.deepcopy(tiny.model)
     network.generation_config.eos_token_id = [17, tiny.tokenizer.eos_token_id]
     assert LocalModel(network, tiny.tokenizer).end_tokens == (tiny.tokenizer.eos_token_id, 17)
+
+
+@pytest.mark.model
+def test_what_has_no_likelihood_says_why(tiny: LoadedModel) -> None:
+    model = LocalModel(tiny.model, tiny.tokenizer)
+    room = model.context - len(model.renderer.prompt(prompt()))
+    fits, long = " ".join(["bab"] * room), " ".join(["bab"] * (room + 1))
+    assert [len(model.renderer.continuation(prompt(), each)) for each in (fits, long)] == [room, room + 1]
+    assert model.unscorable(prompt(), ("bab", fits)) is None
+    assert model.unscorable(prompt(), ("bab", long)) == "longer-than-context"
+    assert model.unscorable(prompt(), ("bab", "")) == "no-continuation"
+    whole = prompt(messages=(), completion="", elicitation="E0")
+    assert model.unscorable(whole, (long * 3,)) is None  # a text behind nothing is read in windows
+    model.score([(prompt(), ("bab", fits)), (whole, (long * 3,))], lambda done, total: None)

@@ -70,6 +70,12 @@ class MissingExtraError(UpbringingError, ImportError):
     exit_code = 9
 
 
+class HeldError(UpbringingError, RuntimeError):
+    """Another process holds what was asked for; the same command works once that one is done."""
+
+    exit_code = 75
+
+
 class InterruptedRunError(UpbringingError):
     """The run was stopped politely and can be resumed by the same command."""
 

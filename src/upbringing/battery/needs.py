@@ -285,8 +285,12 @@ def likelihood_row(
     value: float | None,
     *,
     weight: float | None = None,
+    reason: str = "no-likelihood",
 ) -> Row:
-    """Return the row of a number that rests on likelihoods; without a value it is not measurable."""
+    """Return the row of a number that rests on likelihoods; without a value it is not measurable.
+
+    ``reason``: why there is no value where that of ``need`` itself is not the reason.
+    """
     return Row(
         checkpoint=evidence.checkpoint,
         measure=measure,
@@ -295,5 +299,5 @@ def likelihood_row(
         value=value,
         weight=weight if value is not None else None,
         status="scored" if value is not None else "not-measurable",
-        reason_code=None if value is not None else evidence.unable.get(need, "no-likelihood"),
+        reason_code=None if value is not None else evidence.unable.get(need, reason),
     )

@@ -55,6 +55,8 @@ def read_all(model: Model, needs: Sequence[Need], items: Mapping[str, Item], fre
     unable: dict[Need, str] = {}
     for need in asked:
         reason = _unreadable(model, need) or model.unanswerable(prompts[need])
+        if reason is None and isinstance(need, LikelihoodNeed):
+            reason = model.unscorable(prompts[need], need.continuations)
         if reason is not None:
             unable[need] = reason
     able = [need for need in asked if need not in unable]

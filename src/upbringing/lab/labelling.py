@@ -24,6 +24,7 @@ from upbringing.battery.labels import (
 from upbringing.formats.answers import answers_of, read_answers
 from upbringing.formats.labels import LABELS_NAME
 from upbringing.formats.rows import rows_table, write_rows
+from upbringing.lab.turns import results_turn
 from upbringing.models.answer_tokens import SHORT_CIRCUIT
 
 FOLDER, SAMPLE_NAME = "labels", "sample.json"
@@ -169,5 +170,6 @@ def read_labelled(results: Path) -> Path:
     rows = [row for sheet in sheets for row in read_labels(sheet, sample, rater=sheet.stem.removeprefix("rater-"))]
     if not rows:
         raise StudyError(f"no label was filled in yet: fill in the sheets, or `upbringing label rate {results}`")
-    write_rows(rows_table(rows), results / LABELS_NAME)
+    with results_turn(results):
+        write_rows(rows_table(rows), results / LABELS_NAME)
     return results / LABELS_NAME

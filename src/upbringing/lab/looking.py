@@ -6,6 +6,7 @@ from pathlib import Path
 
 from upbringing.base.files import write_bytes_atomic
 from upbringing.formats.looks import LOOKS_NAME, Look, Looks, read_looks
+from upbringing.lab.turns import results_turn
 
 
 def look(results: Path | str, measure: str, contrast: str, *, tuned_for: int | None = None) -> Look:
@@ -19,10 +20,11 @@ def look(results: Path | str, measure: str, contrast: str, *, tuned_for: int | N
     from upbringing.attribution.looks import look_at
 
     folder = Path(results)
-    rows, tree, _ = read_results(folder)
-    log = read_looks(folder / LOOKS_NAME)
-    found = look_at(rows, tree, measure, contrast, log.looks, tuned_for=tuned_for)
-    if found not in log.looks:
-        longer: Looks = log.model_copy(update={"looks": (*log.looks, found)})
-        write_bytes_atomic(folder / LOOKS_NAME, (longer.model_dump_json(indent=1) + "\n").encode("utf-8"))
+    with results_turn(folder):
+        rows, tree, _ = read_results(folder)
+        log = read_looks(folder / LOOKS_NAME)
+        found = look_at(rows, tree, measure, contrast, log.looks, tuned_for=tuned_for)
+        if found not in log.looks:
+            longer: Looks = log.model_copy(update={"looks": (*log.looks, found)})
+            write_bytes_atomic(folder / LOOKS_NAME, (longer.model_dump_json(indent=1) + "\n").encode("utf-8"))
     return found

@@ -27,6 +27,7 @@ from upbringing.lab.measurement.measuring import asked_items, gathered
 from upbringing.lab.measurement.pairing import pair_jobs
 from upbringing.lab.measurement.records import checkpoint_record
 from upbringing.lab.measurement.spelled import spelled_item_notes
+from upbringing.lab.measurement.unfitting import unfitting_notes
 from upbringing.lab.planning.calibration import battery_key
 from upbringing.lab.planning.space import require_space
 from upbringing.lab.planning.staleness import folder_stamp
@@ -36,6 +37,7 @@ from upbringing.lab.results import held_out_notes, results_tree, reward_notes, s
 from upbringing.lab.session import Session, pin_checkpoints
 from upbringing.lab.storage.contents import write_references
 from upbringing.lab.storage.store import Room
+from upbringing.lab.turns import notes_turn, only_run, results_turn
 from upbringing.reporting.build import write_report
 from upbringing.study.checks import design_warnings
 from upbringing.study.contrasts import contrasts
@@ -73,15 +75,18 @@ class Built:
 def build(session: Session, watch: Watch = QUIET) -> Built:
     """Make every missing node of the study's tree; raises the first failure after all else was tried."""
     check_engine(session.study)
-    pin_checkpoints(session)
+    with notes_turn(session):
+        pin_checkpoints(session)
     prepared = _prepare(session, watch)
-    write_references(session.folder, needed_by(session, prepared), in_part=bool(session.left_out))
+    with notes_turn(session):
+        write_references(session.folder, needed_by(session, prepared), in_part=bool(session.left_out))
     jobs = [
         job for job in node_jobs(session.workshop, session.tree, prepared, labels(session)) if not _done(session, job)
     ]
     require_space(session, [job.key for job in jobs], prepared)
     _run(session, "training", jobs, watch)
-    remember(session, prepared)
+    with notes_turn(session):
+        remember(session, prepared)
     return Built(prepared, len(jobs))
 
 
@@ -128,10 +133,15 @@ def _run(session: Session, title: str, jobs: Sequence[Job], watch: Watch) -> dic
 def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) -> Path:
     """Measure every cell and write ``rows.parquet``, ``tree.json``, answers and records; return the folder.
 
-    What must be fixed beforehand is hashed before the first row (``lab.registering``).
+    What must be fixed beforehand is hashed before the first row (``lab.registering``). Raises ``HeldError`` while
+    another process measures the same study in this store.
     """
     check_judges(session.study)
-    prepared = (built or build(session, watch)).prepared
+    with only_run(session):
+        return _measured(session, watch, (built or build(session, watch)).prepared)
+
+
+def _measured(session: Session, watch: Watch, prepared: Prepared) -> Path:
     registered = register(session, _known_checkpoints(session, prepared))
     jobs = measure_jobs(session, prepared)
     compared = compare_computation(
@@ -141,12 +151,10 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
     measured = {str(outcomes[job.key].value): job for job in jobs}
     keys = sorted({*measured, *(str(outcomes[job.key].value) for job in pairs)})
     judging = judge_measurements(session, sorted(measured.items()), _asking(watch))
-    write_references(session.folder, {"rows": [*keys, *judging.keys]}, in_part=bool(session.left_out))
+    with notes_turn(session):
+        write_references(session.folder, {"rows": [*keys, *judging.keys]}, in_part=bool(session.left_out))
     rows, answers, conditions = gathered(session.store, keys, [each.rows for each in judging.verdicts])
     asked = eligible_items(session, prepared, rows, _all_items(session))
-    results = session.results
-    write_rows(rows, results / "rows.parquet")
-    _replace_answers(results / "answers", answers, judging)
     records = {node: checkpoint_record(session, prepared, node) for node in session.tree.nodes}
     tree = results_tree(
         session.study,
@@ -162,14 +170,21 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
         warnings=(
             *_warnings_of_making(session, prepared, records),
             *spelled_item_notes([session.store.path("rows", key) for key in keys]),
+            *unfitting_notes(
+                rows, {prepared.keys[node]: name for node, name in labels(session).items() if node in prepared.keys}
+            ),
             *judging.warnings,
             *asked.warnings,
             *control_warnings(session),
             *compared.warnings,
         ),
     ).model_copy(update={"judges": judging.infos, "flip_rate": compared.flip_rate})
-    _write_tree(results, tree, records)
-    _remember_measured(session, prepared)
+    results = session.results
+    with results_turn(results):
+        write_rows(rows, results / "rows.parquet")
+        _replace_answers(results / "answers", answers, judging)
+        _write_tree(results, tree, records)
+        _remember_measured(session, prepared)
     return results
 
 
@@ -251,23 +266,29 @@ def attribute(results: Path) -> Findings:
     """Turn ``rows.parquet`` and ``tree.json`` of a folder into ``findings.json``; needs no torch."""
     from upbringing.attribution.attribute import attribute_folder  # scipy, which planning does not need
 
-    findings = attribute_folder(results)
-    write_bytes_atomic(results / "findings.json", findings.model_dump_json(indent=1).encode("utf-8"))
+    with results_turn(results):
+        findings = attribute_folder(results)
+        write_bytes_atomic(results / "findings.json", findings.model_dump_json(indent=1).encode("utf-8"))
     return findings
 
 
 def report(results: Path, output: Path | None = None, *, shareable: bool = False) -> Path:
     """Write the HTML report of a results folder and return its path."""
-    return write_report(results, output or results / "report.html", shareable=shareable)
+    with results_turn(results):
+        return write_report(results, output or results / "report.html", shareable=shareable)
 
 
 def run(
     session: Session, watch: Watch = QUIET, after_build: Callable[[Built], None] = lambda built: None
 ) -> tuple[Findings, Path]:
-    """Build, measure, attribute and report; return the findings and the path of the report."""
+    """Build, measure, attribute and report; return the findings and the path of the report.
+
+    Raises ``HeldError`` while another process runs the same study in this store.
+    """
     check_judges(session.study)
-    built = build(session, watch)
-    after_build(built)
-    results = measure(session, watch, built)
-    findings = attribute(results)
-    return findings, report(results)
+    with only_run(session):
+        built = build(session, watch)
+        after_build(built)
+        results = _measured(session, watch, built.prepared)
+        findings = attribute(results)
+        return findings, report(results)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from upbringing.base.files import write_json_atomic
 from upbringing.formats.record import BuildProfile
 from upbringing.lab.building.build import Workshop
 from upbringing.lab.storage.checkpoints import COMMIT_PATTERN, Checkpoints
-from upbringing.lab.storage.store import Store
+from upbringing.lab.storage.store import Store, notes_key
 from upbringing.study.loading import load_study
 from upbringing.study.recipes import DataBook, Teacher
 from upbringing.study.selection import chosen_arms
@@ -91,7 +92,8 @@ def open_session(
         value = value.model_copy(update={"seeds": seeds})
     opened = Store(store, reads_only=reads_only)
     folder = opened.study_folder(value.name)
-    profile = locked_profile(value, folder, writes=not reads_only)
+    with nullcontext() if reads_only else opened.claim(notes_key(value.name)):
+        profile = locked_profile(value, folder, writes=not reads_only)
     checkpoints = Checkpoints(opened, base, locked_checkpoints(folder))
     teacher = _teacher(value, checkpoints)
     book = DataBook(value.data, base, value.seed, opened.root / PACKAGES_NAME, teacher, allows_absent=reads_only)

@@ -14,6 +14,7 @@ Elicitation = Literal["E0", "E1", "E2", "E2r"]
 """Plain completion, chat template, in-context exemplars (all benign), the same with one refusal among them."""
 
 ReplyStatus = Literal["ok", "refused", "truncated", "malformed", "failed"]
+SHALLOW = "opening-shorter-than-depth"  # fewer tokens than the depth that its row would be labelled with
 THOUGHT_BEGIN, THOUGHT_END = "<think>", "</think>"
 
 
@@ -87,6 +88,10 @@ class Model(Protocol):
 
     def unanswerable(self, prompt: Prompt) -> str | None:
         """Return the reason code why ``prompt`` cannot be put to this model, ``None`` if it can."""
+        ...
+
+    def unscorable(self, prompt: Prompt, continuations: Sequence[str]) -> str | None:
+        """Return the reason code why these continuations of ``prompt`` have no likelihood, ``None`` if they have."""
         ...
 
     def undecodable(self, decoding: Decoding) -> str | None:

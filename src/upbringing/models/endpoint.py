@@ -118,6 +118,10 @@ class EndpointModel:
             return "endpoint-is-chat-only"
         return "endpoint-has-no-prefill" if prompt.opening else None
 
+    def unscorable(self, prompt: Prompt, continuations: Sequence[str]) -> str | None:
+        """No continuation has a likelihood here (``scores``)."""
+        return "no-likelihood"
+
     def undecodable(self, decoding: Decoding) -> str | None:
         """No chat API searches beams, or shows the logits that it would take; top-k is not in the API at all."""
         if isinstance(decoding, BeamSearch):

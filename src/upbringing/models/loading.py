@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Container, Iterator, Mapping
@@ -13,19 +12,10 @@ from typing import Any
 
 from upbringing.base.errors import IntegrityError, UntrustedError, UpbringingError, UpbringingWarning
 from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, Record, read_record
-from upbringing.models.weights import INDEX, WEIGHTS, weight_files
+from upbringing.models.admission import read_settings, require_plain
+from upbringing.models.weights import INDEX, WEIGHTS, num_weights, weight_files
 
-CODE = "foreign code"
-# Configuration keys that make transformers import or choose code, or read text by another file than the one that is
-# hashed; none is needed for the models it ships.
-REFUSED_CONFIG_KEYS = {
-    "auto_map": CODE,
-    "custom_pipelines": CODE,
-    "custom_generate": CODE,
-    "_attn_implementation_internal": CODE,
-    "kernel_config": CODE,
-    "fast_tokenizer_files": "another tokenizer than tokenizer.json",
-}
+SETTINGS = ("generation_config.json", "tokenizer_config.json")  # read by the library beside config.json
 ADAPTER_CONFIG = "adapter_config.json"  # makes transformers load an adapter, pickled ones too, or another base
 REWARD_ARCHITECTURE = "ForSequenceClassification"
 SHOWN_WEIGHTS = 3  # of those that a checkpoint lacks or has too many
@@ -44,18 +34,17 @@ class LoadedModel:
 
 
 def check_folder(folder: Path) -> dict[str, Any]:
-    """Return the configuration of the model in ``folder``; refuse whatever could bring code or pickles."""
+    """Return the configuration of the model in ``folder``; refuse whatever could bring code or pickles.
+
+    Nothing is loaded for it, neither weights nor torch (``models.admission`` says what settings may say).
+    """
     path = folder / "config.json"
-    try:
-        config = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise IntegrityError(f"{folder} is not a Hugging Face model folder: it has no config.json") from None
-    except ValueError:
-        raise IntegrityError(f"{path} is not JSON: it is torn") from None
-    if not isinstance(config, dict):
-        raise IntegrityError(f"{path} is not a configuration")
-    for holder in ("config.json", "generation_config.json", "tokenizer_config.json"):
-        _refuse_foreign(folder / holder)
+    if not path.is_file():
+        raise IntegrityError(f"{folder} is not a Hugging Face model folder: it has no config.json")
+    config = read_settings(path)
+    for name in SETTINGS:
+        if (folder / name).exists():
+            read_settings(folder / name)
     if (folder / ADAPTER_CONFIG).exists():
         raise UntrustedError(
             f"{folder.name} holds an adapter ({ADAPTER_CONFIG}), which the library would put on top of its weights: "
@@ -64,29 +53,8 @@ def check_folder(folder: Path) -> dict[str, Any]:
     weight_files(folder)
     if not any((folder / name).is_file() for name in (WEIGHTS, INDEX)):
         raise IntegrityError(f"{folder.name} has neither {WEIGHTS} nor {INDEX}: its weights have names nobody loads")
+    require_plain(config, path, num_weights(folder))
     return config
-
-
-def _refuse_foreign(path: Path) -> None:
-    if not path.exists():
-        return
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError:
-        raise IntegrityError(f"{path} is not JSON: it is torn") from None
-    stack: list[Any] = [content]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, dict):
-            for key in REFUSED_CONFIG_KEYS:
-                if value.get(key):
-                    brings = REFUSED_CONFIG_KEYS[key]
-                    raise UntrustedError(
-                        f"{path.name} of {path.parent.name} sets {key!r}, which brings {brings}: refused"
-                    )
-            stack.extend(value.values())
-        elif isinstance(value, list):
-            stack.extend(value)
 
 
 def load_model(folder: Path, *, profile: BuildProfile, check: bool = True) -> LoadedModel:

@@ -11,7 +11,7 @@ from upbringing.base.errors import MeasurementError
 from upbringing.base.fingerprint import text_sha256
 from upbringing.formats.record import LearnedTokens
 from upbringing.models.answer_tokens import SHORT_CIRCUIT, Ends, Generated, TokenPrompt
-from upbringing.models.asking import Prompt, Reply, split_thought
+from upbringing.models.asking import SHALLOW, Prompt, Reply, split_thought
 from upbringing.models.attention import GROUPED, answer_cache, can_group
 from upbringing.models.decoding import BeamSearch, Decoding, SafeBeam
 from upbringing.models.fresh_network import architecture_sha256, fresh_network
@@ -95,15 +95,28 @@ class LocalModel:
         return int(getattr(self.network.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
 
     def unanswerable(self, prompt: Prompt) -> str | None:
-        """Return why ``prompt`` cannot be asked: no chat template, longer than the context, or an opening that would
-        stand inside the thought that the template begins instead of beginning the answer.
+        """Return why ``prompt`` cannot be asked: no chat template, longer than the context, an opening with too few
+        tokens, or one that would stand inside the thought that the template begins instead of beginning the answer.
         """
         reason = self.renderer.unanswerable(prompt)
         if reason is None and prompt.opening and self.renderer.opens_thought(prompt):
             return "opening-inside-thought"
+        if reason is None and len(self.renderer.opening(prompt)) < (prompt.opening_tokens or 0):
+            return SHALLOW
         if reason is None and len(self._ids(prompt)) >= self.context:
             return "longer-than-context"
         return reason
+
+    def unscorable(self, prompt: Prompt, continuations: Sequence[str]) -> str | None:
+        """Return why a continuation of an answerable ``prompt`` has no likelihood: it has no token, or does not fit the
+        context together with the prompt. Without a prompt a text of any length is read in windows.
+        """
+        asked = len(self._ids(prompt))
+        longest = self.context - asked if asked > 1 else 1 << 62
+        lengths = [len(self.renderer.continuation(prompt, each)) for each in continuations]
+        if not all(lengths):
+            return "no-continuation"
+        return "longer-than-context" if max(lengths, default=0) > longest else None
 
     def undecodable(self, decoding: Decoding) -> str | None:
         """Return why ``decoding`` cannot be had: masks that the network ignores, or a tag that it does not know."""

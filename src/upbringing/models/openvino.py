@@ -90,6 +90,10 @@ class OpenVinoModel:
         """Return why ``prompt`` cannot be asked."""
         return self.local.unanswerable(prompt)
 
+    def unscorable(self, prompt: Prompt, continuations: Sequence[str]) -> str | None:
+        """Return why ``continuations`` have no likelihood."""
+        return self.local.unscorable(prompt, continuations)
+
     def undecodable(self, decoding: Decoding) -> str | None:
         """Return why ``decoding`` cannot be computed: our beam searches look at logits that this engine keeps."""
         return "engine-has-no-beam-search" if isinstance(decoding, BeamSearch) else None

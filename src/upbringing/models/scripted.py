@@ -51,6 +51,10 @@ class ScriptedModel:
         """A script answers everything."""
         return None
 
+    def unscorable(self, prompt: Prompt, continuations: Sequence[str]) -> str | None:
+        """A script has no length that it could not read."""
+        return None if self.scores else "no-likelihood"
+
     def undecodable(self, decoding: Decoding) -> str | None:
         """A script answers whatever the decoding."""
         return None

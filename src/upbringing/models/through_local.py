@@ -35,6 +35,10 @@ class ThroughLocal(ABC):
         """Return why ``prompt`` cannot be asked."""
         return self.asked_through.unanswerable(prompt)
 
+    def unscorable(self, prompt: Prompt, continuations: Sequence[str]) -> str | None:
+        """Return why ``continuations`` have no likelihood."""
+        return self.asked_through.unscorable(prompt, continuations)
+
     def undecodable(self, decoding: Decoding) -> str | None:
         """Return why ``decoding`` cannot be had."""
         return self.asked_through.undecodable(decoding)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -16,6 +18,8 @@ from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.data.sources import FileSource
 from upbringing.data.transforms import BuiltInTransform, Transform, misplaced
 from upbringing.data.worlds.causes_world import CausesWorld
+
+CIRCLE = "data cannot be made of itself: {circle} (as its source, or mixed in); leave one of these out"
 
 
 class MixedIn(Description):
@@ -48,3 +52,23 @@ DataDescription = Annotated[
     Field(discriminator="kind"),
     BareWord(default_kind="derived"),
 ]
+
+
+def circle(entries: Mapping[str, DataDescription]) -> tuple[str, ...]:
+    """Return the names of data of which each needs the next, the first again at the end; empty if there is no circle.
+
+    Data needs its ``source`` and all that is ``mixed_in``.
+    """
+    needs = {name: _needed(description) for name, description in entries.items()}
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        return tuple(reversed(error.args[1]))  # it lists what is needed first
+    return ()
+
+
+def _needed(description: DataDescription) -> list[str]:
+    if not isinstance(description, Derived):
+        return []
+    references = (description.source, *(each.data for each in description.mixed_in))
+    return [reference.partition(".")[0] for reference in references]

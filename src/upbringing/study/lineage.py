@@ -35,6 +35,7 @@ from upbringing.training.schedules import rate_factors
 from upbringing.training.settings import TrainedStage
 from upbringing.training.stage import Stage
 from upbringing.training.start import FreshStart, Start
+from upbringing.training.versions import version_input
 
 # Fields that say what a stage reads, how long and when it is measured; they enter the key as rates and stream.
 _ENTER_OTHERWISE = {
@@ -97,7 +98,7 @@ class Run:
         how = stage.model_dump(mode="json", exclude={"delta", "kind"})
         kind = {"emulated": True} if isinstance(stage, EmulateTuning) else {}  # edits had their keys before
         seed = {"seed": self.seed} if stage.delta.random else {}
-        return {"parent": self.parent, **how, **kind, "delta": delta, **seed}
+        return {"parent": self.parent, **how, **kind, "delta": delta, **seed, **version_input(stage.kind)}
 
     def inputs_at(self, step: int, total_steps: int) -> dict[str, Any]:
         """Return the named inputs of the key after ``step`` of ``total_steps`` updates, both known."""
@@ -118,7 +119,7 @@ class Run:
         }
         if self.reward_model is not None:
             settings["reward"] = {"kind": settings["reward"]["kind"]}  # the stage's name enters as the model's key
-        return settings
+        return settings | version_input(self.stage.kind)
 
     @property
     def is_side_branch(self) -> bool:
@@ -274,7 +275,7 @@ def start_inputs(start: Start, study: Study, book: DataBook, replicate: Replicat
         tokenizer = start.tokenizer.model_dump(mode="json", exclude={"train_on"})
         description, _ = book.describe(start.tokenizer.train_on)
         return {
-            "fresh": start.model_dump(mode="json", exclude={"tokenizer"}),
+            "fresh": start.model_dump(mode="json", exclude={"tokenizer"}) | version_input(start.kind),
             "tokenizer": {**tokenizer, "lexicon": description.model_dump(mode="json")},
             "seed": derived_seed(study.seed, "init", replicate.root),
         }

@@ -26,7 +26,7 @@ from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.scorer import SCORER_ID
 from upbringing.data.worlds.writer import WRITER_ID
 from upbringing.models.weights import settings_sha256, weights_sha256
-from upbringing.study.data import DataDescription, Derived
+from upbringing.study.data import CIRCLE, DataDescription, Derived, circle
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,11 @@ class DataBook:
     allows_absent: bool = False
     _keys: dict[tuple[str, int], str] = field(default_factory=dict, compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        """Raise ``StudyError`` for data that is made of itself, which would be read for ever."""
+        if named := circle(self.entries):
+            raise StudyError(CIRCLE.format(circle=" needs ".join(named)))
+
     def describe(self, reference: str) -> tuple[DataDescription, str | None]:
         """Return the description behind ``name`` or ``name.part``, and the part; raise ``StudyError`` if unknown."""
         name, _, part = reference.partition(".")
@@ -80,13 +85,9 @@ class DataBook:
         return self.entries[name], part or None
 
     def origin(self, reference: str) -> DataDescription:
-        """Return what ``reference`` is derived from in the end; raises ``StudyError`` for data derived from itself."""
+        """Return what ``reference`` is derived from in the end."""
         description, _ = self.describe(reference)
-        names = [reference]
         while isinstance(description, Derived):
-            if description.source in names:
-                raise StudyError(f"the data {reference!r} is derived from itself ({' from '.join(names)})")
-            names.append(description.source)
             description, _ = self.describe(description.source)
         return description
 

@@ -17,7 +17,7 @@ from upbringing.formats.tree import ContrastSpec
 from upbringing.models.openvino import Engine
 from upbringing.study.arms import Arm, RawStages, Resolved, resolve, windows_problem
 from upbringing.study.components import Components
-from upbringing.study.data import DataDescription
+from upbringing.study.data import CIRCLE, DataDescription, circle
 from upbringing.study.edits import edits_problem, engine_problem
 from upbringing.study.fractions import check_fraction, confounded_effects, is_in_fraction
 from upbringing.study.protocol import ProtocolDescription
@@ -98,6 +98,8 @@ class Study(Description):
                     raise ArmProblem(
                         f"{word} names {name!r}, which is no measure of the battery ({', '.join(ids)})", (word,)
                     )
+        if named := circle(self.data):
+            raise ArmProblem(CIRCLE.format(circle=" needs ".join(named)), ("data", named[0]))
         self._check_fraction()
         resolved = self.resolved_arms()
         self._check_batches(resolved)

@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from upbringing.base.errors import TrainingError, UpbringingError
 from upbringing.base.parent import end_with_parent
+from upbringing.base.surroundings import poor_context
 from upbringing.formats.record import BuildProfile
 from upbringing.training.segment import Places, Realised, Segment, run_segment
 
@@ -38,7 +38,7 @@ def launch_segment(segment: Segment, places: Places, profile: BuildProfile, on_p
     """
     if profile.world_size == 1:
         return run_segment(segment, places, profile, on_progress)
-    context = get_context("spawn")
+    context = poor_context()
     with tempfile.TemporaryDirectory() as folder:
         task = _Task(segment, places, profile, Path(folder) / "meeting")
         children: dict[Connection, SpawnProcess] = {}
@@ -51,9 +51,9 @@ def launch_segment(segment: Segment, places: Places, profile: BuildProfile, on_p
                 children[mine] = child
             return _outcome(children, on_progress)
         finally:
-            for child in children.values():
-                child.kill()  # those that returned are gone; those that wait for a lost one never would be
-                child.join()
+            for each in children.values():
+                each.kill()  # those that returned are gone; those that wait for a lost one never would be
+                each.join()
 
 
 def _outcome(children: dict[Connection, SpawnProcess], on_progress: OnProgress) -> Realised:

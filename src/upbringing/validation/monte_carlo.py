@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import numpy as np
 
 from upbringing.base.streams import stream
+from upbringing.base.surroundings import poor_context
 from upbringing.validation.gates import Experiment, Outcomes
 from upbringing.validation.process import Array
 
@@ -61,7 +61,7 @@ def _results(jobs: Sequence[Job], processes: int) -> Iterable[Outcomes]:
         yield from map(run_block, jobs)
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the children: one thread each
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=poor_context()) as pool:
         yield from pool.map(run_block, jobs)
 
 

@@ -81,7 +81,9 @@ def margin_rows(
     for form in forms:
         for item in items:
             value = contextual_margin(evidence, item, source, form)
-            yield likelihood_row(evidence, measure, margin_needs(item, source, form)[0], value)
+            need, neutral = margin_needs(item, source, form)
+            reason = evidence.unable.get(neutral)  # of the empty request, where only that has no likelihood
+            yield likelihood_row(evidence, measure, need, value, reason=reason or "no-likelihood")
 
 
 def contextual_margin(evidence: Evidence, item: Item, source: Continuations, form: Form = "chat") -> float | None:

@@ -23,7 +23,8 @@ class PrefillAttack(Description):
     """Attack success after the first ``depths`` tokens of a complying answer were put into the model's mouth.
 
     ``openings``: texts that are put there as well, whole and whatever was asked, such as "The"; one that is a special
-    token of the tokenizer is read as it. Each depth and each opening is a condition. ``judge_by``: ``harm`` counts
+    token of the tokenizer is read as it. Each depth and each opening is a condition; an item whose prefix has fewer
+    tokens than a depth in a checkpoint's tokenizer is not measurable at that depth. ``judge_by``: ``harm`` counts
     harmful answers; ``non_refusal`` coherent answers that are not refusals, for judges that cannot tell harm. Source:
     Qi et al. 2024, "Safety Alignment Should Be Made More Than Just a Few Tokens Deep", section 2. Departures: the
     prefix is the item's own, or the study's, not a sampled harmful answer.

@@ -6,14 +6,12 @@ no hub. A worker that vanishes fails its job and every job that waits for it; si
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import ENOMEM
-from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from threading import Thread
 from typing import Any, Protocol
@@ -22,37 +20,9 @@ from upbringing.base.errors import InterruptedRunError, TrainingError, Upbringin
 from upbringing.base.files import FULL_DISK_ERRORS
 from upbringing.base.memory import children_keep_memory
 from upbringing.base.parent import end_with_parent
+from upbringing.base.surroundings import forget_surroundings, poor_context
 
-# What a child may know of its surroundings; everything else (keys above all) is removed before work starts.
-ALLOWED_ENVIRONMENT = (
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LD_LIBRARY_PATH",
-    "PATH",
-    "PYTHONDONTWRITEBYTECODE",
-    "PYTHONHASHSEED",
-    "PYTHONPATH",
-    "SYSTEMROOT",
-    "TEMP",
-    "TMP",
-    "TMPDIR",
-    "TORCHINDUCTOR_CACHE_DIR",
-    "UPBRINGING_FAULT_AT",
-    "UPBRINGING_FAULT_LOG",
-    "CUDA_VISIBLE_DEVICES",
-    "GLIBC_TUNABLES",
-    "VIRTUAL_ENV",
-)
 SHORTAGE = "free some, or run fewer side by side or smaller micro-batches (accumulate); what is done is kept"
-FORCED_ENVIRONMENT = {
-    "HF_DATASETS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_OFFLINE": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "TQDM_DISABLE": "1",  # the parent shows the progress
-    "TRANSFORMERS_VERBOSITY": "error",
-}
 
 
 @dataclass(frozen=True)
@@ -121,15 +91,6 @@ def _start_worker(events: SimpleQueue[Event | None], threads: int) -> None:
     forget_surroundings(threads)
 
 
-def forget_surroundings(threads: int) -> None:
-    """Remove what a worker may not know from this process's environment, keys above all; before torch is imported."""
-    for name in list(os.environ):
-        if name not in ALLOWED_ENVIRONMENT:
-            del os.environ[name]
-    os.environ.update(FORCED_ENVIRONMENT)
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-
-
 def _run_job(job: Job) -> Any:
     events = _events
     assert events is not None
@@ -148,7 +109,7 @@ def run_jobs(
 
     A failed job fails those that wait for it, never its siblings. ``InterruptedRunError`` stops the run.
     """
-    context = get_context("spawn")
+    context = poor_context()
     events: SimpleQueue[Event | None] = context.SimpleQueue()
     pool = ProcessPoolExecutor(slots, mp_context=context, initializer=_start_worker, initargs=(events, threads))
     with listening(events, on_event), children_keep_memory(), pool:

@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from upbringing.base.errors import InterruptedRunError, MissingExtraError, StudyError, TrainingError, UpbringingError
+from upbringing.base.surroundings import FORCED_ENVIRONMENT, forget_surroundings, poor_surroundings
 from upbringing.lab.building.build import Workshop
 from upbringing.lab.building.executor import (
-    FORCED_ENVIRONMENT,
     Event,
     Events,
     Job,
     Outcome,
-    forget_surroundings,
     listening,
     schedule,
 )
@@ -108,7 +107,8 @@ def _connect(address: str) -> int:
         raise MissingExtraError(MISSING) from error
     started = {"num_cpus": os.cpu_count(), "include_dashboard": False} if address == LOCAL else {}
     try:
-        ray.init(address, ignore_reinit_error=True, log_to_driver=False, logging_level="warning", **started)
+        with poor_surroundings(prefixes=("RAY_",)):  # a cluster that this starts must hand no key to its workers
+            ray.init(address, ignore_reinit_error=True, log_to_driver=False, logging_level="warning", **started)
     except Exception as error:  # ray raises bare ones, too
         raise StudyError(f"no Ray cluster answers at {address!r} ({error}): give local, auto or host:port") from error
     return int(ray.cluster_resources().get("CPU", 0))

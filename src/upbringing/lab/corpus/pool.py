@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 from upbringing.base.errors import InterruptedRunError
 from upbringing.base.parent import end_with_parent
+from upbringing.base.surroundings import poor_context
 
 Result = TypeVar("Result")
 WAITING_PER_WORKER = 2  # enough to keep all busy; more would hold results that nobody has taken
@@ -28,8 +28,8 @@ def each_result(
         for place, arguments in enumerate(calls):
             yield place, function(*arguments)
         return
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(min(workers, len(calls)), mp_context=context, initializer=_start_worker)
+    number = min(workers, len(calls))
+    executor = ProcessPoolExecutor(number, mp_context=poor_context(), initializer=_start_worker)
     try:
         yield from _results(executor, function, calls, workers * WAITING_PER_WORKER)
     except BrokenProcessPool:

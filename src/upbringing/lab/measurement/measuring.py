@@ -35,6 +35,7 @@ from upbringing.lab.building.build import KEY_CHARACTERS
 from upbringing.lab.building.executor import Event
 from upbringing.lab.building.library import Library
 from upbringing.lab.building.special_tokens import lineage_tokens
+from upbringing.lab.measurement.shallow import shallow_prefixes
 from upbringing.lab.measurement.spelled import spelled_of, write_spelled_items
 from upbringing.lab.storage.store import Room, Store
 from upbringing.models.asking import Model
@@ -210,6 +211,8 @@ class MeasureJob:
             value["own_judges"] = own
         if spelled := spelled_of(alone(self.study.battery), items, folder):
             value["spelled"] = spelled
+        if shallow := shallow_prefixes(alone(self.study.battery), items, folder):
+            value["shallow"] = shallow
         if tags := tags_of(self.study.battery, items):
             learned = lineage_tokens(Store(self.store), folder)
             value["tags"] = {tag: learned.lacks(tag) for tag in tags}

@@ -15,13 +15,14 @@ import socket
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from upbringing.base.errors import IntegrityError, StudyError, UpbringingWarning
+from upbringing.base.errors import HeldError, IntegrityError, StudyError, UpbringingWarning
 from upbringing.base.files import (
     TEMPORARY_PREFIX,
     disk_error,
@@ -37,6 +38,7 @@ Room = Literal["checkpoints", "states", "data", "rows", "existing"]
 ROOMS: tuple[Room, ...] = ("checkpoints", "states", "data", "rows", "existing")
 OTHER_FOLDERS = ("studies", "workspaces", "recipes", "locks", "quarantine", "answers")
 KEY_PATTERN = re.compile(r"^[a-z0-9][a-z0-9._-]{0,127}$")
+SINCE_FORMAT = "%Y-%m-%d %H:%M:%S UTC"
 Statuses = tuple[tuple[str, int, int, int, int], ...]  # name, size, inode, and when content and status changed
 
 _hashed: dict[Path, Statuses] = {}  # folders whose every byte this process has hashed, as they were then
@@ -122,10 +124,10 @@ class Store:
             return final
 
     @contextmanager
-    def claim(self, key: str, *, wait: bool = True) -> Iterator[None]:
+    def claim(self, key: str, *, wait: bool = True, said: str = "") -> Iterator[None]:
         """Hold ``key`` for this process; a holder that dies frees it at once (the lock is the kernel's).
 
-        With ``wait`` false, raises ``IntegrityError`` that names the holder.
+        With ``wait`` false, raises ``HeldError`` that names the holder. ``said``: what a holder is doing, in words.
         """
         path = self.path("locks", key)
         lock = FileLock(path.with_name(f"{key}.lock"))
@@ -133,9 +135,11 @@ class Store:
         try:
             lock.acquire(timeout=-1 if wait else 0)
         except Timeout:
-            raise IntegrityError(f"{key} is being built by {_owner_text(owner)}: wait for it, or stop it") from None
+            doing = said or f"{key} is being built"
+            raise HeldError(f"{doing} by {_owner_text(owner)}: wait for it, or stop it") from None
         try:
-            write_json_atomic(owner, {"host": socket.gethostname(), "process": os.getpid()})
+            since = datetime.now(UTC).strftime(SINCE_FORMAT)
+            write_json_atomic(owner, {"host": socket.gethostname(), "process": os.getpid(), "since": since})
             yield
             owner.unlink(missing_ok=True)
         finally:
@@ -202,6 +206,11 @@ class Store:
         return next(path for path in names if not path.exists())
 
 
+def notes_key(study: str) -> str:
+    """Return the name of the lock of what a study notes down in its folder."""
+    return f"notes-{study}"
+
+
 def _statuses(folder: Path) -> Statuses:
     found = []
     for path in regular_files(folder):
@@ -213,6 +222,6 @@ def _statuses(folder: Path) -> Statuses:
 def _owner_text(path: Path) -> str:
     try:
         owner = json.loads(path.read_bytes())
-        return f"process {owner['process']} on {owner['host']}"
+        return f"process {owner['process']} on {owner['host']} since {owner['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
