@@ -56,7 +56,8 @@ def cell_tables(evidence: Evidence, design: Design, cells: Sequence[str], source
     if not found.is_complete or not seen.any():
         return None
     values = np.where(seen, found.value, np.nan)
-    bounded = ~np.isnan(found.low + found.high).any(axis=0)  # unscored answers have no value, but they have bounds
+    ends: Matrix = found.low + found.high
+    bounded = ~np.isnan(ends).any(axis=0)  # unscored answers have no value, but they have bounds
     return CellTables(
         cells=tuple(cells),
         units=found.units,
@@ -67,7 +68,7 @@ def cell_tables(evidence: Evidence, design: Design, cells: Sequence[str], source
     )
 
 
-def _means(units: Units, tables: Matrix, seen: NDArray[np.bool_]) -> Vector:
+def _means(units: Units, tables: Matrix, seen: NDArray[np.bool_] | np.bool_) -> Vector:
     """Return of each cell the mean that the estimator makes of what was ``seen``."""
     return np.array([mean_over(units, np.where(seen, table, np.nan)) for table in tables], dtype=np.float64)
 
