@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,9 +13,14 @@ from upbringing.attribution.needed import margin_floor, prompts_needed, seeds_ne
 from upbringing.attribution.power import TESTS, Goal, Test, is_decided, power_of, smallest_decided
 from upbringing.attribution.sampling import SampleSize, Sampling, floor, sampling
 from upbringing.attribution.variance import VarianceComponents
+from upbringing.base.errors import FormatError
 
 Known = Literal["rows", "stated", "not-known"]
 Hours = Callable[[SampleSize], float | None]
+NO_SIZE = (
+    "the margin of {contrast!r} on {measure!r} is {margin:g}, and power is planned for a margin above 0, the smallest "
+    "change that matters: state that, or leave the margin out to plan the smallest detectable change alone"
+)
 SEED_CHOICES = (3, 5, 8, 10, 15, 20)
 
 
@@ -123,7 +129,12 @@ def outlook(
     power: float = POWER,
     hours: Hours = lambda size: None,
 ) -> Outlook:
-    """Return what the contrast could find with ``power``. ``hours``: what a size would cost from here on."""
+    """Return what the contrast could find with ``power``. ``hours``: what a size would cost from here on.
+
+    Raises ``FormatError`` for a margin that is not above 0, within which no number of prompts or seeds keeps anything.
+    """
+    if facts.margin is not None and not 0 < facts.margin < math.inf:
+        raise FormatError(NO_SIZE.format(contrast=facts.contrast, measure=facts.measure, margin=facts.margin))
     found = sampling(components, size)
     if found is None:
         why = "only one run was seen, which shows no spread between runs: state it, or pilot with more seeds"
