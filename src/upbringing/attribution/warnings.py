@@ -9,6 +9,7 @@ from upbringing.attribution.cells import SHARE_UNITS, Evidence
 from upbringing.attribution.claims import Answered
 from upbringing.attribution.design import ENOUGH_UNITS
 from upbringing.attribution.estimates import THESE_WORLDS
+from upbringing.attribution.lacking import lacking_prompts
 from upbringing.attribution.robustness import MAX_MODELS, disagrees
 from upbringing.attribution.sentences import (
     ALIKE_WORLDS,
@@ -71,6 +72,7 @@ def study_warnings(
     found = [
         *_of_arms(tree, answers),
         *_of_runs(answers, claims, validity),
+        *validity.design.copies.warnings(),
         *_of_registration(tree, claims, validity),
         *_of_teachers(claims),
         *_of_judges(evidence, claims, calibration),
@@ -194,6 +196,7 @@ def _of_scores(answers: Sequence[Answered], claims: Sequence[Claim], validity: V
     for measure in evidence.scores.columns.measure.labels:
         if num := evidence.num_without_split(measure):
             yield NO_SPLIT.format(num=num, measure=measure)
+    yield from lacking_prompts(evidence, validity.design)
     ineligible = max((each.found.num_ineligible for each in answers if each.found is not None), default=0)
     if ineligible:
         yield INELIGIBLE.format(num=ineligible)

@@ -30,6 +30,12 @@ from upbringing.validation.exact_looks import (
     looks_hold_what_they_promise,
     looks_take_prompts_and_no_seeds,
 )
+from upbringing.validation.exact_outside import (
+    overstated_seeds_are_no_recipe,
+    unasked_prompts_are_said,
+    what_depends_on_the_answer_is_not_decided,
+    what_lacks_is_not_measured,
+)
 from upbringing.validation.exact_power import published_powers_match, sizes_are_the_smallest
 from upbringing.validation.exact_teachers import one_teacher_is_not_separable, two_teachers_are_separable
 from upbringing.validation.gates import Result
@@ -273,6 +279,18 @@ CHECKS = (
         run=one_teacher_is_not_separable,
     ),
     Check(id="A10", claim="an arm with another teacher's answers: separable", run=two_teachers_are_separable),
+    Check(id="O4", claim="cells without common prompts, or rows, are not measurable", run=what_lacks_is_not_measured),
+    Check(
+        id="O4",
+        claim="null stages of which half the harmful answers of one cell have no score stay undecided",
+        run=what_depends_on_the_answer_is_not_decided,
+    ),
+    Check(
+        id="O4",
+        claim="copies of one run, and a cell that lost all runs but one, tell nothing of the recipe",
+        run=overstated_seeds_are_no_recipe,
+    ),
+    Check(id="O4", claim="prompts that a cell was not asked are said, and no others", run=unasked_prompts_are_said),
     Check(id="W5", claim="equal rows in any order give equal bytes", run=bytes_are_equal),
     Check(id="W5", claim="what was not judged is counted, what was lost is not measurable", run=nothing_is_dropped),
 )
