@@ -14,6 +14,7 @@ from upbringing.attribution.outlook import ContrastFacts, Outlook, outlook
 from upbringing.attribution.pilot import pilot_outlooks, pilots
 from upbringing.attribution.sampling import SampleSize
 from upbringing.attribution.variance import VarianceComponents
+from upbringing.base.errors import FormatError
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, ContrastSpec, Gate, StageInfo, StudyInfo, Tree
 from upbringing.lab.planning.power_words import decision_words
@@ -51,6 +52,14 @@ def test_what_only_the_estimated_spread_decides_is_not_safe(seed_high: float | N
     assert (
         "decided if seeds differ as those measured" in decision_words(found, only(*measured(margin=0.3)))
     ) is not is_safe
+
+
+@pytest.mark.parametrize("margin", [0.0, -0.1, float("nan"), float("inf")])
+def test_a_margin_of_nothing_is_refused_by_name(margin: float) -> None:
+    """Rows of others may have it: then every change counts, and nothing can be planned to stay within."""
+    facts = ContrastFacts("harm", "b - a", margin)
+    with pytest.raises(FormatError, match=r"the margin of 'b - a' on 'harm' is .*: state that, or leave"):
+        outlook(facts, VarianceComponents(0.3, 0.1, 0.2), SampleSize(200, 5), known="rows")
 
 
 def test_margins_that_rows_decide_are_called_decided_and_others_say_what_would() -> None:

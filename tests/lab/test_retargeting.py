@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from upbringing.base.errors import DataError, EndpointError, StudyError
@@ -76,6 +79,57 @@ def test_every_reply_is_new_and_every_prompt_is_the_same(faulty: ModuleType, dat
     assert not any("old" in message["content"] for body in asked for message in body["messages"])
     report = json.loads(found.report.read_text(encoding="utf-8"))
     assert (report["answered"], report["same_prompts"], report["calls"]) == (5, True, 6)
+
+
+def test_what_a_row_says_besides_stays_with_it(faulty: ModuleType, tmp_path: Path) -> None:
+    rows = [
+        {
+            **json.loads(line(SINGLE, number)),
+            "teacher": "old",
+            "component": f"part {number % 2}",
+            "metadata": {"compound": f"c{number}", "rate": 0.5, "seen": True},
+            "harm": 4,
+            "tags": ["a", {"b": None}],
+        }
+        for number in range(1, 5)
+    ]
+    data, output = tmp_path / "chats.jsonl", tmp_path / "other.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+
+    def script(body: dict[str, Any], count: int) -> Any:  # the second is not answered, so that rows move up
+        question = body["messages"][-1]["content"]
+        return faulty.completion("" if question == "what causes 2 ?" else spoken(body))
+
+    with faulty.FaultyServer(script) as server:
+        retarget(data, endpoint(tmp_path, server.base_url), output)
+    source = FileSource(path=output.name, source_column="component")
+    found = [text for text in read_file_source(source, tmp_path).texts if isinstance(text, Chat)]
+    assert [chat.turns[0].content for chat in found] == [f"what causes {number} ?" for number in (1, 3, 4)]
+    assert [chat.source for chat in found] == ["part 1", "part 1", "part 0"]
+    assert [chat.metadata["compound"] for chat in found] == ["c1", "c3", "c4"]
+    assert found[0].metadata == {"compound": "c1", "rate": 0.5, "seen": True}
+    assert {chat.teacher for chat in found} == {"kind-teacher@r1"}
+    assert {chat.harm for chat in found} == {None}  # 4 was the harm of the reply that is gone
+    lines = [json.loads(each) for each in output.read_text(encoding="utf-8").splitlines()]
+    assert lines[0]["tags"] == ["a", {"b": None}]
+    assert "harm" not in lines[0]
+
+
+def test_a_parquet_file_keeps_its_columns(faulty: ModuleType, tmp_path: Path) -> None:
+    data, output = tmp_path / "chats.parquet", tmp_path / "other.jsonl"
+    columns = {"prompt": ["what causes 1 ?"], "completion": ["old"], "component": ["one"], "metadata": ['{"n": 1}']}
+    pq.write_table(pa.table(columns), data)
+    with faulty.FaultyServer(lambda body, count: faulty.completion(spoken(body))) as server:
+        teacher = endpoint(tmp_path, server.base_url)
+        retarget(data, teacher, output)
+        source = FileSource(path=output.name, source_column="component")
+        (found,) = read_file_source(source, tmp_path).texts
+        assert (found.source, found.metadata) == ("one", {"n": 1})
+        pq.write_table(pa.table({**columns, "when": [datetime(2026, 1, 1, tzinfo=UTC)]}), data)
+        asked = len(server.requests)
+        with pytest.raises(DataError, match="row 1: column 'when' cannot be written as JSON"):
+            retarget(data, teacher, tmp_path / "third.jsonl")
+        assert len(server.requests) == asked
 
 
 def test_what_is_not_answered_is_left_out_and_said(faulty: ModuleType, data: Path, tmp_path: Path) -> None:

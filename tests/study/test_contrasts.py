@@ -110,6 +110,14 @@ def test_cells_beside_a_contrast_are_checked_before_anything_is_trained() -> Non
         derived(arms={"full": {}}, contrasts=[declared])
 
 
+@pytest.mark.parametrize("margin", [0, -0.1, float("nan"), float("inf")])
+def test_a_margin_of_a_contrast_is_a_size(margin: float) -> None:
+    weights = {"full@sft": 1, "full@pretrain": -1}
+    declared = {"name": "mine", "measure": "over_refusal", "weights": weights, "margin": margin}
+    with pytest.raises(StudyError, match=r"contrast 'mine' has the margin .*: .* above 0; leave it out"):
+        planned(arms={"full": {}}, contrasts=[declared])
+
+
 def test_paths_are_parts_of_their_whole() -> None:
     steps = of_kind(derived(arms={"full": {}, "raw": RAW}), "path")
     whole = {"full@finetune": 1.0, "full@pretrain": -1.0}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from upbringing.attribution.cells import Evidence, evidence_of
+from upbringing.attribution.copies import copies_of
 from upbringing.attribution.defaults import default_contrasts
 from upbringing.attribution.design import Design, design_of
 from upbringing.attribution.edited import require_trained_roles, supporting_specs
@@ -34,7 +35,7 @@ def asked_of(rows: pa.Table, tree: Tree) -> Asked:
     completed = with_cells(tree)
     evidence = evidence_of(rows, completed)
     _check_checkpoints(evidence, completed)
-    design = design_of(completed)
+    design = design_of(completed, copies_of(completed, evidence))
     measures = evidence.scores.columns.measure.labels
     specs = completed.study.contrasts or default_contrasts(design, completed.study, measures)
     specs = supporting_specs(with_protocol(specs, completed.study), design)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.design import Design, Units
+from upbringing.attribution.estimates import mean_over
 from upbringing.attribution.pivot import Matrix, Term, pivot
 
 Vector = NDArray[np.float64]
@@ -19,8 +20,9 @@ Vector = NDArray[np.float64]
 class CellTables:
     """Cells x units x clusters, NaN wherever any cell lacks the cluster in that unit.
 
-    ``means``: of each cell; ``lows``, ``highs``: the same wherever incoherent and unscored answers may lie, ``None``
-    where there are no bounds.
+    ``means``: of each cell, weighted as the estimator weights units and clusters, so that a contrast of them is what it
+    estimates; ``lows``, ``highs``: the same wherever incoherent and unscored answers may lie, ``None`` where there are
+    no bounds.
     """
 
     cells: tuple[str, ...]
@@ -54,15 +56,21 @@ def cell_tables(evidence: Evidence, design: Design, cells: Sequence[str], source
     if not found.is_complete or not seen.any():
         return None
     values = np.where(seen, found.value, np.nan)
-    bounded = ~np.isnan(found.low + found.high).any(axis=0)  # unscored answers have no value, but they have bounds
+    ends: Matrix = found.low + found.high
+    bounded = ~np.isnan(ends).any(axis=0)  # unscored answers have no value, but they have bounds
     return CellTables(
         cells=tuple(cells),
         units=found.units,
         values=values,
-        means=values[:, seen].mean(axis=1),
-        lows=found.low[:, bounded].mean(axis=1) if bounded.any() else None,
-        highs=found.high[:, bounded].mean(axis=1) if bounded.any() else None,
+        means=_means(found.units, values, seen),
+        lows=_means(found.units, found.low, bounded) if bounded.any() else None,
+        highs=_means(found.units, found.high, bounded) if bounded.any() else None,
     )
+
+
+def _means(units: Units, tables: Matrix, seen: NDArray[np.bool_] | np.bool_) -> Vector:
+    """Return of each cell the mean that the estimator makes of what was ``seen``."""
+    return np.array([mean_over(units, np.where(seen, table, np.nan)) for table in tables], dtype=np.float64)
 
 
 def in_log_odds(tables: CellTables) -> CellTables | None:

@@ -11,7 +11,7 @@ from upbringing.attribution.corrected import Corrected
 from upbringing.attribution.corrected_numbers import corrected_numbers, uncalibrated_numbers, uncorrected_numbers
 from upbringing.attribution.corrections import Corrections, Uncorrected
 from upbringing.attribution.design import Design
-from upbringing.attribution.equivalence import DOMINANCE_RATIO, dominance
+from upbringing.attribution.equivalence import DOMINANCE_RATIO, NO_DOMINANCE_SCALE, dominance
 from upbringing.attribution.estimates import Estimate, estimate
 from upbringing.attribution.families import Tested, corrected_together
 from upbringing.attribution.inference import Inference
@@ -32,7 +32,7 @@ from upbringing.attribution.shares import (
 )
 from upbringing.attribution.teachers import teachers_of
 from upbringing.attribution.validity import Reason, Validity
-from upbringing.attribution.verdicts import deciding, numbers
+from upbringing.attribution.verdicts import deciding, is_on_scale, numbers
 from upbringing.formats.findings import Claim, OrderRange, Units, Verdict
 from upbringing.formats.tree import Tree
 
@@ -142,7 +142,7 @@ def claims_of(
         {
             "p_adjusted": found.p,
             "minimum_detectable": found.detectable,
-            "dominance": _dominance(each, evidence, corrections),
+            **_dominance(each, evidence, corrections),
             "scale_sensitive": flag,
         }
         for each, found, flag in zip(answers, together, _scale_flags(answers), strict=True)
@@ -251,14 +251,17 @@ def _provenance(found: Estimate) -> dict[str, Any]:
     }
 
 
-def _dominance(each: Answered, evidence: Evidence, corrections: Corrections) -> str | None:
-    """Return whether another contrast (``against``: its weights) drives more than four times this one's effect."""
+def _dominance(each: Answered, evidence: Evidence, corrections: Corrections) -> dict[str, str]:
+    """Return as fields whether another contrast (``against``: its weights) drives over four times this one's effect.
+
+    Effects are compared on the scale that the claim declared: on another, a quarter of an effect is another effect.
+    """
     spec = each.question.spec
     against = _against(each.question)
     if not against or each.reasons:
-        return None
+        return {}
     if each.against_reasons:
-        return "undecided"
+        return {"dominance": "undecided"}
     source: Source = each.question.source
 
     def combined(ratio: float) -> dict[str, float]:
@@ -268,10 +271,12 @@ def _dominance(each: Answered, evidence: Evidence, corrections: Corrections) -> 
     asked = [terms_of(weights, source) for weights in (against, combined(-DOMINANCE_RATIO), combined(DOMINANCE_RATIO))]
     if isinstance(each.correction, Corrected):
         corrected = [corrections.contrast(terms) for terms in asked]
-        found = [part.found.inference if isinstance(part, Corrected) else None for part in corrected]
+        found = [part.found if isinstance(part, Corrected) else None for part in corrected]
     else:
-        found = [estimate(evidence, corrections.design, terms).inference for terms in asked]
-    larger, difference, total = found
+        found = [estimate(evidence, corrections.design, terms) for terms in asked]
+    if not all(part is None or part.is_same_checkpoint or is_on_scale(spec, part) for part in found):
+        return {"dominance": "undecided", "dominance_reason": NO_DOMINANCE_SCALE}
+    larger, difference, total = (None if part is None else deciding(spec, part) for part in found)
     if larger is None or difference is None or total is None:
-        return "undecided"
-    return dominance(larger, difference, total)
+        return {"dominance": "undecided"}
+    return {"dominance": dominance(larger, difference, total)}

@@ -86,6 +86,7 @@ def _with_assay(claim: Claim, assay: Claim | None, label: str) -> Claim:
             "beyond_margin": None,
             "noninferior": None,
             "dominance": None,
+            "dominance_reason": None,
         }
     )
     if void.corrected is not None:

@@ -13,7 +13,7 @@ from upbringing.formats.findings import Corrected as CorrectedNumber
 from upbringing.formats.tree import ContrastSpec
 
 DECIDES = ("verdict", "margin", "bounds", "beyond_margin", "equivalence_radius", "noninferior")
-UNDECIDED = ("beyond_margin", "noninferior", "dominance")  # of a claim that something blocks
+UNDECIDED = ("beyond_margin", "noninferior", "dominance", "dominance_reason")  # of a claim that something blocks
 LANGUAGE_MODEL = "llm"
 DECIDED = ("changed", "negligible", "equivalent")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from upbringing.attribution.copies import Copies
 from upbringing.attribution.independence import Row, Runs, merge_sharing, separate_runs
 from upbringing.attribution.proxies import PROXIES, stand_ins
 from upbringing.base.errors import FormatError
@@ -76,13 +77,14 @@ class Units:
 class Design:
     """Cells by name, in the order of the tree, and the checkpoints' ancestry.
 
-    ``edited``: checkpoints that were edited or emulated, not trained, with how.
+    ``edited``: checkpoints that were edited or emulated, not trained, with how. ``copies``: runs that are one run.
     """
 
     cells: dict[str, DesignCell]
     checkpoints: dict[str, Checkpoint]
     parents: frozenset[str] = frozenset()
     edited: Mapping[str, frozenset[Proxy]] = field(default_factory=dict)
+    copies: Copies = field(default_factory=Copies)
     _units: dict[tuple[str, ...], Units] = field(default_factory=dict)
 
     def units(self, names: Sequence[str]) -> Units:
@@ -162,15 +164,17 @@ class Design:
         return parent if parent is not None else oldest if self.is_start(oldest) else None
 
 
-def design_of(tree: Tree) -> Design:
-    """Return the design of a tree with cells."""
+def design_of(tree: Tree, copies: Copies | None = None) -> Design:
+    """Return the design of a tree with cells. ``copies``: of one run, which stand for it and not for several."""
+    proven = {} if copies is None else copies.proven
     grouped: dict[str, list[Cell]] = {}
     for cell in tree.cells:
         grouped.setdefault(cell.name, []).append(cell)
     cells = {}
     for name, places in grouped.items():
         first = places[0]
-        replicates = sorted({(_seeds(place), place.checkpoint) for place in places})
+        same = proven.get(name, {})
+        replicates = sorted({(_seeds(place), same.get(place.checkpoint, place.checkpoint)) for place in places})
         cells[name] = DesignCell(
             name=name,
             arm=first.arm,
@@ -186,6 +190,7 @@ def design_of(tree: Tree) -> Design:
         checkpoints={checkpoint.id: checkpoint for checkpoint in tree.checkpoints},
         parents=frozenset(checkpoint.parent for checkpoint in tree.checkpoints if checkpoint.parent is not None),
         edited=stand_ins(tree),
+        copies=Copies() if copies is None else copies,
     )
 
 

@@ -13,6 +13,9 @@ Answer = Literal["yes", "no", "undecided"]
 FourWay = Literal["changed", "negligible", "equivalent", "inconclusive"]
 ROUNDING = 1e-9  # of an estimate: what was scored altogether is summed in two ways
 DOMINANCE_RATIO = 0.25  # an effect "drives" when the other is below a quarter of it
+NO_DOMINANCE_SCALE = (
+    "dominance was declared in log-odds and not tested: a rate that it compares is, or may be, 0 or 1, and so has none"
+)
 
 
 def widened(inference: Inference, lowest: float | None, highest: float | None) -> Inference:

@@ -240,8 +240,8 @@ def _logit(found: Pivot, drawing: Drawing | None) -> tuple[Inference | None, End
     ``None`` where a rate is, or may be, 0 or 1.
     """
     seen = ~np.isnan(found.contrast())
-    rates = np.array([mean_of_rows(np.where(seen, part, np.nan)) for part in found.value], dtype=np.float64)
-    sides = found.rate_bounds() or (rates, rates)
+    rates = np.array([mean_over(found.units, np.where(seen, part, np.nan)) for part in found.value], dtype=np.float64)
+    sides = found.rate_bounds(lambda part: mean_over(found.units, part)) or (rates, rates)
     if not all(((side > 0) & (side < 1)).all() for side in (rates, *sides)):
         return None, (None, None)
     weights = found.weights
@@ -257,7 +257,7 @@ def _logit(found: Pivot, drawing: Drawing | None) -> tuple[Inference | None, End
         inference = unpaired_inference(weights.tolist(), linear)
     else:
         inference = _over_units(found, table, is_binary=False, is_sampled=drawing is not None and drawing.is_sample)
-    moved = inference.estimate - centre  # worlds of unequal size: the mean of their means is not that of all prompts
+    moved = inference.estimate - centre  # runs apart: their mean is not that of all their checkpoints
     ends = ends[0] + moved, ends[1] + moved
     if drawing is None:
         return inference, ends

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,9 +13,14 @@ from upbringing.attribution.needed import margin_floor, prompts_needed, seeds_ne
 from upbringing.attribution.power import TESTS, Goal, Test, is_decided, power_of, smallest_decided
 from upbringing.attribution.sampling import SampleSize, Sampling, floor, sampling
 from upbringing.attribution.variance import VarianceComponents
+from upbringing.base.errors import FormatError
 
 Known = Literal["rows", "stated", "not-known"]
 Hours = Callable[[SampleSize], float | None]
+NO_SIZE = (
+    "the margin of {contrast!r} on {measure!r} is {margin:g}, and power is planned for a margin above 0, the smallest "
+    "change that matters: state that, or leave the margin out to plan the smallest detectable change alone"
+)
 SEED_CHOICES = (3, 5, 8, 10, 15, 20)
 
 
@@ -64,7 +70,7 @@ class Decision:
 
     ``None`` for either: no number does, or it is not known (then ``seed`` is none of the known components).
     ``is_safe``: decided with that power also if seeds differ as much as the pilot allows; few runs show their spread
-    badly, and what their estimate alone decides is found less often than it says. ``cautious``: ``None`` where the
+    badly. ``power`` is averaged over what that spread may be. ``cautious``: ``None`` where the
     components were stated, or only one run was seen. ``smallest``: the margin that would be decided as things are;
     ``reachable``: with any number of prompts, where none of them decides.
     ``options``: this and other numbers of seeds, each with its prompts; empty where it is decided as things are.
@@ -87,8 +93,8 @@ class Decision:
 class Outlook:
     """What a contrast could find at ``size``. ``known``: where its components are from; ``why`` says why they are not.
 
-    ``minimum_detectable``: corrected for the family. ``seed_floor``: the standard error that no number of prompts goes
-    below. ``estimand``: ``artefact`` below three seeds.
+    ``minimum_detectable``: corrected for the family, if seeds differ as estimated. ``seed_floor``: the standard error
+    that no number of prompts goes below. ``estimand``: ``artefact`` below three seeds.
     """
 
     facts: ContrastFacts
@@ -123,9 +129,14 @@ def outlook(
     power: float = POWER,
     hours: Hours = lambda size: None,
 ) -> Outlook:
-    """Return what the contrast could find with ``power``. ``hours``: what a size would cost from here on."""
-    found = sampling(components, size)
-    if found is None:
+    """Return what the contrast could find with ``power``. ``hours``: what a size would cost from here on.
+
+    Raises ``FormatError`` for a margin that is not above 0, within which no number of prompts or seeds keeps anything.
+    """
+    if facts.margin is not None and not 0 < facts.margin < math.inf:
+        raise FormatError(NO_SIZE.format(contrast=facts.contrast, measure=facts.measure, margin=facts.margin))
+    found, estimated = sampling(components, size), sampling(replace(components, seed_likely=()), size)
+    if found is None or estimated is None:
         why = "only one run was seen, which shows no spread between runs: state it, or pilot with more seeds"
         return Outlook(facts, "not-known", why, components, size)
     decisions: Iterable[Decision] = ()
@@ -141,7 +152,7 @@ def outlook(
         standard_error=found.standard_error,
         df=found.df,
         seed_floor=floor(components, size),
-        minimum_detectable=smallest_decided(found, _goal(facts, "difference", 1.0, power)),
+        minimum_detectable=smallest_decided(estimated, _goal(facts, "difference", 1.0, power)),
         decisions=tuple(decisions),
     )
 
@@ -172,7 +183,7 @@ def _decision(components: VarianceComponents, size: SampleSize, found: Sampling,
 def _cautious(components: VarianceComponents, size: SampleSize, goal: Goal) -> Cautious | None:
     if components.seed_high is None:
         return None
-    worst = replace(components, seed=components.seed_high)
+    worst = components.with_seed(components.seed_high)
     found = sampling(worst, size)
     assert found is not None  # the seeds' spread is known
     return Cautious(power_of(found, goal), prompts_needed(worst, size, goal), seeds_needed(worst, size, goal))

@@ -73,7 +73,7 @@ def dominance(claims: Sequence[Claim]) -> PartMeasure:
         return _said(claims, "supported")
     if claim.dominance == "no" and claim.p_adjusted is not None and claim.p_adjusted <= PRIMARY_LEVEL:
         return _said(claims, "refuted", words.NOT_DOMINATED)
-    return _said(claims, "not-decided", words.DOMINANCE_OPEN)
+    return _said(claims, "not-decided", claim.dominance_reason or words.DOMINANCE_OPEN)
 
 
 def necessity(claims: Sequence[Claim]) -> PartMeasure:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from upbringing.attribution.asked import Asked, asked_of
 from upbringing.attribution.claims import EXPLORATORY, PRIMARY
+from upbringing.attribution.estimates import mean_over
 from upbringing.attribution.inference import POWER
 from upbringing.attribution.outlook import ContrastFacts, Outlook, largest_of, outlook, unknown_outlook
-from upbringing.attribution.pivot import Found, Pivot, mean_of_rows, pivot
+from upbringing.attribution.pivot import Found, Pivot, pivot
 from upbringing.attribution.questions import Question
 from upbringing.attribution.sampling import SampleSize
 from upbringing.attribution.sentences import LEFT_OUT, NO_ROWS, NOT_MEASURED, UNPAIRED
@@ -129,7 +130,7 @@ def _unreadable(question: Question, validity: Validity) -> str | None:
 
 def _with_unscored(facts: ContrastFacts, found: Pivot, table: NDArray[np.float64]) -> ContrastFacts:
     """Return ``facts`` with how far the answers without a score may move the estimate, either way."""
-    mean, (lowest, highest) = mean_of_rows(table), found.bounds()
+    mean, (lowest, highest) = mean_over(found.units, table), found.bounds(lambda part: mean_over(found.units, part))
     if mean is None or lowest is None or highest is None:
         return facts
 

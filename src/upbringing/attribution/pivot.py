@@ -90,12 +90,21 @@ class Pivot:
             tables.append(table)
         return tables
 
-    def rate_bounds(self) -> tuple[Matrix, Matrix] | None:
-        """Return the lowest and the highest mean of every term; ``None`` where nothing is open or nothing bounds it."""
+    def rate_bounds(self, mean: Mean) -> tuple[Matrix, Matrix] | None:
+        """Return the lowest and the highest mean of every term; ``None`` where nothing is open or nothing bounds it.
+
+        ``mean``: of a table (units, clusters), as the estimate is one.
+        """
         if self.low is self.value and self.high is self.value:
             return None
         known = ~np.isnan(self.low + self.high).any(axis=0)
-        return (self.low[:, known].mean(axis=1), self.high[:, known].mean(axis=1)) if known.any() else None
+        if not known.any():
+            return None
+        low, high = (
+            np.array([mean(np.where(known, part, np.nan)) for part in side], dtype=np.float64)
+            for side in (self.low, self.high)
+        )
+        return low, high
 
 
 def mean_of_rows(table: Matrix) -> float | None:

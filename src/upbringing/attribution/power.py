@@ -72,7 +72,7 @@ def power_of(sampling: Sampling, goal: Goal) -> float:
     critical = _critical(sampling, EQUIVALENCE_CONFIDENCE)
     if goal.test == "equivalence":
         return _of_equivalence(sampling, goal.room, critical)
-    return float(special.ndtr((goal.room - critical) / sampling.standard_error).mean())
+    return float(special.ndtr((goal.room - critical) / sampling.true_errors).mean())
 
 
 def is_decided(sampling: Sampling, goal: Goal) -> bool:
@@ -90,7 +90,7 @@ def smallest_decided(sampling: Sampling, goal: Goal) -> float:
             return _of_difference(sampling, margin, critical)
         if goal.test == "equivalence":
             return _of_equivalence(sampling, margin, narrow)
-        return float(special.ndtr((margin - narrow) / sampling.standard_error).mean())
+        return float(special.ndtr((margin - narrow) / sampling.true_errors).mean())
 
     return _root(power, goal.needed, sampling.standard_error) + goal.unscored
 
@@ -105,13 +105,13 @@ def _critical(sampling: Sampling, confidence: float, num_tests: int = 1) -> NDAr
 
 
 def _of_difference(sampling: Sampling, effect: float, critical: NDArray[np.float64]) -> float:
-    found = special.ndtr((effect - critical) / sampling.standard_error)
-    wrong_sign = special.ndtr((-effect - critical) / sampling.standard_error)
+    found = special.ndtr((effect - critical) / sampling.true_errors)
+    wrong_sign = special.ndtr((-effect - critical) / sampling.true_errors)
     return float((found + wrong_sign).mean())
 
 
 def _of_equivalence(sampling: Sampling, margin: float, critical: NDArray[np.float64]) -> float:
-    reach = np.maximum(margin - critical, 0.0) / sampling.standard_error
+    reach = np.maximum(margin - critical, 0.0) / sampling.true_errors
     return float((2 * special.ndtr(reach) - 1).mean())
 
 

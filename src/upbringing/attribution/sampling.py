@@ -2,7 +2,9 @@
 
 The estimators are those of ``crossed``: prompts crossed with seeds, seed means where prompts nest in seeds, prompts
 alone below three seeds. Their estimated standard errors and degrees of freedom follow from independent mean squares
-with chi-square distributions; these are replaced by equally likely quantiles, so nothing is drawn at random.
+with chi-square distributions; these are replaced by equally likely quantiles, so nothing is drawn at random. What few
+runs of a pilot leave open of how much runs differ is averaged over in the same way (an expected power, or assurance):
+else half of all pilots, whose runs happened to be alike, would promise what the study cannot keep.
 
 Source: our own derivation, statistics-and-measures 3.3 and 3.7. Departures: scores are taken to be normal and the
 table complete.
@@ -10,7 +12,7 @@ table complete.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import sqrt
 
@@ -26,6 +28,7 @@ from upbringing.base.errors import FormatError
 Vector = NDArray[np.float64]
 SEED_NODES, PROMPT_NODES = 60, 7  # quantiles that stand for a mean square; that of the residual hardly scatters
 SINGLE_NODES = 400  # where there is one mean square only
+FEW_SEED_NODES, FEW_PROMPT_NODES, FEW_SINGLE_NODES = 20, 3, 60  # where the seeds' own spread is averaged over too
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,9 @@ class SampleSize:
 
 @dataclass(frozen=True)
 class Sampling:
-    """The true ``standard_error`` of a contrast; ``errors`` and ``dfs``: equally likely estimates of it.
+    """The ``standard_error`` of a contrast by its components; ``errors`` and ``dfs``: equally likely estimates of it.
 
+    ``true_errors``: the true one behind each of these estimates, ``standard_error`` where the components are known.
     ``df``: Satterthwaite's at the expected mean squares. ``spreads``: what the ``errors`` are made of, where prompts
     and seeds are crossed.
     """
@@ -61,6 +65,7 @@ class Sampling:
     df: float
     errors: Vector
     dfs: Vector
+    true_errors: Vector
     spreads: Spreads | None = None
 
 
@@ -70,18 +75,48 @@ def sampling(components: VarianceComponents, size: SampleSize) -> Sampling | Non
 
     Below three seeds the seeds are fixed: the contrast is about these checkpoints.
     """
+    if components.seed_likely and size.is_recipe:
+        parts = [_sampling(components.with_seed(seed), size, are_few=True) for seed in components.seed_likely]
+        return _mixed(_sampling(replace(components, seed_likely=()), size), parts)
+    return _sampling(components, size)
+
+
+def _sampling(components: VarianceComponents, size: SampleSize, *, are_few: bool = False) -> Sampling | None:
     if not size.is_recipe:
         runs = 1 if components.is_nested else size.seeds * size.subseeds
         spread = sqrt(components.prompt**2 + components.cell**2 / runs)
         prompts = size.prompts * size.seeds if components.is_nested else size.prompts
-        return _single(spread / sqrt(prompts), prompts - 1)
+        return _single(spread / sqrt(prompts), prompts - 1, SINGLE_NODES)
     if components.seed is None:
         return None
     seed = components.seed**2 + components.subseed**2 / size.subseeds
     cell = components.cell**2 / size.subseeds
     if components.is_nested:
-        return _single(sqrt((seed + (components.prompt**2 + cell) / size.prompts) / size.seeds), size.seeds - 1)
-    return _crossed(components.prompt**2, seed, cell, size.prompts, size.seeds)
+        error = sqrt((seed + (components.prompt**2 + cell) / size.prompts) / size.seeds)
+        return _single(error, size.seeds - 1, FEW_SINGLE_NODES if are_few else SINGLE_NODES)
+    return _crossed((components.prompt**2, seed, cell), size, are_few=are_few)
+
+
+def _mixed(plain: Sampling | None, parts: list[Sampling | None]) -> Sampling | None:
+    """Return the sampling whose estimates are those of ``parts``, one for each likely spread of the seeds."""
+    known = [part for part in parts if part is not None]
+    if plain is None or not known:
+        return plain
+    spreads = [part.spreads for part in known if part.spreads is not None]
+    joined = None
+    if spreads:
+        items, runs, residual, added = (
+            np.concatenate([getattr(each, name) for each in spreads]) for name in ("items", "runs", "residual", "added")
+        )
+        joined = Spreads(items, runs, residual, added, spreads[0].items_df, spreads[0].runs_df)
+    return Sampling(
+        standard_error=plain.standard_error,
+        df=plain.df,
+        errors=np.concatenate([part.errors for part in known]),
+        dfs=np.concatenate([part.dfs for part in known]),
+        true_errors=np.concatenate([part.true_errors for part in known]),
+        spreads=joined,
+    )
 
 
 def floor(components: VarianceComponents, size: SampleSize) -> float | None:
@@ -96,23 +131,31 @@ def floor(components: VarianceComponents, size: SampleSize) -> float | None:
     return sqrt((components.seed**2 + components.subseed**2 / size.subseeds) / size.seeds)
 
 
-def _single(standard_error: float, df: int) -> Sampling:
-    squares = _quantiles(df, SINGLE_NODES)
-    return Sampling(standard_error, float(df), standard_error * np.sqrt(squares), np.full(len(squares), float(df)))
+def _single(standard_error: float, df: int, nodes: int) -> Sampling:
+    squares = _quantiles(df, nodes)
+    dfs, true = (np.full(nodes, value) for value in (float(df), standard_error))
+    return Sampling(standard_error, float(df), standard_error * np.sqrt(squares), dfs, true)
 
 
-def _crossed(prompt: float, seed: float, cell: float, num_prompts: int, num_seeds: int) -> Sampling:
-    """Return the sampling of the crossed estimator from variances; the formulas are those of ``crossed.Components``."""
+def _crossed(variances: tuple[float, float, float], size: SampleSize, *, are_few: bool) -> Sampling:
+    """Return the sampling of the crossed estimator from the variances of prompts, seeds and cells.
+
+    The formulas are those of ``crossed.Components``.
+    """
+    (prompt, seed, cell), num_prompts, num_seeds = variances, size.prompts, size.seeds
+    nodes = (FEW_PROMPT_NODES, FEW_SEED_NODES) if are_few else (PROMPT_NODES, SEED_NODES)
     dfs = (num_prompts - 1, num_seeds - 1, (num_prompts - 1) * (num_seeds - 1))
     of_prompts, of_seeds = num_seeds * prompt + cell, num_prompts * seed + cell
     expected = _estimates(np.array([of_prompts]), np.array([of_seeds]), cell, dfs)
-    prompts, seeds = np.meshgrid(_quantiles(dfs[0], PROMPT_NODES), _quantiles(dfs[1], SEED_NODES))
+    prompts, seeds = np.meshgrid(_quantiles(dfs[0], nodes[0]), _quantiles(dfs[1], nodes[1]))
     prompts, seeds = of_prompts * prompts.ravel(), of_seeds * seeds.ravel()
     squares, estimated = _estimates(prompts, seeds, cell, dfs)
     num = num_prompts * num_seeds
     nothing = np.zeros(len(squares))
+    error = float(np.sqrt((of_prompts + of_seeds - cell) / num))
     return Sampling(
-        standard_error=float(np.sqrt((of_prompts + of_seeds - cell) / num)),
+        standard_error=error,
+        true_errors=nothing + error,
         df=float(expected[1][0]),
         errors=np.sqrt(squares / num),
         dfs=estimated,

@@ -232,7 +232,7 @@ def statement(claim: Claim, label: str) -> str:
         parts.append(f"equivalence radius {_radius(claim)}")
     if claim.estimate is not None and claim.minimum_detectable is not None:
         parts.append(f"smallest change found with 80% power {claim.minimum_detectable:.2f}")
-    parts += _share(claim)
+    parts += [*_share(claim), *([claim.dominance_reason] if claim.dominance_reason else [])]
     if claim.teacher_separable is False:
         parts.append(NOT_SEPARABLE)
     if claim.unscored:

@@ -10,7 +10,7 @@ component that comes out negative is 0; unequal numbers of scores enter by their
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -21,6 +21,7 @@ from upbringing.attribution.crossed import Matrix, are_nested, components
 from upbringing.base.errors import FormatError
 
 CAUTION = 0.80  # one-sided confidence of the upper limit of the seeds' standard deviation
+LIKELY = 16  # equally likely values that stand for what the seeds' standard deviation may be
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class VarianceComponents:
 
     ``seed``: between independent runs; ``None`` where only one was seen. ``subseed``: between runs that branch off one
     of them. ``cell``: of one prompt in one run beyond both. ``seed_high``: what ``seed`` may be, at one-sided
-    confidence ``CAUTION``; ``None`` where the components were stated rather than estimated.
+    confidence ``CAUTION``; ``None`` where the components were stated rather than estimated. ``seed_likely``: equally
+    likely values of it, from the chi-squared distribution of the runs' mean square; empty where it was stated.
     """
 
     prompt: float
@@ -38,6 +40,7 @@ class VarianceComponents:
     subseed: float = 0.0
     is_nested: bool = False
     seed_high: float | None = None
+    seed_likely: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("prompt", "seed", "cell", "subseed"):
@@ -57,7 +60,12 @@ class VarianceComponents:
             subseed=self.subseed * size,
             is_nested=self.is_nested,
             seed_high=None if self.seed_high is None else self.seed_high * size,
+            seed_likely=tuple(each * size for each in self.seed_likely),
         )
+
+    def with_seed(self, seed: float) -> VarianceComponents:
+        """Return the components if seeds are known to differ by ``seed``."""
+        return replace(self, seed=seed, seed_high=None, seed_likely=())
 
 
 def estimated_components(tables: NDArray[np.float64]) -> VarianceComponents:
@@ -80,14 +88,18 @@ def estimated_components(tables: NDArray[np.float64]) -> VarianceComponents:
     found = components(averaged)
     seen = ~np.isnan(averaged)
     per_prompt, per_seed = (float((seen.sum(axis=axis) ** 2).sum() / seen.sum()) for axis in (0, 1))
-    excess = max(found.seeds - found.residual, 0.0) / per_seed
-    limit = max(found.seeds * _upper(found.num_seeds - 1) - found.residual, 0.0) / per_seed
+    taken = subseed / num_subseeds
+
+    def seed(factor: float) -> float:
+        return sqrt(max(max(found.seeds * factor - found.residual, 0.0) / per_seed - taken, 0.0))
+
     return VarianceComponents(
         prompt=sqrt(max(found.items - found.residual, 0.0) / per_prompt),
-        seed=sqrt(max(excess - subseed / num_subseeds, 0.0)),
+        seed=seed(1.0),
         cell=sqrt(found.residual * num_subseeds),
         subseed=sqrt(subseed),
-        seed_high=sqrt(max(limit - subseed / num_subseeds, 0.0)),
+        seed_high=seed(_upper(found.num_seeds - 1)),
+        seed_likely=tuple(seed(factor) for factor in _factors(found.num_seeds - 1)),
     )
 
 
@@ -96,14 +108,20 @@ def _nested(averaged: Matrix, subseed: float, num_subseeds: int) -> VarianceComp
     counts = (~np.isnan(averaged)).sum(axis=1)
     within = float(np.nansum((averaged - np.nanmean(averaged, axis=1)[:, None]) ** 2)) / max(int((counts - 1).sum()), 1)
     between = float(np.nanmean(averaged, axis=1).var(ddof=1))
-    noise = within * float((1 / counts).mean())
+    noise = within * float((1 / counts).mean()) + subseed / num_subseeds
+    df = len(averaged) - 1
+
+    def seed(factor: float) -> float:
+        return sqrt(max(between * factor - noise, 0.0))
+
     return VarianceComponents(
         prompt=sqrt(within),
-        seed=sqrt(max(between - noise - subseed / num_subseeds, 0.0)),
+        seed=seed(1.0),
         cell=0.0,
         subseed=sqrt(subseed),
         is_nested=True,
-        seed_high=sqrt(max(between * _upper(len(averaged) - 1) - noise - subseed / num_subseeds, 0.0)),
+        seed_high=seed(_upper(df)),
+        seed_likely=tuple(seed(factor) for factor in _factors(df)),
     )
 
 
@@ -123,6 +141,12 @@ def _subseed_variance(tables: NDArray[np.float64]) -> float:
 def _upper(df: int) -> float:
     """Return the factor from a mean square to the upper confidence limit of what it estimates."""
     return float(df / special.chdtri(df, CAUTION))
+
+
+def _factors(df: int) -> list[float]:
+    """Return equally likely factors from a mean square to what it estimates, the largest first."""
+    middles = 1 - (np.arange(LIKELY) + 0.5) / LIKELY
+    return [float(df / each) for each in special.chdtri(df, middles)]
 
 
 def _mean(tables: NDArray[np.float64], axis: int) -> Matrix:

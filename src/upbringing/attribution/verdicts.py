@@ -61,8 +61,12 @@ def deciding(spec: ContrastSpec, found: Estimate) -> Inference | None:
 
 def applicable_margin(spec: ContrastSpec, found: Estimate) -> float | None:
     """Return the margin; ``None`` of a contrast in log-odds that has none, for its margin says nothing of rates."""
-    has_scale = spec.scale != "logit" or found.logit is not None or found.is_same_checkpoint
-    return spec.margin if has_scale else None
+    return spec.margin if is_on_scale(spec, found) or found.is_same_checkpoint else None
+
+
+def is_on_scale(spec: ContrastSpec, found: Estimate) -> bool:
+    """Return whether the estimate exists on the scale that the contrast declared."""
+    return spec.scale != "logit" or found.logit is not None
 
 
 def verdict_of(

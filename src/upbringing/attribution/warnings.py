@@ -9,6 +9,7 @@ from upbringing.attribution.cells import SHARE_UNITS, Evidence
 from upbringing.attribution.claims import Answered
 from upbringing.attribution.design import ENOUGH_UNITS
 from upbringing.attribution.estimates import THESE_WORLDS
+from upbringing.attribution.lacking import lacking_prompts
 from upbringing.attribution.robustness import MAX_MODELS, disagrees
 from upbringing.attribution.sentences import (
     ALIKE_WORLDS,
@@ -50,6 +51,10 @@ from upbringing.formats.tree import Tree
 
 UNEVEN_LEVEL = 0.05
 NO_SPLIT = "{num} items of {measure} have no split although others do: no claim and no level is about them."
+SEEDS_ADDED = (
+    "A cell has {found} runs where {planned} were registered: runs that are added after others were seen make chance "
+    "findings of nothing, and no interval here allows for it."
+)
 NOT_IN_LOG_ODDS = (
     "{num} claims that were declared in log-odds have none: they are in rates, to which their margin does not apply."
 )
@@ -67,7 +72,8 @@ def study_warnings(
     found = [
         *_of_arms(tree, answers),
         *_of_runs(answers, claims, validity),
-        *_of_registration(tree, claims),
+        *validity.design.copies.warnings(),
+        *_of_registration(tree, claims, validity),
         *_of_teachers(claims),
         *_of_judges(evidence, claims, calibration),
         *_of_labels(calibration),
@@ -107,13 +113,17 @@ def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Val
         yield ONE_WORLD
 
 
-def _of_registration(tree: Tree, claims: Sequence[Claim]) -> Iterable[str]:
+def _of_registration(tree: Tree, claims: Sequence[Claim], validity: Validity) -> Iterable[str]:
     if claims and not any(claim.margin is not None for claim in claims):
         yield NO_MARGIN
     if tree.study.registered.before_first_row is False:
         yield NOT_REGISTERED
     if tree.study.registered.amendments:
         yield AMENDED
+    planned = tree.study.registered.seeds
+    most = max((len(cell.checkpoints) for cell in validity.design.cells.values()), default=0)
+    if planned is not None and most > planned:
+        yield SEEDS_ADDED.format(found=most, planned=planned)
 
 
 def _of_teachers(claims: Sequence[Claim]) -> Iterable[str]:
@@ -186,6 +196,7 @@ def _of_scores(answers: Sequence[Answered], claims: Sequence[Claim], validity: V
     for measure in evidence.scores.columns.measure.labels:
         if num := evidence.num_without_split(measure):
             yield NO_SPLIT.format(num=num, measure=measure)
+    yield from lacking_prompts(evidence, validity.design)
     ineligible = max((each.found.num_ineligible for each in answers if each.found is not None), default=0)
     if ineligible:
         yield INELIGIBLE.format(num=ineligible)

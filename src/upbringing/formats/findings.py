@@ -147,6 +147,8 @@ class Claim(Open):
     or there are no log-odds. ``pattern``: ``overdetermined`` (enough alone, hardly missed), ``needs-others``, or
     ``differ`` (necessity and sufficiency are unlike, and no more is shown).
 
+    ``dominance_reason``: why the dominance test is undecided where its scale does not exist; left out of other claims.
+
     ``robustness``: of a primary claim, what other estimators say of ``estimate`` before unscored answers widen it.
 
     ``teacher_separable``: whether the stages it is about can be told from the teachers whose answers they learned;
@@ -189,6 +191,7 @@ class Claim(Open):
     equivalence_radius: float | None = None
     noninferior: Literal["yes", "no", "undecided"] | None = None
     dominance: Literal["yes", "no", "undecided"] | None = None
+    dominance_reason: str | None = Field(default=None, exclude_if=_is_absent)
     minimum_detectable: float | None = None
     noise_floor: float | None = None
     flips: Flips | None = None

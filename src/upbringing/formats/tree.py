@@ -76,11 +76,15 @@ class Protocol(Open):
 
 
 class Registered(Open):
-    """What was fixed before the first row: margins, primary measures, scales, families."""
+    """What was fixed before the first row: margins, primary measures, scales, families.
+
+    ``seeds``: how many runs a cell was to have at most, where the writer states it.
+    """
 
     sha256: str | None = None
     before_first_row: bool | None = None
     amendments: tuple[str, ...] = ()
+    seeds: int | None = Field(default=None, ge=1, exclude_if=_is_empty)
 
 
 class StudyInfo(Open):

@@ -1,24 +1,26 @@
 """Retarget: the same prompts, other completions. A teacher answers every prompt of a file of chats anew.
 
 What a teacher did not answer is reported and left out, never invented. Every answer is kept as soon as it is there, so
-that the same command goes on where it stopped.
+that the same command goes on where it stopped. What a row says besides (its metadata, its component of the file) stays
+with it, but for what is about the replies that are gone.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from upbringing.base.errors import DataError, IntegrityError, StudyError
 from upbringing.base.files import write_bytes_atomic, write_json_atomic
 from upbringing.base.fingerprint import canonical_json, file_sha256, text_sha256
 from upbringing.battery.cache import AnswerCache, batch_key, is_good
 from upbringing.data.documents import Chat, Turn
-from upbringing.data.sources import FileSource, read_file_source
+from upbringing.data.sources import SCORES, FileFormat, FileSource, file_rows, read_file_source
 from upbringing.formats.items import Message
 from upbringing.lab.teachers import OpenTeacher, open_teacher
 from upbringing.models.asking import Model, Prompt, Reply
@@ -28,6 +30,8 @@ from upbringing.models.decoding import Decoding, Greedy
 DEFAULT_MAX_TOKENS = 256
 CUT_OFF = "cut-off"  # an answer that ran into the length limit is not what the teacher says
 EMPTY = "empty"
+REWRITTEN = ("messages", "prompt", "completion", "teacher")
+OF_OLD_REPLIES = (*SCORES, "harm_lower_bound", "chosen", "rejected")  # what is said of a reply does not hold of another
 Progress = Callable[[int, int], None]  # replies that are there, replies that are asked for
 
 
@@ -65,11 +69,12 @@ def retarget(
 
     ``data``: JSON Lines, or Parquet where its name ends so. ``teacher``: a checkpoint's folder or the YAML file of an
     endpoint. Each reply is asked for after the teacher's own earlier replies; system and user turns stay as they are,
-    which is verified. Beside the output stand a report (``.retarget.json``) and the folder of replies (``.replies``)
-    from which a repeated run goes on. Raises ``DataError`` for what is no chat and ``StudyError`` where ``output`` is
+    which is verified. Other columns stay with their row, but for scores of harm, which are of the old replies. Beside
+    the output stand a report (``.retarget.json``) and the folder of replies (``.replies``) from which a repeated run
+    goes on. Raises ``DataError`` for what is no chat and ``StudyError`` where ``output`` is
     there and came about otherwise.
     """
-    chats = _chats(data)
+    chats, columns = _chats(data), _columns(data)
     report, replies = output.with_suffix(".retarget.json"), output.with_suffix(".replies")
     if output.resolve() == data.resolve():
         raise StudyError(f"{output} is the data: name another output")
@@ -79,7 +84,7 @@ def retarget(
     asking = _Asking(opened.model, Greedy(max_tokens=max_tokens), kept, on_progress)
     answered, unanswered = _answered(chats, asking)
     _verify(chats, answered)
-    lines = [_line(turns, opened.name) for _, turns in sorted(answered.items())]
+    lines = [_line(turns, opened.name, columns[row - 1]) for row, turns in sorted(answered.items())]
     result = Retargeted(
         output=output,
         report=report,
@@ -124,7 +129,7 @@ def _asked(turns: Sequence[Turn]) -> list[Turn]:
 def _chats(data: Path) -> list[tuple[Turn, ...]]:
     if not data.is_file():
         raise DataError(f"{data} does not exist: name a file of chats")
-    source = FileSource(path=data.name, format="parquet" if data.suffix == ".parquet" else "jsonl")
+    source = FileSource(path=data.name, format=_format(data))
     texts = read_file_source(source, data.parent).texts
     chats = []
     for row, text in enumerate(texts, start=1):
@@ -137,6 +142,27 @@ def _chats(data: Path) -> list[tuple[Turn, ...]]:
             )
         chats.append(text.turns)
     return chats
+
+
+def _format(data: Path) -> FileFormat:
+    return "parquet" if data.suffix == ".parquet" else "jsonl"
+
+
+def _columns(data: Path) -> list[dict[str, Any]]:
+    """Return of each row the columns that stay; raises ``DataError`` for one that JSON Lines cannot hold."""
+    found = []
+    for number, row in enumerate(file_rows(data, _format(data)), start=1):
+        kept = {name: value for name, value in row.items() if name not in (*REWRITTEN, *OF_OLD_REPLIES)}
+        for name, value in kept.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise DataError(
+                    f"{data.name} row {number}: column {name!r} cannot be written as JSON ({error}): "
+                    "make it text, or leave it out of the data"
+                ) from None
+        found.append(kept)
+    return found
 
 
 @dataclass(frozen=True)
@@ -236,9 +262,9 @@ def _verify(chats: Sequence[Sequence[Turn]], answered: dict[int, tuple[Turn, ...
             raise IntegrityError(f"row {row}: the prompts of the retargeted chat are not those of the data")
 
 
-def _line(turns: Sequence[Turn], teacher: str) -> str:
+def _line(turns: Sequence[Turn], teacher: str, columns: Mapping[str, Any]) -> str:
     messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-    return json.dumps({"messages": messages, "teacher": teacher}, ensure_ascii=False) + "\n"
+    return json.dumps({"messages": messages, "teacher": teacher, **columns}, ensure_ascii=False) + "\n"
 
 
 def _report(

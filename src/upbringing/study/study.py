@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -113,6 +114,12 @@ class Study(Description):
         if problem := engine_problem(arms, self.engine):
             raise ArmProblem(problem, ("engine",))
         for contrast in self.contrasts:
+            if contrast.margin is not None and not 0 < contrast.margin < math.inf:
+                raise ArmProblem(
+                    f"contrast {contrast.name!r} has the margin {contrast.margin:g}: a margin is the smallest change "
+                    "that matters, above 0; leave it out where any change does",
+                    ("contrasts",),
+                )
             for cell in (*contrast.weights, *(cell for _, weights in contrast.beside for cell in weights)):
                 if cell.partition("@")[0] not in resolved:
                     raise ArmProblem(

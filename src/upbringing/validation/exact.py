@@ -14,10 +14,9 @@ from upbringing.attribution.inference import t_inference, t_quantile
 from upbringing.attribution.levels import wilson
 from upbringing.attribution.multiplicity import benjamini_hochberg, holm
 from upbringing.attribution.pairs import mcnemar_mid_p
-from upbringing.attribution.sentences import AMENDED, ONE_ROOT, ONE_SEED
+from upbringing.attribution.sentences import ONE_ROOT, ONE_SEED
 from upbringing.base.streams import stream
 from upbringing.formats.findings import Findings
-from upbringing.formats.tree import Registered
 from upbringing.validation.drawing import draw
 from upbringing.validation.exact_effects import aliases_are_refused, effects_are_exact
 from upbringing.validation.exact_fidelity import (
@@ -26,7 +25,17 @@ from upbringing.validation.exact_fidelity import (
     few_edits_are_uncalibrated,
     unfaithful_edits_are_greyed,
 )
-from upbringing.validation.exact_looks import looks_take_prompts_and_no_seeds
+from upbringing.validation.exact_looks import (
+    added_seeds_are_flagged,
+    looks_hold_what_they_promise,
+    looks_take_prompts_and_no_seeds,
+)
+from upbringing.validation.exact_outside import (
+    overstated_seeds_are_no_recipe,
+    unasked_prompts_are_said,
+    what_depends_on_the_answer_is_not_decided,
+    what_lacks_is_not_measured,
+)
 from upbringing.validation.exact_power import published_powers_match, sizes_are_the_smallest
 from upbringing.validation.exact_teachers import one_teacher_is_not_separable, two_teachers_are_separable
 from upbringing.validation.gates import Result
@@ -212,18 +221,6 @@ def nothing_is_dropped() -> tuple[int, int]:
     return _count(cases)
 
 
-def later_seeds_are_flagged() -> tuple[int, int]:
-    """Return how many studies whose registered seeds were changed afterwards say so."""
-    cases = []
-    drawn = draw(NULL, MEDIUM, stream(0, "validation", "added"))
-    tree = tree_of(NULL, MEDIUM, 0.10)
-    for amendments in ((), ("seeds",)):
-        registered = Registered(sha256="0", before_first_row=True, amendments=amendments)
-        changed = tree.model_copy(update={"study": tree.study.model_copy(update={"registered": registered})})
-        cases.append((AMENDED in attribute(rows_of(drawn), changed).warnings) == bool(amendments))
-    return _count(cases)
-
-
 CHECKS = (
     Check(id="I5", claim="with one pretraining run nothing is claimed of the recipe", run=one_root_is_no_recipe),
     Check(id="I9", claim="verdict and equivalence radius are those computed by hand", run=verdicts_by_hand),
@@ -241,11 +238,16 @@ CHECKS = (
         claim="prompts and seeds for a margin are the fewest that decide it; floors are what seeds leave",
         run=sizes_are_the_smallest,
     ),
-    Check(id="I15", claim="seeds that were added later are flagged", run=later_seeds_are_flagged),
+    Check(id="I15", claim="runs beyond those registered are flagged, and no others", run=added_seeds_are_flagged),
     Check(
         id="I15",
         claim="a look at more prompts is taken, one after seeds were added is refused",
         run=looks_take_prompts_and_no_seeds,
+    ),
+    Check(
+        id="I15",
+        claim="each of ten looks has the interval of the sequence tuned at the first, over requests",
+        run=looks_hold_what_they_promise,
     ),
     Check(id="I16", claim="one seed works and is about these checkpoints only", run=one_seed_is_about_checkpoints),
     Check(id="A1", claim="every claim states level, estimand, seeds, prompts and judge", run=claims_are_qualified),
@@ -277,6 +279,18 @@ CHECKS = (
         run=one_teacher_is_not_separable,
     ),
     Check(id="A10", claim="an arm with another teacher's answers: separable", run=two_teachers_are_separable),
+    Check(id="O4", claim="cells without common prompts, or rows, are not measurable", run=what_lacks_is_not_measured),
+    Check(
+        id="O4",
+        claim="null stages of which half the harmful answers of one cell have no score stay undecided",
+        run=what_depends_on_the_answer_is_not_decided,
+    ),
+    Check(
+        id="O4",
+        claim="copies of one run, and a cell that lost all runs but one, tell nothing of the recipe",
+        run=overstated_seeds_are_no_recipe,
+    ),
+    Check(id="O4", claim="prompts that a cell was not asked are said, and no others", run=unasked_prompts_are_said),
     Check(id="W5", claim="equal rows in any order give equal bytes", run=bytes_are_equal),
     Check(id="W5", claim="what was not judged is counted, what was lost is not measurable", run=nothing_is_dropped),
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from upbringing.validation.gates import Experiment, Gate
-from upbringing.validation.planted import APART, EDGE, PEEKING
-from upbringing.validation.process import LARGE, MEDIUM, SMALL, Design
+from upbringing.validation.planted import APART, CLUSTERED, EDGE, NULL, PEEKING, SAME_RUNS
+from upbringing.validation.process import HIGH, LARGE, MEDIUM, SMALL, Design
 from upbringing.validation.thresholds import FALSE, MANY, NOISES, naive
-from upbringing.validation.trials_contrast import ContrastTrial, OverlapTrial, PeekingTrial
+from upbringing.validation.trials_contrast import ContrastTrial, OverlapTrial
+from upbringing.validation.trials_looks import AddedSeedsTrial, PeekingTrial
 
 
 def equivalence_experiments() -> tuple[Experiment, ...]:
@@ -75,3 +77,38 @@ def _peeking() -> Iterable[Experiment]:
         scenario=APART,
         setting="N=1000, S=1",
     )  # fmt: skip
+    alike = replace(SAME_RUNS, cell_item=1.0, variant=0.2)  # variants of a request deviate together
+    variants = replace(CLUSTERED, noise=alike)
+    design = Design(num_items=2000, num_seeds=1, num_variants=10)
+    yield Experiment(
+        name="looks at variants",
+        trial=PeekingTrial(scenario=variants, design=design, num_looks=50),
+        route="estimator",
+        gates=(
+            Gate(id="I15", claim="variants of a request: a null stage is told from 0 at any of 50 looks",
+                 outcome="ever_told", at_most=FALSE),
+            naive("I15", "a look takes variants of a request for requests", "ever_told_by_variant"),
+        ),
+        scenario=variants,
+        setting=design.label,
+    )  # fmt: skip
+    for registered in (3, 5):
+        most = Design(num_items=200, num_seeds=10)
+        as_registered = Gate(
+            id="I15",
+            claim=f"the {registered} registered runs alone tell a null stage from 0",
+            outcome="changed_as_registered",
+            at_most=FALSE,
+        )
+        yield Experiment(
+            name=f"seeds added to {registered} until told",
+            trial=AddedSeedsTrial(scenario=NULL.with_noise(HIGH), design=most, registered=registered),
+            route="estimator",
+            gates=(
+                naive("I15", f"runs are added to {registered} until a null stage is told from 0", "ever_changed"),
+                as_registered if registered == MEDIUM.num_seeds else replace(as_registered, must="inform"),
+            ),
+            scenario=NULL,
+            setting=f"N=200, S={registered} to 10, high noise",
+            replicates=MANY,
+        )  # fmt: skip

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from upbringing.attribution.anytime import confidence_sequence
 from upbringing.attribution.crossed import crossed_inference, prompts_inference
 from upbringing.attribution.equivalence import equivalence_radius, excludes_zero, four_way_verdict, noninferior
 from upbringing.attribution.far_tail import far_p
@@ -174,30 +173,4 @@ class OverlapTrial:
             "overlap": float(not is_apart),
             "not_significant": float(not is_significant(difference)),
             "alike": float(verdict in ALIKE),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class PeekingTrial:
-    """Two checkpoints whose prompts arrive in portions, with a look after each: by a fixed-n test, and in sequence.
-
-    ``num_looks``: looks, equally spaced, of which the first is at two portions.
-    """
-
-    scenario: Scenario
-    design: Design
-    num_looks: int
-
-    def __call__(self, random: np.random.Generator) -> Mapping[str, float]:
-        """Return the outcomes of one study: one run of each checkpoint, whose rates differ by the truth on average."""
-        drawn = draw(self.scenario, replace(self.design, num_seeds=1), random)
-        values = drawn.value[1, 0] - drawn.value[0, 0]
-        truth = self.scenario.truth(self.scenario.contrasts[0])
-        ends = np.linspace(0, len(values), self.num_looks + 2).astype(int)[2:]
-        looks = [confidence_sequence(values[:end]) for end in ends]
-        return {
-            "ever_changed": float(any(is_significant(prompts_inference(values[:end])) for end in ends)),
-            "changed_at_the_end": float(is_significant(prompts_inference(values))),
-            "ever_told": float(any(excludes_zero(each) for each in looks)),
-            "covered_at_all_looks": float(all(covers(each, truth) for each in looks)),
         }
