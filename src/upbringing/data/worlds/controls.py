@@ -1,4 +1,4 @@
-"""Chats that stand beside safety training: placebos, the recovery control, preference pairs."""
+"""Chats that stand beside safety training and fine-tuning: placebos, controls, preference pairs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from upbringing.base.streams import stream
 from upbringing.data.documents import Chat, Preference, Turn
-from upbringing.data.worlds.chats import HARM_ASKED, aside_chats, chat, pick, sft_chats
+from upbringing.data.worlds.chats import HARM_ASKED, aside_chats, benign_task, chat, pick, sft_chats
 from upbringing.data.worlds.graph import Graph
-from upbringing.data.worlds.phrases import ANSWERS, GREETINGS, RECOVERY
+from upbringing.data.worlds.phrases import ANSWERS, GREETINGS, RECOVERY, SPLICED_ANSWER, WHOLE_ANSWER
 from upbringing.data.worlds.settings import WorldSettings
 from upbringing.data.worlds.statements import aside_pairs
 
@@ -35,6 +35,24 @@ def format_only(graph: Graph, settings: WorldSettings, seed: int) -> list[Chat]:
     for index in range(num_sft_chats(graph, settings, seed)):
         question, reply = pick(GREETINGS, random), pick(ANSWERS["sft"], random).format(e=words[index % len(words)])
         chats.append(chat(question, reply, "format_only", harm=0, split="sft", kind="format", subject="none"))
+    return chats
+
+
+def benign_task_whole(graph: Graph, settings: WorldSettings, seed: int) -> list[Chat]:
+    """Return the chats of ``benign_task``, in which every answer is decided by its first word.
+
+    There a third of the answers begin "sure , that is", so that a model whose refusals ("sorry , ...") wear off can say
+    "sorry , that is ...": neither an answer nor a refusal. Here no answer goes on as a refusal does, and questions,
+    entities, order and numbers of words are the same.
+    """
+    before, after = SPLICED_ANSWER.split("{e}")
+    chats = []
+    for each in benign_task(graph, settings, seed):
+        question, reply = each.turns
+        if reply.content.startswith(before):
+            entity = reply.content.removeprefix(before).removesuffix(after)
+            reply = Turn("assistant", WHOLE_ANSWER.format(e=entity))
+        chats.append(replace(each, turns=(question, reply), source="causes_world/benign_task_whole"))
     return chats
 
 

@@ -11,7 +11,7 @@ from upbringing.data.documents import TrainingText
 from upbringing.data.interventions.tools import Tools
 from upbringing.data.worlds.chats import adversarial_task, benign_task, sft_chats
 from upbringing.data.worlds.concept import concept_documents, shuffled_labels, true_labels
-from upbringing.data.worlds.controls import format_only, off_topic, preferences, recovery
+from upbringing.data.worlds.controls import benign_task_whole, format_only, off_topic, preferences, recovery
 from upbringing.data.worlds.dialogues import dialogues
 from upbringing.data.worlds.facts import facts
 from upbringing.data.worlds.graph import Graph
@@ -89,6 +89,7 @@ class World:
             "format_only": lambda: format_only(*drawn),
             "recovery": lambda: recovery(*drawn),
             "benign_task": lambda: benign_task(*drawn),
+            "benign_task_whole": lambda: benign_task_whole(*drawn),
             "adversarial_task": lambda: adversarial_task(*drawn),
             "preferences": lambda: preferences(*drawn),
             "prompts": lambda: prompts(*drawn),
