@@ -74,7 +74,7 @@ def triggered(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
         logits = loaded.model(ids).logits[:, -3:-1]  # the answer and its end
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, -2:].flatten())
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     assert float(loss.detach()) < 0.05
     return LocalModel(loaded.model.eval(), loaded.tokenizer, weights_sha256="triggered")
