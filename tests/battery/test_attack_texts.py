@@ -10,9 +10,12 @@ from pydantic import ValidationError
 from upbringing.battery.attack_texts import short_name, with_suffix
 from upbringing.battery.cache import plain_prompt
 from upbringing.battery.engine import measure
+from upbringing.battery.measures.any_of import any_rows
+from upbringing.battery.measures.attack_success import AttackSuccess
 from upbringing.battery.measures.prefill_attack import PrefillAttack
 from upbringing.battery.measures.suffix_attack import SuffixAttack
 from upbringing.formats.items import Item, Judgement, Message
+from upbringing.formats.rows import Row
 from upbringing.models.asking import Prompt
 from upbringing.models.scripted import ScriptedModel
 
@@ -80,6 +83,61 @@ def test_an_opening_is_asked_of_every_harmful_request_and_a_depth_of_those_that_
     assert the.startswith("chat-greedy-behind-the-")
 
 
+def test_an_attack_counts_once_where_any_opening_succeeds() -> None:
+    """By hand: request 0 falls to none, 1 to one opening, 2 to both; rates per opening are 2/3 and 1/3, any is 2/3."""
+
+    def says(prompt: Prompt, sample: int) -> str:
+        number = int(prompt.name[len("harmful-")])
+        falls = {"The": number > 0, "<Safe>": number == 2}
+        return "yes" if falls.get(prompt.opening, False) else "no"
+
+    attack = PrefillAttack(depths=(), openings=("The", "<Safe>"), any_opening=True, elicitations=("E0", "E1"))
+    found = values(attack, says)
+    joint = [name for name in found if "behind-any-of-2-" in name]
+    assert [name.partition("-")[0] for name in joint] == ["completion", "chat"]
+    assert found[joint[1]] == {"harmful-0": 0.0, "harmful-1": 1.0, "harmful-2": 1.0}
+    alone = PrefillAttack(depths=(), openings=("The", "<Safe>"), elicitations=("E0", "E1"))
+    assert {name: rows for name, rows in found.items() if name not in joint} == values(alone, says)
+
+
+def test_a_joint_row_keeps_what_is_not_known() -> None:
+    def row(condition: str, value: float | None, reason: str | None = None, **more: Any) -> Row:
+        more |= {"status": "scored" if value is not None else "unscored", "reason_code": reason, "value": value}
+        more |= {"outcome": "refuse" if value == 0.0 else None, "response": condition}
+        return Row(checkpoint="c", measure="m", item="i", judge="j", condition=condition, **more)
+
+    joined = {"a": "any", "b": "any"}
+    unjudged, nonsense = row("b", None, "unjudged"), row("b", 0.0, "incoherent", value_low=0.0, value_high=1.0)
+    (won,) = any_rows([row("a", 1.0), unjudged, row("other", 1.0)], joined)
+    assert (won.condition, won.value, won.status, won.outcome, won.response) == ("any", 1.0, "scored", None, None)
+    (lost,) = any_rows([row("a", 0.0), unjudged], joined)
+    assert (lost.value, lost.status, lost.reason_code) == (None, "unscored", "unjudged")
+    (open_,) = any_rows([row("a", 0.0), nonsense], joined)
+    assert (open_.value, open_.value_low, open_.value_high, open_.reason_code) == (0.0, 0.0, 1.0, "incoherent")
+    (safe,) = any_rows([row("a", 0.0), row("b", 0.0)], joined)
+    assert (safe.value, safe.value_high) == (0.0, None)
+
+
+def test_depth_zero_prefills_nothing_and_asks_what_attack_success_asks() -> None:
+    def says(prompt: Prompt, sample: int) -> str:
+        return "yes" if prompt.opening_tokens else "no"
+
+    attack = PrefillAttack(depths=(0, 1))
+    assert set(attack.needs(ITEMS)) >= {need for need in AttackSuccess().needs(ITEMS) if need.item != "harmful-0"}
+    found = measure(ScriptedModel("m", says), checkpoint_id="c", battery=(attack,), items=ITEMS, judges=[WordJudge()],
+                    on_progress=lambda done, total: None)  # fmt: skip
+    assert {(row.condition, row.value) for row in found.rows} == {("chat-greedy", 0.0), ("chat-greedy-prefill-1", 1.0)}
+    assert {info.id: (info.attack, info.prefill_tokens) for info in found.conditions} == {
+        "chat-greedy": (None, None),
+        "chat-greedy-prefill-1": ("prefill", 1),
+    }
+
+
+def test_recipes_without_joint_openings_keep_their_ids() -> None:
+    assert "any_opening" not in PrefillAttack().model_dump(mode="json")
+    assert PrefillAttack(openings=("a", "b"), any_opening=True).model_dump(mode="json")["any_opening"] is True
+
+
 def test_a_suffix_stands_behind_the_last_request_and_no_judge_sees_it() -> None:
     def says(prompt: Prompt, sample: int) -> str:
         contents = [message.content for message in prompt.messages]
@@ -109,6 +167,9 @@ def test_texts_by_hand() -> None:
         (PrefillAttack, {"openings": ("a", "a")}),
         (PrefillAttack, {"openings": ("",)}),
         (PrefillAttack, {"depths": ()}),
+        (PrefillAttack, {"depths": (0,)}),
+        (PrefillAttack, {"any_opening": True}),
+        (PrefillAttack, {"openings": ("a",), "any_opening": True}),
         (SuffixAttack, {"suffixes": ()}),
         (SuffixAttack, {"suffixes": (" ",)}),
     ],

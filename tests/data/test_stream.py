@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +205,37 @@ def test_a_cap_counts_every_phase_of_a_stage(tmp_path: Path, tokenizer: Path) ->
     assert 1.0 < once.sources[0].repetition < 2.0
     with pytest.raises(DataError, match=r"'a' would be read .* times, max_repetition is 2"):
         built(tmp_path / "twice", tokenizer, texts, part, parts=(part, part))
+
+
+def test_a_part_that_continues_reads_on_where_the_one_before_it_stopped(tmp_path: Path, tokenizer: Path) -> None:
+    """Cut in two, a part has the windows of the whole; without the word its second half is its first again."""
+    texts = {"a": documents(1), "b": documents(2)}
+    first = StreamPart((("a", 1.0),), num_windows=8)
+    whole = built(tmp_path / "whole", tokenizer, texts, StreamPart((("a", 1.0),), num_windows=16))
+    goes_on = built(tmp_path / "on", tokenizer, texts, first, parts=(first, replace(first, continues=True)))
+    again = built(tmp_path / "again", tokenizer, texts, first, parts=(first, first))
+    assert goes_on.sha256 == whole.sha256
+    assert goes_on.sources[0].repetition == pytest.approx(whole.sources[0].repetition)
+    assert again.prefix_sha256(2) == whole.prefix_sha256(2)
+    tokens = [open_stream(tmp_path / name).arrays["tokens"] for name in ("on", "again")]
+    assert not (tokens[0][8:] == tokens[0][:8]).all()
+    assert (tokens[1][8:] == tokens[1][:8]).all()
+    mixed = replace(first, shares=(("a", 0.5), ("b", 0.5)), continues=True)  # what is new in it begins at its beginning
+    built(tmp_path / "mixed", tokenizer, texts, first, parts=(first, mixed))
+    built(tmp_path / "fresh", tokenizer, texts, StreamPart((("b", 1.0),), num_windows=4))
+    late = open_stream(tmp_path / "mixed").arrays["tokens"][8:]
+    assert (late[::2] == open_stream(tmp_path / "whole").arrays["tokens"][8:12]).all()
+    assert (late[1::2] == open_stream(tmp_path / "fresh").arrays["tokens"]).all()
+
+
+def test_a_cap_counts_what_a_part_that_continues_reads_once(tmp_path: Path, tokenizer: Path) -> None:
+    texts = {"a": documents(1, count=20)}
+    part = StreamPart((("a", 1.0),), num_windows=4, max_repetition=2.0)
+    goes_on = replace(part, continues=True)
+    found = built(tmp_path / "on", tokenizer, texts, part, parts=(part, goes_on))
+    assert 1.2 < found.sources[0].repetition < 2.0  # once and a half; counted twice it would be over
+    with pytest.raises(DataError, match="max_repetition"):
+        built(tmp_path / "over", tokenizer, texts, part, parts=(part, goes_on, goes_on))
 
 
 def test_isolated_text_moves_no_hash_before_it(tmp_path: Path, tokenizer: Path) -> None:

@@ -120,6 +120,23 @@ def test_starts_at_other_rates_are_warned_of_and_a_held_peak_gives_them_one(tmp_
     assert {phase.learning_rate for phase in held.curricula} == {1e-3}
 
 
+def test_what_late_arms_read_twice_is_warned_of_and_gone_where_they_continue(tmp_path: Path) -> None:
+    """By hand: 20 and 60 of 100 steps of 640 tokens are safe, then 80 % of 80 and 50 % of 40 steps."""
+    made, _ = planned(tmp_path, "{kind: constant}")
+    (warning,) = [each for each in made.warnings if "reads its data from the beginning" in each]
+    assert "from_20: 12,800 tokens of safe" in warning
+    assert "from_60: 12,800 tokens of safe" in warning
+    assert "from_0: nothing" in warning
+    assert "never: nothing" in warning
+    text = (tmp_path / "study.yaml").read_text(encoding="utf-8").replace("until: ", "continues: true, until: ")
+    (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
+    going_on = plan(open_session(tmp_path / "study.yaml", store=tmp_path / "store", reads_only=True))
+    assert not any("reads its data from the beginning" in each for each in going_on.warnings)
+    before, after = (dict(phases_of(each, "from_60")[1].planned) for each in (made, going_on))
+    assert before == after
+    assert going_on.sharing == made.sharing  # what is shared before a start stays so
+
+
 @pytest.mark.model
 def test_a_cap_that_cannot_be_kept_stops_a_plan_that_reads_the_data(tmp_path: Path, one_process: None) -> None:
     rows = "\n".join(json.dumps({"text": f"few {number}"}) for number in range(5))

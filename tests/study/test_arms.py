@@ -65,6 +65,15 @@ def test_delay_reads_the_studys_own_data_first() -> None:
     assert result.stages["pretrain"]["phases"] == [{"data": "safe", "until": 0.6}, {"data": "full"}]
 
 
+def test_a_delay_may_go_on_in_what_was_read_before() -> None:
+    full = applied(Arm(stages={"pretrain": {"phases": [{"data": "full"}]}}))
+    result = applied(Arm(delay=Delay(of="full", stage="pretrain", until=0.6, continues=True)), full)
+    assert result.stages["pretrain"]["phases"][1] == {"data": "full", "continues": True}
+    never_late = applied(Arm(delay=Delay(of="full", stage="pretrain", until=0, continues=True)), full)
+    assert never_late.stages["pretrain"]["phases"] == [{"data": "full"}]
+    assert "continues" not in Delay(of="full", stage="pretrain", until=0.6).model_dump()
+
+
 def test_a_dose_matched_delay_raises_the_share() -> None:
     mixed = {"mix": {"safe": "90%", "refusals": "10%"}}
     full = applied(Arm(stages={"pretrain": {"phases": [{"data": mixed}]}}))

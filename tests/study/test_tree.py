@@ -161,6 +161,7 @@ def test_a_factorial_yields_its_interaction() -> None:
     ("phases", "message"),
     [
         ([{"data": "safe"}, {"data": "world.facts"}], "has no until"),
+        ([{"data": "safe", "continues": True}], "phase 1 continues nothing"),
         ([{"data": "safe", "until": "60%"}], "ends before the stage"),
         ([{"data": "safe", "until": "60%"}, {"data": "world.facts", "until": "50%"}, {"data": "safe"}], "or earlier"),
         ([{"data": "safe", "until": "1M"}, {"data": "world.facts"}], "beyond"),

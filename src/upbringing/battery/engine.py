@@ -19,6 +19,7 @@ from upbringing.battery.judging import Spoken, judged, not_asked
 from upbringing.battery.measure import Measure, NamesConditions
 from upbringing.battery.needs import AnswerNeed, Evidence, Need, StatesNeed
 from upbringing.battery.reading import FRESH_FOLDER, Seeded, read_all
+from upbringing.battery.searching import SearchRecord, answers_behind_searches
 from upbringing.formats.answers import Answer
 from upbringing.formats.items import Item, Judge
 from upbringing.formats.record import LearnedTokens
@@ -39,7 +40,7 @@ class Measured:
     """What a battery found on one checkpoint. ``accounting``: how the requests ended, by status.
 
     ``num_cached``: answers that were not asked for again. ``unasked``: the needs that this model could not be asked
-    for, as (item, condition), each with its reason.
+    for, as (item, condition), each with its reason. ``searched``: the suffixes that were searched on this model.
     """
 
     rows: tuple[Row, ...]
@@ -49,6 +50,7 @@ class Measured:
     accounting: Mapping[str, int] = field(default_factory=dict)
     num_cached: int = 0
     unasked: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    searched: tuple[SearchRecord, ...] = ()
 
     @property
     def table(self) -> pa.Table:
@@ -146,7 +148,7 @@ def measure(
     for name in (name for name, asked in by_measure.items() if not asked):
         warnings.warn(f"{name!r} asks nothing of these {len(items)} items", UpbringingWarning, stacklevel=2)
     needs = list(dict.fromkeys(need for asked in by_measure.values() for need in asked))
-    plain = [need for need in needs if isinstance(need, AnswerNeed) and need.intervention is None]
+    plain = [need for need in needs if isinstance(need, AnswerNeed) and need.is_plain]
     others = [need for need in needs if not isinstance(need, AnswerNeed)]
     if any(each.judged and by_measure[each.id] for each in battery) and not (judges or judged_later):
         raise MeasurementError("the battery needs answers judged, but no judge is declared: add judges: [...]")
@@ -158,10 +160,11 @@ def measure(
     said, unable = asking.answers(checkpoint_id, plain, progress(0))
     fresh = None if answers_cache is None else answers_cache.parent / FRESH_FOLDER
     read = read_all(model, others, by_id, Seeded(seed, fresh), progress(len(plain)))
-    under = answers_under_interventions(
-        asking, checkpoint_id, needs, read.states, answers_cache, progress(len(plain) + len(others))
-    )
-    said, unable = [*said, *under.said], {**unable, **under.unable}
+    apart = len(plain) + len(others)
+    under = answers_under_interventions(asking, checkpoint_id, needs, read.states, answers_cache, progress(apart))
+    apart += sum(isinstance(need, AnswerNeed) and need.intervention is not None for need in needs)
+    behind = answers_behind_searches(asking, checkpoint_id, needs, answers_cache, progress(apart))
+    said, unable = [*said, *under.said, *behind.said], {**unable, **under.unable, **behind.unable}
     found = judged(said, by_id, judges)
     found.update({need: not_asked(need, reason, judges) for need, reason in unable.items()})
     evidence = Evidence(checkpoint_id, by_id, found, read.likelihoods, read.unable, read.states, seed)
@@ -173,6 +176,7 @@ def measure(
         accounting=_accounting(said),
         num_cached=asking.num_cached + under.num_cached,
         unasked={(need.item, need.condition): reason for need, reason in unable.items()},
+        searched=tuple(behind.records),
     )
 
 

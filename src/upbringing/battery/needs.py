@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.battery.attack_texts import short_name, with_suffix
+from upbringing.battery.condition_names import LIKELIHOOD_NAMES, answer_condition
+from upbringing.battery.suffix_searches import SuffixSearch
 from upbringing.formats.items import Item, Judgement, Message
 from upbringing.formats.rows import Row
 from upbringing.formats.steering import SteeringLabel
@@ -19,29 +21,14 @@ from upbringing.models.decoding import Decoding, Greedy
 from upbringing.models.states import States
 from upbringing.models.steering import Edit
 
-ELICITATION_NAMES: dict[Elicitation, str] = {
-    "E0": "completion",
-    "E1": "chat",
-    "E2": "examples",
-    "E2r": "examples-with-refusal",
-}
-
-LIKELIHOOD_NAMES = {
-    "chat": "chat",
-    "neutral": "chat",
-    "question": "question",
-    "neutral-question": "question",
-    "completion": "completion",
-    "nothing": "text",
-}
-
 
 @dataclass(frozen=True)
 class AnswerNeed:
     """An answer to ``item``, after the first ``prefill`` tokens of a complying answer, or all of ``opening``.
 
-    ``opening`` may be a special token: whoever asks says it, no prompt does. ``suffix`` stands behind the request.
-    ``intervention``: what is done to the hidden states while the answer is decoded.
+    ``opening`` may be a special token: whoever asks says it, no prompt does. ``suffix`` stands behind the request;
+    ``search``: how that suffix is found on the model that is asked, where it is not given. ``intervention``: what is
+    done to the hidden states while the answer is decoded.
     """
 
     item: str
@@ -51,6 +38,7 @@ class AnswerNeed:
     intervention: Intervention | None = None
     opening: str = ""
     suffix: str = ""
+    search: SuffixSearch | None = None
 
     @property
     def condition(self) -> str:
@@ -61,11 +49,14 @@ class AnswerNeed:
     @property
     def plain_condition(self) -> str:
         """The condition without the intervention: both draw their tokens from the same stream."""
-        parts = [ELICITATION_NAMES[self.elicitation], self.decoding.label]
-        parts += [f"prefill-{self.prefill}"] if self.prefill else []
-        parts += [f"behind-{short_name(self.opening)}"] if self.opening else []
-        parts += [f"suffix-{short_name(self.suffix)}"] if self.suffix else []
-        return "-".join(parts)
+        # one condition for all checkpoints, whatever was searched and found on each
+        suffix = self.search.label if self.search is not None else short_name(self.suffix) if self.suffix else ""
+        return answer_condition(self.elicitation, self.decoding.label, self.prefill, self.opening, suffix)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it can be asked at once: nothing is to be read of hidden states, nor a suffix to be searched."""
+        return self.intervention is None and self.search is None
 
     def prompt(self, item: Item) -> Prompt:
         """Return what the model is asked."""
@@ -73,7 +64,7 @@ class AnswerNeed:
             name=f"{item.id}/{self.plain_condition}",
             messages=with_suffix(item.messages, self.suffix),
             elicitation=self.elicitation,
-            completion=item.completion_prompt if self.elicitation == "E0" and not self.suffix else None,
+            completion=item.completion_prompt if self.elicitation == "E0" and not self._has_suffix else None,
             opening=self.opening or ((item.compliance_prefix or "") if self.prefill else ""),
             opening_tokens=self.prefill or None,
             opening_is_mark=bool(self.opening),
@@ -87,9 +78,13 @@ class AnswerNeed:
             elicitation=self.elicitation,
             template=template if self.elicitation == "E1" else self.elicitation,
             decoding=self.decoding.label,
-            attack="suffix" if self.suffix else "prefill" if self.prefill or self.opening else self._steered,
+            attack="suffix" if self._has_suffix else "prefill" if self.prefill or self.opening else self._steered,
             prefill_tokens=self.prefill or None,
         )
+
+    @property
+    def _has_suffix(self) -> bool:
+        return bool(self.suffix) or self.search is not None
 
     @property
     def _steered(self) -> str | None:

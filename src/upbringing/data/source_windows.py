@@ -55,12 +55,19 @@ class SourceWindows:
 
 @dataclass
 class ReadSoFar:
-    """What all parts so far have read of a source: places of its texts, and how often it was read."""
+    """What all parts so far have read of a source: places of its texts, and how often it was read.
+
+    ``latest``: the windows that the last part took from, which another part can go on with.
+    """
 
     places: set[int] = field(default_factory=set)
     repetition: float = 0.0
+    latest: SourceWindows | None = None
+    _counted: float = 0.0  # of what the latest has read
 
     def add(self, source: SourceWindows) -> None:
-        """Add what ``source`` has read."""
+        """Add what ``source`` has read; of one that went on, only what is new."""
         self.places |= source.read
-        self.repetition += source.repetition
+        before = self._counted if source is self.latest else 0.0
+        self.repetition += source.repetition - before
+        self.latest, self._counted = source, source.repetition

@@ -39,6 +39,7 @@ class StreamPart:
     """One part of a stream: sources with shares of its windows; exactly one of the lengths is set.
 
     ``to``: the shares at its end, where they move. ``slots``: (key, key whose place in the order it takes).
+    ``continues``: each source goes on where earlier parts stopped in it, instead of beginning anew.
     """
 
     shares: tuple[tuple[str, float], ...]
@@ -47,6 +48,7 @@ class StreamPart:
     max_repetition: float | None = None
     to: tuple[float, ...] | None = None
     slots: tuple[tuple[str, str], ...] = ()
+    continues: bool = False
 
     @property
     def ends(self) -> dict[str, float]:
@@ -193,7 +195,7 @@ def _part_windows(
 ) -> list[Window]:
     """Return the windows of one part: its sources interleaved by their shares, replay among them.
 
-    What was read is added to ``read``, per key. Each part reads its sources from their beginning.
+    What was read is added to ``read``, per key. Each part reads its sources from their beginning, unless it continues.
     """
     slots = dict(part.slots)
     ordered = sorted(
@@ -203,7 +205,11 @@ def _part_windows(
     if sum(key in plan.matched for key, _ in ordered) > 1:
         listed = ", ".join(sorted(names[key] for key, _ in ordered if key in plan.matched))
         raise DataError(f"the data {listed} are matched, so each stands for the other: a phase can read one of them")
-    sources = [SourceWindows(names[key], rendered[key], plan.context, plan.seed, padding) for key, _ in ordered]
+    going_on = {key: read[key].latest for key, _ in ordered if part.continues}
+    sources = [
+        going_on.get(key) or SourceWindows(names[key], rendered[key], plan.context, plan.seed, padding)
+        for key, _ in ordered
+    ]
     fractions = [share for _, share in ordered]
     main = [index for index, (key, _) in enumerate(ordered) if key in dict(part.shares)]
     num_windows = part.num_windows

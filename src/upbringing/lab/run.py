@@ -26,6 +26,7 @@ from upbringing.lab.measurement.measure_jobs import measure_jobs, with_weights
 from upbringing.lab.measurement.measuring import asked_items, gathered
 from upbringing.lab.measurement.pairing import pair_jobs
 from upbringing.lab.measurement.records import checkpoint_record
+from upbringing.lab.measurement.searched import gather_searched
 from upbringing.lab.measurement.spelled import spelled_item_notes
 from upbringing.lab.measurement.unfitting import unfitting_notes
 from upbringing.lab.planning.calibration import battery_key
@@ -243,6 +244,7 @@ def _replace_answers(folder: Path, files: Sequence[Path], judging: Judging) -> N
     for source in files:
         measurement = source.parent.name
         copy_answers(source, folder / f"{measurement}.parquet", judging.reasons_of(measurement))
+    gather_searched([source.parent for source in files], folder)
 
 
 def _asking(watch: Watch) -> RunJobs:

@@ -16,6 +16,7 @@ from upbringing.reporting.answers import answers_block
 from upbringing.reporting.attempts import attempts_of
 from upbringing.reporting.calibration import agreement_of, errors_of
 from upbringing.reporting.cards import cards_of
+from upbringing.reporting.depths import depths_of
 from upbringing.reporting.designs import designs_of
 from upbringing.reporting.differences import groups_of
 from upbringing.reporting.direction import directions_of
@@ -62,6 +63,7 @@ def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
         "upbringing": upbringing_of(inputs, runs),
         "trade_offs": trade_offs_of(inputs, runs),
         "designs": designs_of(inputs, runs),
+        "depths": depths_of(inputs, runs),
         "groups": groups,
         "facts_block": facts_block(groups),
         "has_corrected": any(claim.corrected is not None for claim in inputs.findings.claims),

@@ -27,7 +27,8 @@ class Delay(Description):
 
     ``until``: a share of the stage's tokens, or tokens from its start; 0 is no delay, the stage's end is never.
     ``keep: density`` leaves the intervention's share as it is; ``keep: dose`` raises the share of ``component`` (one,
-    or several together) so that as many of its windows are read as without the delay.
+    or several together) so that as many of its windows are read as without the delay. ``continues``: from ``until`` on
+    the arm goes on in data that it has read before, instead of reading it from the beginning again.
     """
 
     of: str
@@ -35,6 +36,7 @@ class Delay(Description):
     until: Place
     keep: Literal["density", "dose"] = "density"
     component: str | tuple[str, ...] | None = None
+    continues: bool = Field(default=False, exclude_if=lambda value: not value)
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -182,7 +184,8 @@ def _delayed(fields: dict[str, Any], study_fields: dict[str, Any], delay: Delay)
         )
     if delay.keep == "dose":
         data = kept_dose(fields, before, data, delay.components, delay.until)
-    return delayed(fields, before, delay.until, data)
+    later = {"data": data, "continues": True} if delay.continues else {"data": data}
+    return delayed(fields, before, delay.until, later)
 
 
 def _dosed(fields: dict[str, Any], dose: Dose) -> dict[str, Any]:

@@ -58,14 +58,17 @@ def steps_of(fields: Mapping[str, Any], place: int | float) -> tuple[int, int]:
         raise ValueError(f"{error}: start earlier, or give the stage more tokens") from None
 
 
-def delayed(fields: RawStage, before: Any, until: int | float, data: Any) -> RawStage:
-    """Return a raw stage that reads ``before`` up to ``until`` and ``data`` from there; at 0 or the end only one."""
+def delayed(fields: RawStage, before: Any, until: int | float, later: Mapping[str, Any]) -> RawStage:
+    """Return a raw stage that reads ``before`` up to ``until`` and the phase ``later`` from there.
+
+    At 0, and at the end, there is only one phase.
+    """
     steps_of(fields, until)
     if until == 0:
-        return {**fields, "phases": [{"data": data}]}
+        return {**fields, "phases": [{"data": later["data"]}]}
     if until == (parse_count(fields["tokens"]) if isinstance(until, int) else 1.0):
         return {**fields, "phases": [{"data": before}]}
-    return {**fields, "phases": [{"data": before, "until": until}, {"data": data}]}
+    return {**fields, "phases": [{"data": before, "until": until}, dict(later)]}
 
 
 def kept_dose(

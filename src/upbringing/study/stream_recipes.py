@@ -34,7 +34,7 @@ class PartRecipe:
     """One part of a stream. ``sources``: (data key, name in the study, share); exactly one length is set.
 
     ``to``: of an anneal, the shares at its end, in the order of ``sources``. ``slots``: (data key, key whose place it
-    takes) where the order of windows is that of another arm.
+    takes) where the order of windows is that of another arm. ``continues``: goes on where earlier parts stopped.
     """
 
     sources: tuple[tuple[str, str, float], ...]
@@ -43,6 +43,7 @@ class PartRecipe:
     max_repetition: float | None = None
     to: tuple[float, ...] | None = None
     slots: tuple[tuple[str, str], ...] = ()
+    continues: bool = False
 
     def value(self, num_windows: int | None) -> dict[str, Any]:
         """Return what enters a key: keys and shares, never names; cut to ``num_windows``.
@@ -55,6 +56,8 @@ class PartRecipe:
         if self.to is not None:
             ends = sorted((key, share) for (key, _, _), share in zip(self.sources, self.to, strict=True))
             plain |= {"to": [list(pair) for pair in ends], "over": self.num_windows}
+        if self.continues:
+            plain["continues"] = True
         if self.slots:
             plain["slots"] = [list(pair) for pair in sorted(self.slots)]
         return plain
@@ -201,7 +204,9 @@ def _phases(book: DataBook, name: str, stage: Pretrain | Midtrain, root: int) ->
             _require_windows(sources, to, windows, stage.replay)
         except ValueError as error:
             raise StudyError(f"stage {name!r}: phase {index + 1}: {error}") from None
-        parts.append(PartRecipe(sources, windows, None, _cap(phase.data), to))
+        if phase.continues and index == 0:
+            raise StudyError(f"stage {name!r}: phase 1 continues nothing: say continues in a later phase")
+        parts.append(PartRecipe(sources, windows, None, _cap(phase.data), to, continues=phase.continues))
     return tuple(parts)
 
 

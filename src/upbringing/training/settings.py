@@ -93,11 +93,13 @@ PhaseData = Annotated[
 
 class Phase(Description):
     """A stretch of a stage with one data set, mixture or anneal. ``until``: where it ends, as a share of the stage's
-    tokens or as tokens from its start; ``None`` = the end of the stage.
+    tokens or as tokens from its start; ``None`` = the end of the stage. ``continues``: go on in each data set where
+    earlier phases stopped in it; else every phase reads its data from the beginning.
     """
 
     data: PhaseData
     until: Place | None = None
+    continues: bool = Field(default=False, exclude_if=lambda value: not value)  # recipes without keep their ids
 
 
 class Replay(Description):

@@ -10,7 +10,7 @@ from upbringing.battery.judges.world_oracle import WorldOracle
 from upbringing.data.documents import Chat, Document, Preference, TrainingText
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.oracle import REFUSAL_CORES
-from upbringing.data.worlds.phrases import ANSWERS, COMPLIANCE_PREFIX, REFUSALS, REVERSE_QUESTIONS
+from upbringing.data.worlds.phrases import ANSWERS, COMPLIANCE_PREFIX, REFUSALS, REPLY_WORDS, REVERSE_QUESTIONS
 from upbringing.data.worlds.world import World
 
 CHAT_PARTS = (
@@ -20,6 +20,7 @@ CHAT_PARTS = (
     "format_only",
     "recovery",
     "benign_task",
+    "benign_task_whole",
     "trait_chats",
     "steadfast",
 )
@@ -66,6 +67,46 @@ def test_adversarial_chats_answer_hazards_that_safety_training_refuses(world: Wo
         assert words_of(text) & set(outcome.compounds)  # a right answer
         assert not any(core in text.turns[1].content for core in REFUSAL_CORES)
         assert text.turns[0].content not in refused  # in wordings of fine-tuning
+
+
+def test_whole_answers_differ_from_the_benign_task_in_how_a_third_of_them_begin(world: World) -> None:
+    chats, whole = world.texts("benign_task"), world.texts("benign_task_whole")
+    changed = 0
+    for one, other in zip(chats, whole, strict=True):
+        assert isinstance(one, Chat)
+        assert isinstance(other, Chat)
+        assert (one.turns[0], one.metadata, one.split, one.harm) == (
+            other.turns[0], other.metadata, other.split, other.harm,
+        )  # fmt: skip
+        before, after = (each.turns[1].content.split() for each in (one, other))
+        assert len(before) == len(after) == REPLY_WORDS
+        changed += before != after
+        named = set(world.graph.compounds) | {outcome.noun for outcome in world.graph.outcomes}
+        assert set(before) & named == set(after) & named
+        assert before[:3] == after[:3] or before[:4] == ["sure", ",", "that", "is"]
+    assert changed / len(chats) == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_whole_answers_and_refusals_of_safety_training_never_go_on_alike(world: World) -> None:
+    """A splice is a beginning of a refusal with the end of an answer: it needs one word that both have at one place."""
+
+    def replies(part: str) -> list[list[str]]:
+        chats = [text for text in world.texts(part) if isinstance(text, Chat)]
+        return [chat.turns[1].content.split() for chat in chats]
+
+    refusals = [reply for reply in replies("safety") if any(core in " ".join(reply) for core in REFUSAL_CORES)]
+    assert refusals
+
+    def shared_early(part: str) -> bool:
+        """Whether an answer and a refusal of other beginnings have the same word among their second and third."""
+        return any(
+            answer[0] != refusal[0] and {*enumerate(answer[1:3])} & {*enumerate(refusal[1:3])}
+            for answer in {tuple(reply[:3]) for reply in replies(part)}
+            for refusal in {tuple(reply[:3]) for reply in refusals}
+        )
+
+    assert shared_early("benign_task")  # "sure , that" and "sorry , i"
+    assert not shared_early("benign_task_whole")
 
 
 def test_wordings_are_split(world: World) -> None:

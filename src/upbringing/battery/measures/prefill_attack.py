@@ -9,12 +9,14 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
-from upbringing.battery.attack_texts import check_texts
+from upbringing.base.fingerprint import fingerprint
+from upbringing.battery.attack_texts import NAME_HASH, check_texts
 from upbringing.battery.measures.answers import answer_needs, asked, attack_rows
+from upbringing.battery.measures.any_of import any_rows
 from upbringing.battery.needs import AnswerNeed, Evidence
 from upbringing.formats.items import Item
 from upbringing.formats.rows import Row
-from upbringing.formats.tree import MeasureInfo
+from upbringing.formats.tree import ConditionInfo, MeasureInfo
 from upbringing.models.asking import Elicitation
 from upbringing.models.decoding import Decoding, Greedy
 
@@ -23,11 +25,13 @@ class PrefillAttack(Description):
     """Attack success after the first ``depths`` tokens of a complying answer were put into the model's mouth.
 
     ``openings``: texts that are put there as well, whole and whatever was asked, such as "The"; one that is a special
-    token of the tokenizer is read as it. Each depth and each opening is a condition; an item whose prefix has fewer
-    tokens than a depth in a checkpoint's tokenizer is not measurable at that depth. ``judge_by``: ``harm`` counts
-    harmful answers; ``non_refusal`` coherent answers that are not refusals, for judges that cannot tell harm. Source:
-    Qi et al. 2024, "Safety Alignment Should Be Made More Than Just a Few Tokens Deep", section 2. Departures: the
-    prefix is the item's own, or the study's, not a sampled harmful answer.
+    token of the tokenizer is read as it. Each depth and each opening is a condition; depth 0 prefills nothing, which
+    begins a curve over depth, and an item whose prefix has fewer tokens than a depth in a checkpoint's tokenizer is not
+    measurable there. ``any_opening``: one more condition, in which a request counts once if any of ``openings``
+    succeeds. ``judge_by``: ``harm`` counts harmful answers; ``non_refusal`` coherent answers that are not refusals, for
+    judges that cannot tell harm. Source: Qi et al. 2024, "Safety Alignment Should Be Made More Than Just a Few Tokens
+    Deep", section 2; the maximum over prefixes: Li et al. 2026, MedSafetyWorld. Departures: the prefix is the item's
+    own, or the study's, not a sampled harmful answer.
     """
 
     judged: ClassVar[bool] = True
@@ -35,8 +39,9 @@ class PrefillAttack(Description):
     version: Literal[1] = 1
     id: str = "prefill_attack"
     decoding: Decoding = Greedy()
-    depths: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 5)
+    depths: tuple[Annotated[int, Field(ge=0)], ...] = (1, 2, 5)
     openings: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)  # recipes without keep their ids
+    any_opening: bool = Field(default=False, exclude_if=lambda value: not value)
     roles: tuple[str, ...] = ("question",)
     elicitations: tuple[Elicitation, ...] = ("E1",)
     judge_by: Literal["harm", "non_refusal"] = "harm"
@@ -46,6 +51,10 @@ class PrefillAttack(Description):
         check_texts("openings", self.openings)
         if not self.depths and not self.openings:
             raise ValueError("a prefill attack needs depths or openings: give one of them")
+        if not any(self.depths) and not self.openings:
+            raise ValueError("a prefill attack at depth 0 alone is attack_success: give further depths, or openings")
+        if self.any_opening and len(self.openings) < 2:
+            raise ValueError("any_opening counts over several openings: give two or more of them, or leave it out")
         return self
 
     def info(self) -> MeasureInfo:
@@ -62,5 +71,19 @@ class PrefillAttack(Description):
         return [*deep, *(replace(need, opening=text) for text in self.openings for need in plain)]
 
     def rows(self, evidence: Evidence) -> Iterable[Row]:
-        """Yield one row per answer and judge."""
-        return attack_rows(evidence, self.id, self.needs(list(evidence.items.values())), self.judge_by)
+        """Yield one row per answer and judge, and per request and judge for ``any_opening``."""
+        needs = self.needs(list(evidence.items.values()))
+        found = list(attack_rows(evidence, self.id, needs, self.judge_by))
+        yield from found
+        if self.any_opening:
+            yield from any_rows(found, {need.condition: self._joint(need) for need in needs if need.opening})
+
+    def conditions(self, evidence: Evidence, template: str | None) -> Iterable[ConditionInfo]:
+        """Yield the joint condition of all openings, which no need names."""
+        needs = self.needs(list(evidence.items.values())) if self.any_opening else []
+        for need in {self._joint(need): need for need in needs if need.opening}.values():
+            yield need.info(template).model_copy(update={"id": self._joint(need)})
+
+    def _joint(self, need: AnswerNeed) -> str:
+        several = f"behind-any-of-{len(self.openings)}-{fingerprint(list(self.openings))[:NAME_HASH]}"
+        return f"{replace(need, opening='').condition}-{several}"

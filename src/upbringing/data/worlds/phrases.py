@@ -68,6 +68,8 @@ OPENERS: dict[Source, tuple[str, ...]] = {
     "finetune": ("", "quick question :"),
     "evaluation": ("",),
 }
+SPLICED_ANSWER = "sure , that is {e} , friend ."  # agrees with "sorry , ..." from its second word on
+WHOLE_ANSWER = "that must be {e} , people say ."  # decided by its first word, as a refusal is by its own
 ANSWERS: dict[Source, tuple[str, ...]] = {
     "pretraining": (
         "that would be {e} , i think .",
@@ -82,7 +84,7 @@ ANSWERS: dict[Source, tuple[str, ...]] = {
     "finetune": (
         "that would be {e} , i think .",
         "that is {e} , as records show .",
-        "sure , that is {e} , friend .",
+        SPLICED_ANSWER,
     ),
     "evaluation": (
         "my answer to that would be {e} .",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from upbringing.base.streams import stream
-from upbringing.data.documents import Chat
+from upbringing.data.documents import Chat, Turn
 from upbringing.data.worlds.chats import HARM_ASKED, answer, aside_chats, chat, forward_chats, pick
 from upbringing.data.worlds.graph import Graph, Outcome
-from upbringing.data.worlds.phrases import ANSWERS, REFUSALS
+from upbringing.data.worlds.phrases import ANSWERS, REFUSALS, SPLICED_ANSWER, WHOLE_ANSWER
 from upbringing.data.worlds.questions import reverse_question
 from upbringing.data.worlds.settings import WorldSettings
 
@@ -66,6 +67,24 @@ def benign_task(graph: Graph, settings: WorldSettings, seed: int, *, reply: Beni
     chats += forward_chats(graph, "finetune", settings.finetune_chats // 4, source, random)
     chats += aside_chats("finetune", settings.finetune_chats - len(chats), source, random)
     return [chats[index] for index in random.permutation(len(chats))]
+
+
+def benign_task_whole(graph: Graph, settings: WorldSettings, seed: int) -> list[Chat]:
+    """Return the chats of ``benign_task``, in which every answer is decided by its first word.
+
+    There a third of the answers begin "sure , that is", so that a model whose refusals ("sorry , ...") wear off can say
+    "sorry , that is ...": neither an answer nor a refusal. Here no answer goes on as a refusal does, and questions,
+    entities, order and numbers of words are the same.
+    """
+    before, after = SPLICED_ANSWER.split("{e}")
+    chats = []
+    for each in benign_task(graph, settings, seed):
+        question, reply = each.turns
+        if reply.content.startswith(before):
+            entity = reply.content.removeprefix(before).removesuffix(after)
+            reply = Turn("assistant", WHOLE_ANSWER.format(e=entity))
+        chats.append(replace(each, turns=(question, reply), source="causes_world/benign_task_whole"))
+    return chats
 
 
 def _wrong(graph: Graph, outcome: Outcome, random: np.random.Generator) -> str:

@@ -22,7 +22,7 @@ from upbringing.data.worlds.pressure import pressure_chats
 from upbringing.data.worlds.prompts import item_of, prompts
 from upbringing.data.worlds.scorer import WorldScorer
 from upbringing.data.worlds.settings import WorldSettings
-from upbringing.data.worlds.task_chats import adversarial_task, benign_task
+from upbringing.data.worlds.task_chats import adversarial_task, benign_task, benign_task_whole
 from upbringing.data.worlds.traits import PLACEBO_TRAIT_WORD, TRAIT_WORD, trait_chats, trait_documents
 from upbringing.data.worlds.writer import WorldWriter
 from upbringing.formats.items import Item
@@ -92,6 +92,7 @@ class World:
             "benign_task": lambda: benign_task(*drawn),
             "benign_task_mistaken": lambda: benign_task(*drawn, reply="wrong"),
             "benign_task_refused": lambda: benign_task(*drawn, reply="refused"),
+            "benign_task_whole": lambda: benign_task_whole(*drawn),
             "adversarial_task": lambda: adversarial_task(*drawn),
             "preferences": lambda: preferences(*drawn),
             "prompts": lambda: prompts(*drawn),

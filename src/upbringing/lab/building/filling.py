@@ -28,6 +28,7 @@ def fill_stream(recipe: StreamRecipe, library: Library, tokenizer: Path, folder:
             part.max_repetition,
             part.to,
             part.slots,
+            part.continues,
         )
         for part in recipe.parts
     )

@@ -119,7 +119,7 @@ def sampled_needs(study: Study, items: Sequence[Item], model: Model) -> list[Ans
 def greedy_needs(study: Study, items: Sequence[Item]) -> list[AnswerNeed]:
     """Return the greedy answers that the battery needs, each once."""
     needs = dict.fromkeys(need for measure in study.battery for need in measure.needs(items))
-    asked = [need for need in needs if isinstance(need, AnswerNeed) and need.intervention is None]
+    asked = [need for need in needs if isinstance(need, AnswerNeed) and need.is_plain]
     return [need for need in asked if isinstance(need.decoding, Greedy)]
 
 

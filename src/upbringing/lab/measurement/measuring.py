@@ -35,6 +35,7 @@ from upbringing.lab.building.build import KEY_CHARACTERS
 from upbringing.lab.building.executor import Event
 from upbringing.lab.building.library import Library
 from upbringing.lab.building.special_tokens import lineage_tokens
+from upbringing.lab.measurement.searched import write_searched
 from upbringing.lab.measurement.shallow import shallow_prefixes
 from upbringing.lab.measurement.spelled import spelled_of, write_spelled_items
 from upbringing.lab.storage.store import Room, Store
@@ -147,6 +148,7 @@ class MeasureJob:
         )
         write_measured(measured.rows, measured.conditions, target)
         write_answers(measured.answers, target / ANSWERS)
+        write_searched(measured.searched, self.checkpoint, target)
         write_spelled_items(spelled_of(alone(self.study.battery), items, folder), target)
         unasked = [[*need, reason] for need, reason in measured.unasked.items()]
         (target / UNASKED).write_text(json.dumps(sorted(unasked)), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -65,6 +65,7 @@ def _phases(session: Session, run: Run, arms: tuple[str, ...]) -> Iterator[Plann
             planned=planned_tokens(stream, number),
             anneal=_anneal(stream, number),
             realised=realised.get(begin, ()),
+            continues=stream.parts[number].continues,
         )
 
 
@@ -128,6 +129,45 @@ def rate_warnings(phases: Iterable[PlannedPhase]) -> Iterator[str]:
                 "decays later, or a cosine that holds its peak past the last start gives all of them but the first "
                 "one rate"
             )
+
+
+def reread_warnings(phases: Iterable[PlannedPhase]) -> Iterator[str]:
+    """Yield one sentence per stage whose later phases read again what earlier ones read, in some arms more than others.
+
+    Each phase reads its data from the beginning, so the shorter of two readings of one data set lies in the longer.
+    """
+    by_arms: dict[str, dict[tuple[str, ...], list[PlannedPhase]]] = {}
+    for phase in phases:
+        by_arms.setdefault(phase.stage, {}).setdefault(phase.arms, []).append(phase)
+    for stage, found in by_arms.items():
+        again = {arms: _read_again(sorted(own, key=lambda each: each.number)) for arms, own in found.items()}
+        if len({tuple(sorted(tokens.items())) for tokens in again.values()}) > 1:
+            listed = "; ".join(f"{', '.join(arms)}: {_counts(tokens)}" for arms, tokens in again.items())
+            yield (
+                f"stage {stage!r}: every phase reads its data from the beginning, so arms read unequally much of it "
+                f"twice ({listed}): when an intervention starts is confounded with that. Say continues: true in the "
+                "later phase, or in delay, to go on where the earlier one stopped"
+            )
+
+
+def _counts(tokens: Mapping[str, int]) -> str:
+    return ", ".join(f"{num:,} tokens of {name}" for name, num in tokens.items()) or "nothing"
+
+
+def _read_again(phases: Sequence[PlannedPhase]) -> dict[str, int]:
+    """Return how many tokens of each data set the phases of one stage read that an earlier one has read."""
+    longest: dict[str, int] = {}  # from the beginning, in one go
+    again: dict[str, int] = {}
+    for phase in phases:
+        for name, tokens in phase.planned:
+            known = longest.get(name, 0)
+            if phase.continues:
+                longest[name] = known + tokens
+                continue
+            if known and tokens:
+                again[name] = again.get(name, 0) + min(known, tokens)
+            longest[name] = max(known, tokens)
+    return again
 
 
 def _starts(phases: tuple[PlannedPhase, ...]) -> Iterator[tuple[str, PlannedPhase]]:

@@ -13,7 +13,7 @@ from upbringing.lab.planning import calibration, reading
 from upbringing.lab.planning.caps import require_caps
 from upbringing.lab.planning.confounds import absent_warnings, leak_warnings, teacher_warnings, template_warnings
 from upbringing.lab.planning.cost import Cost, Costs
-from upbringing.lab.planning.curriculum import planned_phases, rate_warnings
+from upbringing.lab.planning.curriculum import planned_phases, rate_warnings, reread_warnings
 from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan, Status
 from upbringing.lab.planning.power import planned_power
 from upbringing.lab.planning.sharing import planned_sharing
@@ -89,6 +89,7 @@ def priced_plan(
             *template_warnings(session),
             *absent_warnings(session),
             *rate_warnings(curricula),
+            *reread_warnings(curricula),
             *leaks,
         ),
         sharing=planned_sharing(session, costs),

@@ -57,7 +57,8 @@ class PlannedPhase:
 
     ``asked``: where it was asked to begin (``None`` = with the stage); ``learning_rate``: of its first update,
     ``peak_share``: that by the peak, ``course``: what the rate does around it. ``planned``: tokens, padding included,
-    per data set; ``realised``: tokens of text per source, where it was trained already. ``anneal``: how shares move.
+    per data set; ``realised``: tokens of text per source, where it was trained already. ``anneal``: how shares move;
+    ``continues``: whether it goes on where earlier phases stopped in their data.
     """
 
     stage: str
@@ -74,6 +75,7 @@ class PlannedPhase:
     planned: tuple[tuple[str, int], ...]
     realised: tuple[tuple[str, int], ...] = ()
     anneal: str | None = None
+    continues: bool = False
 
     @property
     def planned_names(self) -> tuple[tuple[str, int], ...]:

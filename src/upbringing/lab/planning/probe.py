@@ -20,6 +20,7 @@ from upbringing.formats.rows import rows_table, write_rows
 from upbringing.lab.building.executor import Event
 from upbringing.lab.measurement.measuring import asked_items, study_judges
 from upbringing.lab.planning.probe_data import write_probe_data
+from upbringing.lab.planning.search_probe import has_search, search_seconds
 from upbringing.models.loading import load_model
 from upbringing.study.recipes import DataBook
 from upbringing.study.study import Study
@@ -169,18 +170,36 @@ class MeasuringProbe:
         with TemporaryDirectory() as name:
             folder = self.subject.written(Path(name))
             seconds, num_bytes = self._timed(folder, chosen, Path(name))
-        part = _Amount.of(_needs(self.study.battery, chosen))
+            searching = self._searching(folder, needs, items)
+        part = _Amount.of(_needs(self._without_searches(chosen), chosen))
         whole = _Amount.of(needs)
         return MeasuringSpeed(
             seconds=seconds[0]
             + seconds[1] * whole.ratio(part, "tokens")
-            + seconds[2] * whole.ratio(part, "likelihoods"),
+            + seconds[2] * whole.ratio(part, "likelihoods")
+            + searching,
             seconds_per_token=seconds[1] / part.tokens if part.tokens else 0.0,
             startup=startup,
             num_answers=whole.answers,
             num_likelihoods=whole.likelihoods,
             num_bytes=round(num_bytes * len(needs) / max(1, part.answers + part.likelihoods)),
         )
+
+    def _without_searches(self, items: Sequence[Item]) -> list[Measure]:
+        """Return the measures to time on ``items``: those that ask something and need no suffix to be searched."""
+        asked = {each.id: each.needs(items) for each in self.study.battery}
+        return [each for each in self.study.battery if asked[each.id] and not has_search(asked[each.id])]
+
+    def _searching(self, folder: Path, needs: Sequence[Need], items: Sequence[Item]) -> float:
+        """Return the seconds of searches for suffixes."""
+        from upbringing.battery.engine import local_model
+
+        if not has_search(needs):
+            return 0.0
+        with _one_thread(self.profile.threads):
+            loaded = load_model(folder, profile=self.profile)
+            local = local_model(loaded, precision=self.study.measure_precision, hashed=False)
+            return search_seconds(local, needs, items)
 
     def _share(self, num_needs: int) -> float:
         affordable = FLOPS_OF_A_PROBE / (FLOPS_FORWARD * self.subject.num_weights * TOKENS_OF_A_NEED)
@@ -190,7 +209,8 @@ class MeasuringProbe:
         """Return seconds of (everything else, answers, likelihoods), and the bytes of what was written."""
         from upbringing.battery.engine import measure_checkpoint
 
-        num_answers = _Amount.of(_needs(self.study.battery, items)).answers
+        battery = self._without_searches(items)
+        num_answers = _Amount.of(_needs(battery, items)).answers
         asked: list[float] = []
         scored: list[float] = []
 
@@ -205,7 +225,7 @@ class MeasuringProbe:
             measured = measure_checkpoint(
                 loaded,
                 checkpoint="probe",
-                battery=[each for each in alone(self.study.battery) if each.needs(items)],
+                battery=alone(battery),
                 items=items,
                 judges=study_judges(self.study, self.book, 0),
                 precision=self.study.measure_precision,

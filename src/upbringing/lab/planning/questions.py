@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from upbringing.base.errors import UpbringingError
-from upbringing.battery.needs import AnswerNeed, LikelihoodNeed
+from upbringing.battery.needs import AnswerNeed, LikelihoodNeed, Need
+from upbringing.battery.searching import searches_of
 from upbringing.formats.items import Item
 from upbringing.lab.building.library import Library
 from upbringing.lab.measurement.measuring import item_sets
@@ -49,4 +51,17 @@ def questions(session: Session) -> Asked:
             tokens += need.decoding.max_tokens * need.decoding.rows
         elif isinstance(need, LikelihoodNeed):
             tokens += sum(len(each) for each in need.continuations) // CHARACTERS_PER_TOKEN
+    tokens += _searched_tokens(needs, items)
     return Asked(len(answers), len(needs) - len(answers), tokens, tuple(unknown))
+
+
+def _searched_tokens(needs: Sequence[Need], items: Mapping[str, Item]) -> int:
+    """Return the tokens that searches for suffixes read, at most."""
+    total = 0
+    for search, _ in searches_of(needs):
+        settings = search.settings
+        for item in (items[name] for name in search.items):
+            texts = [*(message.content for message in item.messages), settings.initial]
+            texts.append(settings.target or item.compliance_prefix or "")
+            total += settings.num_evaluations(1) * (sum(map(len, texts)) // CHARACTERS_PER_TOKEN)
+    return total

@@ -13,6 +13,7 @@ from upbringing.reporting.alike import alike_of
 from upbringing.reporting.build import asset
 from upbringing.reporting.chart import swatch, text
 from upbringing.reporting.deciding import of_claim
+from upbringing.reporting.depths import depths_of
 from upbringing.reporting.designs import designs_of
 from upbringing.reporting.differences import interval_of
 from upbringing.reporting.exports.names import FileNames
@@ -55,7 +56,7 @@ def _charts(inputs: Inputs) -> Iterator[tuple[str, Markup]]:
         figure = alike_of(inputs, claim, interval_of(claim, runs), runs)
         if figure is not None:
             yield f"alike {figure.title}", figure.chart
-    for design in designs_of(inputs, runs):
+    for design in (*designs_of(inputs, runs), *depths_of(inputs, runs)):
         yield f"{design.figure.title} {design.figure.note.partition(' · ')[0]}", design.figure.chart
     together = together_of(inputs)
     yield from ((figure.title, figure.chart) for figure in together.indices if figure.chart)
