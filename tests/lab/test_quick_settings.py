@@ -55,7 +55,7 @@ BASES = {  # arms that share what they read in pretraining stand together
         ("benign_dialogues",),
     ),
     WHICH: (
-        ("raw", "answered", "retaught"),
+        ("raw", "answered", "retaught", "refusing", "mistaken"),
         ("filter",),
         ("rephrase",),
         ("refusals",),
@@ -72,7 +72,7 @@ BASES = {  # arms that share what they read in pretraining stand together
 }
 BRANCHED = {  # what more than one arm of a base has at the end of sft, and of fine-tuning
     WHEN: {"sft": {"answered", "recovery"}, "finetune": {"answered", "retaught", "refusing", "mistaken", "recovery"}},
-    WHICH: {"sft": {"answered"}, "finetune": {"answered", "retaught"}},
+    WHICH: {"sft": {"answered"}, "finetune": {"answered", "retaught", "refusing", "mistaken"}},
 }
 PREFIXES = {WHEN: {AT_20, AT_60}, WHICH: set[int]()}
 
