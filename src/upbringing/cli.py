@@ -13,6 +13,7 @@ from upbringing.base.errors import StudyError, UpbringingError
 from upbringing.base.terminal import visible
 from upbringing.cli_data import app as data_app
 from upbringing.cli_gate import add_to as add_gate
+from upbringing.cli_judges import add_to as add_judges
 from upbringing.cli_label import app as label_app
 from upbringing.cli_look import add_to as add_look
 from upbringing.cli_power import add_to as add_power_verb
@@ -161,6 +162,7 @@ def measure(
 
 add_result_verbs(app)  # here, so that help lists the verbs in the order of a study
 add_look(app)
+add_judges(app)
 
 
 @app.command()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -206,17 +207,23 @@ def judge_measurements(session: Session, measured: Sequence[tuple[str, MeasureJo
     """
     asked: list[tuple[EndpointJudge, list[Verdicts]]] = []
     for description in endpoint_judges(session.study):
-        endpoint = description.endpoint
-        model = EndpointModel(endpoint, session.study.seed, budget=_budget(session, endpoint))
-        with session.store.claim(f"judge-{fingerprint(dict(model.identity))[:KEY_CHARACTERS]}"):
-            kept = AnswerCache.open(session.store.root / "answers" / REPLIES_FOLDER, model, is_final)
-            judge = EndpointJudge(description, model, kept)
+        with opened_judge(session, description) as judge:
             jobs = [JudgeJob(session, judge, job, key) for key, job in measured]
-            asked.append((judge, run_jobs(f"judging: {endpoint.model}", jobs)))
+            asked.append((judge, run_jobs(f"judging: {description.endpoint.model}", jobs)))
     return Judging(
         tuple(each for _, found in asked for each in found),
         tuple(_info(judge, found, _budget(session, judge.description.endpoint)) for judge, found in asked),
     )
+
+
+@contextmanager
+def opened_judge(session: Session, description: LlmJudge) -> Iterator[EndpointJudge]:
+    """Yield the judge with its replies and its spending kept in the study's store; one process asks it at a time."""
+    endpoint = description.endpoint
+    model = EndpointModel(endpoint, session.study.seed, budget=_budget(session, endpoint))
+    with session.store.claim(f"judge-{fingerprint(dict(model.identity))[:KEY_CHARACTERS]}"):
+        kept = AnswerCache.open(session.store.root / "answers" / REPLIES_FOLDER, model, is_final)
+        yield EndpointJudge(description, model, kept)
 
 
 def _budget(session: Session, endpoint: Endpoint) -> Budget:
