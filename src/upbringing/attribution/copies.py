@@ -68,7 +68,8 @@ def _cells(tree: Tree) -> dict[str, list[str]]:
 
 def _fingerprints(evidence: Evidence) -> dict[str, tuple[tuple[int, ...], ...]]:
     """Return for each checkpoint what it scored on which items of every measure, condition and judge, as hashes."""
-    scores, found = evidence.scores, {}
+    scores = evidence.scores
+    found: dict[str, list[tuple[int, ...]]] = {}
     labels = scores.columns.checkpoint.labels
     for (measure, condition, judge, checkpoint), lines in scores.blocks.items():
         own = (hash(scores.item[lines].tobytes()), hash(scores.mean[lines].tobytes()))
