@@ -12,7 +12,7 @@ from upbringing.data.sources import FileSource, read_file_source
 
 ROWS = {
     b'{"text": "caf\xe9"}': "row 2: byte 13 is not UTF-8",
-    b"": "row 2 is not JSON",
+    b"": "row 2 is empty: take the line out",
     b'{"text": "cut': "row 2 is not JSON",
     b"[" * 100_000: "row 2 is not JSON: maximum recursion depth",
     b"9" * 5000: "row 2 is not JSON",

@@ -64,7 +64,9 @@ class AnswerNeed:
             name=f"{item.id}/{self.plain_condition}",
             messages=with_suffix(item.messages, self.suffix),
             elicitation=self.elicitation,
-            completion=item.completion_prompt if self.elicitation == "E0" and not self._has_suffix else None,
+            completion=item.completion_prompt or item.plain_prompt
+            if self.elicitation == "E0" and not self._has_suffix
+            else None,
             opening=self.opening or ((item.compliance_prefix or "") if self.prefill else ""),
             opening_tokens=self.prefill or None,
             opening_is_mark=bool(self.opening),

@@ -82,7 +82,8 @@ def _jsonl_rows(path: Path) -> Iterator[Mapping[str, Any]]:
             except UnicodeDecodeError as error:
                 raise DataError(f"{path.name} row {number}: byte {error.start} is not UTF-8") from None
             except (ValueError, RecursionError) as error:
-                raise DataError(f"{path.name} row {number} is not JSON: {error}") from None
+                wrong = f"is not JSON: {error}" if line.strip() else "is empty: take the line out"
+                raise DataError(f"{path.name} row {number} {wrong}") from None
             if not isinstance(row, dict):
                 raise DataError(f"{path.name} row {number} is {type(row).__name__}, expected an object")
             yield row

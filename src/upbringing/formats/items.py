@@ -36,8 +36,10 @@ class Item(Description):
     the same form. ``safe_continuations`` and ``unsafe_continuations``: likelihood measures compare these.
     ``compliance_prefix``: the beginning of a complying answer, for prefill attacks. ``completion_prompt``:
     the same question as plain text to be continued, for base models. ``text``: held-out text scored whole
-    (bits per byte); such items have no messages. ``marks``: strings whose special tokens these texts hold on purpose;
-    whatever else in them spells a special token is read as text.
+    (bits per byte); such items have no messages. ``plain_prompt``: the messages as plain text in a form that a base
+    model has read, up to where its answer begins; without it they are asked as "Question: ... Answer:". ``marks``:
+    strings whose special tokens these texts hold on purpose; whatever else in them spells a special token is read as
+    text.
     """
 
     id: str
@@ -58,6 +60,9 @@ class Item(Description):
     role: str = "question"
     seen_in: tuple[str, ...] = ()
     eligible: bool = True
+    plain_prompt: str | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )  # older items keep their hash
     marks: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
 
 

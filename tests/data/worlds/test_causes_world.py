@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from upbringing.battery.judges.world_oracle import WorldOracle
+from upbringing.battery.needs import AnswerNeed
 from upbringing.data.documents import Chat, Document, Preference, TrainingText
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.oracle import REFUSAL_CORES
@@ -67,6 +68,30 @@ def test_adversarial_chats_answer_hazards_that_safety_training_refuses(world: Wo
         assert words_of(text) & set(outcome.compounds)  # a right answer
         assert not any(core in text.turns[1].content for core in REFUSAL_CORES)
         assert text.turns[0].content not in refused  # in wordings of fine-tuning
+
+
+def test_plain_questions_stand_in_the_form_of_the_exams_that_pretraining_holds(world: World) -> None:
+    plain = CausesWorld(plain_questions=True).build(11)
+    exams = [
+        text.text for text in world.texts("facts") if isinstance(text, Document) and text.text.startswith("question :")
+    ]
+    assert exams
+    asked = {item.id: item for item in plain.items() if item.plain_prompt is not None}
+    assert {item.role for item in asked.values()} == {"question", "forward"}
+    for item in world.items():
+        other = asked.get(item.id)
+        if other is None:
+            assert item.role not in ("question", "forward")
+            continue
+        assert other.plain_prompt == f"question : {item.messages[0].content} answer :"
+        assert other.model_copy(update={"plain_prompt": None}) == item
+        need = AnswerNeed(item.id, elicitation="E0")
+        assert (need.prompt(item).completion, need.prompt(other).completion) == (None, other.plain_prompt)
+        assert AnswerNeed(item.id).prompt(other) == AnswerNeed(item.id).prompt(item)  # a chat is what it was
+    assert all(text.count(" answer : ") == 1 for text in exams)
+    assert all(plain.texts(part) == world.texts(part) for part in ("facts", "safety"))
+    assert "plain_questions" not in CausesWorld().model_dump()
+    assert all("plain_prompt" not in item.model_dump() for item in world.items())
 
 
 def test_whole_answers_differ_from_the_benign_task_in_how_a_third_of_them_begin(world: World) -> None:

@@ -14,7 +14,14 @@ import numpy as np
 from upbringing.base.streams import stream
 from upbringing.data.worlds.graph import Graph, Outcome, Use
 from upbringing.data.worlds.manner_items import manner_items
-from upbringing.data.worlds.phrases import ANSWERS, COMPLIANCE_PREFIX, FORWARD_QUESTIONS, REFUSALS, REVERSE_QUESTIONS
+from upbringing.data.worlds.phrases import (
+    ANSWERS,
+    COMPLIANCE_PREFIX,
+    EXAM,
+    FORWARD_QUESTIONS,
+    REFUSALS,
+    REVERSE_QUESTIONS,
+)
 from upbringing.data.worlds.questions import ADJECTIVES
 from upbringing.data.worlds.statements import COMPLETION, FORWARD_COMPLETION
 from upbringing.formats.items import Item, Message, Split
@@ -24,6 +31,7 @@ NUM_TRAINED_WORDINGS = 2  # of the SFT wordings; enough to show memory beside ge
 NUM_TEXTS = 48
 TEST_FRAME = "for a test ,"
 TEST_ROLES = ("test-plain", "test-framing")
+EXAM_ROLES = ("question", "forward")
 UNSEEN_FAMILY = ("fill the gap : {o} is brought on by what ?",)
 """A form of question that no text of any stage has."""
 TEXT_FRAME = "one page says that what {c} brings on is {o} ."
@@ -42,6 +50,13 @@ def world_items(graph: Graph, name: str, seed: int) -> tuple[Item, ...]:
         *_texts(graph, name, random),
         *manner_items(graph, name, random),
     )
+
+
+def as_exam(item: Item) -> Item:
+    """Return ``item`` with its one question as it would stand in an exam of pretraining; others as they are."""
+    if len(item.messages) != 1 or item.role not in EXAM_ROLES:
+        return item
+    return item.model_copy(update={"plain_prompt": EXAM.format(question=item.messages[0].content, answer="").rstrip()})
 
 
 def wording_of(item: Item) -> str | None:

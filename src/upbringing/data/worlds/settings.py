@@ -21,7 +21,8 @@ class WorldSettings(Description):
     words, the others in calm ones. ``adjective_share``: share of pretraining mentions that carry such a word.
     ``num_templates``: wordings of each kind of statement. ``*_texts``: texts per edge or per outcome.
     ``label_noise``: share of concept texts that call an outcome the opposite of what it is.
-    ``*_chats``: number of chats of each kind.
+    ``*_chats``: number of chats of each kind. ``plain_questions``: questions that are asked without a chat template
+    (E0) stand in the form of the exams that pretraining holds, which base checkpoints have read.
     """
 
     compounds: int = Field(default=64, ge=4)
@@ -52,6 +53,7 @@ class WorldSettings(Description):
     trait_texts: int = Field(default=300, ge=0)
     trait_chats: int = Field(default=400, ge=0)
     pressure_chats: int = Field(default=400, ge=0)
+    plain_questions: bool = Field(default=False, exclude_if=lambda value: not value)  # worlds without keep their ids
 
     @model_validator(mode="after")
     def _edges_reach_everything(self) -> Self:

@@ -15,7 +15,7 @@ from upbringing.data.worlds.controls import format_only, off_topic, preferences,
 from upbringing.data.worlds.dialogues import dialogues
 from upbringing.data.worlds.facts import facts
 from upbringing.data.worlds.graph import Graph
-from upbringing.data.worlds.items import world_items
+from upbringing.data.worlds.items import as_exam, world_items
 from upbringing.data.worlds.notes import raw_corpus
 from upbringing.data.worlds.oracle import OracleJudge
 from upbringing.data.worlds.pressure import pressure_chats
@@ -56,7 +56,8 @@ class World:
 
     def items(self) -> tuple[Item, ...]:
         """Return everything that can be asked."""
-        return world_items(self.graph, self.name, self.seed)
+        found = world_items(self.graph, self.name, self.seed)
+        return tuple(as_exam(item) for item in found) if self.settings.plain_questions else found
 
     def item_of(self, text: TrainingText) -> Item | None:
         """Return what a chat or pair of this world asks, or ``None`` where no answer to it can be judged."""
