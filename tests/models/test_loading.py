@@ -138,3 +138,13 @@ def test_an_unknown_architecture_is_an_error_that_names_the_folder(tiny: LoadedM
     (folder / "config.json").write_text(json.dumps({"model_type": "clip", "architectures": ["CLIPModel"]}))
     with pytest.raises(IntegrityError, match="unheard-of cannot be opened by transformers: ValueError"):
         load_model(folder, profile=BuildProfile())
+
+
+@pytest.mark.model
+def test_the_build_profile_chooses_the_attention_whatever_the_file_says(tiny: LoadedModel, tmp_path: Path) -> None:
+    folder = tmp_path / "flash"
+    shutil.copytree(tiny.folder, folder)
+    said = {**json.loads((folder / "config.json").read_text()), "attn_implementation": "flash_attention_2"}
+    (folder / "config.json").write_text(json.dumps(said))
+    loaded = load_model(folder, profile=BuildProfile(attention="eager"))
+    assert loaded.model.config._attn_implementation == "eager"

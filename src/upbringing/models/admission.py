@@ -49,7 +49,7 @@ KNOWN_PRIVATE = frozenset(
         "_sliding_window_pattern",
     }
 )
-ATTENTIONS = ("eager", "sdpa")  # those that a build profile knows; it chooses, whatever the file says
+ATTENTIONS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")  # the library's own
 ATTENTION_SETTINGS = ("attn_implementation", "_attn_implementation", "experts_implementation")
 DTYPE_SETTINGS = ("dtype", "torch_dtype")
 DTYPE = re.compile(r"^(torch\.)?(b?float|u?int|auto|half)[0-9a-z_]*$")
@@ -140,7 +140,11 @@ def _problem(name: str, value: Any) -> str | None:
         return "which is no setting of a network but reaches into the library"
     if name in ATTENTION_SETTINGS:
         known = value is None or value in ATTENTIONS
-        return None if known else f"but attention is one of {', '.join(ATTENTIONS)}, and the build profile chooses it"
+        return (
+            None
+            if known
+            else f"which is none of the library's own ({', '.join(ATTENTIONS)}); the build profile chooses"
+        )
     if name in DTYPE_SETTINGS:
         return None if not isinstance(value, str) or DTYPE.match(value) else "which is no type of numbers"
     strings = value if isinstance(value, list) else [value]
