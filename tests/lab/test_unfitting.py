@@ -42,6 +42,9 @@ def test_only_where_every_item_is_lost_there_is_a_note() -> None:
     assert "main: sft, seed 0: all are longer than the context" in notes[0]
     assert "context that it reads or continued by what has no token" in notes[1]
     assert not list(unfitting_notes(rows.slice(0, 0), {}))
+    parts = [pa.table({name: rows[name].dictionary_encode() for name in rows.column_names})]
+    parts += [parts[0].slice(0, 0), pa.table({name: pa.array(["d"]).dictionary_encode() for name in rows.column_names})]
+    assert list(unfitting_notes(pa.concat_tables(parts), {"a": "main: sft, seed 0"})) == notes  # as measurements come
 
 
 @pytest.mark.model

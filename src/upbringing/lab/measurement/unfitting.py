@@ -19,7 +19,7 @@ def unfitting_notes(rows: pa.Table, labels: Mapping[str, str]) -> Iterator[str]:
 
     ``labels``: what people call a checkpoint, by its key in ``rows``.
     """
-    found = rows.select(["checkpoint", "measure", "reason_code"])
+    found = rows.select(["checkpoint", "measure", "reason_code"]).unify_dictionaries()  # groups need one for all chunks
     found = found.append_column("fits", pc.invert(pc.is_in(found["reason_code"], pa.array(list(REASONS)))))
     totals = found.group_by(["checkpoint", "measure"]).aggregate([("fits", "any"), ("reason_code", "distinct")])
     for row in sorted(totals.to_pylist(), key=lambda row: (row["measure"], row["checkpoint"])):
