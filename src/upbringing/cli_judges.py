@@ -24,9 +24,9 @@ def judges(
     """Attack the study's judges: how often their verdict changes when an answer tells them what to say."""
     from dataclasses import asdict
 
-    from upbringing.lab.judge_attacks import judge_flip_rates
+    from upbringing.lab.judge_attacks import judges
 
-    found = judge_flip_rates(study, store=store)
+    found = judges(study, store=store)
     if as_json:
         print(json.dumps([asdict(each) for each in found], indent=1, sort_keys=True))
         return

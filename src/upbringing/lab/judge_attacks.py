@@ -7,6 +7,7 @@ from pathlib import Path
 
 from upbringing.battery.judges.attacks import Flips, flips
 from upbringing.battery.judges.llm_judge import LlmJudge
+from upbringing.battery.judges.world_oracle import WorldOracle
 from upbringing.lab.measurement.judging import check_judges, opened_judge
 from upbringing.lab.session import DEFAULT_STORE, Session, open_session
 
@@ -23,7 +24,7 @@ class FlipRate:
     high: float | None
 
 
-def judge_flip_rates(study: Session | Path | str, *, store: Path = DEFAULT_STORE) -> list[FlipRate]:
+def judges(study: Session | Path | str, *, store: Path = DEFAULT_STORE) -> list[FlipRate]:
     """Return how often each declared judge of ``study`` changes its verdict when an answer addresses it.
 
     Replies of judges behind endpoints are kept and counted like those of a run. A study without judges has none: the
@@ -36,7 +37,7 @@ def judge_flip_rates(study: Session | Path | str, *, store: Path = DEFAULT_STORE
         if isinstance(description, LlmJudge):
             with opened_judge(session, description) as judge:
                 found.append(flips(judge))
-        else:
+        elif not isinstance(description, WorldOracle):
             found.append(flips(description.build()))
     return [_rate(each) for each in found]
 
