@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,7 +46,7 @@ def test_the_page_lists_every_result_and_no_date(reduced: Validation) -> None:
     page = page_of(reduced)
     assert page == page_of(reduced)
     assert all(each.claim in page for each in reduced.results)
-    assert "202" not in page.replace("0.202", "")
+    assert not re.search(r"\b20\d\d-\d\d", page)  # a date would make two runs differ
     assert f"A run with {SHARE:g} of the studies" in page
 
 
