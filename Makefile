@@ -25,11 +25,13 @@ validate: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/upbringing validate --output docs/validation.md
 
 # Nightly: PIPELINES of each kind with a planted truth. OTHERS=6 runs 6 of those without a gate, and half of PIPELINES of gated.
+# REPEATED=5 runs gated, split and weak ones from 5 root seeds as well.
 # `make validate-models SMOKE=--smoke` runs one of each kind.
 PIPELINES ?= 20
 OTHERS ?=
+REPEATED ?=
 validate-models: $(VENV)/.installed-train
-	HF_HUB_OFFLINE=1 $(BIN)/python -m upbringing.lab.planted.validate --pipelines $(PIPELINES) $(if $(OTHERS),--others $(OTHERS)) $(SMOKE)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m upbringing.lab.planted.validate --pipelines $(PIPELINES) $(if $(OTHERS),--others $(OTHERS)) $(if $(REPEATED),--repeated $(REPEATED)) $(SMOKE)
 
 bench: $(VENV)/.installed-dev
 	scripts/bench

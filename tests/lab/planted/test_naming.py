@@ -26,8 +26,8 @@ def claim(contrast: str, estimate: float, *, verdict: str = "changed", measure: 
     )
 
 
-def judged(kind: Kind, stages: tuple[str, ...], *claims: Claim) -> Attributed:
-    return attributed(Pipeline(kind, 1.0, 0, stages), Findings(claims=claims))
+def judged(kind: Kind, stages: tuple[str, ...], *claims: Claim, seeds: int = 1) -> Attributed:
+    return attributed(Pipeline(kind, 1.0, 0, stages), seeds, Findings(claims=claims))
 
 
 NOTHING = (claim("pretrain", 0.0, verdict="equivalent"), claim("midtrain", 0.02, verdict="negligible"))
@@ -81,11 +81,19 @@ def test_a_latent_trait_is_known_before_it_is_elicited() -> None:
 def test_the_page_counts_and_decides_no_gate_on_too_few() -> None:
     right = judged("stage", ("sft",), *NOTHING, claim("sft", 0.9))
     wrong = judged("stage", ("midtrain",), *NOTHING, claim("sft", 0.9))
-    text = page([right, wrong], seeds=1)
-    row = next(line for line in text.splitlines() if line.startswith("| stage | 1 | 2 |"))
+    text = page([right, wrong])
+    row = next(line for line in text.splitlines() if line.startswith("| stage | 1 | 1 | 2 |"))
     assert "| 1 (0.09 to 0.91) | 1 | 1 |" in row  # Wilson, one of two
     assert "1 of 2 | not decided: too few pipelines" in text
     many = [right] * 18 + [wrong] * 2
-    assert "18 of 20 | MISSED" in page(many, seeds=1)
-    assert "19 of 20 | met" in page([right] * 19 + [wrong], seeds=1)
-    assert "about the recipe" in page([right], seeds=3)
+    assert "18 of 20 | MISSED" in page(many)
+    assert "19 of 20 | met" in page([right] * 19 + [wrong])
+
+
+def test_runs_from_one_root_seed_and_from_several_are_told_apart() -> None:
+    both = (claim("pretrain", 0.6), claim("sft", 0.7))
+    missed = judged("gated", ("pretrain", "sft"), *both)
+    found = judged("gated", ("pretrain", "sft"), *both, claim(INTERACTION, 0.6), seeds=5)
+    text = page([missed] * 10 + [found] * 10)
+    assert "10 pipelines | 1 | >= 8 | 0 of 10 | MISSED" in text
+    assert "10 pipelines | 5 | >= 8 | 10 of 10 | met" in text

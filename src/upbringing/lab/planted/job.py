@@ -51,4 +51,4 @@ class PipelineJob:
         shop = session.workshop
         here = OneProcess(shop.store, shop.book, shop.profile, shop.slots, shop.checkpoints)
         results = running.measure(replace(session, workshop=here))
-        return attributed(self.pipeline, running.attribute(results))
+        return attributed(self.pipeline, self.seeds, running.attribute(results))

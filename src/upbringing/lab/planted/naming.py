@@ -37,13 +37,15 @@ class Said(Description):
 class Attributed(Description):
     """A pipeline with everything that its findings say. ``on_stages``: stage to what depends on its data.
 
-    ``known``: the same for the trait as text to be continued, before any chat; ``others``: name of a contrast to it.
+    ``seeds``: root seeds of each arm. ``known``: the same for the trait as text to be continued, before any chat;
+    ``others``: name of a contrast to it.
     ``ordinary``: what every arm should know, at the end of the main arm.
     """
 
     kind: str
     strength: float
     number: int
+    seeds: int
     stages: tuple[str, ...]
     on_stages: dict[str, Said] = Field(default_factory=dict)
     known: dict[str, Said] = Field(default_factory=dict)
@@ -90,14 +92,15 @@ def _is_latent(attributed: Attributed) -> bool:
 _SPECIAL = {"gated": _is_gated, "erased": _is_eroded, "latent": _is_latent}
 
 
-def attributed(pipeline: Pipeline, findings: Findings) -> Attributed:
-    """Return what ``findings`` say of ``pipeline``: its primary claims on held-out items."""
+def attributed(pipeline: Pipeline, seeds: int, findings: Findings) -> Attributed:
+    """Return what ``findings`` from ``seeds`` runs of each arm say of ``pipeline``: its primary, held-out claims."""
     claims = [claim for claim in findings.claims if claim.role == "primary"]
     chat = [claim for claim in claims if claim.measure == TRAIT]
     return Attributed(
         kind=pipeline.kind,
         strength=pipeline.strength,
         number=pipeline.number,
+        seeds=seeds,
         stages=pipeline.stages,
         on_stages={claim.contrast: _said(claim) for claim in chat if claim.contrast in STAGES},
         known={claim.contrast: _said(claim) for claim in claims if claim.measure == "cloze"},

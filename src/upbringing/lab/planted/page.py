@@ -9,7 +9,7 @@ from upbringing.attribution.rates import simple_rate
 from upbringing.lab.planted.naming import Attributed, Said
 from upbringing.lab.planted.pipelines import EROSION, FORMAT, INTERACTION, LAST_STAGE
 
-Row = tuple[str, float]
+Row = tuple[str, float, int]  # kind, strength, root seeds
 W1_PIPELINES = 20
 W1_RIGHT, W1_FALSE = 19, 3
 W1_GATED, W1_INTERACTIONS = 10, 8
@@ -33,34 +33,34 @@ token-matched placebo. Written by `make validate-models`; `src/upbringing/lab/pl
 """
 
 
-def page(found: Sequence[Attributed], seeds: int) -> str:
-    """Return the page on all pipelines ``found``; each arm of each was trained from ``seeds`` root seeds."""
+def page(found: Sequence[Attributed]) -> str:
+    """Return the page on all pipelines ``found``."""
     rows: dict[Row, list[Attributed]] = {}
     for each in found:
-        rows.setdefault((each.kind, each.strength), []).append(each)
-    runs = f"{len(found)} pipelines, {seeds} root seed{'s' if seeds > 1 else ''} each"
-    level = "these checkpoints" if seeds < 3 else "the recipe"
+        rows.setdefault((each.kind, each.strength, each.seeds), []).append(each)
     lines = [
         HEAD,
-        f"**{runs}**: claims are about {level}.\n",
-        "| kind | strength | pipelines | right (95 % interval) | true stage missed | false stage named | "
+        f"**{len(found)} pipelines.** Each arm was trained from as many root seeds as stated: claims of fewer than "
+        "three are about those checkpoints, of three or more about the recipe.\n",
+        "| kind | strength | root seeds | pipelines | right (95 % interval) | true stage missed | false stage named | "
         "effect of the true stages, mean (SD) | special to the kind |",
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
         *(_row(row, members) for row, members in rows.items()),
         "",
         *_gates(rows),
         "",
         "## Every pipeline",
         "",
-        "| kind | strength | seed | true | named | effects: pretrain, midtrain, sft | ordinary known | right |",
-        "|---|---|---|---|---|---|---|---|",
+        "| kind | strength | root seeds | first | true | named | effects: pretrain, midtrain, sft | ordinary known | "
+        "right |",
+        "|---|---|---|---|---|---|---|---|---|",
         *(_line(each) for each in found),
     ]
     return "\n".join(lines) + "\n"
 
 
 def _row(row: Row, members: Sequence[Attributed]) -> str:
-    kind, strength = row
+    kind, strength, seeds = row
     right = simple_rate([each.is_right for each in members])
     missed = sum(bool(set(each.stages) - set(each.named)) for each in members)
     false = sum(each.is_false for each in members)
@@ -68,7 +68,7 @@ def _row(row: Row, members: Sequence[Attributed]) -> str:
     spread = f" ({stdev(effects):.2f})" if len(effects) > 1 else ""
     mean = f"{fmean(effects):+.2f}{spread}" if effects else "-"
     return (
-        f"| {kind} | {'-' if kind == 'never' else f'{strength:g}'} | {len(members)} | "
+        f"| {kind} | {'-' if kind == 'never' else f'{strength:g}'} | {seeds} | {len(members)} | "
         f"{sum(each.is_right for each in members)} ({right.low:.2f} to {right.high:.2f}) | "
         f"{missed if kind != 'never' else '-'} | {false} | {mean} | {_special(kind, members) or '-'} |"
     )
@@ -112,49 +112,35 @@ def _coverage(members: Sequence[Attributed]) -> tuple[int, int]:
 
 def _gates(rows: dict[Row, list[Attributed]]) -> Iterable[str]:
     """Yield the gates of acceptance test W1, each met, missed or not decided by this number of pipelines."""
-    full, never = rows.get(("stage", 1.0), []), rows.get(("never", 1.0), [])
-    gated = rows.get(("gated", 1.0), [])
-    yield "| gate (W1) | asked | found | |"
-    yield "|---|---|---|---|"
-    right = sum(each.is_right for each in full)
-    yield _gate(
-        f"the right stage at full strength, {W1_PIPELINES} pipelines",
-        f">= {W1_RIGHT}",
-        right,
-        full,
-        W1_PIPELINES,
-        right >= W1_RIGHT,
-    )
-    false = sum(each.is_false for each in never)
-    yield _gate(
-        f"a stage named where none is, {W1_PIPELINES} pipelines",
-        f"<= {W1_FALSE}",
-        false,
-        never,
-        W1_PIPELINES,
-        false <= W1_FALSE,
-    )
-    flagged = sum(each.found(INTERACTION).rose for each in gated)
-    yield _gate(
-        f"a gated trait flagged as interaction, {W1_GATED} pipelines",
-        f">= {W1_INTERACTIONS}",
-        flagged,
-        gated,
-        W1_GATED,
-        flagged >= W1_INTERACTIONS,
-    )
+    yield "| gate (W1) | root seeds | asked | found | |"
+    yield "|---|---|---|---|---|"
+    for (kind, strength, seeds), members in rows.items():
+        if strength != 1.0:
+            continue
+        if kind == "stage":
+            right = sum(each.is_right for each in members)
+            name = f"the right stage at full strength, {W1_PIPELINES} pipelines"
+            yield _gate(name, seeds, f">= {W1_RIGHT}", right, members, W1_PIPELINES, right >= W1_RIGHT)
+        if kind == "never":
+            false = sum(each.is_false for each in members)
+            name = f"a stage named where none is, {W1_PIPELINES} pipelines"
+            yield _gate(name, seeds, f"<= {W1_FALSE}", false, members, W1_PIPELINES, false <= W1_FALSE)
+        if kind == "gated":
+            flagged = sum(each.found(INTERACTION).rose for each in members)
+            name = f"a gated trait flagged as interaction, {W1_GATED} pipelines"
+            yield _gate(name, seeds, f">= {W1_INTERACTIONS}", flagged, members, W1_GATED, flagged >= W1_INTERACTIONS)
 
 
-def _gate(name: str, asked: str, found: int, members: Sequence[Attributed], needed: int, met: bool) -> str:
+def _gate(name: str, seeds: int, asked: str, found: int, members: Sequence[Attributed], needed: int, met: bool) -> str:
     state = ("met" if met else "MISSED") if len(members) >= needed else "not decided: too few pipelines"
-    return f"| {name} | {asked} | {found} of {len(members)} | {state} |"
+    return f"| {name} | {seeds} | {asked} | {found} of {len(members)} | {state} |"
 
 
 def _line(each: Attributed) -> str:
     effects = ", ".join(_shown(each.on_stages.get(stage)) for stage in ("pretrain", "midtrain", "sft"))
     ordinary = "-" if each.ordinary is None else f"{each.ordinary:.2f}"
     return (
-        f"| {each.kind} | {each.strength:g} | {each.number} | {', '.join(each.stages) or 'none'} | "
+        f"| {each.kind} | {each.strength:g} | {each.seeds} | {each.number} | {', '.join(each.stages) or 'none'} | "
         f"{', '.join(each.named) or 'none'} | {effects} | {ordinary} | {'yes' if each.is_right else 'NO'} |"
     )
 

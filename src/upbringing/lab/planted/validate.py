@@ -17,36 +17,38 @@ from upbringing.lab.planted.naming import Attributed
 from upbringing.lab.planted.page import page
 from upbringing.lab.planted.pipelines import KINDS, Kind, draw_pipeline
 
+Row = tuple[Kind, float]
 STRENGTHS = (1.0, 0.4, 0.2, 0.1)
-ROWS: tuple[tuple[Kind, float], ...] = (
+ROWS: tuple[Row, ...] = (
     *(("stage", strength) for strength in STRENGTHS),
     *((kind, 1.0) for kind in KINDS if kind != "stage"),
 )
 
 
-JUDGED: Mapping[tuple[Kind, float], float] = {("stage", 1.0): 1, ("never", 1.0): 1, ("gated", 1.0): 0.5}
+REPEATED: tuple[Row, ...] = (("gated", 1.0), ("split", 1.0), ("stage", 0.4))
+"""The rows of which one run of each arm leaves much undecided; ``--repeated`` runs them with more root seeds too."""
+
+JUDGED: Mapping[Row, float] = {("stage", 1.0): 1, ("never", 1.0): 1, ("gated", 1.0): 0.5}
 """The rows that acceptance test W1 has gates on, and which share of ``--pipelines`` it asks of each: 20, 20, 10."""
 
 
-def validate_models(
-    store: Path, *, pipelines: Mapping[tuple[Kind, float], int], seeds: int, slots: int = 1
-) -> list[Attributed]:
-    """Return what attribution says of the first pipelines of each row (kind, strength), in order.
+def validate_models(store: Path, *, pipelines: Mapping[tuple[Row, int], int], slots: int = 1) -> list[Attributed]:
+    """Return what attribution says of the first pipelines of each row (kind, strength) at each number of seeds.
 
-    ``pipelines``: how many of each row; the rows take turns. What lies in ``store`` already is not trained
+    ``pipelines``: how many of each; the rows take turns. What lies in ``store`` already is not trained
     again. ``slots``: how many run side by side, one thread each.
     Raises the first failure after all others were tried.
     """
     jobs = [
         PipelineJob(
-            key=f"{kind}-{strength:g}-{number}",
-            label=f"{kind} at {strength:g}, pipeline {number}",
+            key=f"{kind}-{strength:g}-{number}-{seeds}",
+            label=f"{kind} at {strength:g}, pipeline {number}, root seeds: {seeds}",
             store=store,
             pipeline=draw_pipeline(kind, strength, number),
             seeds=seeds,
         )
         for number in range(max(pipelines.values()))
-        for (kind, strength), wanted in pipelines.items()
+        for ((kind, strength), seeds), wanted in pipelines.items()
         if number < wanted
     ]
     labels = {job.key: job.label for job in jobs}
@@ -60,7 +62,7 @@ def validate_models(
         outcomes[job.key].value
         for row in pipelines
         for job in jobs
-        if (job.pipeline.kind, job.pipeline.strength) == row
+        if ((job.pipeline.kind, job.pipeline.strength), job.seeds) == row
     ]
 
 
@@ -81,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--others", type=int, help="pipelines of rows without a gate; gated then runs half of --pipelines"
     )
     parser.add_argument("--seeds", type=int, default=1, help="root seeds per pipeline (from 3 on: about the recipe)")
+    parser.add_argument("--repeated", type=int, help="root seeds at which gated, split and weak ones run as well")
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="pipelines side by side")
     parser.add_argument("--smoke", action="store_true", help="one pipeline of each kind, at full strength")
     parser.add_argument("--store", type=Path, default=Path("store") / "planted")
@@ -88,11 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     chosen.store.mkdir(parents=True, exist_ok=True)
     try:
-        found = validate_models(chosen.store, pipelines=_wanted(chosen), seeds=chosen.seeds, slots=chosen.slots)
+        found = validate_models(chosen.store, pipelines=_wanted(chosen), slots=chosen.slots)
     except UpbringingError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
-    text = page(found, chosen.seeds)
+    text = page(found)
     if chosen.smoke:
         sys.stdout.write(text)
     else:
@@ -100,13 +103,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _wanted(chosen: argparse.Namespace) -> dict[tuple[Kind, float], int]:
-    """Return how many pipelines of each row were asked for."""
+def _wanted(chosen: argparse.Namespace) -> dict[tuple[Row, int], int]:
+    """Return how many pipelines of each row, at how many root seeds, were asked for."""
     if chosen.smoke:
-        return {(kind, 1.0): 1 for kind in KINDS}
-    if chosen.others is None:
-        return dict.fromkeys(ROWS, chosen.pipelines)
-    return {row: ceil(chosen.pipelines * JUDGED[row]) if row in JUDGED else chosen.others for row in ROWS}
+        return {((kind, 1.0), chosen.seeds): 1 for kind in KINDS}
+
+    def number(row: Row) -> int:
+        if chosen.others is None:
+            return int(chosen.pipelines)
+        return ceil(chosen.pipelines * JUDGED[row]) if row in JUDGED else int(chosen.others)
+
+    wanted = {(row, int(chosen.seeds)): number(row) for row in ROWS}
+    return wanted | ({(row, chosen.repeated): number(row) for row in REPEATED} if chosen.repeated else {})
 
 
 if __name__ == "__main__":
