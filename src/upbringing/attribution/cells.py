@@ -32,7 +32,8 @@ class ClusterValues:
     """A checkpoint's values per cluster (``cluster`` sorted); see ``influence`` for what they mean.
 
     ``low`` and ``high`` bound the values, NaN where there are no bounds. ``items``, ``item_means``,
-    ``positives`` and ``repeats`` are per item: for flips and the noise of repeated answers.
+    ``positives`` and ``repeats`` are per item: for flips and the noise of repeated answers. ``told``: the items that
+    have a score or bounds, which is what the values are made of.
     """
 
     cluster: Codes
@@ -49,6 +50,7 @@ class ClusterValues:
     num_not_measurable: int
     num_ineligible: int
     outcomes: dict[str, int]
+    told: Codes
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Evidence:
     _places: dict[str, dict[str, int]]
     _index: dict[str, MeasureIndex]
     _cache: dict[tuple[str, Source], ClusterValues | None] = field(default_factory=dict)
-    _clusters: dict[bytes, Codes] = field(default_factory=dict)
+    _codes: dict[bytes, Codes] = field(default_factory=dict)
 
     def info(self, measure: str) -> MeasureInfo:
         """Return how ``measure`` is to be read; a measure not in the tree is a mean."""
@@ -103,7 +105,11 @@ class Evidence:
         codes = [self._places[kind].get(name, MISSING) for kind, name in names.items()]
         return self.scores.blocks.get((codes[0], codes[1], codes[2], codes[3]))
 
-    def _compute(self, checkpoint: str, source: Source) -> ClusterValues | None:
+    def values_of(self, checkpoint: str, source: Source, items: Codes) -> ClusterValues | None:
+        """Return what ``checkpoint`` scored on some items alone; ``None`` when it has no rows of the source at all."""
+        return self._compute(checkpoint, source, items)
+
+    def _compute(self, checkpoint: str, source: Source, only: Codes | None = None) -> ClusterValues | None:
         block = self.block(checkpoint, source)
         if block is None:
             return None
@@ -117,6 +123,9 @@ class Evidence:
         lines, item = lines[eligible], item[eligible]
         if not len(lines):
             return None
+        if only is not None:
+            inside = np.isin(item, only)
+            lines, item = lines[inside], item[inside]
         return self._cluster_values(lines, item, self.info(source.measure).estimator, num_ineligible)
 
     def _cluster_values(
@@ -141,8 +150,10 @@ class Evidence:
         if np.array_equal(low, value, equal_nan=True) and np.array_equal(high, value, equal_nan=True):
             low = high = value  # nothing is open: tables of contrasts need no bounds of their own
         counts = scores.outcomes[lines].sum(axis=0).tolist()
+        tells = ~np.isnan(mean) | ~np.isnan(scores.low[lines] + scores.high[lines])
+        item = self._one(item)
         return ClusterValues(
-            cluster=self._clusters.setdefault(cluster.tobytes(), cluster),  # equal ones are one array, compared by name
+            cluster=self._one(cluster),
             value=value,
             low=low,
             high=high,
@@ -156,7 +167,12 @@ class Evidence:
             num_not_measurable=int(scores.num_not_measurable[lines].sum()),
             num_ineligible=num_ineligible,
             outcomes=dict(zip(OUTCOMES, counts, strict=False)),
+            told=item if tells.all() else self._one(item[tells]),
         )
+
+    def _one(self, codes: Codes) -> Codes:
+        """Return the one array that stands for all equal ones, so that they are compared by name."""
+        return self._codes.setdefault(codes.tobytes(), codes)
 
     def conditions(self, measure: str) -> tuple[str, ...]:
         """Return the conditions under which the rows hold ``measure``, sorted."""

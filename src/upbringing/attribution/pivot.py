@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,14 +122,50 @@ def terms_of(weights: Mapping[str, float], source: Source) -> tuple[Term, ...]:
 def pivot(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Pivot:
     """Return the aligned scores of ``terms``; checkpoints of one unit are averaged (a split-plot)."""
     units = design.units(tuple(term.cell for term in terms))
-    found = tuple(
-        tuple(
-            tuple(evidence.values(name, term.source) for name in names)
-            for term, names in zip(terms, unit.checkpoints, strict=True)
-        )
-        for unit in units.units
-    )
+    found = tuple(_on_shared_items(evidence, terms, unit.checkpoints) for unit in units.units)
     return tabled(terms, units, found)
+
+
+def _on_shared_items(evidence: Evidence, terms: Sequence[Term], names: Sequence[Sequence[str]]) -> tuple[Found, ...]:
+    """Return what a unit's checkpoints scored, per term, on the items that every term has.
+
+    A cluster's variants differ in how hard they are: had one term some of them only, their mean would move with which
+    ones it has. Terms under other conditions may ask other items of the same clusters and share nothing.
+    """
+    row = tuple(
+        tuple(evidence.values(name, term.source) for name in own) for term, own in zip(terms, names, strict=True)
+    )
+    known = [values for part in row for values in part if values is not None]
+    if all(values.told is known[0].told for values in known):
+        return row
+    if len(union([values.items for values in known])) == len(union([values.cluster for values in known])):
+        return row  # one item a cluster: what a term lacks is lacking from the contrast anyway
+    alike: dict[tuple[str, str, str | None], list[Codes]] = {}
+    for term, part in zip(terms, row, strict=True):
+        if told := [values.told for values in part if values is not None]:
+            alike.setdefault(_asked(term), []).append(union(told))
+    shared = {asked: _shared(each) for asked, each in alike.items()}
+
+    def kept(term: Term, name: str, values: ClusterValues | None) -> ClusterValues | None:
+        items = None if values is None else shared[_asked(term)]
+        return values if items is None else evidence.values_of(name, term.source, items)
+
+    return tuple(
+        tuple(kept(term, name, values) for name, values in zip(own, part, strict=True))
+        for term, own, part in zip(terms, names, row, strict=True)
+    )
+
+
+def _asked(term: Term) -> tuple[str, str, str | None]:
+    return term.source.measure, term.source.condition, term.source.split
+
+
+def _shared(parts: Sequence[Codes]) -> Codes | None:
+    """Return the items that stand in all ``parts``; ``None`` where they are equal."""
+    first = parts[0]
+    if all(part is first or np.array_equal(part, first) for part in parts):
+        return None
+    return reduce(np.intersect1d, parts)
 
 
 def tabled(terms: Sequence[Term], units: Units, found: tuple[tuple[Found, ...], ...]) -> Pivot:

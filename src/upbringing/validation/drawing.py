@@ -37,9 +37,14 @@ class Drawn:
     def table(self, weights: tuple[tuple[str, float], ...]) -> Array:
         """Return the contrast as attribution's estimators take it: (pretraining runs, base requests).
 
-        Variants of a request, and runs that branch off one pretraining run, are averaged in each cell first.
+        Variants of a request, and runs that branch off one pretraining run, are averaged in each cell first: those
+        variants that every cell of the run was asked.
         """
-        return self._contrast(weights, np.stack([self.per_unit(each) for each in self.value]))
+        names = {name for name, _ in weights}
+        lacking = self.absent[[cell.name in names for cell in self.scenario.cells]].any(axis=0)
+        return self._contrast(
+            weights, np.stack([self.per_unit(np.where(lacking, np.nan, each)) for each in self.value])
+        )
 
     def contrast(self, weights: tuple[tuple[str, float], ...]) -> Array:
         """Return the contrast per run and prompt."""
