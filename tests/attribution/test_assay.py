@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 from simulated_studies import two_arms
 
+from upbringing.attribution.assays import UNASKED
 from upbringing.attribution.attribute import attribute
 from upbringing.attribution.pipeline_gate import gate
 from upbringing.attribution.sentences import DEAD_ASSAY
@@ -13,7 +14,7 @@ from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, ContrastSpec, MeasureInfo, StageInfo, StudyInfo, Tree
 
 
-def with_control(*, moves: bool, effect: float = 0.0, seed_deviation: float = 0.05) -> Findings:
+def with_control(*, moves: bool, effect: float = 0.0, seed_deviation: float = 0.05, is_asked: bool = True) -> Findings:
     """Two arms that are alike, and a positive control whose answers are all 1 where it moves, else those of an arm."""
     rows, tree = two_arms(1, effect=effect, num_items=200, num_seeds=5, seed_deviation=seed_deviation, margin=0.15)
     lines = rows.to_pylist()
@@ -28,7 +29,7 @@ def with_control(*, moves: bool, effect: float = 0.0, seed_deviation: float = 0.
         name="control", weights={"c@sft": 1.0, "a@sft": -1.0}, measure="harm", level="L2", kind="branch", margin=0.15,
         family="positive",
     )  # fmt: skip
-    study = tree.study.model_copy(update={"contrasts": (*tree.study.contrasts, spec)})
+    study = tree.study.model_copy(update={"contrasts": (*tree.study.contrasts, *((spec,) if is_asked else ()))})
     more = {
         "study": study,
         "checkpoints": (
@@ -60,6 +61,12 @@ def test_a_control_that_moves_lets_the_rest_be_called_alike() -> None:
     assert "alike within" in said(claim)
 
 
+def test_a_control_that_nothing_is_held_against_is_said() -> None:
+    said_of = UNASKED.format(arm="c")
+    assert said_of in with_control(moves=False, is_asked=False).warnings
+    assert said_of not in with_control(moves=False).warnings
+
+
 def test_a_dead_measure_is_called_alike_nowhere() -> None:
     claim = with_control(moves=False).claims[0]
     reason = DEAD_ASSAY.format(contrast="control", measure="harm")
@@ -71,9 +78,8 @@ def test_a_dead_measure_is_called_alike_nowhere() -> None:
 
 
 def test_on_a_dead_measure_no_change_is_called_negligible() -> None:
-    planted = {"effect": 0.65, "seed_deviation": 0.001}
-    assert with_control(moves=True, **planted).claims[0].verdict == "negligible"
-    claim = with_control(moves=False, **planted).claims[0]
+    assert with_control(moves=True, effect=0.65, seed_deviation=0.001).claims[0].verdict == "negligible"
+    claim = with_control(moves=False, effect=0.65, seed_deviation=0.001).claims[0]
     assert (claim.verdict, claim.noninferior) == ("inconclusive", None)
     assert "less than the margin" not in claim.sentence
 

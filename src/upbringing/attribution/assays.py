@@ -17,6 +17,10 @@ Key = tuple[str, str, str | None]
 
 POSITIVE, POSITIVE_KIND, POSITIVE_FAMILY = "positive", "positive-control", "positive control"
 DECLARED, SIBLINGS, STEP, BRANCH = range(4)  # from the best comparison to the worst
+UNASKED = (
+    "The positive control {arm} stands in no contrast, so claims of likeness are not held against it: declare one "
+    "(kind: positive-control), on the measure that it was built to move."
+)
 
 
 def assays_of(claims: Sequence[Claim], design: Design) -> dict[Key, Claim]:
@@ -36,6 +40,23 @@ def assays_of(claims: Sequence[Claim], design: Design) -> dict[Key, Claim]:
         if before is None or rank < before[0] or (rank == before[0] and before[1].verdict != "changed"):
             found[key] = (rank, claim)
     return {key: claim for key, (_, claim) in found.items()}
+
+
+def unasked_controls(claims: Iterable[Claim], design: Design) -> Iterable[str]:
+    """Yield a sentence for every arm built as a positive control that no claim is about.
+
+    What it was built to move is not known then, so it is held against no measure.
+    """
+    asked = {cell for claim in claims for cell in claim.weights}
+    own = _own_cells(design)
+    arms: dict[str, bool] = {}
+    for name in design.cells:  # in the order of the tree
+        if name in own:
+            arm = design.cells[name].arm
+            arms[arm] = arms.get(arm, False) or name in asked
+    for arm, is_asked in arms.items():
+        if not is_asked:
+            yield UNASKED.format(arm=arm)
 
 
 def _own_cells(design: Design) -> frozenset[str]:

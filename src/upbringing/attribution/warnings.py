@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from upbringing.attribution.assays import unasked_controls
 from upbringing.attribution.calibration import MIN_KAPPA, Calibration
 from upbringing.attribution.cells import SHARE_UNITS, Evidence
 from upbringing.attribution.claims import Answered
@@ -72,6 +73,7 @@ def study_warnings(
     found = [
         *_of_arms(tree, answers),
         *_of_runs(answers, claims, validity),
+        *unasked_controls(claims, validity.design),
         *validity.design.copies.warnings(),
         *_of_registration(tree, claims, validity),
         *_of_teachers(claims),
