@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 from upbringing.attribution.design import ENOUGH_UNITS
 from upbringing.attribution.power import Goal, is_decided, smallest_decided
@@ -39,6 +40,7 @@ def margin_floor(components: VarianceComponents, size: SampleSize, goal: Goal) -
     return min(found)
 
 
+@lru_cache(maxsize=4096)  # the searches of one contrast meet at the same sizes
 def _decides(components: VarianceComponents, size: SampleSize, goal: Goal) -> bool:
     found = sampling(components, size)
     return found is not None and is_decided(found, goal)
