@@ -1,4 +1,4 @@
-"""The faulty server of the endpoint tests, for everything that asks over HTTP."""
+"""The faulty server of the endpoint tests, for everything that asks over HTTP, and the order of the files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+LONGEST = ("test_kill.py", "test_judging.py", "test_run.py", "test_suite.py", "test_corpus_kill.py", "test_protocols.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: one stays in one worker, and the others would wait for the last."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")

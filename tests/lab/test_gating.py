@@ -174,8 +174,8 @@ def test_a_prefill_counts_at_the_depth_that_leaves_least(tmp_path: Path, session
 def test_a_positive_control_covers_the_measures_it_is_compared_on(tmp_path: Path, session: Session) -> None:
     assert control_warnings(session) == ()  # no margin, so nothing can come out alike
     (found,) = control_warnings(open_session(DEMO, store=tmp_path / "demo", reads_only=True))
-    assert found.startswith("the positive control (recovery) is compared on prefill_attack only")
-    assert "willingness, attack_success" in found
+    assert found.startswith("the positive control (recovery) is compared on prefill_attack, willingness only")
+    assert "come out alike on attack_success" in found
     everywhere = opened(tmp_path, f"{STUDY}margins: {{willingness: 0.1}}\n")
     assert control_warnings(everywhere) == ()  # its derived contrasts ask about every measure
 
