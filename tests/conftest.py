@@ -9,7 +9,14 @@ from types import ModuleType
 
 import pytest
 
-LONGEST = ("test_kill.py", "test_judging.py", "test_run.py", "test_suite.py", "test_corpus_kill.py", "test_protocols.py")
+LONGEST = (
+    "test_kill.py",
+    "test_judging.py",
+    "test_run.py",
+    "test_suite.py",
+    "test_corpus_kill.py",
+    "test_protocols.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
