@@ -11,6 +11,7 @@ import pytest
 
 LONGEST = (
     "test_kill.py",
+    "test_quick_settings.py",
     "test_judging.py",
     "test_run.py",
     "test_suite.py",

@@ -16,7 +16,7 @@ from upbringing.lab.run import Watch, run
 from upbringing.lab.session import Session, open_session
 from upbringing.lab.templates import FOLDER, QUICK, STUDY
 
-pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
 WHEN, WHICH = "when-to-intervene", "which-intervention"
 TINY = (  # makes the quick setting a minute's work: nothing is learned, all of it runs
@@ -179,6 +179,7 @@ def test_it_claims_what_was_declared_and_nothing_of_the_recipe(ran: Ran) -> None
         assert "best start" in conclusion.sentence or conclusion.verdict == "supported"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_process_for_all")
 def test_the_quick_setting_of_when_to_intervene_learns_enough_to_be_measured_before_fine_tuning(tmp_path: Path) -> None:
     ran = _run(WHEN, tmp_path / "store")

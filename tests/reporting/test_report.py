@@ -60,6 +60,16 @@ def test_every_part_of_the_page_is_there(results: Path, tmp_path: Path) -> None:
     assert "No copy arm: nothing shows that nothing is found where nothing is." in page
 
 
+def test_notes_end_and_names_that_begin_them_keep_their_letters(tmp_path: Path) -> None:
+    folder = write_results(tmp_path / "noted")
+    notes = ("refusal_margin: too noisy", "the control is missing.")
+    write_findings(read_findings(folder / "findings.json").model_copy(update={"warnings": notes}), folder)
+    page = page_of(folder, tmp_path)
+    assert '<li class="named">refusal_margin: too noisy.</li>' in page
+    assert "<li>the control is missing.</li>" in page
+    assert ".missing li:not(.named)::first-letter" in page
+
+
 def test_every_chart_has_a_title_a_description_and_a_table(results: Path, tmp_path: Path) -> None:
     page = page_of(results, tmp_path)
     charts = re.findall(r'<svg class="chart.*?</svg>', page, re.S)
