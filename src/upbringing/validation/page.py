@@ -51,7 +51,7 @@ LIMITS = """\
   another size. Variance components of real pilots have to replace the ones assumed here.
 - Intervals are about all prompts and runs of a recipe. Nothing is shown about other models, data or judges.
 - A rule-based judge without human labels is warned of, and its verdict stands; a language model's does not (O4).
-- Where a prompt of a cluster is missing in one cell, the means of what is left are compared.
+- Where a prompt of a cluster is missing in one cell, all cells are compared on the prompts of it that all have.
 - No trained model takes part. The planted canary in tiny models is a suite of its own.
 """
 PERFORMANCE = """\
