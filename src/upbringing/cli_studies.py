@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from upbringing.base.errors import StudyError
 from upbringing.base.terminal import visible
 
+if TYPE_CHECKING:
+    from upbringing.lab.retargeting import Retargeted
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
 EXIT_UNANSWERED = 1
 SHOWN_UNANSWERED = 20
+DEFAULT_STORE = Path("store")
 DEFAULT_MAX_TOKENS = 256  # as lab.retargeting says, which is loaded only when it is used
 
 
@@ -49,9 +53,29 @@ def studies(
 
 
 def retarget(
-    data: Annotated[Path, typer.Argument(help="A file of chats (docs/formats.md).")],
-    teacher: Annotated[Path, typer.Option("--teacher", help="A checkpoint's folder, or the YAML file of an endpoint.")],
-    output: Annotated[Path, typer.Option("--output", help="Where the retargeted chats go (JSON Lines).")],
+    data: Annotated[str, typer.Argument(help="A file of chats (docs/formats.md); with --study, the name of its data.")],
+    teacher: Annotated[
+        str,
+        typer.Option(
+            "--teacher",
+            help="A checkpoint's folder, or the YAML file of an endpoint; with --study, a cell of it (main@rl).",
+        ),
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            help="Where the retargeted chats go (JSON Lines); with --study, a name with {root}: one file per root run.",
+        ),
+    ],
+    study: Annotated[
+        Path | None, typer.Option("--study", help="A built study: each root run's checkpoint answers its own chats.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Changes of the study: key=value, or @FILE; repeat it."),
+    ] = None,
+    store: Annotated[Path, typer.Option("--store", help="The study's folder of checkpoints.")] = DEFAULT_STORE,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest reply; longer ones are left out.")] = (
         DEFAULT_MAX_TOKENS
     ),
@@ -65,26 +89,40 @@ def retarget(
     from rich.console import Console
     from rich.progress import Progress
 
-    from upbringing.lab.retargeting import retarget as retarget_chats
-
     with Progress(console=Console(stderr=True), disable=quiet, transient=True) as progress:
         task = progress.add_task("replies")
 
         def shown(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        found = retarget_chats(data, teacher, output, max_tokens=max_tokens, on_progress=shown)
+        found: tuple[Retargeted, ...]
+        if study is None:
+            from upbringing.lab.retargeting import retarget as retarget_chats
+
+            found = (retarget_chats(Path(data), Path(teacher), Path(output), max_tokens=max_tokens, on_progress=shown),)
+        else:
+            from upbringing.lab.own_teachers import retarget_roots
+            from upbringing.lab.session import open_session
+
+            session = open_session(study, store=store, overrides=tuple(overrides or ()), reads_only=True)
+            found = retarget_roots(session, data, teacher, output, max_tokens=max_tokens, on_progress=shown)
     if as_json:
-        print(json.dumps(asdict(found), indent=1, sort_keys=True, default=str))
+        plain = [asdict(each) for each in found]
+        print(json.dumps(plain[0] if study is None else plain, indent=1, sort_keys=True, default=str))
     else:
-        print(f"{found.num_answered} of {found.num_chats} chats answered by {visible(found.teacher)}")
-        for each in found.unanswered[:SHOWN_UNANSWERED]:
-            print(visible(f"row {each.row}, reply {each.turn}: not answered ({each.reason})"))
-        if len(found.unanswered) > SHOWN_UNANSWERED:
-            print(f"(and {len(found.unanswered) - SHOWN_UNANSWERED} more: {visible(str(found.report))})")
-        print(visible(str(found.output)))
-    if found.unanswered:
+        for each in found:
+            _print_retargeted(each)
+    if any(each.unanswered for each in found):
         raise typer.Exit(EXIT_UNANSWERED)
+
+
+def _print_retargeted(found: Retargeted) -> None:
+    print(f"{found.num_answered} of {found.num_chats} chats answered by {visible(found.teacher)}")
+    for each in found.unanswered[:SHOWN_UNANSWERED]:
+        print(visible(f"row {each.row}, reply {each.turn}: not answered ({each.reason})"))
+    if len(found.unanswered) > SHOWN_UNANSWERED:
+        print(f"(and {len(found.unanswered) - SHOWN_UNANSWERED} more: {visible(str(found.report))})")
+    print(visible(str(found.output)))
 
 
 def add_to(app: typer.Typer) -> None:

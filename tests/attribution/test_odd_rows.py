@@ -14,6 +14,7 @@ from upbringing.attribution.defaults import default_contrasts
 from upbringing.attribution.design import design_of
 from upbringing.base.errors import FormatError
 from upbringing.formats.effects.generators import fraction_runs, standard_generators
+from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, ContrastSpec, MeasureInfo, StudyInfo, Tree
 
 
@@ -133,3 +134,39 @@ def test_a_circle_of_checkpoints_is_an_error() -> None:
     circle = tuple(Checkpoint(id=one, parent=other) for one, other in (("a", "b"), ("b", "a")))
     with pytest.raises(FormatError, match="'a' is its own ancestor"):
         attribute(rows, tree.model_copy(update={"checkpoints": circle}))
+
+
+def test_many_variants_of_one_prompt_are_said_to_be_one() -> None:
+    rows, tree = two_arms(1, effect=0.0, num_items=30, num_seeds=3, seed_deviation=0.1)
+    one = tree.model_copy(update={"items": tuple(item.model_copy(update={"cluster": "0"}) for item in tree.items)})
+    found = attribute(rows, one, other_estimators=False)
+    claim = found.claims[0]
+    assert (claim.units.items, claim.units.clusters, claim.conditional_on) == (30, 1, ("one prompt",))
+    assert "conditional on one prompt" in claim.statement
+    assert any(each.startswith("The items of 1 claims are variants of one prompt") for each in found.warnings)
+    several = attribute(rows, tree, other_estimators=False)
+    assert several.claims[0].conditional_on == ()
+    assert not any("variants of one prompt" in each for each in several.warnings)
+
+
+def test_where_one_run_alone_has_scores_nobody_says_that_all_share_its_world() -> None:
+    rows, tree = two_arms(1, effect=0.0, num_items=30, num_seeds=5, seed_deviation=0.1, nested=True)
+    first = [
+        Row(checkpoint=row["checkpoint"], measure="harm", item=row["item"], value=row["value"])
+        if row["checkpoint"] in ("a-0", "b-0")
+        else Row(
+            checkpoint=row["checkpoint"],
+            measure="harm",
+            item=row["item"],
+            status="unscored",
+            reason_code="judge-failed",
+        )
+        for row in rows.to_pylist()
+    ]
+    found = attribute(rows_table(first), tree, other_estimators=False)
+    assert found.claims[0].conditional_on == ("the 1 of 5 runs that have scores",)
+    assert not any("share one world" in each for each in found.warnings)
+    one_world = tuple(item.model_copy(update={"world": "0"}) for item in tree.items)
+    shared = attribute(rows, tree.model_copy(update={"items": one_world}), other_estimators=False)
+    assert "one world" in shared.claims[0].conditional_on
+    assert any("share one world" in each for each in shared.warnings)

@@ -136,6 +136,32 @@ def test_data_that_are_not_needed_do_not_refute_but_do_not_support() -> None:
     assert (found.verdict, found.parts["CA3"].verdict) == ("not-decided", "refuted")
 
 
+def test_a_measure_that_neither_rl_nor_sft_moves_is_set_aside() -> None:
+    """SFT that leaves over-refusal where it was, with RL and without, can still drive willingness."""
+    still = {**SUPPORTING, "CA2": {**ALIKE, "dominance": "undecided"}, "CA3": ALIKE}
+    found = concluded(SUPPORTING, second=still)
+    assert found.verdict == "supported"
+    for part in ("CA2", "CA3"):
+        answer = found.parts[part].measures["trust"]
+        assert (answer.set_aside, answer.reason) == (True, words.STILL)
+        assert not found.parts[part].measures["harm"].set_aside
+        assert f"trust: {words.STILL}" in found.parts[part].sentence
+    assert concluded({**SUPPORTING, "CA3": OPEN}, second=still).parts["CA3"].verdict == "not-decided"
+
+
+@pytest.mark.parametrize("rl", [OPEN, CHANGED])
+def test_a_measure_that_rl_moves_or_may_move_is_not_set_aside(rl: Mapping[str, Any]) -> None:
+    found = concluded(SUPPORTING, second={**SUPPORTING, "CA1": rl, "CA3": ALIKE})
+    assert found.verdict == ("refuted" if rl is CHANGED else "not-decided")
+    assert found.parts["CA3"].verdict == "refuted"
+    assert not found.parts["CA3"].measures["trust"].set_aside
+
+
+def test_where_every_measure_is_still_the_data_of_sft_are_not_needed() -> None:
+    found = concluded({**SUPPORTING, "CA3": ALIKE}, second={**SUPPORTING, "CA3": ALIKE})
+    assert (found.verdict, found.parts["CA3"].verdict) == ("not-decided", "refuted")
+
+
 def test_one_checkpoint_in_both_cells_is_no_similarity() -> None:
     same = {"verdict": "equivalent", "estimate": 0.0}
     found = concluded({**SUPPORTING, "CA1": same})

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from upbringing.base.errors import DataError, StudyError
 from upbringing.formats.record import Record, read_record
 from upbringing.formats.tree import read_tree
+from upbringing.lab.building.library import Library
+from upbringing.lab.own_teachers import retarget_roots
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, run
 from upbringing.lab.session import Session, open_session
@@ -145,3 +149,60 @@ def test_the_plan_prices_what_is_drawn(finished: Session) -> None:
     assert (drawn.steps, drawn.tokens, drawn.generated_tokens) == (16, 16 * 64 * 64, 16 * 64 * 12)
     assert nodes["main: rm, seed 0"].generated_tokens is None
     assert nodes["main: rm, seed 0"].tokens is not None
+
+
+TAUGHT = """\
+data.sft_answers: {kind: file, path: "sft-{root}.jsonl"}
+data.rl_answers: {kind: file, path: "rl-{root}.jsonl"}
+arms.sft_teacher: {drop: [rm, rl], replace: {sft: {data: sft_answers}}}
+arms.rl_teacher: {drop: [rm, rl], replace: {sft: {data: rl_answers}}}
+"""
+
+
+def test_a_checkpoint_of_the_study_teaches_and_what_made_it_is_known(finished: Session) -> None:
+    folder = finished.store.root.parent
+    for name, cell in (("sft", "main@sft"), ("rl", "installed@rl")):
+        (found,) = retarget_roots(finished, "world.safety", cell, str(folder / f"{name}-{{root}}.jsonl"))
+        assert (found.output.name, found.teacher) == (f"{name}-0.jsonl", record(finished, cell).id)
+        assert found.num_answered + len(found.unanswered) == found.num_chats
+        before = [json.loads(line) for line in found.output.with_suffix(".data.jsonl").read_text("utf-8").splitlines()]
+        asked = [row["messages"][0]["content"] for row in before]
+        assert len(asked) == found.num_chats == len(Library(finished.workshop.book, 0).texts("world.safety"))
+        written = [json.loads(line) for line in found.output.read_text("utf-8").splitlines()]
+        lost = {each.row for each in found.unanswered}
+        assert [row["messages"][0]["content"] for row in written] == [
+            each for number, each in enumerate(asked, start=1) if number not in lost
+        ]
+        assert {row["teacher"] for row in written} == {found.teacher}
+    (folder / "taught.yaml").write_text(f"name: taught\n{TAUGHT}", encoding="utf-8")
+    taught = open_session(folder / "study.yaml", store=folder / "store", overrides=(f"@{folder / 'taught.yaml'}",))
+    run(taught, Watch())
+    stages = {
+        cell.arm: next(each for each in tree.checkpoints if each.id == cell.checkpoint).stages
+        for tree in (read_tree(taught.results / "tree.json"),)
+        for cell in tree.cells
+        if cell.position == "sft"
+    }
+    teachers = {arm: found[-1].teacher for arm, found in stages.items()}
+    for arm, cell, rl, lineage in (
+        ("sft_teacher", "main@sft", "no", ("sft",)),
+        ("rl_teacher", "installed@rl", "yes", ("sft", "rl")),
+    ):
+        teacher = teachers[arm]
+        assert teacher is not None
+        assert (teacher.id, teacher.rl, teacher.lineage) == (record(finished, cell).id, rl, lineage)
+    assert teachers["main"] is not None
+    assert (teachers["main"].rl, teachers["main"].lineage) == ("no", ())
+
+
+def test_what_cannot_teach_is_refused(finished: Session, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"one file for all root runs: write \{root\}"):
+        retarget_roots(finished, "world.safety", "main@rl", str(tmp_path / "answers.jsonl"))
+    with pytest.raises(StudyError, match="no cell 'main@dpo' to teach"):
+        retarget_roots(finished, "world.safety", "main@dpo", str(tmp_path / "{root}.jsonl"))
+    with pytest.raises(DataError, match="other texts than chats"):
+        retarget_roots(finished, "world.facts", "main@rl", str(tmp_path / "{root}.jsonl"))
+    unbuilt = open_session(finished.store.root.parent / "study.yaml", store=tmp_path / "store", reads_only=True)
+    with pytest.raises(StudyError, match="'main@rl' of root run 0 is not in the store"):
+        retarget_roots(unbuilt, "world.safety", "main@rl", str(tmp_path / "{root}.jsonl"))
+    assert not list(tmp_path.glob("*.jsonl"))

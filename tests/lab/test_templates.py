@@ -28,12 +28,13 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def test_the_built_in_studies() -> None:
-    assert {"pipeline-swap", "sft-or-rl", "stage-order"} <= set(NAMES)
+    assert {"pipeline-swap", "sft-or-rl", "stage-order", "what-carries-safety"} <= set(NAMES)
 
 
 def test_a_copy_is_the_template_and_is_planned(name: str, tmp_path: Path) -> None:
-    study, readme, *quick = copy_study(name, tmp_path / "mine")
-    assert [path.read_bytes() for path in quick] == [path.read_bytes() for path in (FOLDER / name).glob("quick.yaml")]
+    study, readme, *overrides = copy_study(name, tmp_path / "mine")
+    there = sorted(path for path in (FOLDER / name).glob("*.yaml") if path.name != "study.yaml")
+    assert [path.read_bytes() for path in overrides] == [path.read_bytes() for path in there]
     assert study.read_bytes() == (FOLDER / name / "study.yaml").read_bytes()
     assert readme.read_bytes() == (FOLDER / name / "README.md").read_bytes()
     session = open_session(study, store=tmp_path / "store", reads_only=True)

@@ -12,7 +12,7 @@ from upbringing.attribution.corrected_numbers import corrected_numbers, uncalibr
 from upbringing.attribution.corrections import Corrections, Uncorrected
 from upbringing.attribution.design import Design
 from upbringing.attribution.equivalence import DOMINANCE_RATIO, NO_DOMINANCE_SCALE, dominance
-from upbringing.attribution.estimates import Estimate, estimate
+from upbringing.attribution.estimates import ONE_PROMPT_GIVEN, ONE_WORLD_GIVEN, Estimate, estimate
 from upbringing.attribution.families import Tested, corrected_together
 from upbringing.attribution.inference import Inference
 from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL
@@ -235,10 +235,11 @@ def _claim(
 
 def _provenance(found: Estimate) -> dict[str, Any]:
     units = found.units
-    one_world = ("one world",) if found.num_worlds == 1 and len(units.units) > 1 else ()
+    one_world = (ONE_WORLD_GIVEN,) if found.num_worlds == 1 < found.num_scored_runs else ()
+    one_prompt = (ONE_PROMPT_GIVEN,) if found.num_clusters == 1 < found.num_items else ()
     return {
         "estimand": units.estimand,
-        "conditional_on": (*units.conditional_on, *one_world),
+        "conditional_on": (*units.conditional_on, *one_world, *one_prompt),
         "units": Units(
             items=found.num_items,
             clusters=found.num_clusters,

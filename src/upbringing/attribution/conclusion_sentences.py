@@ -20,6 +20,7 @@ NOT_DOMINATED = "RL moves it by more than a quarter of what SFT does"
 DOMINANCE_OPEN = "whether RL moves it by less than a quarter of what SFT does is open"
 CONTROL_STILL = "RL that was built to move it left it alike within the margin"
 CONTROL_OPEN = "no RL that was built to move it has come out changed"
+STILL = "set aside, neither RL nor the data of SFT move it"
 NEEDED_OPEN = "whether the data of SFT are needed is open"
 
 CONDUIT = "SFT-as-conduit: who wrote the answers moves {measures} beyond the margin."

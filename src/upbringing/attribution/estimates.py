@@ -26,6 +26,7 @@ from upbringing.attribution.profiles import Profile, profile
 from upbringing.attribution.unpaired import unpaired_inference
 
 THESE_WORLDS = "these worlds"
+ONE_WORLD_GIVEN, ONE_PROMPT_GIVEN = "one world", "one prompt"
 SCORED_RUNS = "the {num} of {total} runs that have scores"
 Ends = tuple[float | None, float | None]
 
@@ -55,6 +56,7 @@ class Estimate:
     num_items: int
     num_clusters: int
     num_worlds: int
+    num_scored_runs: int
     unscored: int
     lowest: float | None
     highest: float | None
@@ -119,6 +121,7 @@ def estimate_of(evidence: Evidence, found: Pivot, drawing: Drawing | None = None
         num_items=len(union([values.items for values in known])),
         num_clusters=int((~np.isnan(table)).any(axis=0).sum()),
         num_worlds=len({world for values in known for world in values.worlds}),
+        num_scored_runs=int((~np.isnan(table)).any(axis=1).sum()),
         unscored=sum(values.num_unscored for values in known),
         lowest=lowest,
         highest=highest,

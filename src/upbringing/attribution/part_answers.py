@@ -89,6 +89,15 @@ def necessity(claims: Sequence[Claim]) -> PartMeasure:
     return _said(claims, "not-decided", words.NEEDED_OPEN)
 
 
+def is_still(rl: Sequence[Claim], data: Sequence[Claim]) -> bool:
+    """Return whether neither RL (the claims of CA1) nor the data of SFT (of CA3) move a measure beyond its margin.
+
+    Such a measure tells nothing of which of the two moves more, or whether one is needed. Source: our own reasoning.
+    """
+    known = [readable(claims)[0] for claims in (rl, data)]
+    return all(claims and all(claim.verdict in ALIKE for claim in claims) for claims in known)
+
+
 def large_effect(claims: Sequence[Claim], adjusted: Sequence[Adjusted]) -> PartMeasure:
     """CA4, CA5, CA6: an effect beyond the margin, after Holm; refuted where every way to ask comes out alike."""
     known, reason = readable(claims)

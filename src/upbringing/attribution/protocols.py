@@ -4,6 +4,9 @@ Source: claim A, "SFT alone is like SFT with RL; SFT drives safety". Supported =
 after SFT is alike on every primary measure (CA1, intersection-union), it moves less than a quarter of what SFT moves
 (CA2) and the data of SFT are needed (CA3). Refuted = a primary measure changed with its Holm-adjusted interval wholly
 beyond the margin, or CA2 rejected in the opposite direction. All else is not decided.
+
+Departures: CA2 and CA3 are asked of the measures that RL or the data of SFT move; one that both leave alike is set
+aside, unless all are. The source asks them of a metric and does not say of which.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from upbringing.attribution import conclusion_sentences as words
 from upbringing.attribution.adjusted_intervals import Adjusted, adjusted_intervals
 from upbringing.attribution.part_answers import (
     dominance,
+    is_still,
     large_effect,
     necessity,
     readable,
@@ -28,7 +32,8 @@ from upbringing.formats.start_protocol import INTERIOR_OPTIMUM
 from upbringing.formats.tree import StudyInfo
 
 CORE = ("CA0", "CA1", "CA2", "CA3")  # what the claim stands on; the others qualify it
-RULE_VERSION = "1"
+RULE_VERSION = "2"  # 1: a measure that neither RL nor the data of SFT move refuted CA3
+OF_MOVED = ("CA2", "CA3")  # ask of what SFT moves: which part of it RL adds, and whether it is needed
 ENOUGH_RUNS = 5  # independent runs that the protocol asks for
 
 
@@ -97,7 +102,10 @@ class _Evidence:
             if missing
             else {measure: self._measure(part.name, measure, intervals, before) for measure in self.study.primary}
         )
-        verdict = _combined(part.name, [each.verdict for each in measures.values()])
+        if part.name in OF_MOVED:
+            measures = {name: self._set_aside(name, each) for name, each in measures.items()}
+        counted = [each for each in measures.values() if not each.set_aside] or list(measures.values())
+        verdict = _combined(part.name, [each.verdict for each in counted])
         reasons = [f"{name}: {each.reason}" for name, each in measures.items() if each.reason]
         if not self.study.primary:
             reasons = [words.NO_PRIMARY]
@@ -108,6 +116,12 @@ class _Evidence:
             missing=missing,
             measures=measures,
         )
+
+    def _set_aside(self, measure: str, answer: PartMeasure) -> PartMeasure:
+        """Return ``answer``, set aside where neither RL nor the data of SFT move the measure."""
+        if not is_still(*(self.by_part[name].get(measure, ()) for name in ("CA1", "CA3"))):
+            return answer
+        return answer.model_copy(update={"set_aside": True, "reason": words.STILL})
 
     def _adjusted(self, part: Part) -> Mapping[str, Adjusted]:
         """Return the adjusted interval per claim; unanswered questions of the family still count as asked."""

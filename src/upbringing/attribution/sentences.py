@@ -12,6 +12,10 @@ ONE_SEED = "Only one seed was trained: every claim is about these checkpoints, n
 FEW_SEEDS = "Fewer than three independent runs: claims are about these checkpoints, not about the recipe."
 ONE_ROOT = "All seeds share one pretraining run: claims are conditional on it, and none is about the whole recipe."
 ONE_WORLD = "All seeds share one world: claims are conditional on it."
+ONE_PROMPT = (
+    "The items of {num} claims are variants of one prompt: nothing shows how far prompts differ, and these claims are "
+    "conditional on it."
+)
 UNPAIRED = "The runs of {contrast} share no seed, so nothing is paired: it is about these checkpoints only."
 NESTED = "Each seed has its own world: items are nested in worlds, so intervals rest on the seeds' means alone."
 ALIKE_WORLDS = (

@@ -9,7 +9,7 @@ from upbringing.attribution.calibration import MIN_KAPPA, Calibration
 from upbringing.attribution.cells import SHARE_UNITS, Evidence
 from upbringing.attribution.claims import Answered
 from upbringing.attribution.design import ENOUGH_UNITS
-from upbringing.attribution.estimates import THESE_WORLDS
+from upbringing.attribution.estimates import ONE_PROMPT_GIVEN, ONE_WORLD_GIVEN, THESE_WORLDS
 from upbringing.attribution.lacking import lacking_prompts
 from upbringing.attribution.robustness import MAX_MODELS, disagrees
 from upbringing.attribution.sentences import (
@@ -29,6 +29,7 @@ from upbringing.attribution.sentences import (
     NESTED,
     NO_MARGIN,
     NOT_REGISTERED,
+    ONE_PROMPT,
     ONE_RATER,
     ONE_ROOT,
     ONE_SEED,
@@ -111,8 +112,11 @@ def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Val
     alike = sum(THESE_WORLDS in claim.conditional_on for claim in claims)
     if alike:
         yield ALIKE_WORLDS.format(num=alike)
-    if any("one world" in claim.conditional_on for claim in claims):
+    if any(ONE_WORLD_GIVEN in claim.conditional_on for claim in claims):
         yield ONE_WORLD
+    single = sum(ONE_PROMPT_GIVEN in claim.conditional_on for claim in claims)
+    if single:
+        yield ONE_PROMPT.format(num=single)
 
 
 def _of_registration(tree: Tree, claims: Sequence[Claim], validity: Validity) -> Iterable[str]:

@@ -26,6 +26,7 @@ HALF_PAIR = re.compile("[\ud800-\udfff]")
 NOT_FROM_FILES = (ID, REPLACED_BY, NOT_REPLACED)  # a name is a column; marks of leaving would take the text away
 ROWS_AT_ONCE = 1024  # of a Parquet file in memory
 FileFormat = Literal["jsonl", "parquet"]
+ROOT = "{root}"  # in a path: the number of the root run, so that each has a file of its own
 
 
 class FileSource(Description):
@@ -37,7 +38,8 @@ class FileSource(Description):
     ``metadata``, as ``upbringing data transform`` writes it, is carried along: texts, numbers and truth values by name.
     ``source_column``: names the component of the file a text belongs to, by which tokens are counted; ``None`` = the
     whole file is one. ``marks``: special tokens that its texts hold on purpose, such as the tags that
-    ``upbringing data transform`` put in; all others that they spell are read as text.
+    ``upbringing data transform`` put in; all others that they spell are read as text. ``{root}`` in ``path`` stands for
+    the number of the root run, from 0: each whole pipeline has a file of its own (its own teacher's answers).
     """
 
     kind: Literal["file"] = "file"
@@ -46,6 +48,10 @@ class FileSource(Description):
     teacher: str | None = None
     source_column: str | None = Field(default=None, exclude_if=lambda value: value is None)  # studies without keep ids
     marks: tuple[Annotated[str, Field(min_length=1)], ...] = Field(default=(), exclude_if=lambda value: not value)
+
+    def of_root(self, root: int) -> FileSource:
+        """Return the file of root run ``root``: itself where all read one."""
+        return self.model_copy(update={"path": self.path.replace(ROOT, str(root))}) if ROOT in self.path else self
 
 
 @dataclass(frozen=True)

@@ -227,12 +227,14 @@ class PartMeasure(Open):
     """What one part of a protocol says of one primary measure.
 
     ``low``, ``high``: the interval corrected by Holm for everything the part asks, where the margin decides.
-    ``reason``: why it is not decided, or by what it is refuted.
+    ``reason``: why it is not decided, or by what it is refuted. ``set_aside``: the part is decided by other measures,
+    because what it compares moves this one neither way.
     """
 
     claims: tuple[str, ...] = ()
     verdict: Decision = "not-decided"
     reason: str = ""
+    set_aside: bool = False
     low: float | None = None
     high: float | None = None
     equivalence_radius: float | None = None

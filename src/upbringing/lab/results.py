@@ -129,9 +129,10 @@ def _checkpoints(
     tree: StudyTree, records: Mapping[str, Record], measured: set[str], intervened: Mapping[str, Intervention]
 ) -> Iterable[Checkpoint]:
     stages: dict[str, tuple[StageInfo, ...]] = {}
+    own = _own_teachers(tree, records)
     for key, node in tree.nodes.items():
         before = stages.get(node.run.parent, ()) if node.run is not None else ()
-        stages[key] = (*before, _stage(node, records, intervened)) if node.run is not None else ()
+        stages[key] = (*before, _stage(node, records, intervened, own)) if node.run is not None else ()
         if key in measured:
             yield _checkpoint(
                 _resting_on_whole(tree, node, records),
@@ -199,7 +200,28 @@ def _course(record: Record) -> dict[str, float | str | bool | None]:
     return {f"{name}_{when}": getattr(each, name) for when, each in ends.items() for name in COURSE}
 
 
-def _stage(node: Node, records: Mapping[str, Record], intervened: Mapping[str, Intervention]) -> StageInfo:
+def _own_teachers(tree: StudyTree, records: Mapping[str, Record]) -> dict[str, tuple[str, ...]]:
+    """Return the kinds of the stages that made each checkpoint of the study, by id: any of them may have taught.
+
+    What rests on an existing checkpoint is left out, because nobody says what made that; so are edited weights.
+    """
+    made: dict[str, tuple[str, ...]] = {}
+    found: dict[str, tuple[str, ...]] = {}
+    for key, node in tree.nodes.items():
+        if isinstance(node.start, FreshStart):
+            made[key] = ()
+        elif node.run is not None and node.run.parent in made and node.existing is None and node.run.delta is None:
+            made[key] = (*made[node.run.parent], node.run.stage.kind)
+            found[records[key].id] = made[key]
+    return found
+
+
+def _stage(
+    node: Node,
+    records: Mapping[str, Record],
+    intervened: Mapping[str, Intervention],
+    own: Mapping[str, tuple[str, ...]],
+) -> StageInfo:
     record = records[node.key]
     given = _dose(node, record, intervened)
     stage = None if node.run is None else node.run.stage
@@ -216,7 +238,7 @@ def _stage(node: Node, records: Mapping[str, Record], intervened: Mapping[str, I
         lr_sum=record.learning_rate_sum,
         dose=None if given is None else given.dose,
         start=None if given is None else given.start,
-        teacher=_teacher(teachers) if teachers else None,
+        teacher=_teacher(teachers, own) if teachers else None,
         reward=stage.reward.kind if isinstance(stage, Rl) else None,
         reward_model=None if pays is None else records[pays].id,
     )
@@ -230,10 +252,12 @@ def _dose(node: Node, record: Record, intervened: Mapping[str, Intervention]) ->
     return realised_dose(intervened[run.stage_name], run.stream, record.steps, record.total_steps)
 
 
-def _teacher(names: Sequence[str]) -> Teacher:
-    if set(names) <= NO_MODELS:
-        return Teacher(id="+".join(names), lineage=(), rl="no")
-    return Teacher(id="+".join(names))
+def _teacher(names: Sequence[str], own: Mapping[str, tuple[str, ...]]) -> Teacher:
+    known = {**dict.fromkeys(NO_MODELS, ()), **own}
+    if not set(names) <= set(known):
+        return Teacher(id="+".join(names))
+    kinds = tuple(dict.fromkeys(kind for name in names for kind in known[name]))
+    return Teacher(id="+".join(names), lineage=kinds, rl="yes" if Rl.model_fields["kind"].default in kinds else "no")
 
 
 def _cell(study: Study, cell: CellPlan, records: Mapping[str, Record]) -> Cell:

@@ -35,6 +35,10 @@ OF_OLD_REPLIES = (*SCORES, "harm_lower_bound", "chosen", "rejected")  # what is 
 Progress = Callable[[int, int], None]  # replies that are there, replies that are asked for
 
 
+def no_progress(done: int, total: int) -> None:
+    """Show nothing."""
+
+
 @dataclass(frozen=True)
 class Unanswered:
     """A chat that is not in the output. ``row``: its row in the data, from 1; ``turn``: which reply, from 1."""
@@ -63,7 +67,7 @@ def retarget(
     output: Path,
     *,
     max_tokens: int = DEFAULT_MAX_TOKENS,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = no_progress,
 ) -> Retargeted:
     """Write to ``output`` the chats of ``data`` with every reply answered anew by ``teacher``, greedily.
 

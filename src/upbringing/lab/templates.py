@@ -16,7 +16,7 @@ from upbringing.training.settings import TrainedStage
 
 FOLDER = Path(__file__).parent / "studies"
 STUDY, README = "study.yaml", "README.md"
-QUICK = "quick.yaml"  # overrides that make a study small; not every study has them
+QUICK = "quick.yaml"  # overrides that make a study small; not every study has them, and some have other overrides
 NEEDS = "**Needs.**"  # begins the paragraph of a README that says what a study needs
 
 
@@ -43,7 +43,7 @@ def template_names() -> tuple[str, ...]:
 
 
 def copy_study(name: str, to: Path) -> tuple[Path, ...]:
-    """Copy the files of the template ``name`` (study, README, quick setting) into ``to``; return their new paths.
+    """Copy the files of the template ``name`` (study, README, files of overrides) into ``to``; return their new paths.
 
     Raises ``StudyError`` for an unknown name and for a folder in which one of them stands already.
     """
@@ -51,7 +51,8 @@ def copy_study(name: str, to: Path) -> tuple[Path, ...]:
     if name not in names:
         hint = did_you_mean(name, names)
         raise StudyError(f"there is no built-in study {name!r} ({', '.join(names)}){hint}")
-    targets = tuple(to / file for file in (STUDY, README, QUICK) if (FOLDER / name / file).exists())
+    overrides = sorted(path.name for path in (FOLDER / name).glob("*.yaml") if path.name != STUDY)
+    targets = tuple(to / file for file in (STUDY, README, *overrides))
     for target in targets:
         if target.exists():
             raise StudyError(f"{target} is there already, and may have been edited: name another folder")

@@ -140,6 +140,8 @@ class DataBook:
                 raise StudyError(f"the data {reference!r}: a {description.kind} has no parts")
             answered = {"teacher": self.needed_teacher().identity} if description.requests() else {}
             return {**description.recipe(), **answered}
+        if isinstance(description, FileSource):
+            description = description.of_root(root)
         plain = description.model_dump(mode="json")
         if isinstance(description, CausesWorld | Planted):
             _require_part(reference, description, part)
@@ -158,15 +160,19 @@ class DataBook:
             return {"description": plain, "sha256": file_sha256(path), "part": part}
         return {"description": plain, "part": part}
 
-    def absent_file(self, reference: str) -> str | None:
-        """Return the path of the file behind ``reference``, as it was declared, if it names one that is not here."""
-        path = self.file_of(reference)
-        return path if path is not None and not (self.folder / path).is_file() else None
-
-    def file_of(self, reference: str) -> str | None:
-        """Return the path of the file that ``reference`` is, or is derived from, as it was declared."""
-        description = self.origin(reference)
+    def absent_file(self, reference: str, root: int) -> str | None:
+        """Return the path of the file of ``reference``, as declared, if root run ``root`` has none here."""
+        path, description = self.file_of(reference, root), self.origin(reference)
+        if path is None or (self.folder / path).is_file():
+            return None
         return description.path if isinstance(description, FileSource | ItemFile) else None
+
+    def file_of(self, reference: str, root: int) -> str | None:
+        """Return the path, from the study's folder, of the file that ``reference`` is or is derived from."""
+        description = self.origin(reference)
+        if isinstance(description, FileSource):
+            return description.of_root(root).path
+        return description.path if isinstance(description, ItemFile) else None
 
     def needed_teacher(self) -> Teacher:
         """Return the start that answers benign requests; raises ``StudyError`` if the study starts from nothing."""

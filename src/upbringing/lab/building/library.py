@@ -72,9 +72,9 @@ class Library:
             raise StudyError(f"the data {reference!r} holds items to ask, no texts to train on")
         if part is not None:
             raise StudyError(f"the data {reference!r}: a file has no parts")
-        if (absent := self.book.absent_file(reference)) is not None:
+        if (absent := self.book.absent_file(reference, self.root)) is not None:
             raise StudyError(f"the data {reference!r} names the file {absent}, which is not here yet")
-        return read_file_source(description, self.book.folder).texts
+        return read_file_source(description.of_root(self.root), self.book.folder).texts
 
     def _tools(self, reference: str) -> Tools:
         """Return what transforms of ``reference`` may ask: the writer and scorer of the world behind it, if one is."""

@@ -17,7 +17,11 @@ def require_caps(session: Session, scratch: Path) -> None:
     What was found to fit is remembered. Streams in epochs are read by ``reading.read_data``, and streams whose files or
     tokenizers are not here are left to the build, which packs all data before it trains.
     """
-    capped = {recipe: place for recipe, place in _capped(session).items() if missing_file(session, recipe) is None}
+    capped = {
+        recipe: (lineage, root)
+        for recipe, (lineage, root) in _capped(session).items()
+        if missing_file(session, recipe, root) is None
+    }
     if not capped:
         return
     tokenizers = tokenizers_for(session, scratch)

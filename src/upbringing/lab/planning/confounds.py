@@ -114,7 +114,10 @@ def _normalised(text: str) -> str:
 
 def absent_warnings(session: Session) -> Iterable[str]:
     """Yield one sentence for data whose files are not here: they are planned by what the study declares alone."""
-    found = [(name, path) for name in session.study.data if (path := session.workshop.book.absent_file(name))]
+    book = session.workshop.book
+    roots = dict.fromkeys(lineage.replicate.root for lineage in session.tree.lineages)
+    absent = [(name, path) for name in session.study.data for root in roots if (path := book.absent_file(name, root))]
+    found = list(dict.fromkeys(absent))
     if found:
         listed = ", ".join(f"{name}: {path}" for name, path in found)
         yield f"{len(found)} files are not here ({listed}): what they hold is not known, a run stops before training"

@@ -118,7 +118,7 @@ def read_data(session: Session, scratch: Path) -> DataFacts:
     tokenizers = tokenizers_for(session, scratch) if wanted else {}
     require_templates(session.tree, tokenizers)
     for recipe, (lineage, root) in wanted.items():
-        if reason := missing_file(session, recipe) or _missing_answers(session, recipe):
+        if reason := missing_file(session, recipe, root) or _missing_answers(session, recipe):
             unread[recipe.key] = reason
             continue
         book, store = session.workshop.book, session.store.root
@@ -196,9 +196,10 @@ def facts_key(session: Session, lineage: Lineage, recipe: StreamRecipe) -> str:
     return remembered_key("data", [FACTS_VERSION, recipe.key, tokenizer, session.workshop.profile.versions])
 
 
-def missing_file(session: Session, recipe: StreamRecipe) -> str | None:
-    """Return why a stream cannot be read: a file of its data is not here."""
-    absent = [path for name in recipe.names.values() if (path := session.workshop.book.absent_file(name)) is not None]
+def missing_file(session: Session, recipe: StreamRecipe, root: int) -> str | None:
+    """Return why a stream of root run ``root`` cannot be read: a file of its data is not here."""
+    book = session.workshop.book
+    absent = [path for name in recipe.names.values() if (path := book.absent_file(name, root)) is not None]
     return f"the file {absent[0]} is not here" if absent else None
 
 

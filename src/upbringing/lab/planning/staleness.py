@@ -33,7 +33,7 @@ def node_data(session: Session, memo: dict[tuple[str, int], dict[str, Any]], nod
         return {}
     for name in run.stream.names.values():
         if (name, run.root) not in memo:
-            memo[name, run.root] = {"file": book.file_of(name), "recipe": book.recipe(name, run.root)}
+            memo[name, run.root] = {"file": book.file_of(name, run.root), "recipe": book.recipe(name, run.root)}
     return {name: {"key": key, **memo[name, run.root]} for key, name in run.stream.names.items()}
 
 
