@@ -70,6 +70,18 @@ def test_the_protocol_of_sft_or_rl_lacks_no_arm() -> None:
     assert missing_roles(SftOrRl(cells=cells).spec()) == {}
 
 
+def test_own_teachers_are_planned_before_they_have_answered(tmp_path: Path) -> None:
+    folder = FOLDER / "sft-or-rl"
+    session = open_session(
+        folder / "study.yaml", store=tmp_path, overrides=(f"@{folder / 'teachers.yaml'}",), reads_only=True
+    )
+    assert session.study.protocol is not None
+    cells = session.study.protocol.spec().cells
+    assert (cells["rl_teacher"], cells["other_teacher"]) == ("rl_teacher@sft", "sft_teacher@sft")
+    assert {"rl_teacher@sft", "sft_teacher@sft"} <= {cell.name for cell in session.tree.cells}
+    assert any("rl_answers: rl_answers-{root}.jsonl" in warning for warning in plan(session).warnings)
+
+
 def test_the_control_that_installs_has_seen_refusals_and_the_placebo_has_not() -> None:
     arms = load_study(FOLDER / "sft-or-rl" / "study.yaml").resolved_arms()
     data = {name: arms[name].stages["sft"].data for name in ("placebo", "trace", "installs")}  # type: ignore[union-attr]

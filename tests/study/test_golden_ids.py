@@ -20,8 +20,8 @@ from upbringing.study.tree import study_tree
 
 GOLDEN = Path(__file__).with_name("golden_ids.json")
 BUILT_IN = Path(__file__).parents[2] / "src" / "upbringing" / "lab" / "studies"
-QUICK = "quick.yaml"  # overrides of the study beside it, no study by itself
-FILES = {path.relative_to(BUILT_IN).as_posix(): path for path in sorted(BUILT_IN.rglob("*.yaml")) if path.name != QUICK}
+STUDIES = sorted([*BUILT_IN.glob("*.yaml"), *BUILT_IN.glob("*/study.yaml")])  # other files are overrides of one
+FILES = {path.relative_to(BUILT_IN).as_posix(): path for path in STUDIES}
 MIXED = {"mix": {"safe": "80%", "world.concept": "20%"}, "max_repetition": 50.0}
 PRETRAIN = {"kind": "pretrain", "tokens": 64000, "context": 32, "batch_size": 20, "phases": [{"data": "safe"}]}
 CURRICULA: dict[str, Any] = {
