@@ -58,10 +58,12 @@ def open_teacher(teacher: Path, replies: Path) -> OpenTeacher:
 
 def _checkpoint(folder: Path) -> OpenTeacher:
     import torch
+    from transformers.utils import logging
 
     from upbringing.battery.engine import local_model
     from upbringing.models.loading import load_model
 
+    logging.disable_progress_bar()  # the library's own bar would tear the one that is shown
     profile = BuildProfile()
     torch.set_num_threads(profile.threads)
     model = local_model(load_model(folder, profile=profile), precision="fp32", hashed=True)
