@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -193,6 +195,19 @@ def test_a_checkpoint_of_the_study_teaches_and_what_made_it_is_known(finished: S
         assert (teacher.id, teacher.rl, teacher.lineage) == (record(finished, cell).id, rl, lineage)
     assert teachers["main"] is not None
     assert (teachers["main"].rl, teachers["main"].lineage) == ("no", ())
+
+
+def test_the_command_line_retargets_a_study(finished: Session, tmp_path: Path) -> None:
+    folder = finished.store.root.parent
+    words = ["retarget", "world.safety", "--study", folder / "study.yaml", "--store", folder / "store", "--json"]
+    words += ["--teacher", "main@sft", "--output", tmp_path / "said-{root}.jsonl"]
+    code = "from upbringing.cli import main; main()"
+    called = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True)
+    (found,) = json.loads(called.stdout)
+    assert called.returncode == (1 if found["unanswered"] else 0), called.stderr
+    assert found["teacher"] == record(finished, "main@sft").id
+    assert len((tmp_path / "said-0.jsonl").read_text("utf-8").splitlines()) == found["num_answered"] > 0
+    assert "Loading weights" not in called.stderr
 
 
 def test_what_cannot_teach_is_refused(finished: Session, tmp_path: Path) -> None:
