@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from upbringing.base.fingerprint import fingerprint
-from upbringing.data.packages.source import OUR_WORDINGS
 from upbringing.data.spelled_tokens import read_spelled, spelled_warnings
-from upbringing.data.worlds.writer import WRITER_ID as WORLD_WRITER
 from upbringing.formats.items import Item
 from upbringing.formats.record import Record
 from upbringing.formats.tree import (
@@ -24,9 +22,9 @@ from upbringing.formats.tree import (
     Registered,
     StageInfo,
     StudyInfo,
-    Teacher,
     Tree,
 )
+from upbringing.lab.stated_teachers import Past, pasts_of, stated_teacher, teachers_of
 from upbringing.study.edits import START
 from upbringing.study.intervention_doses import Intervention, RealisedDose, interventions, realised_dose
 from upbringing.study.lineage import Lineage
@@ -39,7 +37,6 @@ from upbringing.training.rl import Rl
 from upbringing.training.start import FreshStart
 
 COURSE = ("reward", "oracle", "divergence", "length", "distinct")
-NO_MODELS = frozenset({"template", "human", OUR_WORDINGS, WORLD_WRITER})  # teachers that nobody trained
 
 
 def results_tree(
@@ -129,10 +126,10 @@ def _checkpoints(
     tree: StudyTree, records: Mapping[str, Record], measured: set[str], intervened: Mapping[str, Intervention]
 ) -> Iterable[Checkpoint]:
     stages: dict[str, tuple[StageInfo, ...]] = {}
-    own = _own_teachers(tree, records)
+    pasts = pasts_of(tree, records)
     for key, node in tree.nodes.items():
         before = stages.get(node.run.parent, ()) if node.run is not None else ()
-        stages[key] = (*before, _stage(node, records, intervened, own)) if node.run is not None else ()
+        stages[key] = (*before, _stage(node, records, intervened, pasts)) if node.run is not None else ()
         if key in measured:
             yield _checkpoint(
                 _resting_on_whole(tree, node, records),
@@ -200,33 +197,17 @@ def _course(record: Record) -> dict[str, float | str | bool | None]:
     return {f"{name}_{when}": getattr(each, name) for when, each in ends.items() for name in COURSE}
 
 
-def _own_teachers(tree: StudyTree, records: Mapping[str, Record]) -> dict[str, tuple[str, ...]]:
-    """Return the kinds of the stages that made each checkpoint of the study, by id: any of them may have taught.
-
-    What rests on an existing checkpoint is left out, because nobody says what made that; so are edited weights.
-    """
-    made: dict[str, tuple[str, ...]] = {}
-    found: dict[str, tuple[str, ...]] = {}
-    for key, node in tree.nodes.items():
-        if isinstance(node.start, FreshStart):
-            made[key] = ()
-        elif node.run is not None and node.run.parent in made and node.existing is None and node.run.delta is None:
-            made[key] = (*made[node.run.parent], node.run.stage.kind)
-            found[records[key].id] = made[key]
-    return found
-
-
 def _stage(
     node: Node,
     records: Mapping[str, Record],
     intervened: Mapping[str, Intervention],
-    own: Mapping[str, tuple[str, ...]],
+    pasts: Mapping[str, Past],
 ) -> StageInfo:
     record = records[node.key]
     given = _dose(node, record, intervened)
     stage = None if node.run is None else node.run.stage
     pays = None if node.run is None else node.run.reward_model
-    teachers = sorted({teacher for source in record.sources for teacher in source.teachers})
+    teachers = teachers_of(record)
     return StageInfo(
         role=node.label,
         kind=record.kind,
@@ -238,7 +219,7 @@ def _stage(
         lr_sum=record.learning_rate_sum,
         dose=None if given is None else given.dose,
         start=None if given is None else given.start,
-        teacher=_teacher(teachers, own) if teachers else None,
+        teacher=stated_teacher(teachers, pasts) if teachers else None,
         reward=stage.reward.kind if isinstance(stage, Rl) else None,
         reward_model=None if pays is None else records[pays].id,
     )
@@ -250,14 +231,6 @@ def _dose(node: Node, record: Record, intervened: Mapping[str, Intervention]) ->
     if run is None or run.stream is None or run.stage_name not in intervened:
         return None
     return realised_dose(intervened[run.stage_name], run.stream, record.steps, record.total_steps)
-
-
-def _teacher(names: Sequence[str], own: Mapping[str, tuple[str, ...]]) -> Teacher:
-    known = {**dict.fromkeys(NO_MODELS, ()), **own}
-    if not set(names) <= set(known):
-        return Teacher(id="+".join(names))
-    kinds = tuple(dict.fromkeys(kind for name in names for kind in known[name]))
-    return Teacher(id="+".join(names), lineage=kinds, rl="yes" if Rl.model_fields["kind"].default in kinds else "no")
 
 
 def _cell(study: Study, cell: CellPlan, records: Mapping[str, Record]) -> Cell:
