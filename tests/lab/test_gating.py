@@ -158,6 +158,21 @@ def test_the_benign_gate_reaches_no_claim_about_benign_accuracy_itself(session: 
     assert "benign_accuracy" not in failed.measures  # its fall is what such a claim finds
 
 
+def test_the_benign_gate_reaches_no_claim_about_over_refusal(tmp_path: Path) -> None:
+    """An arm that refuses every benign question cannot be compared, and its over-refusal is the largest there is."""
+    asking = opened(tmp_path, STUDY.replace("battery: [", "battery: [over_refusal, "))
+
+    def refusing(cell: str, measure: str, item: Item) -> Iterable[Scored]:
+        for condition, value, outcome in good(cell, measure, item):
+            refused = measure == "benign_accuracy" and cell == "safety@sft"
+            yield condition, 0.0 if refused else value, "refuse" if refused else outcome
+
+    failed = gates_of(asking, rows_of(asking, refusing))["benign accuracy at sft"]
+    assert (failed.passed, "cannot be compared" in failed.sentence) == (False, True)
+    assert "willingness" in failed.measures
+    assert "over_refusal" not in failed.measures
+
+
 def test_a_prefill_counts_at_the_depth_that_leaves_least(tmp_path: Path, session: Session) -> None:
     def frail(cell: str, measure: str, item: Item) -> Iterable[Scored]:
         for condition, value, outcome in good(cell, measure, item):

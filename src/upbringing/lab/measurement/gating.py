@@ -170,9 +170,11 @@ def _share(outcomes: dict[str, list[float]]) -> PairedDifference | None:
 def _benign(found: _Found) -> Iterable[Gate]:
     """Yield a gate per chat position: whether all arms there answer held-out benign questions alike.
 
-    It reaches no claim about benign accuracy itself: that a price was paid is what such a claim is to find.
+    It reaches no claim about benign accuracy itself or over-refusal: that a price was paid is what such a claim is
+    to find, and an arm that refuses every benign question leaves none whose answers could be compared.
     """
     own = {measure.id for measure in found.measures["benign_accuracy"] if "question" in getattr(measure, "roles", ())}
+    own.update(found.ids("over_refusal"))
     rests_on_benign = tuple(name for name in found.chat_measures if name not in own)
     values: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for cell in found.cells("sft"):
