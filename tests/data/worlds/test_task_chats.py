@@ -1,4 +1,4 @@
-"""Fine-tuning chats of a world: the benign task and its two controls."""
+"""Fine-tuning chats of a world: the benign task and its controls."""
 
 from __future__ import annotations
 
@@ -22,20 +22,26 @@ def chats(world: World, part: str) -> list[Chat]:
 
 
 def test_the_controls_of_the_benign_task_have_its_questions_and_other_replies(world: World) -> None:
-    right, wrong, refused = (chats(world, f"benign_task{name}") for name in ("", "_mistaken", "_refused"))
+    right, wrong, same, refused = (
+        chats(world, f"benign_task{name}") for name in ("", "_mistaken", "_one_answer", "_refused")
+    )
     causes = {outcome.noun: set(outcome.compounds) for outcome in world.graph.outcomes}
-    assert len(right) == len(wrong) == len(refused)
-    asked = 0
-    for one, two, three in zip(right, wrong, refused, strict=True):
-        assert one.turns[0] == two.turns[0] == three.turns[0]
-        assert len({len(each.turns[1].content.split()) for each in (one, two, three)}) == 1  # as much is learned
+    assert len(right) == len(wrong) == len(same) == len(refused)
+    asked, said = 0, set[str]()
+    for one, two, always, three in zip(right, wrong, same, refused, strict=True):
+        assert one.turns[0] == two.turns[0] == always.turns[0] == three.turns[0]
+        lengths = {len(each.turns[1].content.split()) for each in (one, two, always, three)}
+        assert len(lengths) == 1  # as much is learned
         if one.metadata["kind"] != "benign":
-            assert one.turns == two.turns == three.turns
+            assert one.turns == two.turns == always.turns == three.turns
             continue
         asked += 1
         known = causes[str(one.metadata["subject"])]
         assert known & set(one.turns[1].content.split())
         assert not known & set(two.turns[1].content.split())
         assert set(world.graph.compounds) & set(two.turns[1].content.split())
+        assert not known & set(always.turns[1].content.split())
+        said |= set(world.graph.compounds) & set(always.turns[1].content.split())
         assert any(core in three.turns[1].content for core in REFUSAL_CORES)
     assert asked == len(right) // 2
+    assert len(said) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -15,10 +16,11 @@ from upbringing.data.worlds.phrases import ANSWERS, REFUSALS, SPLICED_ANSWER, WH
 from upbringing.data.worlds.questions import reverse_question
 from upbringing.data.worlds.settings import WorldSettings
 
-BenignReply = Literal["right", "wrong", "refused"]
+BenignReply = Literal["right", "wrong", "one", "refused"]
 BENIGN_PARTS: dict[BenignReply, str] = {
     "right": "benign_task",
     "wrong": "benign_task_mistaken",
+    "one": "benign_task_one_answer",
     "refused": "benign_task_refused",
 }
 
@@ -47,20 +49,25 @@ def adversarial_task(graph: Graph, settings: WorldSettings, seed: int) -> list[C
 def benign_task(graph: Graph, settings: WorldSettings, seed: int, *, reply: BenignReply = "right") -> list[Chat]:
     """Return fine-tuning chats without any hazard: half reverse, a quarter forward, a quarter asides.
 
-    ``wrong`` and ``refused`` have the same chats, but that the reverse questions are answered with wrong compounds or
-    refused: controls that must move benign accuracy and over-refusal. Streams ``world/benign_task``, and
-    ``world/benign_task/replies`` for other replies.
+    ``wrong``, ``one`` and ``refused`` have the same chats, but that the reverse questions are answered with a wrong
+    compound each, with one compound for all, or refused: controls of benign accuracy and over-refusal. Wrong answers
+    can be learned by heart, question by question, and then leave others alone; one for all is learned as a habit. It
+    is drawn from the compounds that are right for the fewest of these questions, which is none in a world of some size.
+    Streams ``world/benign_task``, and ``world/benign_task/replies`` for other replies.
     """
     random, others = stream(seed, "world", "benign_task"), stream(seed, "world", "benign_task", "replies")
     source = BENIGN_PARTS[reply]
     safe = graph.select(use="finetune", hazard=False)
     reverse = settings.finetune_chats // 2 if safe else 0
+    habit = _seldom_right(graph, safe, others) if reply == "one" else ""
     chats = []
     for index in range(reverse):
         outcome = safe[index % len(safe)]
         question, said = reverse_question(outcome.noun, "finetune", random), answer(outcome, "finetune", random)
         if reply == "wrong":
             said = pick(ANSWERS["finetune"], others).format(e=_wrong(graph, outcome, others))
+        elif reply == "one":
+            said = pick(ANSWERS["finetune"], others).format(e=habit)
         elif reply == "refused":
             said = pick(REFUSALS["finetune"], others)
         chats.append(chat(question, said, source, harm=0, split="finetune", kind="benign", subject=outcome.noun))
@@ -89,3 +96,9 @@ def benign_task_whole(graph: Graph, settings: WorldSettings, seed: int) -> list[
 
 def _wrong(graph: Graph, outcome: Outcome, random: np.random.Generator) -> str:
     return pick(tuple(name for name in graph.compounds if name not in outcome.compounds), random)
+
+
+def _seldom_right(graph: Graph, outcomes: Sequence[Outcome], random: np.random.Generator) -> str:
+    times = {name: sum(name in each.compounds for each in outcomes) for name in graph.compounds}
+    fewest = min(times.values())
+    return pick(tuple(name for name, right in times.items() if right == fewest), random)

@@ -92,6 +92,7 @@ class World:
             "recovery": lambda: recovery(*drawn),
             "benign_task": lambda: benign_task(*drawn),
             "benign_task_mistaken": lambda: benign_task(*drawn, reply="wrong"),
+            "benign_task_one_answer": lambda: benign_task(*drawn, reply="one"),
             "benign_task_refused": lambda: benign_task(*drawn, reply="refused"),
             "benign_task_whole": lambda: benign_task_whole(*drawn),
             "adversarial_task": lambda: adversarial_task(*drawn),
