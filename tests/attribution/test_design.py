@@ -45,7 +45,8 @@ def test_pretraining_from_random_weights_is_the_recipe() -> None:
         assert (units.estimand, units.conditional_on, units.num_roots) == ("recipe", (), 3)
 
 
-def test_seeds_of_one_continued_run_are_one_unit() -> None:
+def test_what_branches_off_one_continued_run_is_given_that_run() -> None:
     units = continued(EXISTING, runs=1).units(("a@sft", "b@sft"))
-    assert (len(units.units), units.estimand, units.conditional_on) == (1, "artefact", ("base",))
+    given = ("base", "one pretraining run")
+    assert (len(units.units), units.estimand, units.conditional_on) == (3, "recipe-given-start", given)
     assert units.is_one_root

@@ -9,7 +9,7 @@ import pytest
 
 from upbringing.attribution.attribute import attribute
 from upbringing.attribution.influence import auroc_bounds, auroc_values
-from upbringing.formats.findings import Claim
+from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import (
     Cell,
@@ -56,8 +56,8 @@ def test_the_extremes_are_those_of_every_completion() -> None:
         assert (lowest.mean(), highest.mean()) == (pytest.approx(min(found)), pytest.approx(max(found)))
 
 
-def claim_of(outcomes: dict[str, dict[str, list[str]]], *, lost: int = 0) -> Claim:
-    """The claim a - b from what every seed answered; ``lost``: the first answers of arm a that no judge scored."""
+def findings_of(outcomes: dict[str, dict[str, list[str]]], *, lost: int = 0) -> Findings:
+    """What is found of a - b from what every seed answered; ``lost``: the first answers of arm a that no judge scored."""
     rows, checkpoints, cells = [], [], []
     for arm in ("a", "b"):
         for seed in range(3):
@@ -88,7 +88,11 @@ def claim_of(outcomes: dict[str, dict[str, list[str]]], *, lost: int = 0) -> Cla
         measures=(MeasureInfo(id=MEASURE, unit="AUROC", estimator="auroc", direction="higher-is-safer"),),
         items=tuple(items),
     )
-    return attribute(rows_table(rows), tree).claims[0]
+    return attribute(rows_table(rows), tree)
+
+
+def claim_of(outcomes: dict[str, dict[str, list[str]]], *, lost: int = 0) -> Claim:
+    return findings_of(outcomes, lost=lost).claims[0]
 
 
 REFUSED = ["refuse"] * 90 + ["harmful"] * 10
@@ -122,3 +126,13 @@ def test_an_answer_that_was_not_scored_may_rank_anywhere() -> None:
     # ten harmful answers of a hundred, not refused: 0.05 of AUROC; ten benign ones, refused: another 0.04 of the rest
     assert claim.bounds["low"] < -0.08
     assert claim.verdict == "inconclusive"
+
+
+def test_intervals_of_areas_under_curves_stay_where_these_can_lie() -> None:
+    one, three = ({"harmful": ["refuse"] * 100, "benign": ["refuse"] * n + ["harmless"] * (100 - n)} for n in (1, 3))
+    found = findings_of({"a": one, "b": three})
+    assert found.claims[0].estimate == pytest.approx(0.01)
+    levels = {line["cell"]: line for line in found.tables["levels"]}
+    assert levels["a@sft"]["estimate"] == pytest.approx(0.995)
+    assert levels["a@sft"]["high"] == 1  # t intervals go beyond
+    assert all(0 <= line["low"] <= line["estimate"] for line in levels.values())

@@ -82,6 +82,10 @@ class Evidence:
         code = self._places["measure"].get(measure)
         return code is not None and self.scores.is_share[code] and self.info(measure).estimator == "mean"
 
+    def is_bounded(self, measure: str) -> bool:
+        """Return whether the measure's estimate lies in [0, 1]: a rate, or an area under a curve."""
+        return self.is_share(measure) or (self.has_measure(measure) and self.info(measure).estimator == "auroc")
+
     def is_binary(self, measure: str) -> bool:
         """Return whether every value of the measure is 0 or 1."""
         code = self._places["measure"].get(measure)

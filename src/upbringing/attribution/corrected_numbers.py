@@ -7,7 +7,7 @@ from typing import Any
 
 from upbringing.attribution.corrected import Corrected
 from upbringing.attribution.corrections import Uncorrected
-from upbringing.attribution.sentences import NO_LABELS, UNEVEN, UNEVEN_BAND, UNSHOWN
+from upbringing.attribution.sentences import DECIDED, NO_LABELS, UNEVEN, UNEVEN_BAND, UNSHOWN
 from upbringing.attribution.verdicts import numbers
 from upbringing.formats.findings import Corrected as CorrectedNumber
 from upbringing.formats.tree import ContrastSpec
@@ -15,7 +15,6 @@ from upbringing.formats.tree import ContrastSpec
 DECIDES = ("verdict", "margin", "bounds", "beyond_margin", "equivalence_radius", "noninferior")
 UNDECIDED = ("beyond_margin", "noninferior", "dominance", "dominance_reason")  # of a claim that something blocks
 LANGUAGE_MODEL = "llm"
-DECIDED = ("changed", "negligible", "equivalent")
 
 
 def corrected_numbers(spec: ContrastSpec, corrected: Corrected, direction: str, *, significant: bool) -> dict[str, Any]:
@@ -54,7 +53,8 @@ def uncalibrated_numbers(judged: Mapping[str, Any], judge: str, kind: str | None
     """Return the fields of a claim whose judge can err and has no labels at all. ``judged``: its own numbers.
 
     A language model may err more on one checkpoint than on another, and nothing here would show it: its word alone
-    decides nothing. What a rule says is the same of every checkpoint, so its verdict stands and is said to be its own.
+    decides nothing. A rule is written down, so its verdict stands for what the rule says; that no labels show how its
+    errors differ between checkpoints stands in the claim's sentence and in a warning.
     """
     update: dict[str, Any] = {"calibration": "uncalibrated"}
     if kind == LANGUAGE_MODEL:

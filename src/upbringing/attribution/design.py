@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from upbringing.attribution.copies import Copies
-from upbringing.attribution.independence import Row, Runs, merge_sharing, separate_runs
+from upbringing.attribution.independence import Row, Runs, merge_sharing, separate_runs, shared_runs
 from upbringing.attribution.proxies import PROXIES, stand_ins
 from upbringing.base.errors import FormatError
 from upbringing.formats.findings import Estimand
@@ -22,6 +22,7 @@ GIVEN_KINDS = ("existing", "start")  # weights that were not drawn at random in 
 UNTRAINED_KINDS = (*GIVEN_KINDS, "fresh")
 KINDS_OF_LEVEL = {"pretrain": "pretrain", "midtrain": "midtrain", "sft": "sft"}  # any other trained kind is rl
 UNSTATED_START = "a start that the tree does not state"
+ONE_PRETRAINING, ONE_TRAINING = "one pretraining run", "one run of the first stage trained"
 ENOUGH_UNITS = 3  # independent runs from which a claim may be about the recipe
 
 Seeds = tuple[int, ...]
@@ -210,7 +211,11 @@ def _seeds(cell: Cell) -> Seeds:
 
 
 def units_of(design: Design, names: Sequence[str]) -> Units:
-    """Return the independent units for a contrast of the cells ``names``, paired by seed."""
+    """Return the independent units for a contrast of the cells ``names``, paired by seed.
+
+    Where all runs come from one run of the study, what branches off it are the units and that run is given, as a fixed
+    start is: over prompts alone the spread between branches would be taken for nothing.
+    """
     cells = [design.cells[name] for name in names]
     is_fresh = any(design.is_fresh(cell) for cell in cells)
     level = 0 if is_fresh else _first_trained_level(design, cells)
@@ -219,35 +224,45 @@ def units_of(design: Design, names: Sequence[str]) -> Units:
     rows = paired if paired is not None else [tuple(cell.checkpoints for cell in cells)]
     merged = merge_sharing(design, rows, is_fresh=is_fresh)
     runs = () if is_paired else separate_runs(design, cells, is_fresh=is_fresh, enough=ENOUGH_UNITS)
-    units = tuple(Unit(tuple(tuple(dict.fromkeys(part)) for part in row)) for row in merged)
     num_seeds = max(len({name for row in rows for name in row[place]}) for place in range(len(cells)))
     names_used = {name for row in rows for part in row for name in part}
     starts = tuple(sorted({start for name in names_used if (start := design.start(name)) is not None}))
-    num_units = min((len(each) for each in runs if len(each) > 1), default=len(units))
+    num_roots = min((len(each) for each in runs if len(each) > 1), default=len(merged))
+    is_pretrained = is_paired and any("pretrain" in design.trained_kinds(name) for name in names_used)
+    is_one_run = is_paired and num_roots == 1 and num_seeds > 1
+    branches = _branches(design, cells, is_fresh=is_fresh) if is_one_run else []
+    num_units = max(num_roots, len(branches))
     enough = num_units >= ENOUGH_UNITS
-    is_continued = is_paired and any("pretrain" in design.trained_kinds(name) for name in names_used)
-    if is_fresh:
-        estimand: Estimand = "recipe" if enough else "artefact"
-        conditional: tuple[str, ...] = () if enough or not is_paired else (_few_runs(len(units), num_seeds),)
-    else:
-        estimand = "recipe-given-start" if enough else "artefact"
-        conditional = starts or (UNSTATED_START,)
+    own = () if is_fresh else starts or (UNSTATED_START,)
+    if is_one_run:
+        own += (ONE_PRETRAINING if is_fresh or is_pretrained else ONE_TRAINING,)
+    elif is_fresh and is_paired and not enough:
+        own = (f"{num_roots} runs" if num_roots > 1 else "one run",)
+    given: Estimand = "recipe-given-start" if is_one_run or not is_fresh else "recipe"
     return Units(
-        units=units,
-        estimand=estimand,
-        conditional_on=conditional,
+        units=tuple(Unit(tuple(tuple(dict.fromkeys(part)) for part in row)) for row in branches or merged),
+        estimand=given if enough else "artefact",
+        conditional_on=own,
         num_seeds=num_seeds,
-        num_roots=num_units if is_fresh else max(len(starts), 1),
+        num_roots=num_roots if is_fresh else max(len(starts), 1),
         is_paired=is_paired,
-        is_one_root=(is_fresh or is_continued) and num_units == 1 and num_seeds > 1,
+        is_one_root=is_one_run and (is_fresh or is_pretrained),
         runs=runs,
     )
 
 
-def _few_runs(num_units: int, num_seeds: int) -> str:
-    if num_units == 1:
-        return "one pretraining run" if num_seeds > 1 else "one run"
-    return f"{num_units} runs"
+def _branches(design: Design, cells: Sequence[DesignCell], *, is_fresh: bool) -> list[Row]:
+    """Return per branch off the one run of the study the checkpoints of each cell; nothing where there are not two."""
+    levels = [
+        level
+        for level in range(len(LEVELS))
+        if len({seeds[level] for cell in cells if len(cell.checkpoints) > 1 for seeds, _ in cell.replicates}) > 1
+    ]
+    rows = _paired(cells, levels[0]) if levels else None
+    if rows is None:
+        return []
+    merged = merge_sharing(design, rows, is_fresh=is_fresh, given=shared_runs(design, cells))
+    return merged if len(merged) > 1 else []
 
 
 def _first_trained_level(design: Design, cells: Iterable[DesignCell]) -> int:

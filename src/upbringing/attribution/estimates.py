@@ -111,7 +111,8 @@ def estimate_of(evidence: Evidence, found: Pivot, drawing: Drawing | None = None
     unwidened = inference
     if inference is not None:
         inference = unwidened = inference if drawing is None else _with_drawing(inference, drawing)
-        inference = _within_range(widened(inference, lowest, highest), found, is_share=is_share)
+        is_bounded = all(evidence.is_bounded(term.source.measure) for term in terms)
+        inference = _within_range(widened(inference, lowest, highest), found, is_bounded=is_bounded)
     logit, ends = (
         _logit(found, drawing) if usable and is_share and not same and len(terms) > 1 else (None, (None, None))
     )
@@ -229,9 +230,9 @@ def _binary_pair(found: Pivot) -> tuple[Matrix, Matrix] | None:
     return first, second
 
 
-def _within_range(inference: Inference, found: Pivot, *, is_share: bool) -> Inference:
-    """Return ``inference`` without the values that a contrast of rates cannot take."""
-    if not is_share:
+def _within_range(inference: Inference, found: Pivot, *, is_bounded: bool) -> Inference:
+    """Return ``inference`` without the values that a contrast of numbers in [0, 1] cannot take."""
+    if not is_bounded:
         return inference
     weights = found.weights
     return clip(inference, float(weights[weights < 0].sum()), float(weights[weights > 0].sum()))

@@ -12,11 +12,17 @@ Row = tuple[tuple[str, ...], ...]  # of one unit: for each cell, its checkpoints
 Runs = tuple[tuple[str, ...], ...]  # of one cell: the checkpoints of each independent run
 
 
-def merge_sharing(design: Design, rows: Sequence[Row], *, is_fresh: bool) -> list[Row]:
-    """Merge units whose checkpoints share a run of the study, directly or through another unit."""
+def merge_sharing(
+    design: Design, rows: Sequence[Row], *, is_fresh: bool, given: frozenset[str] = frozenset()
+) -> list[Row]:
+    """Merge units whose checkpoints share a run of the study, directly or through another unit.
+
+    ``given``: runs that count as no run of the study, because claims are conditional on them.
+    """
     groups: list[tuple[set[str], list[Row]]] = []
     for row in rows:
         runs = {run for part in row for checkpoint in part for run in _runs(design, checkpoint, is_fresh=is_fresh)}
+        runs -= given
         same = [group for group in groups if group[0] & runs or (not group[0] and not runs)]
         members = [member for group in same for member in group[1]] + [row]
         groups = [group for group in groups if group not in same]
@@ -38,6 +44,12 @@ def separate_runs(design: Design, cells: Sequence[DesignCell], *, is_fresh: bool
     are_samples = all(len(runs) >= enough or not own for runs, own in zip(found, ancestors, strict=True))
     are_apart = sum(map(len, ancestors)) == len(set().union(*ancestors))
     return tuple(found) if are_samples and are_apart else ()
+
+
+def shared_runs(design: Design, cells: Sequence[DesignCell]) -> frozenset[str]:
+    """Return the runs that led to every checkpoint of a cell; all runs of a cell that has one checkpoint."""
+    paths = [[set(design.path(name) or (name,)) for name in cell.checkpoints] for cell in cells]
+    return frozenset().union(*(set.intersection(*of_cell) for of_cell in paths))
 
 
 def _runs(design: Design, checkpoint: str, *, is_fresh: bool) -> tuple[str, ...]:

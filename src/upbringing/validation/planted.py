@@ -51,6 +51,9 @@ ORDER = _factorial("D7", "order effect: a stage does more when it comes first", 
 SHARED_ROOT = _pair(
     "D8", "runs branch off shared pretraining runs", (NULL_RATE,) * 2, noise=Noise(root=HIGH, cell_run=HIGH)
 )
+BRANCHED = _pair(
+    "D8", "runs branch off one pretraining run that is given", (NULL_RATE,) * 2, noise=Noise(cell_run=HIGH)
+)
 
 JUDGE_CELLS, JUDGE_CONTRASTS = two_cells(
     PlantedCell(arm="before", rate=0.50, sensitivity=0.90, specificity=0.90),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from upbringing.validation.gates import Experiment, Gate
-from upbringing.validation.planted import CLUSTERED, RARE, SHARED_ROOT
+from upbringing.validation.planted import BRANCHED, CLUSTERED, RARE, SHARED_ROOT
 from upbringing.validation.process import MEDIUM, SMALL, Design
 from upbringing.validation.thresholds import COVERAGE, MANY, NOMINAL_LOW
 from upbringing.validation.trials_attribute import AttributeTrial
@@ -51,6 +51,15 @@ def _split_plots() -> Iterable[Experiment]:
         gates=(covered,),
         scenario=SHARED_ROOT,
         setting=nested.label,
+    )
+    branches = replace(nested, num_seeds=1, num_branches=5)
+    yield Experiment(
+        name="split-plot one run attribute",
+        trial=AttributeTrial(scenario=BRANCHED, design=branches),
+        route="attribute",
+        gates=(replace(covered, claim="branches of one run as units: the 95% interval covers what holds given it"),),
+        scenario=BRANCHED,
+        setting=branches.label,
     )
 
 

@@ -333,3 +333,29 @@ def test_a_log_without_samples_is_an_error(tmp_path: Path, rewrite: Any) -> None
     rewrite(path, lambda log: setattr(log, "samples", None))
     with pytest.raises(FormatError, match="holds no samples"):
         read_inspect_logs(tmp_path)
+
+
+def test_a_scorer_that_asks_a_model_is_a_judge_of_that_kind_whose_word_alone_decides_nothing(tmp_path: Path) -> None:
+    from inspect_ai.model import ModelOutput, ModelUsage, get_model
+    from inspect_ai.scorer import match, model_graded_qa
+
+    for name, answers in (("base", ["1"] * 8), ("sft", ["0"] * 8)):
+        verdict = "GRADE: C" if name == "sft" else "GRADE: I"
+        graded = [ModelOutput.from_content("mockllm/grader", verdict) for _ in answers]
+        for output in graded:
+            output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)  # else tokens are counted online
+        grader = model_graded_qa(model=get_model("mockllm/grader", custom_outputs=graded, memoize=False))
+        run_mock(tmp_path / "logs", name, answers, scorers=[match(), grader])
+    tree = tmp_path / "tree.yaml"
+    tree.write_text(TREE + "margins: {sums/model_graded_qa: 0.1, sums/match: 0.1}\n", encoding="utf-8")
+    imported = upbringing.import_logs(tree, inspect=tmp_path / "logs", output=tmp_path / "results")
+    kinds = {row["judge"]: row["judge_kind"] for row in pq.read_table(imported.folder / "rows.parquet").to_pylist()}
+    assert kinds == {"match": None, "model_graded_qa": "llm"}
+    claims = {claim.measure: claim for claim in upbringing.attribute(imported.folder).claims if claim.kind == "path"}
+    assert claims["sums/match"].verdict == "changed"
+    graded_claim = claims["sums/model_graded_qa"]
+    assert (graded_claim.estimate, graded_claim.verdict, graded_claim.calibration) == (
+        1.0,
+        "inconclusive",
+        "uncalibrated",
+    )

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from upbringing.base.errors import FormatError
 
@@ -53,9 +54,13 @@ class ForeignSample:
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignMeasure:
-    """What a log says of how a measure is read. ``judge``: the scorer, ``None`` where nobody judges."""
+    """What a log says of how a measure is read. ``judge``: the scorer, ``None`` where nobody judges.
+
+    ``judge_kind``: ``llm`` where the log says that a model grades, ``None`` where it does not say.
+    """
 
     judge: str | None = None
+    judge_kind: Literal["llm"] | None = None
     higher_is_better: bool | None = None
     is_bits_per_byte: bool = False
 

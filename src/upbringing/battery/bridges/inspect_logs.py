@@ -45,6 +45,8 @@ UNUSED_FIELDS = {"events", "events_data", "timelines", "store"}
 MISSING = "reading Inspect logs needs the package inspect-ai: pip install 'upbringing[inspect]'"
 INSTRUMENT_FAILURES = {"grader_failed": "grader-failed", "scoring_failed": "scoring-failed"}
 SAMPLE_REASONS = {"invalid_response_format": "invalid-response-format", "no_response": "no-response"}
+MODEL_GRADED = "model_graded"  # how the names of Inspect's own scorers begin that ask a model
+GRADER_OPTIONS = ("model", "grader", "grader_model", "judge", "judge_model")  # of scorers by others
 LETTERS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 NUMBER = re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$", re.ASCII)
@@ -130,9 +132,18 @@ def _foreign_log(log: EvalLog, name: str, cluster: str | None, values: Values) -
         version=str(spec.task_version),
         settings=_settings(log),
         samples=(*read, *absent),
-        measures={measure: ForeignMeasure(judge=measure.removeprefix(f"{task}/")) for measure in scored},
+        measures={measure: _measure(measure.removeprefix(f"{task}/"), log) for measure in scored},
         warnings=tuple(warnings),
     )
+
+
+def _measure(scorer: str, log: EvalLog) -> ForeignMeasure:
+    """Return what the log says of a scorer, or of one of its values (``scorer/key``): whether a model grades."""
+    name = scorer.split("/")[0]
+    graders = {each.name.rsplit("/", 1)[-1]: each.options or {} for each in log.eval.scorers or ()}
+    options = graders.get(name, {})
+    has_model = any(options.get(option) is not None for option in GRADER_OPTIONS)
+    return ForeignMeasure(judge=scorer, judge_kind="llm" if name.startswith(MODEL_GRADED) or has_model else None)
 
 
 def _settings(log: EvalLog) -> dict[str, str]:

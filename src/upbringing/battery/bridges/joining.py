@@ -100,6 +100,7 @@ def _rows(
                 item=sample.item,
                 sample=sample.sample,
                 judge=measures[name].judge or NO_JUDGE,
+                judge_kind=measures[name].judge_kind,
                 value=score.value,
                 weight=score.weight,
                 status="scored" if score.value is not None else "unscored",
