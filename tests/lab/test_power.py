@@ -170,14 +170,14 @@ def test_torn_results_are_said_and_do_not_stop_a_plan(study: Path, tmp_path: Pat
         planned(session, pilot=tmp_path / "pilot")
 
 
-def test_units_are_pretraining_runs_and_prompts_are_shared_by_one(study: Path) -> None:
+def test_units_are_pretraining_runs_or_what_branches_off_one_where_prompts_are_shared(study: Path) -> None:
     nested = opened(study, STUDY.replace("seeds: 3", "seeds: {pretrain: 3, sft: 2}"))
     assert planned_runs(nested, primary_contrasts(nested)[0]) == (3, 2)
     shared = opened(study, STUDY.replace("seeds: 3", "seeds: {sft: 4}") + STATED)
-    assert planned_runs(shared, primary_contrasts(shared)[0]) == (1, 4)
+    assert planned_runs(shared, primary_contrasts(shared)[0]) == (4, 1)
     assert not asked_prompts(shared)["over_refusal"].is_nested
     (found,) = planned(shared).outlooks
-    assert found.estimand == "artefact"
+    assert found.estimand == "recipe"
     assert "these checkpoints only" in printed(planned(shared))
 
 

@@ -196,6 +196,16 @@ def test_prompts_come_in_another_order_in_each_epoch_and_each_once(bench: Bench)
     assert not np.array_equal(epochs[0], epochs[1])
 
 
+def test_the_sampler_of_the_library_would_repeat_the_first_epoch_after_a_resume() -> None:
+    from trl.trainer.utils import RepeatSampler
+
+    straight = RepeatSampler(range(12), mini_repeat_count=1, batch_size=3, seed=4)
+    first, second = list(straight), list(straight)
+    resumed = list(RepeatSampler(range(12), mini_repeat_count=1, batch_size=3, seed=4))  # built anew, in the second epoch
+    assert first != second
+    assert resumed == first  # why no order is left to it: were it to go on, this would fail, and ours could go
+
+
 def test_other_seeds_draw_other_answers(bench: Bench, policy: Path) -> None:
     runs = [
         bench.train(f"rl-seed-{seed}", rl(steps=2), prompts(bench, 2), steps=(0, 2), total=2, parent=policy, seed=seed)

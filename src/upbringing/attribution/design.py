@@ -1,8 +1,9 @@
 """Which runs are independent: cells, their replicates, the unit of inference and the estimand.
 
-Runs that share a trained ancestor are one unit (a split-plot): seeds branched off one pretraining run are
+Runs that share a trained ancestor are one unit (a split-plot): seeds branched off one of several pretraining runs are
 averaged first and never counted as several. A fixed, existing start is no run: then the unit is the seed of the
-first stage trained (pretraining that continues it included) and claims are conditional on that start.
+first stage trained (pretraining that continues it included) and claims are conditional on that start. So is a single
+run that all others branch off.
 """
 
 from __future__ import annotations

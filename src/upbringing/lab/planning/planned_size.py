@@ -60,7 +60,8 @@ def _headline(items: Sequence[Item]) -> list[Item]:
 def planned_runs(session: Session, spec: ContrastSpec) -> tuple[int, int]:
     """Return how many independent runs a contrast will have, and how many branch off each.
 
-    Runs that share their pretraining are one; on a fixed start the first stage trained decides.
+    Runs that share their pretraining are one; on a fixed start the first stage trained decides. Where all share one run,
+    what branches off it counts, given that run.
     """
     arms = {cell.partition("@")[0] for cell in spec.weights}
     lineages = [each for each in session.whole.lineages if each.arm.name in arms]
@@ -72,6 +73,8 @@ def planned_runs(session: Session, spec: ContrastSpec) -> tuple[int, int]:
     level = LEVELS[0 if is_fresh else min(found, default=len(LEVELS) - 1)]
     pipelines = replicates(session.study.seeds)
     units = len({each.indices[level] for each in pipelines})
+    if units == 1:
+        units = next((num for name in LEVELS if (num := len({each.indices[name] for each in pipelines})) > 1), 1)
     return units, len(pipelines) // units
 
 
