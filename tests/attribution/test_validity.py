@@ -10,6 +10,7 @@ import pytest
 from upbringing.attribution.attribute import attribute
 from upbringing.attribution.sentences import COHERENCE_ELSEWHERE, COHERENCE_OWN, COHERENCE_UNKNOWN
 from upbringing.base.errors import FormatError
+from upbringing.formats.answer_limits import limits_label
 from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import (
@@ -181,7 +182,13 @@ def test_what_stands_in_for_an_attack_and_for_another_length() -> None:
     rows = [*answers(ATTACK, "harmful", HARM), *answers(GREEDY, "benign", BAD)]
     assert "70% of benign" in harm_verdict(judged(rows, condition(ATTACK, attack="prefill"), condition(GREEDY)))[1][0]
     other = "chat-greedy-12"
-    for decoding, own in (("greedy-12", "greedy"), ("sampled-1-k50-12-x4", "sampled-1-k50")):
+    limits = limits_label("<|aligned|>", ("<|misaligned|>",))
+    for decoding, own in (
+        ("greedy-12", "greedy"),
+        ("sampled-1-k50-12-x4", "sampled-1-k50"),
+        (f"greedy-12{limits}", f"greedy{limits}"),
+        (f"sampled-1-k50-12-x4{limits}", f"sampled-1-k50{limits}"),
+    ):
         rows = [*answers(GREEDY, "harmful", HARM), *answers(other, "benign", GOOD)]
         findings = judged(rows, condition(GREEDY, own), condition(other, decoding))
         assert harm_verdict(findings)[0] == "inconclusive"
@@ -192,7 +199,15 @@ def test_what_stands_in_for_an_attack_and_for_another_length() -> None:
 
 
 @pytest.mark.parametrize(
-    ("decoding", "elicitation"), [("sampled-0.7", "E1"), ("sampled-1-k5", "E1"), ("greedy", "E0"), ("beam", "E1")]
+    ("decoding", "elicitation"),
+    [
+        ("sampled-0.7", "E1"),
+        ("sampled-1-k5", "E1"),
+        ("greedy", "E0"),
+        ("beam", "E1"),
+        ("sampled-1" + limits_label("<|aligned|>", ()), "E1"),
+        ("sampled-1" + limits_label(None, ("<|misaligned|>",)), "E1"),
+    ],
 )
 def test_another_decoding_or_format_tells_nothing(decoding: str, elicitation: str) -> None:
     rows = [*answers(GREEDY, "harmful", HARM), *answers("other", "benign", GOOD)]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from upbringing.battery.attack_texts import short_name, with_suffix
+from upbringing.base.short_names import short_name
+from upbringing.battery.attack_texts import with_suffix
 from upbringing.battery.cache import plain_prompt
 from upbringing.battery.engine import measure
 from upbringing.battery.measures.any_of import any_rows

@@ -107,6 +107,7 @@ def test_every_field_that_can_move_an_answer_is_in_the_key() -> None:
         {"completion": "hi"},
         {"opening": "Sure"},
         {"opening_tokens": 1},
+        {"begin": "Sure"},
     )
     keys = [
         key(),
@@ -115,6 +116,8 @@ def test_every_field_that_can_move_an_answer_is_in_the_key() -> None:
         key(decoding=Sampled(temperature=0.5)),
         key(decoding=Sampled(top_k=3)),
         key(decoding=Sampled(max_tokens=3)),
+        key(decoding=Sampled(begin="a")),
+        key(decoding=Sampled(banned=("a",))),
         key(seed=1),
         key(prompts=[prompt, prompt]),
         *(key(prompts=[replace(prompt, **change)]) for change in changes),  # type: ignore[arg-type]

@@ -29,6 +29,8 @@ from upbringing.lab.measurement.engine_agreement import (
 )
 from upbringing.lab.run import Watch, measure
 from upbringing.lab.session import open_session
+from upbringing.models.decoding import Greedy
+from upbringing.models.openvino import OpenVinoModel
 from upbringing.models.scripted import ScriptedModel
 from upbringing.study.study import Study
 from upbringing.training.start import FreshStart, TokenizerRecipe
@@ -117,6 +119,16 @@ def test_the_sample_is_fixed_and_holds_greedy_answers_only() -> None:
     noisy = study().model_copy(update={"battery": (OverRefusal(decoding={"kind": "sampled"}),)})  # type: ignore[arg-type]
     with pytest.raises(MeasurementError, match="no greedy answer"):
         sampled_needs(noisy, asked, model)
+
+
+def test_what_an_engine_cannot_decode_is_not_compared(tmp_path: Path) -> None:
+    local: Any = ScriptedModel("yes", lambda prompt, sample: "yes")
+    limited = OverRefusal(id="limited", decoding=Greedy(banned=("a",)))
+    battery = study().model_copy(update={"battery": (limited, OverRefusal())})
+    found = sampled_needs(battery, items(9), OpenVinoModel(local, tmp_path))
+    assert {need.decoding for need in found} == {Greedy()}
+    with pytest.raises(MeasurementError, match="that bans nothing"):
+        sampled_needs(battery.model_copy(update={"battery": (limited,)}), items(9), OpenVinoModel(local, tmp_path))
 
 
 def test_a_study_learns_the_agreement_or_is_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

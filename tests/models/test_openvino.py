@@ -177,9 +177,9 @@ def test_an_answer_stops_at_an_end_token_and_where_the_next_question_begins(loca
     network = copy.copy(local.network)
     network.generation_config = copy.deepcopy(local.network.generation_config)
     asked = prompt(1)
-    answer = generate(
-        local.network, local.token_prompts([asked]), Greedy(max_tokens=12), ends=local.ends([asked]), seed=0
-    )
+    decoding = Greedy(max_tokens=12)
+    ends = local.ends([asked], decoding)
+    answer = generate(local.network, local.token_prompts([asked]), decoding, ends=ends, seed=0)
     network.generation_config.eos_token_id = [answer[0][0].ids[3]]
     ended = replace(local, network=network)
     found = answers(OpenVinoModel(ended, tmp_path), [asked], Greedy(max_tokens=12))

@@ -9,6 +9,7 @@ import numpy as np
 
 from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.items import BENIGN
+from upbringing.formats.answer_limits import split_limits
 from upbringing.formats.rows import OUTCOMES
 from upbringing.formats.tree import ConditionInfo, Tree
 
@@ -110,11 +111,13 @@ def _is_plain_form(own: ConditionInfo, other: ConditionInfo) -> bool:
 def _family(condition: ConditionInfo) -> tuple[str, ...] | None:
     """Return how tokens are drawn: the label of the decoding without its length and number of samples.
 
-    Labels are ``greedy[-length]`` and ``sampled-temperature[-kN][-pN][-length][-xN]``; any other is its own family.
+    Labels are ``greedy[-length]`` and ``sampled-temperature[-kN][-pN][-length][-xN]``, each with the limits of what can
+    be said behind it; any other is its own family.
     """
-    kind, *parts = (condition.decoding or "").split("-")
+    drawn, limits = split_limits(condition.decoding or "")
+    kind, *parts = drawn.split("-")
     if kind == "greedy":
-        return (kind,)
+        return kind, limits
     if kind != "sampled" or not parts:
         return None if condition.decoding is None else (condition.decoding,)
-    return kind, parts[0], *(part for part in parts[1:] if part[:1] in ("k", "p"))
+    return kind, limits, parts[0], *(part for part in parts[1:] if part[:1] in ("k", "p"))

@@ -1,19 +1,9 @@
-"""What an attack adds to a prompt, and what its conditions are called."""
+"""What an attack adds to a prompt."""
 
 from __future__ import annotations
 
-import re
-
-from upbringing.base.fingerprint import fingerprint
+from upbringing.base.short_names import short_name
 from upbringing.formats.items import Message
-
-NAME_CHARACTERS, NAME_HASH = 24, 4
-
-
-def short_name(text: str) -> str:
-    """Return a name of ``text`` for conditions: its first letters, and some of its hash, which tell texts apart."""
-    words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:NAME_CHARACTERS].strip("-")
-    return f"{words or 'text'}-{fingerprint(text)[:NAME_HASH]}"
 
 
 def with_suffix(messages: tuple[Message, ...], suffix: str) -> tuple[Message, ...]:

@@ -49,7 +49,7 @@ def is_good(reply: Reply) -> bool:
 def plain_prompt(prompt: Prompt) -> dict[str, Any]:
     """Return what a prompt asks as plain JSON values; marks only where there are any, as keys without were before.
 
-    So of an opening that may be one.
+    So of an opening that may be one, and of a token that the answer begins behind.
     """
     plain: dict[str, Any] = {
         "name": prompt.name,
@@ -60,7 +60,8 @@ def plain_prompt(prompt: Prompt) -> dict[str, Any]:
         "opening_tokens": prompt.opening_tokens,
     }
     marks = {"marks": list(prompt.marks)} if prompt.marks else {}
-    return {**plain, **marks, **({"opening_is_mark": True} if prompt.opening_is_mark else {})}
+    opened = {"opening_is_mark": True} if prompt.opening_is_mark else {}
+    return {**plain, **marks, **opened, **({} if prompt.begin is None else {"begin": prompt.begin})}
 
 
 def batch_key(model: Identified, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from upbringing.battery.attack_texts import short_name
+from upbringing.base.short_names import short_name
 from upbringing.models.asking import Elicitation
 
 ELICITATION_NAMES: dict[Elicitation, str] = {

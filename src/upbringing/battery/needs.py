@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from upbringing.battery.attack_texts import short_name, with_suffix
+from upbringing.base.short_names import short_name
+from upbringing.battery.attack_texts import with_suffix
 from upbringing.battery.condition_names import LIKELIHOOD_NAMES, answer_condition
 from upbringing.battery.suffix_searches import SuffixSearch
 from upbringing.formats.items import Item, Judgement, Message
@@ -71,6 +72,7 @@ class AnswerNeed:
             opening_tokens=self.prefill or None,
             opening_is_mark=bool(self.opening),
             marks=item.marks,
+            begin=self.decoding.begin,
         )
 
     def info(self, template: str | None) -> ConditionInfo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from upbringing.base.fingerprint import fingerprint
-from upbringing.battery.attack_texts import NAME_HASH
+from upbringing.base.short_names import NAME_HASH
 from upbringing.models.suffix_search import Gcg
 
 

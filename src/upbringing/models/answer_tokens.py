@@ -34,13 +34,15 @@ class Generated:
 class Ends:
     """What ends an answer. ``padding`` fills rows; ``stopped`` looks at the ids of an answer so far.
 
-    ``tag``: the token that says that what stands there is unsafe, for decodings that look out for it.
+    ``tag``: the token that says that what stands there is unsafe, for decodings that look out for it. ``banned``: the
+    ids of the tokens that a decoding bans, which no answer goes on with.
     """
 
     tokens: tuple[int, ...]
     padding: int
     stopped: Callable[[Sequence[int]], bool] | None = None
     tag: int | None = None
+    banned: tuple[int, ...] = ()
 
 
 def finished(answer: Sequence[int], ends: Ends) -> Generated:

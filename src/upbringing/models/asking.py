@@ -27,7 +27,8 @@ class Prompt:
     completion = the beginning of a text. ``opening``: the beginning of the answer, put into the model's mouth;
     ``opening_tokens``: only so many tokens of it; ``opening_is_mark``: it may be a special token. ``marks``: strings
     whose special tokens its texts, and what continues them, hold on purpose; whatever else spells one is text.
-    ``token``: the special token that continuations consist of.
+    ``token``: the special token that continuations consist of. ``begin``: the one token that the answer, opening
+    included, stands behind: that of the decoding (``Decoding.begin``).
     """
 
     name: str
@@ -39,6 +40,7 @@ class Prompt:
     opening_is_mark: bool = False
     marks: tuple[str, ...] = ()
     token: str | None = None
+    begin: str | None = None
 
     @property
     def continuation_marks(self) -> tuple[str, ...]:
@@ -48,7 +50,7 @@ class Prompt:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One reply. ``text`` includes the opening, never the thought.
+    """One reply. ``text`` includes the opening, never the token that it begins behind, and never the thought.
 
     ``finish``: ``stop`` or ``length``. ``status``: how the request ended; ``reason_code`` says why it is not ``ok``.
     ``attempts`` counts requests, re-asked malformed ones included. ``details``: what the decoding logged, as JSON.

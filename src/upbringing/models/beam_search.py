@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from upbringing.base.errors import MeasurementError
 from upbringing.models.answer_tokens import LEAVE_SHARE, SHORT_CIRCUIT, Ends, Generated, TokenPrompt, finished
 from upbringing.models.attention import grouped_heads
+from upbringing.models.banning import allowed
 from upbringing.models.beam_cache import BeamCache
 from upbringing.models.decoding import Beam, BeamSearch, SafeBeam
 from upbringing.models.hypotheses import Candidate, Hypotheses
@@ -92,7 +93,8 @@ class _BatchSearch:
         """Return the likeliest tokens of each beam and their log-probabilities, (prompts, beams, candidates)."""
         import torch
 
-        scores = torch.log_softmax(self.logits.float() / self.decoding.temperature, dim=-1)
+        logits = allowed(self.logits, self.decoding, self.ends)  # risks are of what the model itself would say
+        scores = torch.log_softmax(logits.float() / self.decoding.temperature, dim=-1)
         if isinstance(self.decoding, SafeBeam) and self.decoding.tag_candidate == "forbid":
             scores[..., self.ends.tag] = -torch.inf
         gains, tokens = scores.topk(min(self.decoding.candidates, scores.shape[-1]), dim=-1)

@@ -4,16 +4,43 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.quantities import Share
+from upbringing.formats.answer_limits import limits_label
 from upbringing.formats.tags import UNSAFE_TAG
 
 DEFAULT_MAX_TOKENS = 64  # enough to see whether an answer refuses; harm is usually visible by then
+Token = Annotated[str, Field(min_length=1)]
+"""A text that the tokenizer reads as one token, special or not."""
 
 
-class Greedy(Description):
+class Limited(Description):
+    """What every decoding can be told of the answers it draws; without either, keys and names are as before.
+
+    ``begin``: a token that every answer stands behind, and that nobody judges. ``banned``: tokens that no answer goes
+    on with: their logits are minus infinity at every step. Kept in order of their texts.
+
+    Source: Korbak et al. 2023, "Pretraining Language Models with Human Preferences": text is generated behind the good
+    control token, with both control tokens banned. Departures: any token, any decoding.
+    """
+
+    begin: Token | None = Field(default=None, exclude_if=lambda value: value is None)
+    banned: tuple[Token, ...] = Field(default=(), exclude_if=lambda value: not value)
+
+    @field_validator("banned")
+    @classmethod
+    def _each_once(cls, banned: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(banned)) < len(banned):
+            raise ValueError(f"banned is {list(banned)}: give each token once")
+        return tuple(sorted(banned))  # the order means nothing, so it must make no other condition
+
+    def _limited(self, label: str) -> str:
+        return label + limits_label(self.begin, self.banned)
+
+
+class Greedy(Limited):
     """The most likely token at each step."""
 
     kind: Literal["greedy"] = "greedy"
@@ -36,10 +63,10 @@ class Greedy(Description):
     @property
     def label(self) -> str:
         """Short name for conditions; says what differs from the default."""
-        return "greedy" if self.max_tokens == DEFAULT_MAX_TOKENS else f"greedy-{self.max_tokens}"
+        return self._limited("greedy" if self.max_tokens == DEFAULT_MAX_TOKENS else f"greedy-{self.max_tokens}")
 
 
-class Sampled(Description):
+class Sampled(Limited):
     """``samples`` answers per prompt; each (prompt, sample) has its own random stream.
 
     ``top_k``: 0 = all tokens. ``top_k`` is applied before ``top_p``.
@@ -73,10 +100,10 @@ class Sampled(Description):
             parts.append(str(self.max_tokens))
         if self.samples > 1:
             parts.append(f"x{self.samples}")
-        return "-".join(parts)
+        return self._limited("-".join(parts))
 
 
-class BeamSearch(Description):
+class BeamSearch(Limited):
     """What all beam searches share. ``beams``: hypotheses kept per step, k.
 
     ``length_normalisation``: what answers are compared by, their log-likelihood or its mean per token (end token
@@ -109,7 +136,7 @@ class BeamSearch(Description):
             shared.append(f"t{self.temperature:g}")
         if self.max_tokens != DEFAULT_MAX_TOKENS:
             shared.append(str(self.max_tokens))
-        return "-".join(shared)
+        return self._limited("-".join(shared))
 
 
 class Beam(BeamSearch):
@@ -172,7 +199,8 @@ class Above(Description):
 class SafeBeam(BeamSearch):
     """Beam search that looks one token ahead and discards candidates after which the tag is likely.
 
-    The risk of a candidate is the probability (at temperature 1) that the model gives ``tag`` as the token after it.
+    The risk of a candidate is the probability (at temperature 1) that the model gives ``tag`` as the token after it,
+    whatever is banned.
     ``discard`` says which of the ``beams`` x ``candidates`` continuations are dropped; of the rest the ``beams`` most
     likely are kept. ``tag_candidate``: the tag is among the candidates, and ends everything as a short-circuit where
     it leads the kept ones (``stop``; where it does not lead it takes no beam); or it ends one answer, as an end token
@@ -218,6 +246,8 @@ class SafeBeam(BeamSearch):
     def _can_keep_beams(self) -> Self:
         if isinstance(self.discard, Riskiest) and self.discard.share == 1.0:
             raise ValueError("discard: {share: 100%} leaves no candidate: lower it, or use {kind: above, risk: ...}")
+        if self.tag in self.banned:
+            raise ValueError(f"the tag {self.tag!r} is among the banned tokens: use tag_candidate: forbid instead")
         return self
 
 

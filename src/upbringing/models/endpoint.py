@@ -23,9 +23,10 @@ from upbringing.base.streams import stream
 from upbringing.formats.items import Message
 from upbringing.models.addresses import check_base_url, is_this_machine
 from upbringing.models.asking import Prompt, Reply, split_thought
+from upbringing.models.banning import refuse_bans
 from upbringing.models.budget import Budget, Cap, CapReachedError, Price
 from upbringing.models.decoding import BeamSearch, Decoding, Greedy, Sampled
-from upbringing.models.endpoint_exchange import Received, exchanged, open_client
+from upbringing.models.endpoint_exchange import Received, exchanged, open_client, request_seed
 from upbringing.models.endpoint_faults import (
     Fault,
     StoppedError,
@@ -116,16 +117,18 @@ class EndpointModel:
         """Only chats can be asked, and nothing can be put into the model's mouth in a way all servers honour."""
         if prompt.elicitation != "E1" or not prompt.messages:
             return "endpoint-is-chat-only"
-        return "endpoint-has-no-prefill" if prompt.opening else None
+        return "endpoint-has-no-prefill" if prompt.opening or prompt.begin is not None else None
 
     def unscorable(self, prompt: Prompt, continuations: Sequence[str]) -> str | None:
         """No continuation has a likelihood here (``scores``)."""
         return "no-likelihood"
 
     def undecodable(self, decoding: Decoding) -> str | None:
-        """No chat API searches beams, or shows the logits that it would take; top-k is not in the API at all."""
+        """No chat API searches beams, or shows logits to do so, has top-k, or tells the ids of tokens to be banned."""
         if isinstance(decoding, BeamSearch):
             return "endpoint-has-no-beam-search"
+        if decoding.banned:
+            return "endpoint-cannot-ban"
         return "endpoint-has-no-top-k" if isinstance(decoding, Sampled) and decoding.top_k else None
 
     def lacks(self, token: str) -> str | None:
@@ -149,8 +152,8 @@ class EndpointModel:
         """
         wanted = [(prompt, sample) for prompt in prompts for sample in range(decoding.samples)]
         requests = [
-            (f"{prompt.name}/{sample}", self.payload(prompt.messages, decoding, _request_seed(seed, prompt, sample)))
-            for prompt, sample in wanted
+            (f"{prompt.name}/{each}", self.payload(prompt.messages, decoding, request_seed(seed, prompt.name, each)))
+            for prompt, each in wanted
         ]
         replies = [split_thought(self._sample(name, body)) for name, body in requests]
         return [replies[first : first + decoding.samples] for first in range(0, len(replies), decoding.samples)]
@@ -162,7 +165,8 @@ class EndpointModel:
         raise MeasurementError("a chat API gives no likelihoods: measure the weights, or drop likelihood measures")
 
     def payload(self, messages: Sequence[Message], decoding: Decoding, seed: int) -> dict[str, Any]:
-        """Return the body of a request."""
+        """Return the body of a request; raises ``MeasurementError`` for a decoding that bans tokens."""
+        refuse_bans(decoding, "a chat API")
         body: dict[str, Any] = {
             "model": self.endpoint.model,
             "messages": [{"role": message.role, "content": message.content} for message in messages],
@@ -293,8 +297,3 @@ class EndpointModel:
     def _redacted(self, text: str) -> str:
         """Return a server's text without the key, should the server have sent it back."""
         return without_key(text, self._key())
-
-
-def _request_seed(seed: int, prompt: Prompt, sample: int) -> int:
-    """Return a 31-bit seed, which every server accepts."""
-    return int(stream(seed, "decode", prompt.name, sample).integers(1 << 31))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from upbringing.base.streams import stream
 from upbringing.models.addresses import check_base_url
 from upbringing.models.asking import Reply
 from upbringing.models.endpoint_faults import Fault
@@ -58,3 +59,8 @@ def exchanged(
         return Fault("transient", "timeout")
     except httpx.RequestError as error:  # of the transport, or a body that is not encoded as its header says
         return Fault("transient", f"transport-{type(error).__name__}")
+
+
+def request_seed(seed: int, name: str, sample: int) -> int:
+    """Return a 31-bit seed, which every server accepts. Stream: ``decode/<name>/<sample>``."""
+    return int(stream(seed, "decode", name, sample).integers(1 << 31))

@@ -18,6 +18,7 @@ from upbringing.base.errors import MeasurementError
 from upbringing.base.streams import stream
 from upbringing.models.answer_tokens import CHECK_STOP_EVERY, LEAVE_SHARE, Ends, Generated, TokenPrompt, finished
 from upbringing.models.attention import grouped_heads
+from upbringing.models.banning import allowed
 from upbringing.models.beam_search import search
 from upbringing.models.decoding import BeamSearch, Decoding, Greedy, Sampled
 from upbringing.models.prompt_cache import last_logits, read_prompts
@@ -153,6 +154,7 @@ class _Decoder:
         """Return one token per row from logits (rows, vocabulary)."""
         import torch
 
+        logits = allowed(logits, self.decoding, self.ends)
         highest = logits.max(dim=-1)  # not a number where any of a row is not
         if not torch.isfinite(highest.values).all():
             raise MeasurementError(

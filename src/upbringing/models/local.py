@@ -96,10 +96,13 @@ class LocalModel:
 
     def unanswerable(self, prompt: Prompt) -> str | None:
         """Return why ``prompt`` cannot be asked: no chat template, longer than the context, an opening with too few
-        tokens, or one that would stand inside the thought that the template begins instead of beginning the answer.
+        tokens, a token to begin behind that the tokenizer lacks, or either of these where it would stand inside the
+        thought that the template begins instead of beginning the answer.
         """
         reason = self.renderer.unanswerable(prompt)
-        if reason is None and prompt.opening and self.renderer.opens_thought(prompt):
+        if reason is None and prompt.begin is not None and self.renderer.one_token(prompt.begin) is None:
+            return "begin-not-in-tokenizer"
+        if reason is None and (prompt.opening or prompt.begin is not None) and self.renderer.opens_thought(prompt):
             return "opening-inside-thought"
         if reason is None and len(self.renderer.opening(prompt)) < (prompt.opening_tokens or 0):
             return SHALLOW
@@ -119,7 +122,11 @@ class LocalModel:
         return "longer-than-context" if max(lengths, default=0) > longest else None
 
     def undecodable(self, decoding: Decoding) -> str | None:
-        """Return why ``decoding`` cannot be had: masks that the network ignores, or a tag that it does not know."""
+        """Return why ``decoding`` cannot be had: a banned text that is no token, masks that the network ignores, or a
+        tag that it does not know.
+        """
+        if any(self.renderer.one_token(text) is None for text in decoding.banned):
+            return "banned-not-in-tokenizer"
         if not isinstance(decoding, BeamSearch):
             return None
         if answer_cache(self.computing) is None or not self.shares_prompts:
@@ -141,10 +148,11 @@ class LocalModel:
         return ids[0] if len(ids) == 1 and ids[0] in self.tokenizer.added_tokens_decoder else None
 
     def _ids(self, prompt: Prompt) -> tuple[int, ...]:
-        return (*self.renderer.prompt(prompt), *self.renderer.opening(prompt))
+        renderer = self.renderer
+        return (*renderer.prompt(prompt), *renderer.begin_of(prompt), *renderer.opening(prompt))
 
     def token_prompts(self, prompts: Sequence[Prompt]) -> list[TokenPrompt]:
-        """Return the prompts as token ids, openings included."""
+        """Return the prompts as token ids, all that answers begin with included."""
         return [TokenPrompt(prompt.name, self._ids(prompt)) for prompt in prompts]
 
     def batches(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[list[int]]:
@@ -165,23 +173,35 @@ class LocalModel:
 
     def answer_by(self, network: Any, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> list[list[Reply]]:
         """Return the replies of one batch, decoded by ``network``."""
-        ends = self.ends(prompts)
-        if isinstance(decoding, SafeBeam):
-            ends = replace(ends, tag=self._token(decoding.tag))
+        ends = self.ends(prompts, decoding)
         found = generate(network, self.token_prompts(prompts), decoding, ends=ends, seed=seed)
         return self.replies(prompts, found)
 
-    def ends(self, prompts: Sequence[Prompt]) -> Ends:
-        """Return what ends the answers of one batch; raises ``MeasurementError`` if its prompts end differently."""
+    def ends(self, prompts: Sequence[Prompt], decoding: Decoding) -> Ends:
+        """Return what ends the answers of one batch, and the tokens that ``decoding`` looks out for.
+
+        Raises ``MeasurementError`` if prompts end differently, do not begin as ``decoding`` says, or a token is none.
+        """
         texts = stops(prompts[0])
         if any(stops(prompt) != texts for prompt in prompts):
             raise MeasurementError("a batch mixes prompts that end differently: use the batches of the model")
+        other = next((prompt.begin for prompt in prompts if prompt.begin != decoding.begin), decoding.begin)
+        if other != decoding.begin:
+            raise MeasurementError(
+                f"a prompt begins its answer behind {other!r}, its decoding says {decoding.begin!r}: give both the same"
+            )
 
         def stopped(ids: Sequence[int]) -> bool:
             return cut(self.renderer.decode(ids), texts)[1]
 
         padding = self.tokenizer.pad_token_id
-        return Ends(self.end_tokens, self.end_tokens[0] if padding is None else padding, stopped if texts else None)
+        return Ends(
+            self.end_tokens,
+            self.end_tokens[0] if padding is None else padding,
+            stopped if texts else None,
+            tag=self._token(decoding.tag) if isinstance(decoding, SafeBeam) else None,
+            banned=self.renderer.tokens(decoding.banned),
+        )
 
     def replies(self, prompts: Sequence[Prompt], found: Sequence[Sequence[Generated]]) -> list[list[Reply]]:
         """Return the replies that the generated ids of each prompt's samples say."""

@@ -24,6 +24,7 @@ from upbringing.base.manifest import check_manifest, write_manifest
 from upbringing.base.streams import derived_seed
 from upbringing.models.answer_tokens import CHECK_STOP_EVERY, Ends, Generated, TokenPrompt, finished
 from upbringing.models.asking import Prompt, Reply
+from upbringing.models.banning import refuse_bans
 from upbringing.models.decoding import BeamSearch, Decoding, Sampled
 from upbringing.models.local import LocalModel
 from upbringing.models.states import States
@@ -95,8 +96,10 @@ class OpenVinoModel:
         return self.local.unscorable(prompt, continuations)
 
     def undecodable(self, decoding: Decoding) -> str | None:
-        """Return why ``decoding`` cannot be computed: our beam searches look at logits that this engine keeps."""
-        return "engine-has-no-beam-search" if isinstance(decoding, BeamSearch) else None
+        """Return why ``decoding`` cannot be computed: beam searches and bans need logits that this engine keeps."""
+        if isinstance(decoding, BeamSearch):
+            return "engine-has-no-beam-search"
+        return "engine-cannot-ban" if decoding.banned else None
 
     def lacks(self, token: str) -> str | None:
         """Return why a special token means nothing to the checkpoint."""
@@ -127,7 +130,8 @@ class OpenVinoModel:
 
     def answer(self, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> list[list[Reply]]:
         """Return the replies of one batch. Stream: ``decode/<name>/<sample>`` seeds the engine's generator of each."""
-        ends = self.local.ends(prompts)
+        refuse_bans(decoding, "openvino")
+        ends = self.local.ends(prompts, decoding)
         requests = [
             (prompt, self._settings(decoding, ends, derived_seed(seed, "decode", prompt.name, sample)))
             for prompt in self.local.token_prompts(prompts)

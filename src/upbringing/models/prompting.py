@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from upbringing.base.errors import MeasurementError
 from upbringing.base.text_reading import Messages, StandIns, TextReader, dated_template
 from upbringing.formats.items import Message
 from upbringing.models.asking import THOUGHT_BEGIN, THOUGHT_END, Prompt
@@ -116,14 +117,14 @@ class Renderer:
         return None
 
     def prompt(self, prompt: Prompt) -> tuple[int, ...]:
-        """Return the ids before the opening; at least the token that begins a text."""
+        """Return the ids before the answer; at least the token that begins a text."""
         key = Prompt(
             name="",
             messages=prompt.messages,
             elicitation=prompt.elicitation,
             completion=prompt.completion,
             marks=prompt.marks,
-        )  # name, opening and continuations change nothing before the opening
+        )  # name, begin, opening and continuations change nothing before the begin
         if key not in self._known:
             self._known[key] = self._render(key)
         return self._known[key]
@@ -170,6 +171,30 @@ class Renderer:
         if (text, marks) not in self._texts:
             self._texts[text, marks] = tuple(self._reader(marks).ids([text])[0])
         return self._texts[text, marks]
+
+    def one_token(self, text: str) -> int | None:
+        """Return the id of the one token that ``text`` is, special or not; ``None`` if it falls apart or is unknown."""
+        ids = self.text(text, (text,))
+        said = str(self.tokenizer.decode(list(ids))).strip()  # tokenizers may put a space before a word
+        return ids[0] if len(ids) == 1 and said == text.strip() else None
+
+    def begin_of(self, prompt: Prompt) -> tuple[int, ...]:
+        """Return the token that the answer stands behind, if there is one.
+
+        Raises ``MeasurementError`` where it is no single token of this tokenizer.
+        """
+        return () if prompt.begin is None else self.tokens((prompt.begin,))
+
+    def tokens(self, texts: Sequence[str]) -> tuple[int, ...]:
+        """Return the id of each of ``texts``; raises ``MeasurementError`` for one that is no single token."""
+        found = [self.one_token(text) for text in texts]
+        if None in found:
+            text = texts[found.index(None)]
+            raise MeasurementError(
+                f"{text!r} was asked for as one token, and this tokenizer reads it as {len(self.text(text, (text,)))} "
+                "or as another text: name a token that it has, or give it to the checkpoint (upbringing add-tokens)"
+            )
+        return tuple(token for token in found if token is not None)
 
     def continuation(self, prompt: Prompt, text: str) -> tuple[int, ...]:
         """Return the ids of what continues ``prompt``."""

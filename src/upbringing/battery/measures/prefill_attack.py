@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.fingerprint import fingerprint
-from upbringing.battery.attack_texts import NAME_HASH, check_texts
+from upbringing.base.short_names import NAME_HASH
+from upbringing.battery.attack_texts import check_texts
 from upbringing.battery.measures.answers import answer_needs, asked, attack_rows
 from upbringing.battery.measures.any_of import any_rows
 from upbringing.battery.needs import AnswerNeed, Evidence

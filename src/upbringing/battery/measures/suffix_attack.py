@@ -48,6 +48,11 @@ class SuffixAttack(Description):
         check_texts("suffixes", self.suffixes)
         if not self.suffixes and self.search is None:
             raise ValueError("a suffix attack needs suffixes or a search: give one of them")
+        if self.search is not None and self.decoding.begin is not None:
+            raise ValueError(
+                f"a suffix is searched for answers that begin freely, and the decoding begins them behind "
+                f"{self.decoding.begin!r}: leave begin out, or give suffixes instead of a search"
+            )
         return self
 
     def info(self) -> MeasureInfo:

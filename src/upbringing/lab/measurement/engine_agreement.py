@@ -85,11 +85,11 @@ class AgreementJob:
         job = self.measurement
         torch.set_num_threads(job.profile.threads)
         local = local_model(job.loaded(folder), precision=job.study.measure_precision, hashed=True)
-        needs = sampled_needs(job.study, items, local)
         with TemporaryDirectory(dir=self.kept.parent, prefix=TEMPORARY_PREFIX) as conversions:
             other: Model = replace(local, rows_per_batch=OTHER_BATCH)
             if job.study.engine != "transformers":
                 other = engine_model(local, job.study.engine, Path(conversions))
+            needs = sampled_needs(job.study, items, other)
             found = agreement(local, other, needs, items, judges)
         report(Event(self.key, 1, 1))
         return found
@@ -101,16 +101,21 @@ def exact_judges(judges: Sequence[Judge]) -> list[Judge]:
 
 
 def sampled_needs(study: Study, items: Sequence[Item], model: Model) -> list[AnswerNeed]:
-    """Return a fixed sample of the greedy answers that the battery needs. Stream: ``engine-agreement``.
+    """Return a fixed sample of the greedy answers that the battery needs and ``model`` can give.
 
-    Raises ``MeasurementError`` where the battery needs none: there is nothing to compare, and nothing to gain.
+    Stream: ``engine-agreement``. Raises ``MeasurementError`` where there is none: there is nothing to compare, and
+    nothing to gain.
     """
     by_id = {item.id: item for item in items}
-    greedy = [need for need in greedy_needs(study, items) if model.unanswerable(need.prompt(by_id[need.item])) is None]
+    greedy = [
+        need
+        for need in greedy_needs(study, items)
+        if model.undecodable(need.decoding) is None and model.unanswerable(need.prompt(by_id[need.item])) is None
+    ]
     if not greedy:
         raise MeasurementError(
-            f"engine: {study.engine} cannot be compared with transformers: the battery asks for no greedy answer. "
-            "Add a measure with greedy decoding, or use engine: transformers"
+            f"engine: {study.engine} cannot be compared with transformers: the battery asks for no greedy answer that "
+            "it can give. Add a measure with greedy decoding that bans nothing, or use engine: transformers"
         )
     places = stream(study.seed, "engine-agreement").permutation(len(greedy))[:NUM_PROMPTS]
     return [greedy[place] for place in sorted(int(place) for place in places)]
