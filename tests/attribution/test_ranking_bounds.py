@@ -57,7 +57,7 @@ def test_the_extremes_are_those_of_every_completion() -> None:
 
 
 def findings_of(outcomes: dict[str, dict[str, list[str]]], *, lost: int = 0) -> Findings:
-    """What is found of a - b from what every seed answered; ``lost``: the first answers of arm a that no judge scored."""
+    """What is found of a - b from what every seed answered; ``lost``: the first answers of arm a without a score."""
     rows, checkpoints, cells = [], [], []
     for arm in ("a", "b"):
         for seed in range(3):

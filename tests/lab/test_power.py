@@ -178,7 +178,7 @@ def test_units_are_pretraining_runs_or_what_branches_off_one_where_prompts_are_s
     assert not asked_prompts(shared)["over_refusal"].is_nested
     (found,) = planned(shared).outlooks
     assert found.estimand == "recipe"
-    assert "these checkpoints only" in printed(planned(shared))
+    assert "about the recipe, given what all runs share" in printed(planned(shared))
 
 
 def test_a_fraction_shows_its_aliases(study: Path) -> None:

@@ -201,7 +201,9 @@ def test_the_sampler_of_the_library_would_repeat_the_first_epoch_after_a_resume(
 
     straight = RepeatSampler(range(12), mini_repeat_count=1, batch_size=3, seed=4)
     first, second = list(straight), list(straight)
-    resumed = list(RepeatSampler(range(12), mini_repeat_count=1, batch_size=3, seed=4))  # built anew, in the second epoch
+    resumed = list(
+        RepeatSampler(range(12), mini_repeat_count=1, batch_size=3, seed=4)
+    )  # built anew, in the second epoch
     assert first != second
     assert resumed == first  # why no order is left to it: were it to go on, this would fail, and ours could go
 

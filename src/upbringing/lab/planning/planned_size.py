@@ -60,8 +60,8 @@ def _headline(items: Sequence[Item]) -> list[Item]:
 def planned_runs(session: Session, spec: ContrastSpec) -> tuple[int, int]:
     """Return how many independent runs a contrast will have, and how many branch off each.
 
-    Runs that share their pretraining are one; on a fixed start the first stage trained decides. Where all share one run,
-    what branches off it counts, given that run.
+    Runs that share their pretraining are one; on a fixed start the first stage trained decides. Where all share one
+    run, what branches off it counts, given that run.
     """
     arms = {cell.partition("@")[0] for cell in spec.weights}
     lineages = [each for each in session.whole.lineages if each.arm.name in arms]

@@ -55,7 +55,11 @@ def _print_outlook(outlook: Outlook, console: Console) -> None:
     if outlook.minimum_detectable is None or outlook.size is None or outlook.components is None:
         console.print(Text(f"  not known: {visible(outlook.why or '')}"))
         return
-    about = "the recipe" if outlook.estimand == "recipe" else "these checkpoints only (three seeds or more are needed)"
+    about = (
+        "the recipe, given what all runs share"
+        if outlook.estimand == "recipe"
+        else "these checkpoints only (three seeds or more are needed)"
+    )
     console.print(
         Text(f"  {size_words(outlook.size, is_nested=outlook.components.is_nested)}; about {about}", style="dim")
     )
