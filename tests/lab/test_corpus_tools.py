@@ -148,7 +148,7 @@ def test_lower_bounds_are_unscored_unless_the_recipe_says_otherwise(tmp_path: Pa
     ("changes", "message"),
     [
         ({"route": route("random_drop")}, "random_drop compares all texts"),
-        ({"route": route({"kind": "tag", "labels": "shuffled"})}, "tag compares all texts"),
+        ({"route": route({"kind": "tag", "labels": "shuffled"})}, "has none but those of the scores 4, 5"),
         ({"route": route("rephrase"), "writer": None}, "rephrase needs a writer"),
         ({"route": route("conditional_tokens"), "scorer": None, "columns": {"score": "s"}}, "needs a scorer of parts"),
         ({"endpoints": {"far": {"base_url": "https://models.example/v1", "model": "m"}}}, "needs a spend cap"),
