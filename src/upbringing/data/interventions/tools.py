@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from upbringing.base.errors import DataError
 from upbringing.data.documents import Document, Preference, TrainingText
@@ -75,6 +75,8 @@ class Dose:
     """Of how many texts a transform could have made something, and of how many it did. ``least``: share it must.
 
     ``failures``: how often nothing acceptable was written, by reason, each attempt counted.
+    ``facts``: how many accepted texts kept all facts of their sources, lost some, or show nothing of it (unknown); of
+    rephrasings alone.
     """
 
     kind: str
@@ -82,6 +84,12 @@ class Dose:
     made: int
     least: float = 0.0
     failures: tuple[tuple[str, int], ...] = ()
+    facts: tuple[tuple[str, int], ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """Return the counts as JSON values; ``facts`` only where there are some."""
+        facts = {"facts": dict(self.facts)} if self.facts else {}
+        return {"eligible": self.eligible, "made": self.made, "failures": dict(self.failures), **facts}
 
     def problem(self) -> str | None:
         """Return what to say where the dose was not met, ``None`` where it was (or where nothing was eligible)."""

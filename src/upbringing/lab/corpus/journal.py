@@ -54,7 +54,7 @@ class Journal:
         if found is None:
             return None
         rejects = tuple((_text(each), reason) for each, reason in found["rejects"])
-        doses = tuple(Dose(**{**each, "failures": tuple(map(tuple, each["failures"]))}) for each in found["doses"])
+        doses = tuple(_dose(each) for each in found["doses"])
         return Transformed(tuple(_text(each) for each in found["texts"]), rejects, doses)
 
     def note(self, name: str, result: HarmScore | Transformed, what: str = TRANSFORM) -> None:
@@ -71,6 +71,11 @@ class Journal:
         line = json.dumps({"what": what, "name": name, "result": plain})
         with self._one_at_a_time:
             append_line(self._path, line)
+
+
+def _dose(plain: dict[str, Any]) -> Dose:
+    counts = {name: tuple((what, times) for what, times in plain.get(name, ())) for name in ("failures", "facts")}
+    return Dose(**{**plain, **counts})
 
 
 def _plain(text: TrainingText) -> dict[str, Any]:
