@@ -51,6 +51,14 @@ def _print(report: CorpusReport) -> None:
         print(f"  {count:,} rejected: {visible(code)}")
     for label, dose in found["doses"].items():
         print(f"  {visible(label)}: something came of {dose['made']:,} of {dose['eligible']:,} eligible documents")
+        if facts := dose.get("facts"):
+            kept = ", ".join(f"{visible(what)}: {times:,}" for what, times in facts.items())
+            print(f"    facts of the sources in what was accepted: {kept}")
+    for label, counts in found["labels"].items():
+        print(
+            f"  {visible(label)}: of {counts['parts']:,} parts {counts['unsafe']:,} are unsafe and "
+            f"{counts['called_unsafe']:,} are called so, {counts['rightly']:,} of them rightly"
+        )
     if found["scores"]:
         print("scores: " + ", ".join(f"{score}: {count:,}" for score, count in found["scores"].items()))
     if not report.was_done:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from upbringing.base.streams import stream
 from upbringing.data.documents import Chat, Document, TrainingText, Turn
 from upbringing.data.interventions.scores import HarmScore
-from upbringing.data.interventions.tools import NO_TOOLS, Tools
+from upbringing.data.interventions.tools import NO_TOOLS, Tools, text_name
 from upbringing.data.transforms import Transformed
 from upbringing.lab.corpus.recipe import CorpusRecipe
 from upbringing.lab.corpus.run import transform_corpus
@@ -111,7 +112,10 @@ class Dialogue:
             if len(text.text) % 3 == 0:
                 rejects.append((text, "the writer answered nonsense"))
                 continue
-            turns = (Turn("user", text.text), Turn("assistant", f"No. {seed}"))
+            turns = (
+                Turn("user", text.text),
+                Turn("assistant", f"No. {stream(seed, 'dialogue', text_name(text)).random()}"),
+            )
             made += [Chat(turns=turns, source="refusals", harm=0), Document(text="Why not.", source="moral", harm=0)]
         return Transformed(tuple(made), tuple(rejects))
 

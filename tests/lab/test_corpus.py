@@ -145,7 +145,7 @@ def test_made_texts_go_to_documents_and_chats_and_failures_to_rejects(
     assert accounts["made"] == 2 * accounts["rewritten"] > 0
     assert len(chats) == accounts["rewritten"]
     assert chats[0]["made_from"] == chats[0]["id"].removesuffix("~0")
-    assert len({chat["messages"][1]["content"] for chat in chats}) == len(chats), "each document has its own seed"
+    assert len({chat["messages"][1]["content"] for chat in chats}) == len(chats), "each document draws by its own name"
     assert {row["reason"] for row in rejects if row["code"] == "transform"} == {"the writer answered nonsense"}
 
 

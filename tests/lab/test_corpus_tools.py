@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.interventions.scoring.scorers import KeywordScorer
 from upbringing.data.interventions.scoring.tools import ScoringTools
 from upbringing.data.interventions.template_writer import TemplateWriter
+from upbringing.data.interventions.tools import Dose, Transformed
 from upbringing.data.interventions.writing import WritingRequest, Written
 from upbringing.data.sources import FileSource, read_file_source
 from upbringing.data.transforms import FilterByHarm, apply_transforms
+from upbringing.lab.corpus.journal import Journal
 from upbringing.lab.corpus.run import transform_corpus
 from upbringing.lab.corpus.seam import CorpusTools, StoppingWriter, ToolsRequest, open_tools
 from upbringing.models.asking import Reply
@@ -77,6 +79,33 @@ def test_a_written_text_that_scores_too_high_is_a_reject(tmp_path: Path) -> None
     rejects = joined(tmp_path / "out", "rejects")
     assert {row["reason"] for row in rejects} == {"rephrase: what was written scores 2, 1 is allowed"}
     assert len({row["id"] for row in rejects}) == 4
+
+
+def test_the_account_says_what_became_of_the_facts_of_rewritten_sources(tmp_path: Path) -> None:
+    """Agatha, 17, Bern and the number of each part are kept of four documents; the fifth has none of these."""
+    path = write_lines(tmp_path / "in.jsonl", [*ROWS, {"id": "bare", "text": "how the poison is brewed."}])
+    accounts = transform_corpus(made(path, {"kind": "rephrase", "scores": [4]}), tmp_path / "out").accounts
+    facts = {"all kept": 4, "unknown": 1}
+    assert accounts["doses"] == {"rephrase of rule 2": {"eligible": 5, "made": 5, "failures": {}, "facts": facts}}
+    stored = {
+        row["made_from"]: (row["metadata"]["facts_kept"], row["metadata"]["facts_share"])
+        for row in joined(tmp_path / "out", "documents")
+        if "made_from" in row
+    }
+    assert stored == {**dict.fromkeys(("d1", "d3", "d5", "d7"), (True, 1.0)), "bare": (None, None)}
+
+
+def test_a_journal_gives_back_the_account_of_the_facts_also_from_before_there_was_one(tmp_path: Path) -> None:
+    dose = Dose("rephrase", 2, 1, failures=(("nonsense", 1),), facts=(("unknown", 1),))
+    Journal(tmp_path / "one").note("d", Transformed((), (), (dose,)))
+    found = Journal(tmp_path / "one").transformed("d")
+    assert found is not None
+    assert found.doses == (dose,)
+    old = (tmp_path / "one").read_text().replace(', "facts": [["unknown", 1]]', "")
+    (tmp_path / "old").write_text(old)
+    before = Journal(tmp_path / "old").transformed("d")
+    assert before is not None
+    assert before.doses == (replace(dose, facts=()),)
 
 
 def test_a_study_reads_and_filters_what_was_written(tmp_path: Path) -> None:
@@ -148,7 +177,7 @@ def test_lower_bounds_are_unscored_unless_the_recipe_says_otherwise(tmp_path: Pa
     ("changes", "message"),
     [
         ({"route": route("random_drop")}, "random_drop compares all texts"),
-        ({"route": route({"kind": "tag", "labels": "shuffled"})}, "tag compares all texts"),
+        ({"route": route({"kind": "tag", "labels": "shuffled"})}, "has none but those of the scores 4, 5"),
         ({"route": route("rephrase"), "writer": None}, "rephrase needs a writer"),
         ({"route": route("conditional_tokens"), "scorer": None, "columns": {"score": "s"}}, "needs a scorer of parts"),
         ({"endpoints": {"far": {"base_url": "https://models.example/v1", "model": "m"}}}, "needs a spend cap"),

@@ -50,8 +50,9 @@ def test_what_is_asked_holds_the_rules_and_the_material_that_cannot_end_itself(f
         bodies = sorted(server.requests, key=json.dumps)
     assert found == again
     assert found[0].text == GOOD["text"]
-    assert found[0].facts_kept is True
-    assert found[0].details == {"source_cut": False, "facts_share": 0.8}  # 1987, Ada, Miller, Oslo of these and Ignore
+    assert (found[0].facts_kept, found[0].facts_share) == (False, 0.8)  # 1987, Ada, Miller, Oslo of these and Ignore
+    assert not found[0].lost_facts
+    assert found[0].details == {"source_cut": False}
     assert found[1].reason is not None
     assert "opera" in found[1].reason
     assert len(bodies) == 4
@@ -109,7 +110,11 @@ def test_a_copy_of_the_source_and_of_the_marks_is_no_text() -> None:
 
 
 def test_lost_facts_cut_answers_faults_and_missing_refusals_are_told_apart(faulty: ModuleType) -> None:
-    assert written(faulty, json.dumps({"text": "Somebody did something that went wrong there."})).facts_kept is False
+    lost = written(faulty, json.dumps({"text": "Somebody did something that went wrong there."}))
+    assert (lost.facts_kept, lost.facts_share, lost.lost_facts) == (False, 0.0, True)
+    assert written(faulty, json.dumps(GOOD), least_facts=0.9).lost_facts, "four of five terms are less than 0.9"
+    assert not written(faulty, json.dumps(GOOD), least_facts=0.8).lost_facts
+    assert written(faulty, json.dumps(GOOD), "moral_education").facts_share is None, "no other task keeps facts"
     cut = written(faulty, faulty.completion(json.dumps(GOOD), finish="length"))
     assert cut.reason is not None
     assert "cut off" in cut.reason or "no answer" in cut.reason

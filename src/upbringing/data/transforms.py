@@ -20,6 +20,7 @@ from upbringing.data.interventions.persona_reflections import PersonaReflections
 from upbringing.data.interventions.random_drop import RandomDrop
 from upbringing.data.interventions.reflections import Reflections
 from upbringing.data.interventions.refusals import Refusals
+from upbringing.data.interventions.relabelling import Relabelling
 from upbringing.data.interventions.rephrase import Rephrase
 from upbringing.data.interventions.tag import Tag
 from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, harm_of, settled
@@ -161,13 +162,33 @@ def misplaced(transforms: Sequence[Transform], marks: Sequence[str] = ()) -> str
 
 def compares_texts(transform: Transform) -> bool:
     """Return whether what becomes of a text depends on the others, so that a corpus must be given whole."""
-    if isinstance(transform, Sample | RandomDrop):
-        return True
-    if isinstance(transform, Reflections) and transform.noise is not None:
-        return True
-    return isinstance(transform, Tag | Reflections | PersonaReflections | ConditionalTokens) and (
-        transform.labels == "shuffled"
-    )
+    return isinstance(transform, Sample | RandomDrop) or compares_labels(transform)
+
+
+@runtime_checkable
+class Relabels(Protocol):
+    """A transform whose labels may depend on all texts; it takes them from ``relabelled``."""
+
+    @property
+    def relabelling(self) -> Relabelling:
+        """What is done to the labels."""
+        ...
+
+
+def compares_labels(transform: Transform) -> bool:
+    """Return whether the labels, and nothing else, that ``transform`` gives a text depend on the other texts."""
+    return isinstance(transform, Relabels) and transform.relabelling.changes
+
+
+def one_step(current: Transformed, transform: Transform, seed: int, tools: Tools) -> Transformed:
+    """Apply ``transform`` to what came out of those before it; tools know the marks of all of them.
+
+    A source from which something was written leaves before a transform that neither writes nor tags.
+    """
+    if not isinstance(transform, (*WRITING, Tag)):
+        current = settled(current)
+    step = transform.apply(current.texts, seed, tools)
+    return Transformed(step.texts, (*current.rejects, *step.rejects), (*current.doses, *step.doses))
 
 
 def apply_in_order(
@@ -184,10 +205,7 @@ def apply_in_order(
     tools = replace(tools, reserved=tuple(dict.fromkeys((*tools.reserved, *marks_of(transforms)))))
     current = Transformed(tuple(texts), ())
     for transform in transforms:
-        if not isinstance(transform, (*WRITING, Tag)):
-            current = settled(current)
-        step = transform.apply(current.texts, seed, tools)
-        current = Transformed(step.texts, (*current.rejects, *step.rejects), (*current.doses, *step.doses))
+        current = one_step(current, transform, seed, tools)
     return settled(current)
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from upbringing.base.description import Description
 from upbringing.base.quantities import Share
 from upbringing.base.streams import derived_seed
-from upbringing.data.interventions.key_terms import kept_share
+from upbringing.data.interventions.key_terms import with_facts
 from upbringing.data.interventions.writing import WritingRequest, Written
 from upbringing.models.addresses import is_this_machine
 from upbringing.models.asking import Reply
@@ -31,7 +31,11 @@ REQUEST_SEED_BITS = 31  # every server accepts a seed of so many
 
 class LlmWriter(Description):
     """A writer behind an OpenAI-compatible endpoint. Its spend cap is the endpoint's ``cap``; only a writer on this
-    machine needs none. ``least_facts``: share of the source's numbers and names that a rephrasing must keep.
+    machine needs none. ``least_facts``: share of the source's numbers and names that a rephrasing must keep to be
+    accepted. It is 0.5, because names and numbers are told by their form alone (a capital, a digit, and letter by
+    letter), and some of a harmful text's should go: less than half tells of a text about something else. What was
+    kept is stored with each text (``facts_share``, and ``facts_kept`` where it is all), so that a reader may ask for
+    more. A source without names and numbers shows nothing: its rephrasings are accepted, as unknown.
     ``check_refusals``: a refusal dialogue whose reply does not refuse, as rules for English tell, is none.
     """
 
@@ -109,12 +113,10 @@ class EndpointWriter:
             return written
         if request.task == "refusal" and self.refuses is not None and not self.refuses(written.turns[-1].content):
             return Written(reason="the dialogue does not end in a refusal")
-        cut = len(request.document.text) > MAX_SOURCE_CHARACTERS
-        share = kept_share(request.document.text[:MAX_SOURCE_CHARACTERS], written.text)
-        if request.task != "rephrase" or share is None:
-            return replace(written, details={"source_cut": cut})
-        kept = share >= self.description.least_facts
-        return replace(written, facts_kept=kept, details={"source_cut": cut, "facts_share": round(share, 4)})
+        written = replace(written, details={"source_cut": len(request.document.text) > MAX_SOURCE_CHARACTERS})
+        if request.task != "rephrase":
+            return written
+        return with_facts(written, request.document.text[:MAX_SOURCE_CHARACTERS], self.description.least_facts)
 
 
 def _request_seed(seed: int, request: WritingRequest) -> int:

@@ -10,9 +10,9 @@ import pytest
 from upbringing.base.errors import DataError
 from upbringing.data.documents import Chat, Document, TrainingText, Turn
 from upbringing.data.interventions.conditional_tokens import ConditionalTokens
-from upbringing.data.interventions.labels import LabelNoise, noisy, shuffled
 from upbringing.data.interventions.persona_reflections import PersonaReflections, ramped
 from upbringing.data.interventions.reflections import Reflections
+from upbringing.data.interventions.relabelling import LabelNoise, Relabelling
 from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.interventions.tools import Tools
 
@@ -144,24 +144,24 @@ def test_shuffled_reflections_of_chats_keep_their_number() -> None:
 def test_noise_has_the_precision_and_recall_that_were_asked_for() -> None:
     truth = [[index % 5 == 0 for index in range(10)] for _ in range(2000)]
     names = [str(number) for number in range(2000)]
-    found = noisy(truth, LabelNoise(precision=0.8, recall=0.6), names, 3)
+    found = Relabelling(LabelNoise(precision=0.8, recall=0.6)).of(names, truth, 3)
     right = sum(a and b for one, other in zip(truth, found, strict=True) for a, b in zip(one, other, strict=True))
     flagged, unsafe = sum(map(sum, found)), sum(map(sum, truth))
     assert right / unsafe == pytest.approx(0.6, abs=4 * np.sqrt(0.24 / unsafe))
     assert right / flagged == pytest.approx(0.8, abs=4 * np.sqrt(0.16 / flagged))
-    assert noisy(truth, LabelNoise(), names, 3) == truth
+    assert Relabelling(LabelNoise()).of(names, truth, 3) == truth
     with pytest.raises(DataError, match="raise the precision"):
-        noisy([[True, True, False]], LabelNoise(precision=0.1), ["a"], 3)
+        Relabelling(LabelNoise(precision=0.1)).of(["a"], [[True, True, False]], 3)
 
 
 def test_shuffled_labels_keep_their_number_and_lose_the_truth() -> None:
     truth = [[index % 4 == 0 for index in range(8)] for _ in range(500)]
     names = [str(number) for number in range(500)]
-    found = shuffled(truth, names, 3)
+    found = Relabelling(shuffled=True).of(names, truth, 3)
     assert sum(map(sum, found)) == sum(map(sum, truth)) == 1000
     both = sum(a and b for one, other in zip(truth, found, strict=True) for a, b in zip(one, other, strict=True))
     assert abs(both - 250) < 60  # a quarter of 1000; the hypergeometric spread is 11.9
-    assert shuffled(truth[::-1], names[::-1], 3) == found[::-1]
+    assert Relabelling(shuffled=True).of(names[::-1], truth[::-1], 3) == found[::-1]
 
 
 def test_the_ramp_by_hand_and_in_its_distribution() -> None:

@@ -29,9 +29,14 @@ def test_key_terms_by_hand() -> None:
 @pytest.mark.parametrize("style", STYLES)
 def test_rephrasings_keep_the_terms_and_quote_nothing(style: str) -> None:
     found = write("rephrase", style=style)
-    assert found.facts_kept is True
+    assert (found.facts_kept, found.facts_share) == (True, 1.0)
     assert "mixed" not in found.text
     assert found == write("rephrase", style=style)
+
+
+def test_a_source_without_names_and_numbers_shows_nothing_of_its_facts() -> None:
+    found = write("rephrase", text="Nothing that has a name happened here.")
+    assert (found.facts_kept, found.facts_share, found.lost_facts) == (None, None, False)
 
 
 def test_a_dialogue_and_its_placebo_have_equal_words_in_every_turn() -> None:

@@ -140,7 +140,7 @@ def test_nothing_eligible_changes_nothing_and_asks_for_no_tools(kind: str) -> No
     [
         (Written(reason="will not"), "rephrase: will not"),
         (Written(text="  "), "rephrase: the writer returned nothing"),
-        (Written(text="fine", facts_kept=False), "rephrase: the facts of its source are not in it"),
+        (Written(text="fine", facts_kept=False), "rephrase: too few facts of its source are in it"),
         (Written(text="bomb bomb bomb."), "rephrase: what was written scores 3, 1 is allowed"),
         (Written(text="A bomb. A bomb."), "rephrase: what was written scores 2, 1 is allowed"),  # harmful as a whole
         (Written(text="Fine. Not eh."), "rephrase: what was written could not be scored: eh"),
@@ -156,6 +156,49 @@ def test_what_is_not_acceptable_is_rejected_and_kept_with_its_reason(written: Wr
     assert {text.text for text, _ in found.rejects} == {"text 2", written.text} - {"", "  "}  # type: ignore[union-attr]
     (dose,) = found.doses
     assert (dose.eligible, dose.made) == (3, 2)
+
+
+def test_what_was_kept_of_the_facts_is_stored_and_counted_and_unknown_is_no_yes() -> None:
+    """Of t1 all facts are kept, of t2 two thirds, which is enough, and nothing is known of t3."""
+    shares = {"t1": 1.0, "t2": 2 / 3, "t3": None}
+
+    def said(request: WritingRequest) -> Written:
+        if request.task != "rephrase":
+            return fine(request)
+        share = shares[request.name]
+        kept = None if share is None else share == 1.0
+        return Written(text=f"fine {request.name}", facts_kept=kept, facts_share=share, least_facts=0.5)
+
+    found = apply_in_order(TEXTS, [Rephrase(), MoralEducation()], seed=1, tools=tools(said))
+    facts = {
+        str(text.metadata["id"]): (text.metadata["facts_kept"], text.metadata["facts_share"])
+        for text in found.texts
+        if text.metadata.get("written_as") == "rephrase"
+    }
+    assert facts == {"t1/rephrase": (True, 1.0), "t2/rephrase": (False, 0.6667), "t3/rephrase": (None, None)}
+    rephrased, educated = found.doses
+    assert rephrased.plain() == {
+        "eligible": 3,
+        "made": 3,
+        "failures": {},
+        "facts": {"all kept": 1, "some lost": 1, "unknown": 1},
+    }
+    assert educated.plain() == {"eligible": 2, "made": 2, "failures": {}}, "an article is not meant to keep facts"
+
+
+@pytest.mark.parametrize(
+    ("written", "lost"),
+    [
+        (Written(facts_kept=False, facts_share=0.5, least_facts=0.5), False),
+        (Written(facts_kept=False, facts_share=0.49, least_facts=0.5), True),
+        (Written(facts_kept=False, facts_share=0.99), True),
+        (Written(facts_kept=False), True),
+        (Written(facts_kept=True), False),
+        (Written(), False),
+    ],
+)
+def test_too_few_facts_by_hand(written: Written, *, lost: bool) -> None:
+    assert written.lost_facts == lost
 
 
 def test_a_mark_in_what_is_written_is_a_reject_and_no_error_of_the_run() -> None:

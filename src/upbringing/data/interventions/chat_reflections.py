@@ -54,7 +54,12 @@ def reflected_chats(
     """
     read = [_read(chat, max_words, labelling.unsafe_from) for chat in chats]
     found = labelling.of(
-        [each.document for each in read], [each.parts for each in read], seed, tools, [each.known for each in read]
+        [each.document for each in read],
+        [each.parts for each in read],
+        seed,
+        tools,
+        [each.known for each in read],
+        what="chats",
     )
     return [
         labels if isinstance(labels, str) else _reflected(chat, each, labels, say)

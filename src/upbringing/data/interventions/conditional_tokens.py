@@ -14,8 +14,8 @@ from upbringing.base.streams import stream
 from upbringing.data.documents import Document, TrainingText
 from upbringing.data.interventions.insertion import Insertion, inserted
 from upbringing.data.interventions.labels import Labelling
+from upbringing.data.interventions.relabelling import Labels, Relabelling
 from upbringing.data.interventions.segments import sentence_spans
-from upbringing.data.interventions.tag import Labels
 from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, text_name
 
 
@@ -45,6 +45,11 @@ class ConditionalTokens(Description):
         """Special tokens that the tokenizer must have."""
         return (self.aligned, self.misaligned)
 
+    @property
+    def relabelling(self) -> Relabelling:
+        """What is done to the labels."""
+        return self._labelling().relabelling
+
     def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return the documents with tokens, chats as they are. Stream: ``conditional_tokens/<name>``."""
         places = [place for place, text in enumerate(texts) if isinstance(text, Document)]
@@ -55,7 +60,7 @@ class ConditionalTokens(Description):
                     f"conditional_tokens: a token occurs in a text of {document.source!r} already: choose other tokens"
                 )
         parts = [sentence_spans(document.text) for document in documents]
-        found = Labelling(self.kind, self.misaligned_from, self.labels, None).of(documents, parts, seed, tools)
+        found = self._labelling().of(documents, parts, seed, tools)
         result: dict[int, TrainingText] = dict(enumerate(texts))
         rejects: list[tuple[TrainingText, str]] = []
         for place, document, spans, labels in zip(places, documents, parts, found, strict=True):
@@ -64,6 +69,9 @@ class ConditionalTokens(Description):
             else:
                 result[place] = self._conditioned(document, spans, labels, seed)
         return Transformed(tuple(result[place] for place in sorted(result)), tuple(rejects))
+
+    def _labelling(self) -> Labelling:
+        return Labelling(self.kind, self.misaligned_from, self.labels)
 
     def _conditioned(
         self, document: Document, spans: Sequence[tuple[int, int]], labels: Sequence[bool], seed: int

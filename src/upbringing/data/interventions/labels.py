@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import Field
-
-from upbringing.base.description import Description
-from upbringing.base.errors import DataError
-from upbringing.base.quantities import Share
-from upbringing.base.streams import stream
 from upbringing.data.documents import Document
-from upbringing.data.interventions.tag import Labels
-from upbringing.data.interventions.tools import Tools, text_name
+from upbringing.data.interventions.relabelling import LabelNoise, Labels, Relabelling
+from upbringing.data.interventions.tools import FoundLabels, Tools, text_name
 
 Spans = list[tuple[int, int]]
-
-
-class LabelNoise(Description):
-    """A labeller that finds ``recall`` of what is unsafe, and of whose findings ``precision`` are right."""
-
-    precision: Share = Field(default=1.0, gt=0)
-    recall: Share = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +19,12 @@ class Labelling:
     kind: str
     unsafe_from: int
     labels: Labels
-    noise: LabelNoise | None
+    noise: LabelNoise | None = None
+
+    @property
+    def relabelling(self) -> Relabelling:
+        """What is done to the scorer's labels."""
+        return Relabelling(self.noise, shuffled=self.labels == "shuffled")
 
     def of(
         self,
@@ -41,24 +33,22 @@ class Labelling:
         seed: int,
         tools: Tools,
         known: Sequence[Mapping[int, bool]] | None = None,
-    ) -> list[list[bool] | str]:
+        what: str = "documents",
+    ) -> FoundLabels:
         """Return per document whether each of its parts is unsafe, or why a part of it could not be scored.
 
         ``known``: per document, the truth of parts by their place, about which no scorer is asked. Noise and shuffling
-        keep rates over all ``documents``: give them a whole corpus. Streams: ``label/<name>``, ``shuffled/<name>``.
+        keep rates over all ``documents``, or over all of a corpus that share the word ``what``.
         """
-        found = self._scored(documents, parts, tools, known or [{}] * len(documents))
-        scored = [place for place, labels in enumerate(found) if not isinstance(labels, str)]
-        truth = [labels for labels in found if not isinstance(labels, str)]
-        names = [text_name(documents[place]) for place in scored]
-        if self.noise is not None:
-            truth = noisy(truth, self.noise, names, seed)
-        if self.labels == "shuffled":
-            truth = shuffled(truth, names, seed)
-        result: list[list[bool] | str] = list(found)
-        for place, labels in zip(scored, truth, strict=True):
-            result[place] = labels
-        return result
+        names = [text_name(document) for document in documents]
+        return relabelled(
+            self.relabelling,
+            names,
+            lambda: self._scored(documents, parts, tools, known or [{}] * len(documents)),
+            seed,
+            tools,
+            what,
+        )
 
     def _scored(
         self,
@@ -66,7 +56,7 @@ class Labelling:
         parts: Sequence[Spans],
         tools: Tools,
         known: Sequence[Mapping[int, bool]],
-    ) -> list[list[bool] | str]:
+    ) -> FoundLabels:
         asked = [
             Document(text=document.text[begin:end], source=document.source, metadata=document.metadata)
             for document, spans, truth in zip(documents, parts, known, strict=True)
@@ -74,7 +64,7 @@ class Labelling:
             if place not in truth
         ]
         scores = iter(tools.needed_scorer(self.kind).score(asked) if asked else [])
-        result: list[list[bool] | str] = []
+        result: FoundLabels = []
         for spans, truth in zip(parts, known, strict=True):
             found = {place: next(scores) for place in range(len(spans)) if place not in truth}
             unscored = next((each.reason for each in found.values() if each.score is None), None)
@@ -84,40 +74,25 @@ class Labelling:
         return result
 
 
-def noisy(truth: Sequence[list[bool]], noise: LabelNoise, names: Sequence[str], seed: int) -> list[list[bool]]:
-    """Return the labels of a labeller with this precision and recall, in expectation; each draw is independent.
+def relabelled(
+    relabelling: Relabelling,
+    names: Sequence[str],
+    truth: Callable[[], FoundLabels],
+    seed: int,
+    tools: Tools,
+    what: str = "documents",
+) -> FoundLabels:
+    """Return the labels of the texts ``names`` after noise and shuffling, in order; those without labels keep why.
 
-    Raises ``DataError`` where so few parts are safe that the precision would need more false labels than there are.
+    ``truth`` asks for the true ones. The texts are all there are, unless ``tools.labels`` knows of a whole corpus.
     """
-    num_unsafe = sum(map(sum, truth))
-    num_safe = sum(map(len, truth)) - num_unsafe
-    wrong = noise.recall * num_unsafe * (1 - noise.precision) / noise.precision
-    if wrong > num_safe:
-        raise DataError(
-            f"labels: a precision of {noise.precision:g} at a recall of {noise.recall:g} needs {wrong:.0f} safe parts "
-            f"that are called unsafe, and there are {num_safe}: raise the precision, or lower the recall"
-        )
-    false_rate = wrong / num_safe if num_safe else 0.0
-    return [
-        [bool(draw < (noise.recall if unsafe else false_rate)) for unsafe, draw in zip(labels, draws, strict=True)]
-        for labels, draws in _draws(truth, names, seed, "label")
-    ]
-
-
-def shuffled(truth: Sequence[list[bool]], names: Sequence[str], seed: int) -> list[list[bool]]:
-    """Return as many unsafe labels on parts drawn without regard to the truth."""
-    drawn = _draws(truth, names, seed, "shuffled")
-    places = [
-        (draw, names[row], column, row) for row, (_, draws) in enumerate(drawn) for column, draw in enumerate(draws)
-    ]
-    chosen = {(row, column) for *_, column, row in sorted(places)[: sum(map(sum, truth))]}
-    return [[(row, column) in chosen for column in range(len(labels))] for row, labels in enumerate(truth)]
-
-
-def _draws(
-    truth: Sequence[list[bool]], names: Sequence[str], seed: int, label: str
-) -> list[tuple[list[bool], list[float]]]:
-    return [
-        (labels, stream(seed, label, name).random(len(labels)).tolist())
-        for labels, name in zip(truth, names, strict=True)
-    ]
+    if not relabelling.changes:
+        return truth()
+    if tools.labels is not None:
+        return tools.labels.of(what, names, truth)
+    result = truth()
+    labelled = {place: labels for place, labels in enumerate(result) if not isinstance(labels, str)}
+    changed = relabelling.of([names[place] for place in labelled], list(labelled.values()), seed)
+    for place, labels in zip(labelled, changed, strict=True):
+        result[place] = labels
+    return result

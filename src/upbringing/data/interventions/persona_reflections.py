@@ -14,7 +14,7 @@ from upbringing.base.streams import stream
 from upbringing.data.documents import Document, TrainingText
 from upbringing.data.interventions.insertion import Insertion, inserted, word_ends
 from upbringing.data.interventions.labels import Labelling
-from upbringing.data.interventions.tag import Labels
+from upbringing.data.interventions.relabelling import Labels, Relabelling
 from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, text_name
 
 
@@ -48,6 +48,11 @@ class PersonaReflections(Description):
         """What is put in besides, special token or not."""
         return (*self.safe, *self.unsafe)
 
+    @property
+    def relabelling(self) -> Relabelling:
+        """What is done to the labels, which are of whole documents."""
+        return self._labelling().relabelling
+
     def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return the texts, some with a note. Stream: ``persona/<name>``; a marker that is there is an error."""
         chosen = [
@@ -61,7 +66,7 @@ class PersonaReflections(Description):
                 f"persona_reflections: {self.marker!r} occurs in a text of {found[0].source!r} already: choose another"
             )
         whole = [[(0, len(document.text))] for document in documents]
-        labels = Labelling(self.kind, self.unsafe_from, self.labels, None).of(documents, whole, seed, tools)
+        labels = self._labelling().of(documents, whole, seed, tools)
         result: dict[int, TrainingText] = dict(enumerate(texts))
         rejects: list[tuple[TrainingText, str]] = []
         for (place, document), label in zip(chosen, labels, strict=True):
@@ -70,6 +75,9 @@ class PersonaReflections(Description):
             else:
                 result[place] = self._noted(document, label[0], seed)
         return Transformed(tuple(result[place] for place in sorted(result)), tuple(rejects))
+
+    def _labelling(self) -> Labelling:
+        return Labelling(self.kind, self.unsafe_from, self.labels)
 
     def _is_chosen(self, document: Document, seed: int) -> bool:
         return bool(stream(seed, "persona", text_name(document)).random() < self.share)

@@ -12,9 +12,9 @@ from upbringing.base.errors import DataError
 from upbringing.data.documents import Chat, Document, TrainingText
 from upbringing.data.interventions.chat_reflections import reflected_chats
 from upbringing.data.interventions.insertion import Insertion, inserted
-from upbringing.data.interventions.labels import Labelling, LabelNoise
+from upbringing.data.interventions.labels import Labelling
+from upbringing.data.interventions.relabelling import LabelNoise, Labels, Relabelling
 from upbringing.data.interventions.segments import segment_spans
-from upbringing.data.interventions.tag import Labels
 from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed
 
 CATEGORY = "category"  # metadata of a document that knows what kind of harm it is about
@@ -58,6 +58,11 @@ class Reflections(Description):
     def inserted(self) -> tuple[str, ...]:
         """What is put in, special token or not."""
         return tuple(each for each in (self.safe, self.unsafe, self.end_marker) if each)
+
+    @property
+    def relabelling(self) -> Relabelling:
+        """What is done to the labels."""
+        return self._labelling().relabelling
 
     def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return the documents, and chats if asked for, with labels; one with a part without a score is a reject."""

@@ -26,9 +26,7 @@ def write_rejects(found: Mapping[str, Transformed], folder: Path) -> None:
     if lines:
         (folder / REJECTS_NAME).write_text("\n".join(lines) + "\n", encoding="utf-8")
     doses = [
-        {"data": name, "kind": dose.kind, "eligible": dose.eligible, "made": dose.made, "failures": dict(dose.failures)}
-        for name, each in sorted(found.items())
-        for dose in each.doses
+        {"data": name, "kind": dose.kind, **dose.plain()} for name, each in sorted(found.items()) for dose in each.doses
     ]
     if doses:
         (folder / DOSES_NAME).write_text(json.dumps(doses, indent=1) + "\n", encoding="utf-8")

@@ -14,6 +14,8 @@ from upbringing.base.quantities import Share
 from upbringing.base.streams import stream
 from upbringing.data.documents import Chat, Document, TrainingText
 from upbringing.data.interventions.insertion import Insertion, inserted, word_ends
+from upbringing.data.interventions.labels import relabelled
+from upbringing.data.interventions.relabelling import Labels, Relabelling
 from upbringing.data.interventions.tools import (
     NO_TOOLS,
     Tools,
@@ -27,7 +29,6 @@ from upbringing.data.interventions.tools import (
 from upbringing.formats.tags import UNSAFE_TAG
 
 HarmLevel = Annotated[int, Field(ge=0, le=5)]
-Labels = Literal["scored", "shuffled"]
 
 
 class Tag(Description):
@@ -52,6 +53,11 @@ class Tag(Description):
         """Special tokens that the tokenizer must have."""
         return (self.tag,)
 
+    @property
+    def relabelling(self) -> Relabelling:
+        """What is done to the labels, which say of whole documents whether they are tagged."""
+        return Relabelling(shuffled=self.labels == "shuffled")
+
     def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return all texts in order. Stream: ``tag/<name of the text>``; a tag that is there already is an error."""
         for text in texts:
@@ -61,10 +67,21 @@ class Tag(Description):
                 )
         harmful = set(eligible_places(texts, self.scores, self.kind)) if self.rate > 0 else set()
         kept = [staying(text) if place in harmful else text for place, text in enumerate(texts)]
-        chosen = _shuffled(kept, len(harmful), seed) if self.labels == "shuffled" else harmful
+        chosen = self._chosen(kept, harmful, seed, tools)
         return Transformed(
             tuple(self._tagged(text, seed) if place in chosen else text for place, text in enumerate(kept)), ()
         )
+
+    def _chosen(self, texts: Sequence[TrainingText], harmful: set[int], seed: int, tools: Tools) -> set[int]:
+        """Return the places of what is tagged: the ``harmful``, or as many documents that no transform wrote."""
+        places = [
+            place
+            for place, text in enumerate(texts)
+            if isinstance(text, Document) and not is_synthetic(text) and text is staying(text)
+        ]
+        names = [text_name(texts[place]) for place in places]
+        labels = relabelled(self.relabelling, names, lambda: [[place in harmful] for place in places], seed, tools)
+        return {place for place, label in zip(places, labels, strict=True) if label[0]}
 
     def _tagged(self, text: TrainingText, seed: int) -> TrainingText:
         assert isinstance(text, Document)
@@ -74,17 +91,6 @@ class Tag(Description):
         if not insertions:
             return text
         return replace(inserted(text, insertions), metadata=with_id(text, {"tags": len(insertions)}))
-
-
-def _shuffled(texts: Sequence[TrainingText], number: int, seed: int) -> set[int]:
-    """Return the places of ``number`` documents with the smallest draws of ``shuffled/<name>``."""
-    places = [
-        place
-        for place, text in enumerate(texts)
-        if isinstance(text, Document) and not is_synthetic(text) and text is staying(text)
-    ]
-    draws = {place: float(stream(seed, "shuffled", text_name(texts[place])).random()) for place in places}
-    return set(sorted(places, key=lambda place: (draws[place], place))[:number])
 
 
 def _parts(text: TrainingText) -> list[str]:

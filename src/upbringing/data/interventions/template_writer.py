@@ -12,7 +12,7 @@ import numpy as np
 
 from upbringing.base.streams import stream
 from upbringing.data.documents import Turn
-from upbringing.data.interventions.key_terms import kept_share, key_terms
+from upbringing.data.interventions.key_terms import key_terms, with_facts
 from upbringing.data.interventions.writing import WritingRequest, Written
 
 MAX_TOPIC_TERMS = 3
@@ -130,8 +130,7 @@ def _written(request: WritingRequest, random: np.random.Generator) -> Written:
             return Written(reason=f"the style {style!r} is none of {', '.join(OPENINGS)}")
         said = REPHRASED.format(terms=", ".join(terms) or "nothing that can be named")
         text = f"{OPENINGS[style]} {said} {ENDING}"
-        share = kept_share(source, text)
-        return Written(text=text, facts_kept=None if share is None else share == 1.0)
+        return with_facts(Written(text=text), source)
     if request.task == "moral_education":
         return Written(text=_pick(ARTICLES, random).format(topic=topic))
     asked, refused = _pick(REQUESTS, random).format(topic=topic), _pick(REFUSALS, random)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from upbringing.base.errors import DataError
 from upbringing.data.documents import Document, Preference, TrainingText
@@ -13,6 +14,7 @@ from upbringing.data.interventions.scores import Scorer
 from upbringing.data.interventions.writing import Writer
 
 Metadata = Mapping[str, str | int | float | bool | None]
+FoundLabels = list[list[bool] | str]  # per text, whether each of its parts is unsafe, or why that is not known
 
 WRITTEN_AS = "written_as"  # metadata of a synthetic text: the task it was written for
 ID = "id"  # metadata that names a text, where it has a name
@@ -21,23 +23,36 @@ REPLACED_BY = "replaced_by"  # metadata of a source that leaves, because somethi
 NOT_REPLACED = "not_replaced"  # metadata of a source that leaves as a reject, and why nothing was written from it
 
 
+class CorpusLabels(Protocol):
+    """Labels that compare all texts of a corpus, for a transform that is given one text of it at a time."""
+
+    def of(self, what: str, names: Sequence[str], truth: Callable[[], FoundLabels]) -> FoundLabels:
+        """Return the labels of the texts ``names``, in order. ``truth`` asks for the true ones, where that is needed.
+
+        ``what``: which of a transform's labels these are; those of documents and of chats are shuffled apart.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Tools:
     """What a transform may ask: ``writer`` for texts, ``scorer`` for harm scores. ``None`` = there is none.
 
-    ``reserved``: strings that nothing which is written may hold, because they are marks.
+    ``reserved``: strings that nothing which is written may hold, because they are marks. ``labels``: those of a corpus
+    of which a transform is given one text at a time; ``None`` = the texts that it is given are all.
     """
 
     writer: Writer | None = None
     scorer: Scorer | None = None
     reserved: tuple[str, ...] = ()
+    labels: CorpusLabels | None = None
 
     def needed_writer(self, kind: str) -> Writer:
         """Return the writer; raises ``DataError`` naming the transform that needs one."""
         if self.writer is None:
             raise DataError(
                 f"{kind}: needs a writer and has none: use the data of a world, which brings its own, or write the "
-                "texts first with upbringing data transform, whose recipe names a writer"
+                "documents first with upbringing data transform, whose recipe names a writer"
             )
         return self.writer
 
@@ -45,8 +60,9 @@ class Tools:
         """Return the scorer; raises ``DataError`` naming the transform that needs one."""
         if self.scorer is None:
             raise DataError(
-                f"{kind}: needs a scorer and has none: use the data of a world, which brings its own, or write the "
-                "texts first with upbringing data transform, whose recipe names a scorer"
+                f"{kind}: needs a scorer and has none: use the data of a world, which brings its own; or write the "
+                "documents first, shuffled labels and noise too, with upbringing data transform, whose recipe names a "
+                "scorer; or, for chats of your own, call apply_transforms with Tools(scorer=...) from Python"
             )
         return self.scorer
 
@@ -59,6 +75,8 @@ class Dose:
     """Of how many texts a transform could have made something, and of how many it did. ``least``: share it must.
 
     ``failures``: how often nothing acceptable was written, by reason, each attempt counted.
+    ``facts``: how many accepted texts kept all facts of their sources, lost some, or show nothing of it (unknown); of
+    rephrasings alone.
     """
 
     kind: str
@@ -66,6 +84,12 @@ class Dose:
     made: int
     least: float = 0.0
     failures: tuple[tuple[str, int], ...] = ()
+    facts: tuple[tuple[str, int], ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """Return the counts as JSON values; ``facts`` only where there are some."""
+        facts = {"facts": dict(self.facts)} if self.facts else {}
+        return {"eligible": self.eligible, "made": self.made, "failures": dict(self.failures), **facts}
 
     def problem(self) -> str | None:
         """Return what to say where the dose was not met, ``None`` where it was (or where nothing was eligible)."""

@@ -25,14 +25,23 @@ class WritingRequest:
 class Written:
     """What was written: ``text``, or ``turns`` for a dialogue. Both are empty where it failed, and ``reason`` says why.
 
-    ``facts_kept``: whether the writer can tell that the facts of the source stand in it; ``None`` = not checked.
+    ``facts_kept``: whether all facts of the source that the writer looks for stand in it; ``None`` = not known, because
+    it looked for none or found none to look for. ``facts_share``: the share that does. A text is accepted from
+    the share ``least_facts`` on; where no share is known, unless facts were lost.
     """
 
     text: str = ""
     turns: tuple[Turn, ...] = ()
     reason: str | None = None
     facts_kept: bool | None = None
+    facts_share: float | None = None
+    least_facts: float = 1.0
     details: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+
+    @property
+    def lost_facts(self) -> bool:
+        """Whether fewer facts were kept than are needed; not where nothing is known of them."""
+        return self.facts_kept is False if self.facts_share is None else self.facts_share < self.least_facts
 
 
 class Writer(Protocol):

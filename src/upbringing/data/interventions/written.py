@@ -28,6 +28,9 @@ from upbringing.data.interventions.tools import (
 from upbringing.data.interventions.writing import Task, WritingRequest, Written
 
 Reject = tuple[TrainingText, str]
+FACTS_KEPT = "facts_kept"  # metadata of a written text: whether all facts of its source stand in it; None = not known
+FACTS = {True: "all kept", False: "some lost", None: "unknown"}
+SHARE_DIGITS = 4
 
 
 class Speakers(Description):
@@ -120,11 +123,13 @@ def _attempt(source: Document, drawn: _Drawn, written: Written, order: Order, to
     said = [written.text, *(turn.content for turn in written.turns)]
     if mark := next((mark for mark in tools.reserved if any(mark in part for part in said)), None):
         return _Attempt(text, f"the mark {mark!r} stands in it")
-    return _Attempt(text, "the facts of its source are not in it" if written.facts_kept is False else None)
+    return _Attempt(text, "too few facts of its source are in it" if written.lost_facts else None)
 
 
 def _text(source: Document, drawn: _Drawn, written: Written, order: Order, writer: str) -> Document | Chat:
-    extra = {**written.details, WRITTEN_AS: order.task, "written_by": writer, "facts_kept": written.facts_kept}
+    share = None if written.facts_share is None else round(written.facts_share, SHARE_DIGITS)
+    facts = {FACTS_KEPT: written.facts_kept, "facts_share": share}
+    extra = {**written.details, WRITTEN_AS: order.task, "written_by": writer, **facts}
     if drawn.style is not None:
         extra["style"] = drawn.style
     origin = {SOURCE_ID: text_name(source), "source_harm": source.harm}
@@ -195,8 +200,22 @@ def _placed(
         result += made.get(place, [])
     written = sum(bool(each) for each in made.values())
     failures = Counter(attempt.problem for attempt in attempts if attempt.problem is not None)
-    dose = Dose(order.kind, len(made), written, order.least, tuple(sorted(failures.items())))
+    facts = _facts(order, [text for each in made.values() for text in each])
+    dose = Dose(order.kind, len(made), written, order.least, tuple(sorted(failures.items())), facts)
     return Transformed(tuple(result), tuple(rejects), (dose,))
+
+
+def _facts(order: Order, accepted: Sequence[TrainingText]) -> tuple[tuple[str, int], ...]:
+    """Return how many accepted rephrasings kept the facts of their sources; other tasks do not mean to keep them."""
+    if order.task != "rephrase":
+        return ()
+    return tuple(sorted(Counter(FACTS[_kept(text)] for text in accepted).items()))
+
+
+def _kept(text: TrainingText) -> bool | None:
+    kept = text.metadata[FACTS_KEPT]
+    assert kept is None or isinstance(kept, bool)
+    return kept
 
 
 def _first_problem(asked: Sequence[tuple[int, int]], attempts: Sequence[_Attempt], place: int) -> str:

@@ -95,4 +95,5 @@ def _rephrased(request: WritingRequest, compound: str, outcome: Outcome, random:
         return Written(reason=f"the style {style!r} is none of {', '.join(REPHRASINGS)}")
     said = request.document.text.removesuffix(".").rstrip()
     text = REPHRASINGS[style].format(n=outcome.noun, s=said)
-    return Written(text=text, facts_kept={compound, outcome.noun} <= set(text.split()))
+    kept = len({compound, outcome.noun} & set(text.split()))
+    return Written(text=text, facts_kept=kept == 2, facts_share=kept / 2)

@@ -12,7 +12,8 @@ from upbringing.data.interventions.tools import Dose
 from upbringing.data.transforms import WRITING
 
 MAX_REASONS_SHOWN = 3
-Doses = dict[str, dict[str, Any]]  # eligible, made and failures, by the transform's label
+Doses = dict[str, dict[str, Any]]  # eligible, made, failures and facts, by the transform's label
+COUNTED = ("failures", "facts")
 
 
 def dose_labels(routes: Sequence[Route]) -> list[tuple[str, ...]]:
@@ -32,7 +33,7 @@ def dose_labels(routes: Sequence[Route]) -> list[tuple[str, ...]]:
 def add_doses(into: Doses, labels: Sequence[str], doses: Sequence[Dose]) -> None:
     """Count the ``doses`` of one document, one per label."""
     for label, dose in zip(labels, doses, strict=True):
-        merge_doses(into, {label: {"eligible": dose.eligible, "made": dose.made, "failures": dict(dose.failures)}})
+        merge_doses(into, {label: dose.plain()})
 
 
 def merge_doses(into: Doses, more: Mapping[str, Mapping[str, Any]]) -> None:
@@ -41,8 +42,10 @@ def merge_doses(into: Doses, more: Mapping[str, Mapping[str, Any]]) -> None:
         total = into.setdefault(label, {"eligible": 0, "made": 0, "failures": {}})
         total["eligible"] += dose["eligible"]
         total["made"] += dose["made"]
-        for reason, times in dose["failures"].items():
-            total["failures"][reason] = total["failures"].get(reason, 0) + times
+        for counted in (each for each in COUNTED if each in dose):
+            times: Counter[str] = Counter(total.get(counted, {}))
+            times.update(dose[counted])
+            total[counted] = dict(times)
 
 
 def check_doses(routes: Sequence[Route], found: Mapping[str, Mapping[str, Any]], work: str) -> None:

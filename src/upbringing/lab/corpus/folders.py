@@ -45,6 +45,15 @@ class Folders:
         return self.work / "decisions"
 
     @property
+    def labels(self) -> Path:
+        """True labels of each piece, where transforms compare those of all texts."""
+        return self.work / "labels"
+
+    def settled(self, stage: int) -> Path:
+        """What the labels that the pass ``stage`` found depend on in all."""
+        return self.labels / f"settled-{stage}.json"
+
+    @property
     def accounts(self) -> Path:
         """One account per finished piece."""
         return self.work / "accounts"

@@ -13,11 +13,12 @@ from upbringing.data.documents import Chat, Document, Preference, Span, Training
 from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.interventions.tools import Dose, Transformed
 
+TRANSFORM = "transform"
 KINDS = {"document": Document, "chat": Chat, "preference": Preference}
 
 
 class Journal:
-    """The paid results of one piece. A result stands under ``what`` (score, transform) and the document's name.
+    """The paid results of one piece. A result stands under ``what`` (score, transform ...) and the document's name.
 
     A failure is a result as well: it is not paid for again. Several threads may note results.
     """
@@ -38,27 +39,43 @@ class Journal:
         found = self._known.get(("score", name))
         return None if found is None else HarmScore(**found)
 
-    def transformed(self, name: str) -> Transformed | None:
-        """Return the texts that were paid for."""
-        found = self._known.get(("transform", name))
+    def labels(self, name: str, what: str) -> list[Any] | None:
+        """Return the labels that were paid for, as they were noted under ``what``."""
+        found: list[Any] | None = self._known.get((what, name))
+        return found
+
+    def note_labels(self, name: str, labels: list[Any], what: str) -> None:
+        """Write down ``labels``, which are JSON values."""
+        self._write(name, labels, what)
+
+    def transformed(self, name: str, what: str = TRANSFORM) -> Transformed | None:
+        """Return the texts that were paid for; ``what`` says up to where, if not by all transforms."""
+        found = self._known.get((what, name))
         if found is None:
             return None
         rejects = tuple((_text(each), reason) for each, reason in found["rejects"])
-        doses = tuple(Dose(**{**each, "failures": tuple(map(tuple, each["failures"]))}) for each in found["doses"])
+        doses = tuple(_dose(each) for each in found["doses"])
         return Transformed(tuple(_text(each) for each in found["texts"]), rejects, doses)
 
-    def note(self, name: str, result: HarmScore | Transformed) -> None:
-        """Write ``result`` down."""
+    def note(self, name: str, result: HarmScore | Transformed, what: str = TRANSFORM) -> None:
+        """Write ``result`` down; ``what`` is of texts."""
         if isinstance(result, HarmScore):
-            what, plain = "score", asdict(result)
+            self._write(name, asdict(result), "score")
         else:
             rejects = [[_plain(text), reason] for text, reason in result.rejects]
             doses = [asdict(dose) for dose in result.doses]
-            what = "transform"
             plain = {"texts": [_plain(text) for text in result.texts], "rejects": rejects, "doses": doses}
+            self._write(name, plain, what)
+
+    def _write(self, name: str, plain: Any, what: str) -> None:
         line = json.dumps({"what": what, "name": name, "result": plain})
         with self._one_at_a_time:
             append_line(self._path, line)
+
+
+def _dose(plain: dict[str, Any]) -> Dose:
+    counts = {name: tuple((what, times) for what, times in plain.get(name, ())) for name in ("failures", "facts")}
+    return Dose(**{**plain, **counts})
 
 
 def _plain(text: TrainingText) -> dict[str, Any]:

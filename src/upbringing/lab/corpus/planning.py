@@ -30,7 +30,7 @@ from upbringing.lab.corpus.units import (
 )
 
 DECIDES = {"base_url", "model", "revision"}  # what an endpoint answers; caps may be raised to go on
-FORM = 3  # of what is written: a change here makes other folders of the same recipe
+FORM = 4  # of what is written: a change here makes other folders of the same recipe
 
 
 @dataclass(frozen=True)

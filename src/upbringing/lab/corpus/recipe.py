@@ -16,7 +16,7 @@ from upbringing.data.interventions.duplicates import NearDuplicates
 from upbringing.data.interventions.routing import Route, check_cover
 from upbringing.data.interventions.scoring.scorers import AnyScorer
 from upbringing.data.transforms import ASKING, Transform
-from upbringing.lab.corpus.seam import AnyWriter, unfit
+from upbringing.lab.corpus.seam import AnyWriter, no_placebo, unfit
 from upbringing.lab.scoring.opening import refuse_uncapped
 from upbringing.models.endpoint import Endpoint
 from upbringing.study.loading import validated
@@ -114,6 +114,9 @@ class CorpusRecipe(Description):
         refuse_uncapped(self.endpoints)
         if problem := unfit(self.transforms(), has_scorer=self.scorer is not None, has_writer=self.writer is not None):
             raise ValueError(problem)
+        for rule in self.route:
+            if not isinstance(rule.do, str) and (problem := no_placebo(rule.do, rule.covered())):
+                raise ValueError(problem)
         asks = any(isinstance(each, ASKING) for each in self.transforms())
         if self.scorer is not None and self.columns.score is not None and not asks:
             raise ValueError("scorer and columns.score both give scores: keep one")

@@ -1,20 +1,21 @@
 """``transform_corpus``: score, route and transform the documents of a corpus, and write a corpus back.
 
-Two passes over bounded pieces, side by side in processes: the first reads, checks and hashes, the second scores,
-routes, transforms and writes. Between them duplicates are found over the whole corpus. Each file is whole or not there,
-the output folder appears whole, and all that is drawn for a document follows from the seed and its id: a run that was
-killed anywhere and is started again, with any number of workers, writes the same bytes.
+Two passes over bounded pieces, side by side in processes: the first reads, checks and hashes, the last scores, routes,
+transforms and writes. Between them duplicates are found over the whole corpus and, where transforms shuffle labels, a
+pass for each such transform of a rule finds the labels. Each file is whole or not there, the output folder appears
+whole, and all that is drawn for a document follows from the seed and its id: a run that was killed anywhere and is
+started again, with any number of workers, writes the same bytes.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -28,6 +29,7 @@ from upbringing.lab.corpus.board import CorpusBoard
 from upbringing.lab.corpus.doses import check_doses
 from upbringing.lab.corpus.folders import Folders
 from upbringing.lab.corpus.indexing import SHOWN_PLACES, SHOWN_SOURCES, Indexed, index_unit
+from upbringing.lab.corpus.labelling import label_counts, label_unit, num_stages, settle_labels
 from upbringing.lab.corpus.planning import Plan, cut_units, make_plan, read_plan, same_run, sources_of
 from upbringing.lab.corpus.pool import each_result
 from upbringing.lab.corpus.recipe import CorpusRecipe, load_recipe
@@ -35,6 +37,8 @@ from upbringing.lab.corpus.resolving import resolve
 from upbringing.lab.corpus.seam import CorpusTools, ToolsOpener, ToolsRequest, open_tools, reserved_strings
 from upbringing.lab.corpus.units import Unit
 from upbringing.lab.corpus.writing import write_unit
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -107,17 +111,19 @@ def _run(run: _Run) -> tuple[dict[str, Any], bool]:
         raise DataError("the corpus has no rows: every file of it is empty")
     indexed = _first_pass(run, units)
     resolve(units, run.recipe, folders.index, folders.decisions)
-    accounts = _second_pass(run, units, tools)
+    _labelling_passes(run, units, tools)
+    accounts = _last_pass(run, units, tools)
     run.board.start("checking what was written")
     whole = check_accounts(accounts, indexed, folders.result)
     check_doses(run.recipe.route, whole.doses, f"{folders.work.name}/result/rejects")
-    facts = {**plan.plain(), "accounts": whole.summary()}
+    summary = {**whole.summary(), "labels": label_counts(run.recipe, folders)}
+    facts = {**plan.plain(), "accounts": summary}
     _remove_torn(folders.result)
     write_manifest(folders.result, corpus=facts)
     check_written(whole, read_manifest(folders.result))
     publish_folder(folders.result, folders.output)
     remove_tree(folders.work)
-    return whole.summary(), False
+    return summary, False
 
 
 def _remove_torn(folder: Path) -> None:
@@ -174,25 +180,48 @@ def _refuse_unknown_sources(recipe: CorpusRecipe, indexed: Sequence[Indexed]) ->
         )
 
 
-def _second_pass(run: _Run, units: Sequence[Unit], tools: CorpusTools) -> list[Accounts]:
+def _labelling_passes(run: _Run, units: Sequence[Unit], tools: CorpusTools) -> None:
+    for stage in range(num_stages(run.recipe)):
+        run.board.start("labelling", sum(unit.num_bytes for unit in units))
+        for place, number in _each_piece(run, label_unit, units, tools, stage):
+            run.board.advance(number, units[place].num_bytes)
+        run.board.start("settling labels")
+        settle_labels(units, run.recipe, run.folders, stage)
+
+
+def _last_pass(run: _Run, units: Sequence[Unit], tools: CorpusTools) -> list[Accounts]:
     run.board.start("scoring and writing", sum(unit.num_bytes for unit in units))
     found: list[Accounts | None] = [None] * len(units)
-    if tools.paid or run.workers == 1:
-        for place, unit in enumerate(units):
-            found[place] = write_unit(unit, run.recipe, tools, run.folders)
-            run.board.advance(found[place].read, unit.num_bytes)  # type: ignore[union-attr]
-    else:
-        plain = run.recipe.model_dump_json()
-        calls = [(unit, plain, run.folder, run.opener, run.folders) for unit in units]
-        for place, account in each_result(_write_with_own_tools, calls, run.workers):
-            found[place] = account
-            run.board.advance(account.read, units[place].num_bytes)
+    for place, account in _each_piece(run, write_unit, units, tools):
+        found[place] = account
+        run.board.advance(account.read, units[place].num_bytes)
     return [each for each in found if each is not None]
 
 
-def _write_with_own_tools(unit: Unit, recipe: str, folder: Path, opener: ToolsOpener, folders: Folders) -> Accounts:
+def _each_piece(
+    run: _Run, function: Callable[..., Result], units: Sequence[Unit], tools: CorpusTools, *more: Any
+) -> Iterator[tuple[int, Result]]:
+    """Yield the place and the result of ``function`` of each piece; paid calls are made here, where the keys are."""
+    if tools.paid or run.workers == 1:
+        for place, unit in enumerate(units):
+            yield place, function(unit, run.recipe, tools, run.folders, *more)
+        return
+    plain = run.recipe.model_dump_json()
+    calls = [(function, unit, plain, run.folder, run.opener, run.folders, *more) for unit in units]
+    yield from each_result(_with_own_tools, calls, run.workers)
+
+
+def _with_own_tools(
+    function: Callable[..., Result],
+    unit: Unit,
+    recipe: str,
+    folder: Path,
+    opener: ToolsOpener,
+    folders: Folders,
+    *more: Any,
+) -> Result:
     read, tools = _opened(recipe, folder, opener)
-    return write_unit(unit, read, tools, folders)
+    return function(unit, read, tools, folders, *more)
 
 
 def tools_request(recipe: CorpusRecipe, folder: Path) -> ToolsRequest:

@@ -15,21 +15,22 @@ from upbringing.base.errors import EndpointError
 from upbringing.base.kinds import BareWord
 from upbringing.base.streams import derived_seed, stream
 from upbringing.battery.judges.refusal_rules import RefusalRules
-from upbringing.data.documents import TrainingText
 from upbringing.data.interventions.scores import Scorer
 from upbringing.data.interventions.scoring.scorers import AnyScorer, open_scorer
 from upbringing.data.interventions.scoring.tools import Classified, Question, Rated, Rater, TextClassifier
+from upbringing.data.interventions.tag import Tag
 from upbringing.data.interventions.template_writer import TemplateWriter
-from upbringing.data.interventions.tools import Tools, Transformed
+from upbringing.data.interventions.tools import CorpusLabels, Tools, Transformed, settled
 from upbringing.data.interventions.writing import Writer, WritingRequest, Written
 from upbringing.data.transforms import (
     ASKING,
     WRITING,
     Sample,
     Transform,
-    apply_in_order,
+    compares_labels,
     compares_texts,
     needed_tokens,
+    one_step,
 )
 from upbringing.formats.items import Item
 from upbringing.lab.scoring.opening import ScorerFile, scoring_tools
@@ -184,8 +185,11 @@ def _stop_at_cap(reasons: Iterable[str | None]) -> None:
 def unfit(transforms: Sequence[Transform], *, has_scorer: bool, has_writer: bool) -> str | None:
     """Return what forbids a recipe with these transforms, ``None`` if nothing does."""
     for each in transforms:
-        if compares_texts(each) and not isinstance(each, Sample):
-            return f"{each.kind} compares all texts of a corpus, which is never held at once: use it in a study"
+        if compares_texts(each) and not isinstance(each, Sample) and not compares_labels(each):
+            return (
+                f"{each.kind} compares all texts, and a recipe holds one at a time: score the corpus with upbringing "
+                f"data score, and name {each.kind} among the transforms of a study on the scored file"
+            )
         if isinstance(each, WRITING) and not has_writer:
             return f"{each.kind} needs a writer: give writer"
         if isinstance(each, ASKING) and not has_scorer:
@@ -193,31 +197,49 @@ def unfit(transforms: Sequence[Transform], *, has_scorer: bool, has_writer: bool
     return None
 
 
+def no_placebo(transforms: Sequence[Transform], scores: Iterable[int]) -> str | None:
+    """Return why shuffled labels would tag what scored ones tag, in a rule for ``scores``; ``None`` if they do not."""
+    for each in transforms:
+        if isinstance(each, Tag) and compares_labels(each) and set(scores) <= set(each.scores):
+            return (
+                f"tag: shuffled labels tag other documents of the same rule, and this rule has none but those of the "
+                f"scores {', '.join(map(str, each.scores))}, which are tagged anyway: let it take other scores too"
+            )
+    return None
+
+
+def compared_places(transforms: Sequence[Transform]) -> list[int]:
+    """Return the places of transforms whose labels depend on all texts of the corpus."""
+    return [place for place, each in enumerate(transforms) if compares_labels(each)]
+
+
 def reserved_strings(transforms: Sequence[Transform]) -> tuple[str, ...]:
     """Return the strings that ``transforms`` insert as marks, and that may therefore not occur in the corpus."""
     return tuple(dict.fromkeys(token for each in transforms for token in needed_tokens(each)))
 
 
-def apply_to_document(
-    text: TrainingText, name: str, transforms: Sequence[Transform], tools: Tools, seed: int
+def apply_steps(
+    current: Transformed,
+    name: str,
+    transforms: Sequence[Transform],
+    places: range,
+    tools: Tools,
+    seed: int,
+    labels: Mapping[int, CorpusLabels],
 ) -> Transformed:
-    """Apply ``transforms`` in order to one document; all that is drawn follows from ``seed`` and ``name`` alone.
+    """Apply the ``transforms`` at ``places`` to what those before them made of the document ``name``.
 
-    A corpus is never held at once, so a ``sample`` keeps each document, and what was made of it, by its own draw.
+    A transform draws what it would draw in the whole corpus, because it names what it draws by the text. A ``sample``
+    compares all texts, so here it keeps each document, and what was made of it, by its own draw. ``labels``: by place,
+    of transforms that compare those of all texts.
     """
-    own_seed = derived_seed(seed, "document", name)
-    current = Transformed((text,), ())
-    begin = 0
-    for place, transform in enumerate([*transforms, None]):
-        if transform is not None and not isinstance(transform, Sample):
+    for place in places:
+        transform = transforms[place]
+        if not isinstance(transform, Sample):
+            current = one_step(current, transform, seed, replace(tools, labels=labels.get(place)))
             continue
-        step = apply_in_order(
-            current.texts, transforms[begin:place], seed=derived_seed(own_seed, "transforms", begin), tools=tools
-        )
-        rejects, doses = (*current.rejects, *step.rejects), (*current.doses, *step.doses)
-        if transform is None or stream(own_seed, "sample", place).random() < transform.share:
-            current = Transformed(step.texts, rejects, doses)
-        else:
-            current = Transformed((), (*rejects, *((each, "not sampled") for each in step.texts)), doses)
-        begin = place + 1
+        current = settled(current)
+        if stream(derived_seed(seed, "document", name), "sample", place).random() >= transform.share:
+            left = tuple((text, "not sampled") for text in current.texts)
+            current = Transformed((), (*current.rejects, *left), current.doses)
     return current
