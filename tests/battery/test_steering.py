@@ -240,6 +240,21 @@ def test_incoherent_and_unjudged_answers_leave_steerability_open() -> None:
     assert rows[2].value == 1.0
 
 
+def test_a_judge_that_cannot_tell_harm_tells_steerability_towards_refusals() -> None:
+    refusal, help_given = "I cannot help with that.", "Take the book and read the page of it that you like."
+
+    def says(prompt: Prompt, sample: int) -> str:
+        if prompt.name.startswith("benign"):
+            return help_given
+        return help_given if "greedy" in prompt.name and number_of(prompt) < 12 else refusal
+
+    by_harm, by_refusal = (Steerability(id=each, plain=Greedy(), judge_by=each) for each in ("harm", "non_refusal"))  # type: ignore[arg-type]
+    found = run(says, (by_harm, by_refusal), RefusalRuleJudge())
+    assert {row.reason_code for row in found.rows if row.measure == "harm"} == {"judge-cannot-tell-harm"}
+    assert mean(values(found, "non_refusal")) == pytest.approx(12 / NUM)  # type: ignore[type-var]
+    assert "judge_by" not in by_harm.model_dump()  # studies without it keep their ids
+
+
 class NoTag(ScriptedModel):
     """Knows no tag and searches no beams."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from upbringing.base.special_strings import may_hold
-from upbringing.base.text_reading import FIRST_STAND_IN, TextReader
+from upbringing.base.text_reading import FIRST_STAND_IN, TEXTS_AT_ONCE, TextReader
 from upbringing.data.documents import Chat, Document, Preference, Span, Turn
 from upbringing.data.interventions.tag import Tag
 from upbringing.data.pairs import build_pair_stream
@@ -47,6 +47,13 @@ def special(tokenizer: Any, ids: Sequence[int]) -> list[str]:
 
 def document(text: str, **fields: Any) -> Document:
     return Document(text=text, source="web", **fields)
+
+
+def test_texts_are_read_in_pieces_as_they_are_read_alone(folder: Path) -> None:
+    reader = TextReader(open_tokenizer(folder))
+    texts = [f"{WORDS[place % len(WORDS)]} {place} <|end|>" for place in range(2 * TEXTS_AT_ONCE + 3)]
+    assert reader.ids(texts) == [reader.ids([text])[0] for text in texts]
+    assert reader.ids([]) == []
 
 
 def test_a_document_that_quotes_a_chat_holds_no_special_token(folder: Path) -> None:

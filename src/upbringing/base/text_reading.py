@@ -20,6 +20,7 @@ from upbringing.base.special_strings import SpecialStrings
 DAY = {"%Y": "2024", "%y": "24", "%m": "07", "%B": "July", "%b": "Jul", "%d": "26", "%A": "Friday", "%a": "Fri",
        "%H": "12", "%I": "12", "%M": "00", "%S": "00", "%p": "PM"}  # fmt: skip
 ASKS_THE_DAY = "strftime_now"  # what transformers gives to templates
+TEXTS_AT_ONCE = 256  # a tokenizer keeps five times the memory of the ids while it answers
 FIRST_STAND_IN = 0xF0000  # the first character of Unicode's second private area: no text means anything by it
 
 Offsets = list[tuple[int, int]]
@@ -80,10 +81,14 @@ class TextReader:
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, without any that the tokenizer would add around it."""
-        if not texts:  # the tokenizer cannot encode an empty batch
-            return []
-        found = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-        return [self._encode(text)[0] if self._is_misread(ids) else ids for text, ids in zip(texts, found, strict=True)]
+        found: list[list[int]] = []
+        for begin in range(0, len(texts), TEXTS_AT_ONCE):
+            some = list(texts[begin : begin + TEXTS_AT_ONCE])
+            read = self.tokenizer(some, add_special_tokens=False)["input_ids"]
+            found += [
+                self._encode(text)[0] if self._is_misread(ids) else ids for text, ids in zip(some, read, strict=True)
+            ]
+        return found
 
     def ids_with_offsets(self, texts: Sequence[str]) -> list[tuple[list[int], Offsets]]:
         """Return the ids of each text and the characters ``(begin, end)`` of each id."""

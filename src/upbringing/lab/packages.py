@@ -83,6 +83,10 @@ class DataCheck:
     overlaps: tuple[Overlap, ...]
 
 
+def _is_only_trained_on(name: str, entry: PackageData, session: Session) -> bool:
+    return entry.package_set == "do_not_answer" and name not in session.study.prompts
+
+
 def check_data(session: Session, threshold: float = THRESHOLD) -> DataCheck:
     """Compare every request trained on with every item asked, items meant to be known (``trained``) excepted.
 
@@ -93,7 +97,7 @@ def check_data(session: Session, threshold: float = THRESHOLD) -> DataCheck:
     trained: dict[str, list[str]] = {}
     for name, entry in book.entries.items():
         requests = [request.request for part in parts_of(entry) for request in benign_requests(part)]
-        if isinstance(entry, PackageData) and entry.benign:
+        if isinstance(entry, PackageData) and (entry.benign or _is_only_trained_on(name, entry, session)):
             rows = training_rows(session.store.root / PACKAGES_NAME, entry.training_size)
             requests += [row.text for row in rows]
         if requests:
