@@ -162,16 +162,17 @@ def split_plot(num_roots: int, num_branches: int, root: float, branch: float) ->
     return rows_table(rows), Tree(study=study, checkpoints=tuple(checkpoints), cells=tuple(cells))
 
 
-def test_branches_of_one_pretraining_run_are_one_unit() -> None:
+def test_branches_of_several_pretraining_runs_are_averaged_and_those_of_one_are_the_runs() -> None:
     found = only(*split_plot(12, 3, root=0.4, branch=0.2))
     assert found.size == SampleSize(50, 12, 3)
     assert found.components is not None
     assert found.components.seed == pytest.approx(0.4, rel=0.5)
     assert found.components.subseed == pytest.approx(0.2, rel=0.35)
     alone = only(*split_plot(1, 5, root=0.4, branch=0.2))
-    assert (alone.estimand, alone.size) == ("artefact", SampleSize(50, 1, 5))
+    assert (alone.estimand, alone.size) == ("recipe", SampleSize(50, 5, 1))
     assert alone.components is not None
-    assert alone.components.seed is None
+    assert alone.components.seed is not None
+    assert alone.components.seed < 0.4  # the root's own deviation is in none of them
 
 
 def test_a_flat_table_of_another_tool_is_a_pilot_too(tmp_path: Path) -> None:

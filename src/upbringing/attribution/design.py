@@ -231,7 +231,7 @@ def units_of(design: Design, names: Sequence[str]) -> Units:
     num_roots = min((len(each) for each in runs if len(each) > 1), default=len(merged))
     is_pretrained = is_paired and any("pretrain" in design.trained_kinds(name) for name in names_used)
     is_one_run = is_paired and num_roots == 1 and num_seeds > 1
-    branches = _branches(design, cells, is_fresh=is_fresh) if is_one_run else []
+    branches = _branches(design, cells, level, is_fresh=is_fresh) if is_one_run else []
     num_units = max(num_roots, len(branches))
     enough = num_units >= ENOUGH_UNITS
     own = () if is_fresh else starts or (UNSTATED_START,)
@@ -252,17 +252,23 @@ def units_of(design: Design, names: Sequence[str]) -> Units:
     )
 
 
-def _branches(design: Design, cells: Sequence[DesignCell], *, is_fresh: bool) -> list[Row]:
-    """Return per branch off the one run of the study the checkpoints of each cell; nothing where there are not two."""
-    levels = [
+def _branches(design: Design, cells: Sequence[DesignCell], first: int, *, is_fresh: bool) -> list[Row]:
+    """Return per branch off the one run of the study the checkpoints of each cell; nothing where there are not two.
+
+    ``first``: the level of the seeds that tell runs of the study apart.
+    """
+    several = [cell for cell in cells if len(cell.checkpoints) > 1]
+    is_one = all(len({seeds[first] for seeds, _ in cell.replicates}) == 1 for cell in several)
+    given = shared_runs(design, cells) if is_one else None
+    varied = [
         level
         for level in range(len(LEVELS))
-        if len({seeds[level] for cell in cells if len(cell.checkpoints) > 1 for seeds, _ in cell.replicates}) > 1
+        if len({seeds[level] for cell in several for seeds, _ in cell.replicates}) > 1
     ]
-    rows = _paired(cells, levels[0]) if levels else None
-    if rows is None:
+    rows = _paired(cells, varied[0]) if varied and given is not None else None
+    if rows is None or given is None:
         return []
-    merged = merge_sharing(design, rows, is_fresh=is_fresh, given=shared_runs(design, cells))
+    merged = merge_sharing(design, rows, is_fresh=is_fresh, given=given)
     return merged if len(merged) > 1 else []
 
 

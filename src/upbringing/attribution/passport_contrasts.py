@@ -61,8 +61,8 @@ def dose_step(study: Asked, runs: Runs) -> Step:
     name, why = "trend over a dose", f"no factor has {MIN_LEVELS} numbers for levels"
     for factor, weights in _trends(study.design):
         found = study.estimate(runs, weights)
-        if found is not None and found.units.estimand == "artefact":
-            num = len(found.units.units)
+        if found is not None and (found.units.estimand == "artefact" or found.units.is_one_root):
+            num = 1 if found.units.is_one_root else len(found.units.units)
             why = f"{num} of at least {ENOUGH_UNITS} independent runs of every level of {factor!r} may be read"
             why = UNSEEN_SPREAD if num >= ENOUGH_UNITS else why
             continue

@@ -66,8 +66,15 @@ def _lacking() -> Iterable[Experiment]:
         trial=UncalibratedTrial(scenario=JUDGE_DRIFT, design=MEDIUM),
         route="attribute",
         gates=(
-            Gate(id="O4", claim="no labels calibrate a language model that judges: said so", outcome="said", at_least=1.0),
-            Gate(id="O4", claim="no labels calibrate a language model that judges: undecided", outcome="undecided", at_least=1.0),
+            Gate(
+                id="O4", claim="no labels calibrate a language model that judges: said so", outcome="said", at_least=1.0
+            ),
+            Gate(
+                id="O4",
+                claim="no labels calibrate a language model that judges: undecided",
+                outcome="undecided",
+                at_least=1.0,
+            ),
         ),
         scenario=JUDGE_DRIFT,
         setting=MEDIUM.label,
