@@ -259,7 +259,7 @@ def _branches(design: Design, cells: Sequence[DesignCell], first: int, *, is_fre
     """
     several = [cell for cell in cells if len(cell.checkpoints) > 1]
     is_one = all(len({seeds[first] for seeds, _ in cell.replicates}) == 1 for cell in several)
-    given = shared_runs(design, cells) if is_one else None
+    given = shared_runs(design, cells, is_fresh=is_fresh) if is_one else None
     varied = [
         level
         for level in range(len(LEVELS))

@@ -46,23 +46,15 @@ def separate_runs(design: Design, cells: Sequence[DesignCell], *, is_fresh: bool
     return tuple(found) if are_samples and are_apart else ()
 
 
-def shared_runs(design: Design, cells: Sequence[DesignCell]) -> frozenset[str] | None:
+def shared_runs(design: Design, cells: Sequence[DesignCell], *, is_fresh: bool) -> frozenset[str] | None:
     """Return the runs that all checkpoints of a cell came from, of every cell that has several.
 
     ``None`` where a cell has one checkpoint that is no such run: nothing shows how far other runs of it would differ.
     """
-    several = [
-        [set(_trained(design, name)) for name in cell.checkpoints] for cell in cells if len(cell.checkpoints) > 1
-    ]
-    shared = frozenset[str]().union(*(set.intersection(*of_cell) for of_cell in several))
-    alone = {run for cell in cells if len(cell.checkpoints) == 1 for run in _trained(design, cell.checkpoints[0])}
+    runs = [[set(_runs(design, name, is_fresh=is_fresh)) for name in cell.checkpoints] for cell in cells]
+    shared = frozenset[str]().union(*(set.intersection(*of_cell) for of_cell in runs if len(of_cell) > 1))
+    alone = set[str]().union(*(of_cell[0] for of_cell in runs if len(of_cell) == 1))
     return shared if alone <= shared else None
-
-
-def _trained(design: Design, checkpoint: str) -> tuple[str, ...]:
-    """Return ``checkpoint`` and its ancestors, without a start that the study did not train."""
-    path = design.path(checkpoint) or (checkpoint,)
-    return path[:-1] if design.start(checkpoint) == path[-1] and not design.trained_kinds(path[-1]) else path
 
 
 def _runs(design: Design, checkpoint: str, *, is_fresh: bool) -> tuple[str, ...]:
