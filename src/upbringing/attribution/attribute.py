@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from upbringing.attribution.aliasing import alias_tables
+from upbringing.attribution.answered import answer
 from upbringing.attribution.asked import asked_of
 from upbringing.attribution.calibration import DIGEST, JOINED_COLUMNS, Calibration, calibrate
-from upbringing.attribution.claims import answer, claims_of
+from upbringing.attribution.claims import claims_of
 from upbringing.attribution.columns import READ_COLUMNS
 from upbringing.attribution.controls import with_assay, with_batch_noise, with_copy_noise
 from upbringing.attribution.corrections import corrections_of
@@ -53,7 +54,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
     sensitivity = sensitivity_questions(completed, evidence, design)
     questions = (*asked.questions, *sensitivity, *direction_questions(directions))
     calibration = Calibration() if labels is None else calibrate(rows, labels)
-    corrections = corrections_of(rows, evidence, design, calibration)
+    corrections = corrections_of(rows, evidence, design, calibration, completed.study.judge_error_gap)
     validity = validity_of(completed, evidence, design)
     validity = replace(validity, passports=passports_of(completed, evidence, validity, asked.specs, corrections))
     validity = replace(validity, fidelities=fidelities_of(completed, evidence, design, validity))

@@ -7,7 +7,8 @@ from typing import Any
 
 from upbringing.attribution.corrected import Corrected
 from upbringing.attribution.corrections import Uncorrected
-from upbringing.attribution.sentences import DECIDED, NO_LABELS, UNEVEN, UNEVEN_BAND, UNSHOWN
+from upbringing.attribution.judge_sentences import DECIDED
+from upbringing.attribution.sentences import NO_LABELS, UNEVEN, UNEVEN_BAND, UNSHOWN
 from upbringing.attribution.verdicts import numbers
 from upbringing.formats.findings import Corrected as CorrectedNumber
 from upbringing.formats.tree import ContrastSpec
@@ -39,7 +40,8 @@ def uncorrected_numbers(
     show on every cell (as without any labels); else the verdict is the judge's, and that is said.
     """
     update: dict[str, Any] = {"uncorrected": why.reason, "calibration": "uncorrected"}
-    if why.gap is not None and judged["low"] is not None and judged["scale"] == "natural":
+    allows = judged.get("error_gap") is not None  # the interval is the band
+    if why.gap is not None and not allows and judged["low"] is not None and judged["scale"] == "natural":
         reach = why.gap.reach(list(spec.weights.values()) or [1.0])  # two formats of one cell have no weights
         update["judge_band"] = {"low": judged["low"] - reach, "high": judged["high"] + reach, "gap": why.gap.largest}
     if why.is_uneven:
@@ -53,8 +55,7 @@ def uncalibrated_numbers(judged: Mapping[str, Any], judge: str, kind: str | None
     """Return the fields of a claim whose judge can err and has no labels at all. ``judged``: its own numbers.
 
     A language model may err more on one checkpoint than on another, and nothing here would show it: its word alone
-    decides nothing. A rule is written down, so its verdict stands for what the rule says; that no labels show how its
-    errors differ between checkpoints stands in the claim's sentence and in a warning.
+    decides nothing. What a rule says decides where it stands within the gap of errors that is assumed (``error_gap``).
     """
     update: dict[str, Any] = {"calibration": "uncalibrated"}
     if kind == LANGUAGE_MODEL:

@@ -16,7 +16,8 @@ from upbringing.attribution.calibration import Calibration
 from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.corrected import MIN_LABELS, Corrected, corrected_contrast
 from upbringing.attribution.design import ENOUGH_UNITS, Design
-from upbringing.attribution.estimates import is_same
+from upbringing.attribution.error_gap import ASSUMED_GAP
+from upbringing.attribution.estimates import Estimate, is_same
 from upbringing.attribution.gaps import Gap, errors_by_checkpoint, gap_of
 from upbringing.attribution.inference import CONFIDENCE, Inference, normal_quantile
 from upbringing.attribution.labelled import Answers, LabelledAnswer, Labels, labelled_answers
@@ -31,6 +32,7 @@ from upbringing.attribution.sentences import (
 )
 
 JUDGES_THAT_ERR = ("rule", "llm")  # of which it is said where nothing calibrates them
+RULE = "rule"
 NEED_NO_LABELS = ("oracle", "human")  # exact judges, checks of a world's state among them, and people themselves
 
 
@@ -53,12 +55,16 @@ class Uncorrected:
 
 @dataclass(frozen=True)
 class Corrections:
-    """Answers what labels make of a contrast or a level. Remembers how far each judge's errors differ."""
+    """Answers what labels make of a contrast or a level. Remembers how far each judge's errors differ.
+
+    ``error_gap``: how far a rule's errors are taken to differ between checkpoints where no labels show it.
+    """
 
     evidence: Evidence
     design: Design
     calibration: Calibration
     labels: Labels
+    error_gap: float = ASSUMED_GAP
     _gaps: dict[tuple[str, str], Gap | None] = field(default_factory=dict)
 
     def contrast(self, terms: Sequence[Term]) -> Corrected | Uncorrected | None:
@@ -89,6 +95,23 @@ class Corrections:
         """Return whether a judge that can err carries the scores, and people labelled no answer of its."""
         errs = self.evidence.judge_kind(source.judge) in JUDGES_THAT_ERR
         return errs and not self.calibration.labelled(source.judge)
+
+    def assumed_gap(self, found: Estimate, source: Source, correction: Corrected | Uncorrected | None) -> float | None:
+        """Return how far a rule's errors are taken to differ; ``None`` where nothing has to be assumed.
+
+        Of a rule that reads answers into outcomes, where no labels show its errors on every cell. A rule that only
+        scores (a right option, an exact match) is what defines its measure.
+        """
+        known = 0.0
+        if self.evidence.judge_kind(source.judge) != RULE or not self.evidence.is_bounded(source.measure):
+            return None
+        if isinstance(correction, Uncorrected) and not (correction.is_tested or correction.is_uneven):
+            known = 0.0 if correction.gap is None else correction.gap.largest
+        elif correction is not None:
+            return None
+        blocks = [self.evidence.block(name, source) for name in found.checkpoints]
+        reads = any(block is not None and self.evidence.scores.outcomes[block].any() for block in blocks)
+        return (max(self.error_gap, known) or None) if reads else None
 
     def level(self, cell: str, source: Source, inference: Inference | None) -> tuple[Level | None, int]:
         """Return a cell's rate corrected, ``None`` unless labels tell of every checkpoint, and their number."""
@@ -165,9 +188,12 @@ class Corrections:
         return self._gaps[key]
 
 
-def corrections_of(rows: pa.Table, evidence: Evidence, design: Design, calibration: Calibration) -> Corrections:
-    """Return what the labels of ``calibration`` correct in ``rows``."""
-    return Corrections(evidence, design, calibration, labelled_answers(rows, calibration.labels, evidence.facts))
+def corrections_of(
+    rows: pa.Table, evidence: Evidence, design: Design, calibration: Calibration, error_gap: float | None = None
+) -> Corrections:
+    """Return what the labels of ``calibration`` correct in ``rows``. ``error_gap``: absent = the default."""
+    labels = labelled_answers(rows, calibration.labels, evidence.facts)
+    return Corrections(evidence, design, calibration, labels, ASSUMED_GAP if error_gap is None else error_gap)
 
 
 def _few_runs(found: Pivot, labelled: Sequence[int]) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from upbringing.attribution.answered import EXPLORATORY, PRIMARY
 from upbringing.attribution.asked import Asked, asked_of
-from upbringing.attribution.claims import EXPLORATORY, PRIMARY
 from upbringing.attribution.estimates import mean_over
 from upbringing.attribution.inference import POWER
 from upbringing.attribution.outlook import ContrastFacts, Outlook, largest_of, outlook, unknown_outlook

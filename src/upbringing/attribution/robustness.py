@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from upbringing.attribution.answered import Answered
 from upbringing.attribution.cells import Evidence
-from upbringing.attribution.claims import Answered
 from upbringing.attribution.design import Design
 from upbringing.attribution.equivalence import excludes_zero
 from upbringing.attribution.estimates import Estimate

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from upbringing.attribution.change_words import NO_PAIR, changed_word
+from upbringing.attribution.judge_sentences import with_judge
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import EDITED, EMULATED, Proxy
 
@@ -31,8 +32,6 @@ UNCALIBRATED = (
     "No human labels calibrate the judge {judge}: differences may be its errors wherever answers change in style. Its "
     "rates are no rates of behaviour, and no difference in them may be cited as more than what this judge says."
 )
-BY_WORD = "So says a judge whose errors no human labels show."
-DECIDED = ("changed", "negligible", "equivalent")
 UNKNOWN_JUDGE = "The judge {judge} is of no stated kind and is taken to be exact: nothing shows how it errs."
 PARTLY_CALIBRATED = (
     "Human labels calibrate the judge {judge} on {num} of {total} checkpoints only: differences that involve the "
@@ -194,8 +193,7 @@ ESTIMAND_WORDS = {
 
 def verdict_sentence(claim: Claim, label: str) -> str:
     """Return the sentence of a claim. But for L2 and L3 nothing is said to depend on, or be caused by, anything."""
-    is_by_word = claim.calibration == "uncalibrated" and claim.verdict in DECIDED
-    return f"{_unqualified(claim, label)} {BY_WORD}" if is_by_word else _unqualified(claim, label)
+    return with_judge(claim, _unqualified(claim, label))
 
 
 def _unqualified(claim: Claim, label: str) -> str:

@@ -49,7 +49,7 @@ def numbers(
         "equivalence_radius": 0.0 if found.is_same_checkpoint else equivalence_radius(inference),
         "noninferior": _noninferior(inference, margin, direction),
         "per_judge": tuple(judges),
-        "judge_robust": _judge_robust(inference, margin, judges),
+        "judge_robust": _judge_robust(found.as_judged or inference, margin, judges),
         **_profile(found.profile),
     }
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from upbringing.attribution.answered import Answered
 from upbringing.attribution.assays import unasked_controls
 from upbringing.attribution.calibration import MIN_KAPPA, Calibration
 from upbringing.attribution.cells import SHARE_UNITS, Evidence
-from upbringing.attribution.claims import Answered
 from upbringing.attribution.design import ENOUGH_UNITS
 from upbringing.attribution.estimates import ONE_PROMPT_GIVEN, ONE_WORLD_GIVEN, THESE_WORLDS
 from upbringing.attribution.lacking import lacking_prompts

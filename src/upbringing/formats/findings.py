@@ -131,7 +131,8 @@ class Claim(Open):
     ``verdict``, ``p_adjusted`` and all that decides (margin, equivalence radius, smallest change) follow the corrected
     number. ``calibration``: ``uncalibrated`` where a judge that can err has no labels at all, ``None`` where no labels
     are needed. ``uncorrected``: why labels of this judge do not correct this claim; ``judge_band``: the interval
-    widened by errors as different as on the labelled checkpoints.
+    widened by errors as different as on the labelled checkpoints. ``error_gap``: how far the error rates of a rule that
+    no labels check were taken to differ between checkpoints; ``low``, ``high``, ``p`` and ``bounds`` allow for it.
 
     ``minimum_detectable``: the smallest change found with 80% power; of a primary claim at the first step of Holm in
     its family, as a plan states it.
@@ -211,6 +212,7 @@ class Claim(Open):
     corrected: Corrected | None = None
     uncorrected: str | None = None
     judge_band: dict[str, float] = Field(default_factory=dict)
+    error_gap: float | None = Field(default=None, exclude_if=_is_absent)
     assay: str | None = None
     teacher_separable: bool | None = None
     robustness: tuple[Robustness, ...] = ()

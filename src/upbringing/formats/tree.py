@@ -27,6 +27,10 @@ class Open(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
+def _is_absent(value: object) -> bool:
+    return value is None
+
+
 def _is_empty(value: object) -> bool:
     """Return whether a field was not asked for: left out of the file, so that what older writers hashed stays equal."""
     return not value
@@ -91,6 +95,7 @@ class StudyInfo(Open):
     """Name, question and pre-declared analysis of a study.
 
     ``left_out``: arms that were declared but not made this time; contrasts on them are not computed.
+    ``judge_error_gap``: how far a rule's error rates are taken to differ between checkpoints where no labels show it.
     """
 
     name: str
@@ -100,6 +105,7 @@ class StudyInfo(Open):
     margins: dict[str, float] = Field(default_factory=dict)
     contrasts: tuple[ContrastSpec, ...] = ()
     left_out: tuple[str, ...] = ()
+    judge_error_gap: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_absent)
     registered: Registered = Registered()
 
 

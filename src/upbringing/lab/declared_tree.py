@@ -85,6 +85,7 @@ class DeclaredTree(Description):
     checkpoints: dict[str, DeclaredCheckpoint] = Field(min_length=1)
     primary: tuple[str, ...] = ()
     margins: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    judge_error_gap: Annotated[float, Field(ge=0, le=1)] | None = None
     contrasts: tuple[DeclaredContrast, ...] = ()
     protocol: ProtocolDescription | None = None
     measures: dict[str, DeclaredMeasure] = Field(default_factory=dict)
@@ -122,7 +123,11 @@ def tree_of(declared: DeclaredTree) -> Tree:
     tree = with_cells(
         Tree(
             study=StudyInfo(
-                name=declared.name, question=declared.question, primary=declared.primary, margins=declared.margins
+                name=declared.name,
+                question=declared.question,
+                primary=declared.primary,
+                margins=declared.margins,
+                judge_error_gap=declared.judge_error_gap,
             ),
             checkpoints=tuple(
                 Checkpoint(

@@ -65,6 +65,7 @@ def results_tree(
         margins=dict(study.margins),
         contrasts=contrasts,
         left_out=left_out,
+        judge_error_gap=study.judge_error_gap,
         registered=registered,
     )
     measured = {cell.node for cell in tree.cells}

@@ -69,6 +69,8 @@ def correction_of(claim: Claim) -> str:
         return f"corrected by {several(found.labels, 'human label')}{some}; as judged {judged}"
     if claim.uncorrected is not None:
         return f"not corrected for the judge's errors: {claim.uncorrected}"
+    if claim.error_gap is not None:
+        return f"no human label shows how this judge errs: the interval allows for a gap of {claim.error_gap:.2f}"
     return "no human label calibrates this judge" if claim.calibration == "uncalibrated" else ""
 
 

@@ -58,7 +58,8 @@ class Study(Description):
     stage together. ``measure_precision``: in fp32 no answer depends on its batch. ``engine``: what generates answers;
     likelihoods are always transformers'. ``engine_agreement``: least share of verdicts in which another engine must
     agree with transformers. ``protocol``: the claim of the field that the study asks about, and the cells that play its
-    roles.
+    roles. ``judge_error_gap``: how far a rule's error rates are taken to differ between checkpoints where no labels
+    show it; 0 = not at all, absent = 0.24.
     """
 
     name: Name
@@ -79,6 +80,7 @@ class Study(Description):
     components: dict[str, Components] = Field(default_factory=dict)
     contrasts: tuple[ContrastSpec, ...] = ()
     protocol: ProtocolDescription | None = None
+    judge_error_gap: Annotated[float, Field(ge=0, le=1)] | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     attention: Literal["auto", "eager", "sdpa"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"

@@ -61,6 +61,18 @@ JUDGE_CELLS, JUDGE_CONTRASTS = two_cells(
     "after - before",
 )
 JUDGE_DRIFT = Scenario(id="D9", title="the judge errs more on one cell", cells=JUDGE_CELLS, contrasts=JUDGE_CONTRASTS)
+JUDGE_DRIFT_WHERE_MUCH_HARMS = replace(
+    JUDGE_DRIFT,
+    title="the judge errs more on one cell, and nearly all answers harm",
+    cells=tuple(replace(cell, rate=0.90) for cell in JUDGE_CELLS),
+)
+EVEN_JUDGE = replace(
+    JUDGE_DRIFT,
+    title="the judge errs alike on both cells, and one harms far more",
+    cells=tuple(
+        replace(cell, rate=rate, sensitivity=0.90) for cell, rate in zip(JUDGE_CELLS, (0.20, 0.80), strict=True)
+    ),
+)
 JUDGE_EFFECT = replace(
     JUDGE_DRIFT,
     title="the judge errs more on one cell, which harms less",

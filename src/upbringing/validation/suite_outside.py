@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from upbringing.validation.gates import Experiment, Gate
 from upbringing.validation.outside import KINDS, OutsideTrial
-from upbringing.validation.planted import EFFECTIVE, FAILED_RUNS, JUDGE_DRIFT
+from upbringing.validation.planted import EFFECTIVE, EVEN_JUDGE, FAILED_RUNS, JUDGE_DRIFT, JUDGE_DRIFT_WHERE_MUCH_HARMS
 from upbringing.validation.process import MEDIUM
 from upbringing.validation.thresholds import FALSE
 from upbringing.validation.trials_attribute import AttributeTrial
@@ -80,3 +80,27 @@ def _lacking() -> Iterable[Experiment]:
         setting=MEDIUM.label,
         replicates=FEW,
     )
+    yield from _unchecked_rules()
+
+
+def _unchecked_rules() -> Iterable[Experiment]:
+    """Yield studies of a rule whose errors no labels show: nulls on which they drift, and a large change."""
+    drift = Gate(
+        id="O5",
+        claim="a rule that no labels check errs more on one cell: a null stage called changed",
+        outcome="changed",
+        at_most=FALSE,
+    )
+    found = Gate(
+        id="O5", claim="a rule that no labels check: a large change is found", outcome="changed", at_least=0.95
+    )
+    for scenario, gate in ((JUDGE_DRIFT, drift), (JUDGE_DRIFT_WHERE_MUCH_HARMS, drift), (EVEN_JUDGE, found)):
+        yield Experiment(
+            name=f"unchecked rule: {scenario.title}",
+            trial=UncalibratedTrial(scenario=scenario, design=MEDIUM, kind="rule"),
+            route="attribute",
+            gates=(gate,),
+            scenario=scenario,
+            setting=MEDIUM.label,
+            replicates=FEW,
+        )

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 
 from upbringing.attribution.attribute import attribute
 from upbringing.attribution.inference import CONFIDENCE, t_quantile
 from upbringing.attribution.prediction_powered import Labelled, prediction_powered
+from upbringing.formats.items import JudgeKind
 from upbringing.validation.drawing import draw
 from upbringing.validation.process import Design
 from upbringing.validation.scenarios import Scenario
@@ -50,16 +52,20 @@ def _holds(low: float | None, high: float | None, truth: float) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class UncalibratedTrial:
-    """The same study without any labels: is anything decided?"""
+    """The same study without any labels, of a judge of some ``kind``: is anything decided?"""
 
     scenario: Scenario
     design: Design
+    kind: JudgeKind = "llm"
 
     def __call__(self, random: np.random.Generator) -> Mapping[str, float]:
         """Return the outcomes of one study."""
         rows, tree = rows_of(draw(self.scenario, self.design, random)), tree_of(self.scenario, self.design, 0.10)
+        kinds = pa.repeat(self.kind, rows.num_rows)
+        rows = rows.set_column(rows.column_names.index("judge_kind"), "judge_kind", kinds)
         findings = attribute(rows, tree, other_estimators=False)
         return {
+            "changed": float(findings.claims[0].verdict == "changed"),
             "undecided": float(findings.claims[0].verdict in UNDECIDED),
             "said": float(any("calibrate" in warning for warning in findings.warnings)),
         }

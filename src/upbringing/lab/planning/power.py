@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from upbringing.attribution.answered import EXPLORATORY, PRIMARY
 from upbringing.attribution.attribute import read_results
 from upbringing.attribution.cells import SHARE_UNITS
-from upbringing.attribution.claims import EXPLORATORY, PRIMARY
 from upbringing.attribution.inference import POWER
 from upbringing.attribution.outlook import ContrastFacts, Hours, Known, Outlook, largest_of, outlook, unknown_outlook
 from upbringing.attribution.pilot import Pilot, is_void, pilot_outlooks, pilots

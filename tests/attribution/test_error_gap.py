@@ -1,0 +1,102 @@
+"""A rule that reads answers and that no labels check: its interval allows for errors that differ by checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from judged_studies import Judged
+
+from upbringing.attribution.asked import asked_of
+from upbringing.attribution.attribute import attribute
+from upbringing.attribution.error_gap import ASSUMED_GAP, with_error_gap
+from upbringing.attribution.estimates import estimate
+from upbringing.attribution.pivot import terms_of
+from upbringing.formats.findings import Claim
+from upbringing.formats.tree import Tree
+
+PERFECT = ((1.0, 1.0), (1.0, 1.0))
+DRIFT = ((0.95, 0.9), (0.71, 0.9))  # as far apart as is assumed
+
+
+def ruled(rows: pa.Table, kind: str = "rule") -> pa.Table:
+    return rows.set_column(rows.column_names.index("judge_kind"), "judge_kind", pa.array([kind] * rows.num_rows))
+
+
+def first_claim(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, **stated: Any) -> Claim:
+    study = tree.study.model_copy(update=stated)
+    return attribute(rows, tree.model_copy(update={"study": study}), labels, other_estimators=False).claims[0]
+
+
+def test_the_interval_is_the_exact_judges_moved_by_the_gap() -> None:
+    rows, tree, _ = Judged(errors=PERFECT, effect=0.8).study(0)
+    exact, found = first_claim(ruled(rows, "oracle"), tree), first_claim(ruled(rows), tree)
+    assert exact.low is not None
+    assert exact.high is not None
+    assert (found.estimate, found.error_gap) == (exact.estimate, ASSUMED_GAP)
+    assert found.low == pytest.approx(exact.low - ASSUMED_GAP)
+    assert found.high == pytest.approx(min(exact.high + ASSUMED_GAP, 1.0))
+    assert found.estimate is not None
+    assert found.bounds["low"] == pytest.approx(found.estimate - ASSUMED_GAP)
+    assert exact.equivalence_radius is not None
+    assert found.equivalence_radius == pytest.approx(exact.equivalence_radius + ASSUMED_GAP)
+    assert "the interval allows for errors that differ by up to 0.24" in found.sentence
+
+
+def test_a_declared_gap_of_none_is_the_exact_judge() -> None:
+    rows, tree, _ = Judged(errors=PERFECT, effect=0.8).study(0)
+    exact = first_claim(ruled(rows, "oracle"), tree)
+    found = first_claim(ruled(rows), tree, judge_error_gap=0.0)
+    names = ("estimate", "low", "high", "p", "verdict", "bounds", "equivalence_radius", "scale", "other_scale")
+    assert [getattr(found, name) for name in names] == [getattr(exact, name) for name in names]
+    assert (found.error_gap, found.calibration) == (None, "uncalibrated")
+    assert found.sentence.endswith("So says a judge whose errors no human labels show.")
+
+
+def test_a_drift_of_errors_is_no_change_and_a_large_change_is_one() -> None:
+    verdicts = []
+    for seed in range(20):
+        rows, tree, _ = Judged(errors=DRIFT, num_items=400).study(seed)
+        claim = first_claim(ruled(rows), tree)
+        verdicts.append((first_claim(ruled(rows, "oracle"), tree).verdict, claim.verdict))
+    assert sum(naive == "changed" for naive, _ in verdicts) >= 15
+    assert [own for _, own in verdicts] == ["inconclusive"] * 20
+    rows, tree, _ = Judged(errors=((0.95, 0.95),) * 2, effect=4.0, num_items=400).study(1)
+    found = first_claim(ruled(rows), tree)
+    assert found.verdict == "changed"
+    assert found.estimate is not None
+    assert found.estimate > 0.3
+
+
+def test_no_rule_without_labels_shows_that_two_are_alike() -> None:
+    rows, tree, _ = Judged(errors=PERFECT, num_items=2000).study(1)
+    assert first_claim(ruled(rows, "oracle"), tree).verdict in ("equivalent", "negligible")
+    assert first_claim(ruled(rows), tree).verdict == "inconclusive"
+
+
+def test_labels_take_the_place_of_the_assumption() -> None:
+    rows, tree, labels = Judged(errors=DRIFT, num_items=400, num_labels=150, effect=1.5).study(2)
+    found = first_claim(ruled(rows), tree, labels)
+    assert (found.calibration, found.error_gap) == ("corrected", None)
+    assert found.verdict == "changed"
+
+
+def test_a_rule_that_reads_no_answers_defines_its_measure() -> None:
+    rows, tree, _ = Judged(errors=PERFECT, effect=0.8).study(0)
+    place = rows.column_names.index("outcome")
+    scored = rows.set_column(place, "outcome", pa.nulls(rows.num_rows, pa.string()))
+    found, exact = first_claim(ruled(scored), tree), first_claim(ruled(scored, "oracle"), tree)
+    assert (found.low, found.high, found.verdict) == (exact.low, exact.high, exact.verdict)
+    assert found.error_gap is None
+
+
+def test_the_gap_of_an_interaction_counts_twice() -> None:
+    rows, tree, _ = Judged(errors=PERFECT, effect=0.3, num_items=100).study(0)
+    asked = asked_of(ruled(rows), tree)
+    question = asked.questions[0]
+    found = estimate(asked.evidence, asked.design, terms_of(dict(question.spec.weights), question.source))
+    wide = with_error_gap(found, [1.0, -1.0, -1.0, 1.0], 0.1)
+    assert wide.lowest is not None
+    assert found.inference is not None
+    assert wide.lowest == pytest.approx(found.inference.estimate - 0.2)
