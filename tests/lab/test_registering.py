@@ -88,6 +88,16 @@ def test_the_roles_of_a_protocol_are_registered_and_a_study_without_one_keeps_it
     assert moved["protocol"] != after["protocol"]
 
 
+def test_a_stated_gap_of_errors_is_registered_and_reaches_the_tree(scene: Scene) -> None:
+    before = registration(scene.opened(scene.text))
+    stated = scene.text + "judge_error_gap: 0.0\n"
+    after = registration(scene.opened(stated))
+    assert {name for name in after if before.get(name) != after[name]} == {"judge_error_gap"}
+    session = scene.opened(stated)
+    measure(session, Watch())
+    assert read_tree(session.results / "tree.json").study.judge_error_gap == 0.0
+
+
 def test_prompts_are_hashed_as_what_is_asked(scene: Scene, tiny_folder: Path, tmp_path: Path) -> None:
     before = registration(scene.opened(scene.text))
     copied = tmp_path / "prompts.jsonl"

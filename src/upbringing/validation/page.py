@@ -50,9 +50,9 @@ LIMITS = """\
 - Prompts and runs are drawn from distributions; those of a real study need not be exchangeable, and its noise may be of
   another size. Variance components of real pilots have to replace the ones assumed here.
 - Intervals are about all prompts and runs of a recipe. Nothing is shown about other models, data or judges.
-- A judge of no stated kind is warned of, and its verdict stands: where it errs more on one cell (D9), nearly all studies
-  without any effect are called changed. Without labels a language model's verdict does not stand (O4), and a rule's
-  only where errors that differ by .24 cannot have made it (O5): errors that differ by more would.
+- A judge of no stated kind is warned of, and its verdict stands: where it errs more on one cell (D9), nearly all
+  studies without any effect are called changed. Without labels a language model's verdict does not stand (O4), and a
+  rule's only where errors that differ by .24 cannot have made it (O5): errors that differ by more would.
 - Where a prompt of a cluster is missing in one cell, all cells are compared on the prompts of it that all have.
 - No trained model takes part. The planted canary in tiny models is a suite of its own.
 """
