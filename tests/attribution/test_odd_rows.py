@@ -143,7 +143,7 @@ def test_many_variants_of_one_prompt_are_said_to_be_one() -> None:
     claim = found.claims[0]
     assert (claim.units.items, claim.units.clusters, claim.conditional_on) == (30, 1, ("one prompt",))
     assert "conditional on one prompt" in claim.statement
-    assert any(each.startswith("The items of 1 claims are variants of one prompt") for each in found.warnings)
+    assert any(each.startswith("Claims whose items are variants of one prompt: 1.") for each in found.warnings)
     several = attribute(rows, tree, other_estimators=False)
     assert several.claims[0].conditional_on == ()
     assert not any("variants of one prompt" in each for each in several.warnings)

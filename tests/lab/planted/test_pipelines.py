@@ -10,6 +10,7 @@ import pytest
 
 from upbringing.lab.measurement.measuring import study_judges
 from upbringing.lab.planted.pipelines import FINETUNE, KINDS, STAGES, Kind, draw_pipeline, pipeline_study
+from upbringing.lab.planted.validate import main
 from upbringing.study.recipes import DataBook
 from upbringing.study.study import Study
 from upbringing.study.tree import study_tree
@@ -100,3 +101,9 @@ def test_only_the_world_that_is_asked_judges(tmp_path: Path) -> None:
     study = pipeline_study(draw_pipeline("stage", 0.1, 3), 1)
     judges = study_judges(study, DataBook(study.data, tmp_path, study.seed), root=0)
     assert [judge.id for judge in judges] == ["planted-oracle/1"]
+
+
+def test_one_of_each_kind_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--smoke", "--repeated", "5"])
+    assert "leave out --repeated" in capsys.readouterr().err

@@ -89,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--store", type=Path, default=Path("store") / "planted")
     parser.add_argument("--output", type=Path, default=Path("docs") / "validation-models.md")
     chosen = parser.parse_args(arguments)
+    if chosen.smoke and chosen.repeated:
+        parser.error("--smoke runs one pipeline of each kind from --seeds: leave out --repeated")
     chosen.store.mkdir(parents=True, exist_ok=True)
     try:
         found = validate_models(chosen.store, pipelines=_wanted(chosen), slots=chosen.slots)
