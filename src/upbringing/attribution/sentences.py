@@ -14,8 +14,8 @@ FEW_SEEDS = "Fewer than three independent runs: claims are about these checkpoin
 ONE_ROOT = "All seeds share one pretraining run: claims are conditional on it, and none is about the whole recipe."
 ONE_WORLD = "All seeds share one world: claims are conditional on it."
 ONE_PROMPT = (
-    "Claims whose items are variants of one prompt: {num}. Nothing shows how far prompts differ, and they are conditional "
-    "on it."
+    "Claims whose items are variants of one prompt: {num}. Nothing shows how far prompts differ, and they are "
+    "conditional on it."
 )
 UNPAIRED = "The runs of {contrast} share no seed, so nothing is paired: it is about these checkpoints only."
 NESTED = "Each seed has its own world: items are nested in worlds, so intervals rest on the seeds' means alone."
