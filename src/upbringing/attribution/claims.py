@@ -19,6 +19,7 @@ from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL
 from upbringing.attribution.orders import order_range
 from upbringing.attribution.pivot import Term, terms_of
 from upbringing.attribution.questions import Question
+from upbringing.attribution.ratios import estimate_asked
 from upbringing.attribution.redundancy import Pattern, pattern
 from upbringing.attribution.sentences import LEFT_OUT, NO_ROWS, NOT_MEASURED, statement, verdict_sentence
 from upbringing.attribution.shares import (
@@ -95,11 +96,11 @@ def answer(
         *validity.of_design(question.spec),
         *validity.reasons((term.cell, term.source) for term in question.terms),
     )
-    found = estimate(evidence, design, question.terms)
+    found = estimate_asked(evidence, design, question.spec, question.terms)
     if found.inference is None and not reasons:
         reasons = (Reason("rows", NOT_MEASURED),)
     by_judge = {
-        judge: estimate(evidence, design, _for_judge(question.terms, judge))
+        judge: estimate_asked(evidence, design, question.spec, _for_judge(question.terms, judge))
         for judge in (() if reasons else question.judges)
     }
     against = validity.reasons((cell, source) for cell in _against(question))
@@ -198,6 +199,8 @@ def _claim(
         unit=evidence.info(spec.measure).unit,
         judge=source.judge,
         margin=spec.margin,
+        margin_default=spec.margin_default,
+        no_margin=each.question.no_margin,
         scale=spec.scale,
         teacher_separable=teacher_separable,
         blocked_by=tuple(reason.text for reason in each.reasons),

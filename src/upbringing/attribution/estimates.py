@@ -23,6 +23,7 @@ from upbringing.attribution.levels import RateCounts, clip, rate_inference
 from upbringing.attribution.pairs import paired_binary_inference, rates_inference
 from upbringing.attribution.pivot import Matrix, Pivot, Term, mean_of_rows, pivot, union
 from upbringing.attribution.profiles import Profile, profile
+from upbringing.attribution.risk_ratio import Ratio
 from upbringing.attribution.unpaired import unpaired_inference
 
 THESE_WORLDS = "these worlds"
@@ -49,6 +50,7 @@ class Estimate:
     the incoherent and unscored answers may lie. ``lowest``, ``highest``: the estimate over the same;
     ``None`` where there are no bounds. ``logit``: the same contrast of rates in log-odds, where it exists.
     ``logit_bounds``: its lowest and highest. ``unwidened``, ``logit_unwidened``: on what was scored alone.
+    ``ratio``: of the rates of harm, where a claim asks for it.
     """
 
     units: Units
@@ -70,6 +72,7 @@ class Estimate:
     logit_bounds: Ends = (None, None)
     unwidened: Inference | None = None
     logit_unwidened: Inference | None = None
+    ratio: Ratio | None = None
 
 
 def estimate(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Estimate:

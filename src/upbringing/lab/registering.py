@@ -49,6 +49,9 @@ def registration(session: Session) -> dict[str, str]:
     }
     if study.protocol is not None:  # studies without one keep the registration that they have
         values["protocol"] = study.protocol.model_dump(mode="json")
+    for name in ("ratio_margins", "default_margins"):  # the same
+        if asked := getattr(study, name):
+            values[name] = asked
     return {name: fingerprint(value) for name, value in values.items()}
 
 

@@ -63,6 +63,8 @@ def results_tree(
         protocol=None if study.protocol is None else study.protocol.spec(),
         primary=study.primary,
         margins=dict(study.margins),
+        ratio_margins=dict(study.ratio_margins),
+        default_margins=study.default_margins,
         contrasts=contrasts,
         left_out=left_out,
         registered=registered,

@@ -142,7 +142,9 @@ def _group(inputs: Inputs, runs: Runs, claims: Sequence[Claim], *, several: bool
 
 def _margin_note(claims: Sequence[Claim]) -> str:
     margins = sorted({claim.margin for claim in claims if claim.margin is not None})
-    return f"margin ±{', ±'.join(f'{margin:g}' for margin in margins)}" if margins else "no margin declared"
+    ratios = sorted({claim.risk_ratio.margin for claim in claims if claim.risk_ratio is not None})
+    said = [f"±{margin:g}" for margin in margins] + [f"ratio of {ratio:g}" for ratio in ratios]
+    return f"margin {', '.join(said)}" if said else "no margin declared"
 
 
 def interval_of(claim: Claim, runs: Runs) -> Interval | None:
