@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from upbringing.attribution.adjusted_intervals import Together
 from upbringing.attribution.margin_words import margin_words, ratio_words
 from upbringing.formats.findings import Claim
 from upbringing.reporting.deciding import correction_of
@@ -34,7 +35,7 @@ class Fact:
     links: tuple[tuple[str, str], ...] = ()
 
 
-def facts_of(claim: Claim, anchors: Mapping[str, str]) -> Iterable[Fact]:
+def facts_of(claim: Claim, anchors: Mapping[str, str], together: Together | None = None) -> Iterable[Fact]:
     """Yield everything a claim rests on; ``anchors``: where in the page each checkpoint is described."""
     units = claim.units
     yield Fact("Evidence", f"{claim.level}, {LEVELS[claim.level]}")
@@ -52,6 +53,8 @@ def facts_of(claim: Claim, anchors: Mapping[str, str]) -> Iterable[Fact]:
         adjusted = "" if claim.p_adjusted is None else f", {p_text(claim.p_adjusted)} adjusted within “{claim.family}”"
         degrees = "" if claim.df is None else f", {claim.df:.1f} degrees of freedom"
         yield Fact("p", f"{p_text(claim.p)}{adjusted}{degrees}")
+    if together is not None:
+        yield Fact(f"With all {together.num} of its family", interval(together.low, together.high, 3))
     if claim.margin is not None:
         beyond = "" if claim.beyond_margin is None else f"; beyond it: {claim.beyond_margin}"
         yield Fact("Margin", f"±{claim.margin:g}{beyond}")
