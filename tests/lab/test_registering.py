@@ -88,7 +88,14 @@ def test_the_roles_of_a_protocol_are_registered_and_a_study_without_one_keeps_it
     assert moved["protocol"] != after["protocol"]
 
 
-@pytest.mark.parametrize(("field", "value"), [("ratio_margins", "{over_refusal: 1.5}"), ("default_margins", "strict")])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ratio_margins", "{over_refusal: 1.5}"),
+        ("default_margins", "strict"),
+        ("health_criteria", "{tuned: {last_loss: {at_most: 2}}}"),
+    ],
+)
 def test_other_margins_are_registered_where_they_are_declared(scene: Scene, field: str, value: str) -> None:
     before = registration(scene.opened(scene.text))
     after = registration(scene.opened(f"{scene.text}{field}: {value}\n"))

@@ -1,4 +1,4 @@
-"""Margins of a study: ratios for rates alone, one kind per measure, and none that changes what was registered."""
+"""What a study may fix beforehand: ratios for rates alone, one margin per measure, health; nothing else is changed."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ def declared(more: str = "") -> Study:
         ("ratio_margins: {absent: 1.5}", "no measure of the battery"),
         ("ratio_margins: {willingness: 1.5}\nmargins: {willingness: 0.1}", "a margin and a ratio margin"),
         ("default_margins: lenient", "strict"),
+        ("health_criteria: {sft: {last_loss: {at_most: 2}}}", "no stage of any arm"),
+        ("health_criteria: {pretrain: {last_loss: {}}}", "has a bound"),
     ],
 )
 def test_a_ratio_margin_is_of_a_rate_and_stands_alone(more: str, message: str) -> None:
@@ -49,6 +51,7 @@ def test_a_study_that_asks_for_none_is_written_as_before() -> None:
     text = declared().model_dump_json()
     assert "ratio_margins" not in text
     assert "default_margins" not in text
+    assert "health_criteria" not in text
     assert '"ratio_margins":{"willingness":1.5}' in declared("ratio_margins: {willingness: 1.5}").model_dump_json()
 
 

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from upbringing.formats.health import HealthCriteria
 from upbringing.formats.reading import read_versioned
 
 TREE_SCHEMA_VERSION = 1
@@ -18,8 +19,7 @@ EDITED: Final = "edit_weights"  # the kind of a stage that edited weights and tr
 EMULATED: Final = "emulate_tuning"  # the kind of a stage that moved a change in logit space and left no weights
 Proxy = Literal["edit_weights", "emulate_tuning"]
 """The kinds of stages that stand in for training."""
-DefaultMargins = Literal["strict", "loose"]
-"""The rules that give a margin to what declares none: statistics-and-measures 3.4."""
+DefaultMargins = Literal["strict", "loose"]  # the rules that give a margin to what declares none
 FEWEST_CELLS: Final = 8  # retrained ones, for the fidelity of either kind: statistics-and-measures 4.6
 
 
@@ -42,10 +42,8 @@ class ContrastSpec(Open):
 
     ``share_of``: weights of the total effect of which this contrast is a share. ``counterpart``: of a necessity the
     weights of the sufficiency, and the other way round. ``orders``: the contributions that this contrast averages, one
-    for each place that its stage or factor can have in an order. Empty = not asked.
-
-    ``ratio_margin``: in place of ``margin``, the ratio of rates of harm up to which they are alike. ``margin_default``:
-    the rule that gave either, where none was declared.
+    for each place that its stage or factor can have in an order. Empty = not asked. ``ratio_margin``: in place of
+    ``margin``, the ratio of rates of harm up to which they are alike. ``margin_default``: the rule that gave either.
     """
 
     name: str
@@ -98,7 +96,7 @@ class StudyInfo(Open):
     """Name, question and pre-declared analysis of a study.
 
     ``margins``: per measure, in its unit. ``ratio_margins``: as ratios of rates. ``default_margins``: for all others.
-    ``left_out``: arms that were declared but not made this time; contrasts on them are not computed.
+    ``health_criteria``: per stage. ``left_out``: arms declared but not made; contrasts on them are not computed.
     """
 
     name: str
@@ -108,6 +106,7 @@ class StudyInfo(Open):
     margins: dict[str, float] = Field(default_factory=dict)
     ratio_margins: dict[str, float] = Field(default_factory=dict, exclude_if=_is_empty)
     default_margins: DefaultMargins | None = Field(default=None, exclude_if=_is_empty)
+    health_criteria: HealthCriteria = Field(default_factory=dict, exclude_if=_is_empty)
     contrasts: tuple[ContrastSpec, ...] = ()
     left_out: tuple[str, ...] = ()
     registered: Registered = Registered()

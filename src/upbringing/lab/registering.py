@@ -49,9 +49,8 @@ def registration(session: Session) -> dict[str, str]:
     }
     if study.protocol is not None:  # studies without one keep the registration that they have
         values["protocol"] = study.protocol.model_dump(mode="json")
-    for name in ("ratio_margins", "default_margins"):  # the same
-        if asked := getattr(study, name):
-            values[name] = asked
+    optional = study.model_dump(mode="json", include={"ratio_margins", "default_margins", "health_criteria"})
+    values |= {name: asked for name, asked in optional.items() if asked}
     return {name: fingerprint(value) for name, value in values.items()}
 
 

@@ -65,6 +65,7 @@ def results_tree(
         margins=dict(study.margins),
         ratio_margins=dict(study.ratio_margins),
         default_margins=study.default_margins,
+        health_criteria=study.health_criteria,
         contrasts=contrasts,
         left_out=left_out,
         registered=registered,

@@ -13,6 +13,7 @@ from upbringing.base.own_part import OrOwn
 from upbringing.battery.built_in import BuiltInMeasure
 from upbringing.battery.judge import BuiltInJudge, JudgeDescription
 from upbringing.battery.measure import Measure
+from upbringing.formats.health import HealthCriteria
 from upbringing.formats.tree import ContrastSpec, DefaultMargins
 from upbringing.models.openvino import Engine
 from upbringing.study.arms import Arm, RawStages, Resolved, resolve, windows_problem
@@ -53,7 +54,8 @@ class Study(Description):
     combinations in which the sign of ``rl`` (first level +, second -) is the product of the others'.
     ``primary``: ids of the measures whose claims are confirmatory. ``margins``: per measure id, in its unit,
     hashed into the study before anything is measured; ``ratio_margins``: of rare harm, as a ratio of rates;
-    ``default_margins``: the rule for measures that have neither. ``components``: per measure id, what ``plan`` and
+    ``default_margins``: the rule for measures that have neither. ``health_criteria``: per stage, what shows that a run
+    trained well; results stand with and without those that miss one. ``components``: per measure id, what ``plan`` and
     ``power`` are to expect of its noise; absent = not known, or read from earlier results.
     ``precision``, ``attention``, ``compile``: of training, the same for all nodes. ``processes``: how many train a
     stage together. ``measure_precision``: in fp32 no answer depends on its batch. ``engine``: what generates answers;
@@ -79,6 +81,7 @@ class Study(Description):
     margins: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     ratio_margins: RatioMargins = Field(default_factory=dict, exclude_if=lambda value: not value)  # studies keep ids
     default_margins: DefaultMargins | None = Field(default=None, exclude_if=lambda value: value is None)
+    health_criteria: HealthCriteria = Field(default_factory=dict, exclude_if=lambda value: not value)
     components: dict[str, Components] = Field(default_factory=dict)
     contrasts: tuple[ContrastSpec, ...] = ()
     protocol: ProtocolDescription | None = None
@@ -124,6 +127,9 @@ class Study(Description):
                     raise ArmProblem(
                         f"contrast {contrast.name!r} names the cell {cell!r} of an unknown arm", ("contrasts",)
                     )
+        for stage in self.health_criteria:
+            if not any(stage in arm.stages for arm in resolved.values()):
+                raise ArmProblem(f"health_criteria names {stage!r}, which is no stage of any arm", ("health_criteria",))
         self._check_protocol(resolved)
         return self
 
