@@ -10,6 +10,7 @@ from typing import Any
 
 from upbringing.attribution.adjusted_intervals import Together, simultaneous_intervals
 from upbringing.formats.findings import Claim
+from upbringing.reporting.depths import area_tables
 from upbringing.reporting.fidelity import fidelity_table
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.trade_off import trade_off_tables
@@ -65,7 +66,8 @@ def tables_of(inputs: Inputs) -> dict[str, list[Line]]:
         found[name if name not in found else f"table-{name}"] = [_flat(line) for line in lines]
     for name, models in (("checkpoints", tree.checkpoints), ("cells", tree.cells), ("gates", tree.gates)):
         found[name if name not in found else f"tree-{name}"] = [each.model_dump(mode="json") for each in models]
-    for name, lines in {**trade_off_tables(inputs), "fidelity_pairs": fidelity_table(inputs)}.items():
+    pictures = {**trade_off_tables(inputs), "fidelity_pairs": fidelity_table(inputs), **area_tables(inputs)}
+    for name, lines in pictures.items():
         found[name if name not in found else f"report-{name}"] = list(lines)
     return {name: lines for name, lines in found.items() if lines}
 
