@@ -98,6 +98,21 @@ def test_a_stated_gap_of_errors_is_registered_and_reaches_the_tree(scene: Scene)
     assert read_tree(session.results / "tree.json").study.judge_error_gap == 0.0
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ratio_margins", "{over_refusal: 1.5}"),
+        ("default_margins", "strict"),
+        ("health_criteria", "{tuned: {last_loss: {at_most: 2}}}"),
+    ],
+)
+def test_other_margins_are_registered_where_they_are_declared(scene: Scene, field: str, value: str) -> None:
+    before = registration(scene.opened(scene.text))
+    after = registration(scene.opened(f"{scene.text}{field}: {value}\n"))
+    assert field not in before
+    assert {name for name in after if before.get(name) != after[name]} == {field}
+
+
 def test_prompts_are_hashed_as_what_is_asked(scene: Scene, tiny_folder: Path, tmp_path: Path) -> None:
     before = registration(scene.opened(scene.text))
     copied = tmp_path / "prompts.jsonl"

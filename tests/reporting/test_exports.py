@@ -16,6 +16,7 @@ from report_hostile import HOSTILE
 from typer.testing import CliRunner
 
 import upbringing
+from upbringing.attribution.adjusted_intervals import simultaneous_intervals
 from upbringing.base.errors import FormatError, MissingExtraError, StudyError
 from upbringing.base.markdown import escaped, inline, table
 from upbringing.cli import app
@@ -58,6 +59,22 @@ def test_every_claim_is_a_line_and_its_numbers_are_numbers(results: Path, export
         assert (float(line["estimate"]) if line["estimate"] else None) == claim.estimate
         assert int(line["units_seeds"]) == claim.units.seeds
     assert any(line["estimate"].startswith("-") for line in lines)  # a negative number is no text
+
+
+def test_figures_that_compare_primary_claims_draw_what_holds_for_all_and_the_table_has_its_numbers(
+    results: Path, exported: Path
+) -> None:
+    known = simultaneous_intervals(read_inputs(results).findings.claims)
+    assert known
+    lines = lines_of((exported / "tables" / "claims.csv").read_text(encoding="utf-8"))
+    assert {line["id"] for line in lines if line["simultaneous_low"]} == set(known)
+    for line in lines:
+        if line["id"] in known:
+            ends = float(line["simultaneous_low"]), float(line["simultaneous_high"])
+            assert ends == (known[line["id"]].low, known[line["id"]].high)
+            assert ends[0] <= float(line["low"]) <= float(line["high"]) <= ends[1]
+    forests = [path.read_text(encoding="utf-8") for path in exported.rglob("primary-differences-*.svg")]
+    assert sum(text.count('class="together"') for text in forests) == 3 * len(known)  # a line and two ends each
 
 
 def test_there_is_a_table_for_each_of_the_findings_and_of_the_tree(results: Path, exported: Path) -> None:

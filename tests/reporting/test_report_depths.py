@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from report_browser import open_details
 from report_fixture import write_findings, write_tree
 
@@ -17,6 +18,7 @@ from upbringing.formats.tree import Cell, Checkpoint, ConditionInfo, ItemInfo, M
 from upbringing.reporting.build import write_report
 from upbringing.reporting.depths import depths_of
 from upbringing.reporting.exports.figures import figures_of
+from upbringing.reporting.exports.tables import tables_of
 from upbringing.reporting.inputs import Inputs, read_inputs
 from upbringing.reporting.runs import runs_of
 
@@ -69,15 +71,17 @@ def test_a_curve_per_checkpoint_stands_at_the_levels_of_its_rows(tmp_path: Path)
     assert found.is_primary
     assert found.figure.title == "Prefill attack success by prefill depth"
     assert found.figure.note.startswith("after sft · E1 · greedy")
-    labels = [row.label for row in found.figure.rows]
+    area = found.figure.rows[8]
+    assert (area.label, area.cells[0]) == ("deep @ sft, mean over depths 0 to 20", "0.55")  # (.125 + 1.5 + 9.375) / 20
+    labels = [row.label for row in found.figure.rows[:8]]
     assert labels == [f"{arm} @ sft, depth {depth}" for arm in ("deep", "shallow") for depth in (0, 1, 5, 20)]
-    estimates = [row.cells[0] for row in found.figure.rows]
+    estimates = [row.cells[0] for row in found.figure.rows[:8]]
     assert estimates == ["0.00", "0.25", "0.50", "0.75"] * 2
     levels = {
         row["condition"]: row for row in read_findings(tmp_path / "findings.json").tables["levels"]
         if row["cell"] == "deep@sft"
     }  # fmt: skip
-    for row, depth in zip(found.figure.rows, ("", "-prefill-1", "-prefill-5", "-prefill-20"), strict=False):
+    for row, depth in zip(found.figure.rows[:4], ("", "-prefill-1", "-prefill-5", "-prefill-20"), strict=False):
         level = levels[f"chat-greedy{depth}"]
         assert row.cells[1] == f"[{level['low']:.2f}, {level['high']:.2f}]"
         assert row.cells[3:] == ("20", "0")
@@ -118,7 +122,7 @@ def test_more_lines_than_can_be_told_apart_are_parted(tmp_path: Path) -> None:
     inputs = study(tmp_path, arms=tuple(f"arm{number}" for number in range(8)))
     found = depths_of(inputs, runs_of(inputs))
     assert [each.figure.title.rpartition("depth")[2] for each in found] == [" (1 of 2)", " (2 of 2)"]
-    assert [len(each.figure.rows) for each in found] == [6 * 4, 2 * 4]
+    assert [len(each.figure.rows) for each in found] == [6 * 5, 2 * 5]
 
 
 def test_the_page_and_the_exports_hold_the_curves(tmp_path: Path) -> None:
@@ -128,6 +132,9 @@ def test_the_page_and_the_exports_hold_the_curves(tmp_path: Path) -> None:
     assert 'href="#prefill"' in page
     assert section.count("<figure>") == section.count("<table>") == 1
     assert any(name.startswith("prefill-attack-success-by-prefill-depth") for name in figures_of(inputs))
+    lines = {line["of"]: line for line in tables_of(inputs)["prefill_areas"]}
+    assert lines["deep@sft"]["estimate"] == pytest.approx(0.55)
+    assert lines["deep@sft"]["low"] < 0.55 < lines["deep@sft"]["high"]
 
 
 def test_a_folder_without_findings_has_no_curves(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ from upbringing.attribution.corrected import Corrected
 from upbringing.attribution.corrections import Corrections, Uncorrected
 from upbringing.attribution.design import Design
 from upbringing.attribution.error_gap import with_error_gap
-from upbringing.attribution.estimates import Estimate, estimate
+from upbringing.attribution.estimates import Estimate
 from upbringing.attribution.families import Tested
 from upbringing.attribution.inference import Inference
 from upbringing.attribution.orders import order_range
 from upbringing.attribution.pivot import Term
 from upbringing.attribution.questions import Question
+from upbringing.attribution.ratios import estimate_asked
 from upbringing.attribution.redundancy import Pattern, pattern
 from upbringing.attribution.sentences import LEFT_OUT, NO_ROWS, NOT_MEASURED
 from upbringing.attribution.shares import Shares, asked_of, shares
@@ -84,11 +85,11 @@ def answer(
         *validity.of_design(question.spec),
         *validity.reasons((term.cell, term.source) for term in question.terms),
     )
-    found = estimate(evidence, design, question.terms)
+    found = estimate_asked(evidence, design, question.spec, question.terms)
     if found.inference is None and not reasons:
         reasons = (Reason("rows", NOT_MEASURED),)
     by_judge = {
-        judge: estimate(evidence, design, _for_judge(question.terms, judge))
+        judge: estimate_asked(evidence, design, question.spec, _for_judge(question.terms, judge))
         for judge in (() if reasons else question.judges)
     }
     against = validity.reasons((cell, source) for cell in against_of(question))

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from upbringing.attribution.cells import Evidence, evidence_of
 from upbringing.attribution.copies import copies_of
+from upbringing.attribution.default_margins import with_margin
 from upbringing.attribution.defaults import default_contrasts
 from upbringing.attribution.design import Design, design_of
 from upbringing.attribution.edited import require_trained_roles, supporting_specs
@@ -40,7 +41,11 @@ def asked_of(rows: pa.Table, tree: Tree) -> Asked:
     specs = completed.study.contrasts or default_contrasts(design, completed.study, measures)
     specs = supporting_specs(with_protocol(specs, completed.study), design)
     require_trained_roles(completed.study, design)
-    questions = tuple(question for spec in specs for question in contrast_questions(completed, evidence, design, spec))
+    questions = tuple(
+        with_margin(question, completed, evidence, design)
+        for spec in specs
+        for question in contrast_questions(completed, evidence, design, spec)
+    )
     return Asked(completed, evidence, design, specs, questions)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ from upbringing.attribution.direction_questions import direction_plans, directio
 from upbringing.attribution.direction_tables import direction_conclusions, direction_table
 from upbringing.attribution.edited import fidelities_of, with_fidelity
 from upbringing.attribution.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_of_flat_table
+from upbringing.attribution.health import with_health
 from upbringing.attribution.indices import index_tables
 from upbringing.attribution.judge_agreement import judge_agreement
 from upbringing.attribution.passports import passports_of
@@ -69,7 +71,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
     agreement = judge_agreement(evidence.scores.columns)
     relearning = relearning_table(evidence, design)
     robustness = robustness_lines(claims)
-    return Findings(
+    findings = Findings(
         study=completed.study.name,
         question=completed.study.question,
         claims=claims,
@@ -88,6 +90,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
         },
         warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),
     )
+    return with_health(findings, rows, completed, partial(attribute, labels=labels, other_estimators=False))
 
 
 def _sides(tree: Tree) -> dict[str, str]:

@@ -90,6 +90,8 @@ def _claim(
         unit=evidence.info(spec.measure).unit,
         judge=source.judge,
         margin=spec.margin,
+        margin_default=spec.margin_default,
+        no_margin=each.question.no_margin,
         scale=spec.scale,
         teacher_separable=teacher_separable,
         blocked_by=tuple(reason.text for reason in each.reasons),

@@ -77,8 +77,13 @@ def is_equivalent(inference: Inference, margin: float | None) -> bool:
 
 def four_way_verdict(inference: Inference, margin: float | None, *, significant: bool) -> FourWay:
     """Return the verdict. ``significant``: the test against zero survives its family's correction."""
+    return verdict_given(inference, is_alike=is_equivalent(inference, margin), significant=significant)
+
+
+def verdict_given(inference: Inference, *, is_alike: bool, significant: bool) -> FourWay:
+    """Return the verdict where ``is_alike`` was decided, on whatever scale the margin is."""
     moved = excludes_zero(inference) and significant
-    if is_equivalent(inference, margin):
+    if is_alike:
         return "negligible" if excludes_zero(inference) else "equivalent"
     return "changed" if moved else "inconclusive"
 

@@ -26,7 +26,8 @@ ASSUMED_GAP: Final = 0.24
 def with_error_gap(found: Estimate, weights: Sequence[float], gap: float) -> Estimate:
     """Return the contrast of rates (or areas) in [0, 1] with its interval, p-value and bounds allowing for ``gap``.
 
-    ``weights``: of its terms. Its log-odds are left out: what errors do to them has no such bound.
+    ``weights``: of its terms. Its log-odds and the ratio of its rates are left out: what
+    errors do to them has no such bound.
     """
     if found.unwidened is None or found.is_same_checkpoint:
         return found
@@ -43,6 +44,7 @@ def with_error_gap(found: Estimate, weights: Sequence[float], gap: float) -> Est
         logit=None,
         logit_bounds=(None, None),
         logit_unwidened=None,
+        ratio=None,
         as_judged=found.inference,
     )
 

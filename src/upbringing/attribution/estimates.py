@@ -23,6 +23,7 @@ from upbringing.attribution.levels import RateCounts, clip, rate_inference
 from upbringing.attribution.pairs import paired_binary_inference, rates_inference
 from upbringing.attribution.pivot import Matrix, Pivot, Term, mean_of_rows, pivot, union
 from upbringing.attribution.profiles import Profile, profile
+from upbringing.attribution.risk_ratio import Ratio
 from upbringing.attribution.unpaired import unpaired_inference
 
 THESE_WORLDS = "these worlds"
@@ -50,6 +51,7 @@ class Estimate:
     ``None`` where there are no bounds. ``logit``: the same contrast of rates in log-odds, where it exists.
     ``logit_bounds``: its lowest and highest. ``unwidened``, ``logit_unwidened``: on what was scored alone.
     ``as_judged``: the inference before it allowed for errors of a judge that no labels show (``error_gap``).
+    ``ratio``: of the rates of harm, where a claim asks for it.
     """
 
     units: Units
@@ -72,6 +74,7 @@ class Estimate:
     unwidened: Inference | None = None
     logit_unwidened: Inference | None = None
     as_judged: Inference | None = None
+    ratio: Ratio | None = None
 
 
 def estimate(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Estimate:

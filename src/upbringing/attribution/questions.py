@@ -28,6 +28,7 @@ class Question:
     """One contrast on one source of scores. ``terms`` empty = the rows cannot answer it.
 
     ``judges``: further judges whose answer stands beside. ``left_out``: arms of the contrast that were not made.
+    ``no_margin``: why the rule for margins that were not declared gives it none.
     """
 
     spec: ContrastSpec
@@ -35,6 +36,7 @@ class Question:
     terms: tuple[Term, ...]
     judges: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    no_margin: str = ""
 
 
 def contrast_questions(tree: Tree, evidence: Evidence, design: Design, spec: ContrastSpec) -> Iterable[Question]:
@@ -92,6 +94,12 @@ def _check(spec: ContrastSpec, design: Design) -> None:
     _check_weights(f"the weights of the contrast {spec.name!r}", spec.weights)
     if spec.margin is not None and not 0 <= spec.margin < math.inf:
         raise FormatError(f"the margin of the contrast {spec.name!r} is {spec.margin:g}: it must be a size, at least 0")
+    ratio = spec.ratio_margin
+    if ratio is not None and (spec.margin is not None or not 1 < ratio < math.inf):
+        raise FormatError(
+            f"the ratio margin of the contrast {spec.name!r} is {ratio:g}: "
+            "it must be a ratio above 1, in place of a margin"
+        )
 
 
 def _check_weights(what: str, weights: Mapping[str, object]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from upbringing.attribution.change_words import NO_PAIR, changed_word
 from upbringing.attribution.judge_sentences import with_judge
+from upbringing.attribution.margin_words import margin_words, radius, ratio_words, size_of_margin
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import EDITED, EMULATED, Proxy
 
@@ -211,20 +212,19 @@ def _verdict(claim: Claim, label: str) -> str:
         return f"{where}: blocked. {_first_reason(claim)}"
     if claim.verdict == "not-measurable" or claim.estimate is None:
         return f"{where}: not measurable. {_first_reason(claim)}"
-    size = _size(claim)
+    size = "; ".join(filter(None, (_size(claim), ratio_words(claim))))
     if claim.verdict == "changed":
         return f"{where}: {changed_word(claim)} ({size})."
     if claim.verdict == "equivalent" and claim.low is None:
         return f"{where}: one and the same checkpoint, so no difference, as it must be."
     if claim.verdict == "equivalent" and claim.kind in NO_PAIR:
         return (
-            f"{where}: no more than {claim.margin:g} either way ({size}; it would hold for any margin above "
-            f"{_radius(claim)})."
+            f"{where}: no more than {size_of_margin(claim)} either way ({size}; it would hold for any {radius(claim)})."
         )
     if claim.verdict == "equivalent":
-        return f"{where}: alike within {claim.margin:g} ({size}; it would hold for any margin above {_radius(claim)})."
+        return f"{where}: alike within {size_of_margin(claim)} ({size}; it would hold for any {radius(claim)})."
     if claim.verdict == "negligible":
-        return f"{where}: changed, but by less than the margin of {claim.margin:g} ({size})."
+        return f"{where}: changed, but by less than the margin of {size_of_margin(claim)} ({size})."
     return f"{where}: not decided ({'; '.join((size, *_why_undecided(claim)))})."
 
 
@@ -238,10 +238,10 @@ def statement(claim: Claim, label: str) -> str:
         f"{_count(units.clusters, 'prompt')}, judge-robust {robust}: {verdict_sentence(claim, label).rstrip('.')}"
     ]
     if claim.estimate is not None and claim.equivalence_radius is not None:
-        parts.append(f"equivalence radius {_radius(claim)}")
+        parts.append(f"equivalence radius {claim.equivalence_radius:.2f}")
     if claim.estimate is not None and claim.minimum_detectable is not None:
         parts.append(f"smallest change found with 80% power {claim.minimum_detectable:.2f}")
-    parts += [*_share(claim), *([claim.dominance_reason] if claim.dominance_reason else [])]
+    parts += [*margin_words(claim), *_share(claim), *([claim.dominance_reason] if claim.dominance_reason else [])]
     if claim.teacher_separable is False:
         parts.append(NOT_SEPARABLE)
     if claim.unscored:
@@ -298,10 +298,6 @@ def _why_undecided(claim: Claim) -> list[str]:
     if claim.minimum_detectable is not None:
         reasons.append(f"a change of {claim.minimum_detectable:.2f} would be found")
     return reasons
-
-
-def _radius(claim: Claim) -> str:
-    return "?" if claim.equivalence_radius is None else f"{claim.equivalence_radius:.2f}"
 
 
 def _count(num: int, noun: str) -> str:

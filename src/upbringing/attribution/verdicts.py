@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from upbringing.attribution.equivalence import (
+    Answer,
     FourWay,
     beyond_margin,
     equivalence_radius,
     excludes_zero,
-    four_way_verdict,
+    is_equivalent,
     noninferior,
+    verdict_given,
 )
 from upbringing.attribution.estimates import Ends, Estimate
 from upbringing.attribution.inference import CONFIDENCE, Inference
 from upbringing.attribution.profiles import Profile
+from upbringing.attribution.ratios import said_of
 from upbringing.formats.findings import Flips
 from upbringing.formats.tree import ContrastSpec
 
@@ -30,8 +33,10 @@ def numbers(
     is_logit = inference is not natural
     margin = applicable_margin(spec, found)
     bounds = found.logit_bounds if is_logit else (found.lowest, found.highest)
-    verdict = verdict_of(found, inference, bounds, margin, significant=significant)
+    is_alike = is_within_margin(spec, found, inference, margin)
+    verdict = verdict_of(found, inference, bounds, is_alike=is_alike, significant=significant)
     judges = [_judge_line(name, each, spec) for name, each in by_judge.items()]
+    as_judged = found.as_judged or inference
     return {
         "estimate": inference.estimate,
         "low": inference.low,
@@ -45,11 +50,12 @@ def numbers(
         "verdict": verdict,
         "margin": margin,
         "bounds": _bounds(*bounds),
-        "beyond_margin": beyond_margin(inference, margin),
+        "beyond_margin": _beyond(spec, found, inference, margin),
         "equivalence_radius": 0.0 if found.is_same_checkpoint else equivalence_radius(inference),
-        "noninferior": _noninferior(inference, margin, direction),
+        "noninferior": _noninferior(spec, found, inference, margin, direction),
         "per_judge": tuple(judges),
-        "judge_robust": _judge_robust(found.as_judged or inference, margin, judges),
+        "judge_robust": _judge_robust(as_judged, is_within_margin(spec, found, as_judged, margin), judges),
+        "risk_ratio": said_of(spec, found),
         **_profile(found.profile),
     }
 
@@ -69,13 +75,11 @@ def is_on_scale(spec: ContrastSpec, found: Estimate) -> bool:
     return spec.scale != "logit" or found.logit is not None
 
 
-def verdict_of(
-    found: Estimate, inference: Inference, bounds: Ends, margin: float | None, *, significant: bool
-) -> FourWay:
+def verdict_of(found: Estimate, inference: Inference, bounds: Ends, *, is_alike: bool, significant: bool) -> FourWay:
     """Return the four-way verdict; the sign of a change must hold within ``bounds``, for the unscored may move it."""
     if found.is_same_checkpoint:
         return "equivalent"
-    verdict = four_way_verdict(inference, margin, significant=significant)
+    verdict = verdict_given(inference, is_alike=is_alike, significant=significant)
     lowest, highest = bounds
     open_sign = lowest is not None and highest is not None and lowest <= 0 <= highest
     return "inconclusive" if verdict == "changed" and open_sign else verdict
@@ -87,9 +91,26 @@ def _bounds(lowest: float | None, highest: float | None) -> dict[str, float]:
     return {"low": lowest, "high": highest}
 
 
-def _noninferior(inference: Inference, margin: float | None, direction: str) -> str | None:
+def is_within_margin(spec: ContrastSpec, found: Estimate, inference: Inference, margin: float | None) -> bool:
+    """Return whether both one-sided tests pass: of the ratio of rates where the claim is held against one."""
+    if spec.ratio_margin is not None:
+        return found.ratio is not None and found.ratio.is_within(spec.ratio_margin)
+    return is_equivalent(inference, margin)
+
+
+def _beyond(spec: ContrastSpec, found: Estimate, inference: Inference, margin: float | None) -> Answer | None:
+    if spec.ratio_margin is not None and found.ratio is not None:
+        return found.ratio.beyond(spec.ratio_margin)
+    return beyond_margin(inference, margin)
+
+
+def _noninferior(
+    spec: ContrastSpec, found: Estimate, inference: Inference, margin: float | None, direction: str
+) -> Answer | None:
     if direction == "neutral":
         return None
+    if spec.ratio_margin is not None and found.ratio is not None:
+        return found.ratio.noninferior(spec.ratio_margin)
     return noninferior(inference, margin, lower_is_better=direction.startswith("lower"))
 
 
@@ -104,7 +125,8 @@ def _judge_line(name: str, found: Estimate, spec: ContrastSpec) -> dict[str, Any
     inference = deciding(spec, found)
     if inference is None:
         return {"judge": name, "estimate": None, "low": None, "high": None, "verdict": "not-measurable"}
-    verdict = four_way_verdict(inference, applicable_margin(spec, found), significant=_is_significant(inference))
+    is_alike = is_within_margin(spec, found, inference, applicable_margin(spec, found))
+    verdict = verdict_given(inference, is_alike=is_alike, significant=_is_significant(inference))
     return {
         "judge": name,
         "estimate": inference.estimate,
@@ -119,11 +141,11 @@ def _is_significant(inference: Inference) -> bool:
     return inference.p is not None and inference.p <= 1 - CONFIDENCE
 
 
-def _judge_robust(inference: Inference, margin: float | None, judges: list[dict[str, Any]]) -> bool | None:
+def _judge_robust(inference: Inference, is_alike: bool, judges: list[dict[str, Any]]) -> bool | None:
     """Return whether every judge gives the same uncorrected verdict and sign; ``None`` with one judge only."""
     if not judges:
         return None
-    own = four_way_verdict(inference, margin, significant=_is_significant(inference))
+    own = verdict_given(inference, is_alike=is_alike, significant=_is_significant(inference))
     has_sign = own in ("changed", "negligible") or excludes_zero(inference)
     for line in judges:
         if line["verdict"] != own:

@@ -120,7 +120,7 @@ def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Val
 
 
 def _of_registration(tree: Tree, claims: Sequence[Claim], validity: Validity) -> Iterable[str]:
-    if claims and not any(claim.margin is not None for claim in claims):
+    if claims and not any(claim.margin is not None or claim.risk_ratio is not None for claim in claims):
         yield NO_MARGIN
     if tree.study.registered.before_first_row is False:
         yield NOT_REGISTERED

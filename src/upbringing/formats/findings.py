@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from upbringing.formats.reading import read_versioned
-from upbringing.formats.tree import Proxy
+from upbringing.formats.risk_ratio import RiskRatio
+from upbringing.formats.tree import DefaultMargins, Proxy
 
 FINDINGS_SCHEMA_VERSION = 1
 
@@ -155,6 +156,10 @@ class Claim(Open):
     ``teacher_separable``: whether the stages it is about can be told from the teachers whose answers they learned;
     ``None`` = no model's answers are known to stand between its cells.
 
+    ``risk_ratio``: where a ratio of rates is what counts as alike; then ``margin`` is null, and ``beyond_margin`` and
+    ``noninferior`` are about the ratio. ``margin_default``: the rule that gave the claim its margin, where none was
+    declared; ``no_margin``: why that rule gave none. All three are left out of other claims.
+
     ``fidelity``: of a claim on edited weights or emulated tuning, whether such proxies predict retrained branches; left
     out of others. ``proxies``: the kinds of stages that made them.
     """
@@ -216,6 +221,9 @@ class Claim(Open):
     assay: str | None = None
     teacher_separable: bool | None = None
     robustness: tuple[Robustness, ...] = ()
+    risk_ratio: RiskRatio | None = Field(default=None, exclude_if=_is_absent)
+    margin_default: DefaultMargins | None = Field(default=None, exclude_if=_is_absent)
+    no_margin: str = Field(default="", exclude_if=_is_empty)
     fidelity: Literal["faithful", "unfaithful", "uncalibrated"] | None = Field(default=None, exclude_if=_is_absent)
     proxies: tuple[Proxy, ...] = Field(default=(), exclude_if=_is_empty)
     sentence: str = ""

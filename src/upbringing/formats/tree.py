@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from upbringing.formats.health import HealthCriteria
 from upbringing.formats.reading import read_versioned
 
 TREE_SCHEMA_VERSION = 1
@@ -18,6 +19,7 @@ EDITED: Final = "edit_weights"  # the kind of a stage that edited weights and tr
 EMULATED: Final = "emulate_tuning"  # the kind of a stage that moved a change in logit space and left no weights
 Proxy = Literal["edit_weights", "emulate_tuning"]
 """The kinds of stages that stand in for training."""
+DefaultMargins = Literal["strict", "loose"]  # the rules that give a margin to what declares none
 FEWEST_CELLS: Final = 8  # retrained ones, for the fidelity of either kind: statistics-and-measures 4.6
 
 
@@ -44,7 +46,8 @@ class ContrastSpec(Open):
 
     ``share_of``: weights of the total effect of which this contrast is a share. ``counterpart``: of a necessity the
     weights of the sufficiency, and the other way round. ``orders``: the contributions that this contrast averages, one
-    for each place that its stage or factor can have in an order. Empty = not asked.
+    for each place that its stage or factor can have in an order. Empty = not asked. ``ratio_margin``: in place of
+    ``margin``, the ratio of rates of harm up to which they are alike. ``margin_default``: the rule that gave either.
     """
 
     name: str
@@ -60,6 +63,8 @@ class ContrastSpec(Open):
     kind: str = "path"
     level: Literal["L1", "L2", "L3", "L4"] = "L1"
     margin: float | None = None
+    ratio_margin: float | None = Field(default=None, exclude_if=_is_empty)
+    margin_default: DefaultMargins | None = Field(default=None, exclude_if=_is_empty)
     scale: Literal["natural", "logit"] = "natural"
     share_of: dict[str, float] = Field(default_factory=dict, exclude_if=_is_empty)
     counterpart: dict[str, float] = Field(default_factory=dict, exclude_if=_is_empty)
@@ -94,8 +99,9 @@ class Registered(Open):
 class StudyInfo(Open):
     """Name, question and pre-declared analysis of a study.
 
-    ``left_out``: arms that were declared but not made this time; contrasts on them are not computed.
     ``judge_error_gap``: how far a rule's error rates are taken to differ between checkpoints where no labels show it.
+    ``margins``: per measure, in its unit. ``ratio_margins``: as ratios of rates. ``default_margins``: for all others.
+    ``health_criteria``: per stage. ``left_out``: arms declared but not made; contrasts on them are not computed.
     """
 
     name: str
@@ -103,6 +109,9 @@ class StudyInfo(Open):
     protocol: Protocol | None = None
     primary: tuple[str, ...] = ()
     margins: dict[str, float] = Field(default_factory=dict)
+    ratio_margins: dict[str, float] = Field(default_factory=dict, exclude_if=_is_empty)
+    default_margins: DefaultMargins | None = Field(default=None, exclude_if=_is_empty)
+    health_criteria: HealthCriteria = Field(default_factory=dict, exclude_if=_is_empty)
     contrasts: tuple[ContrastSpec, ...] = ()
     left_out: tuple[str, ...] = ()
     judge_error_gap: float | None = Field(default=None, ge=0, le=1, exclude_if=_is_absent)

@@ -13,8 +13,19 @@ from upbringing.base.errors import StudyError
 from upbringing.base.strict_yaml import load_yaml
 from upbringing.formats.items import JudgeKind
 from upbringing.formats.protocols import protocol_contrasts
-from upbringing.formats.tree import EDITED, Cell, Checkpoint, ContrastSpec, Protocol, Proxy, StudyInfo, Tree
+from upbringing.formats.tree import (
+    EDITED,
+    Cell,
+    Checkpoint,
+    ContrastSpec,
+    DefaultMargins,
+    Protocol,
+    Proxy,
+    StudyInfo,
+    Tree,
+)
 from upbringing.study.loading import validated
+from upbringing.study.margins import RatioMargins
 from upbringing.study.protocol import ProtocolDescription
 from upbringing.study.study import Name
 
@@ -86,6 +97,8 @@ class DeclaredTree(Description):
     primary: tuple[str, ...] = ()
     margins: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     judge_error_gap: Annotated[float, Field(ge=0, le=1)] | None = None
+    ratio_margins: RatioMargins = Field(default_factory=dict)
+    default_margins: DefaultMargins | None = None
     contrasts: tuple[DeclaredContrast, ...] = ()
     protocol: ProtocolDescription | None = None
     measures: dict[str, DeclaredMeasure] = Field(default_factory=dict)
@@ -120,6 +133,8 @@ def tree_of(declared: DeclaredTree) -> Tree:
         if checkpoint.parent is not None and checkpoint.parent not in declared.checkpoints:
             known = ", ".join(sorted(declared.checkpoints))
             raise StudyError(f"the parent {checkpoint.parent!r} of {name!r} is no checkpoint of the tree ({known})")
+    if twice := sorted(set(declared.margins) & set(declared.ratio_margins)):
+        raise StudyError(f"{twice[0]!r} has a margin and a ratio margin: one decides, so keep one")
     tree = with_cells(
         Tree(
             study=StudyInfo(
@@ -128,6 +143,8 @@ def tree_of(declared: DeclaredTree) -> Tree:
                 primary=declared.primary,
                 margins=declared.margins,
                 judge_error_gap=declared.judge_error_gap,
+                ratio_margins=declared.ratio_margins,
+                default_margins=declared.default_margins,
             ),
             checkpoints=tuple(
                 Checkpoint(

@@ -147,6 +147,7 @@ def _with_judges(found: Joined, declared: DeclaredTree) -> tuple[list[Row], dict
 def _check_measures(declared: DeclaredTree, measures: Mapping[str, ForeignMeasure]) -> None:
     asked = [("primary", name) for name in declared.primary]
     asked += [("margins", name) for name in declared.margins]
+    asked += [("ratio_margins", name) for name in declared.ratio_margins]
     asked += [("measures", name) for name in declared.measures]
     asked += [(f"the contrast {each.name!r}", each.measure) for each in declared.contrasts]
     for where, name in asked:

@@ -49,6 +49,8 @@ def registration(session: Session) -> dict[str, str]:
     }
     if study.protocol is not None:  # studies without one keep the registration that they have
         values["protocol"] = study.protocol.model_dump(mode="json")
+    optional = study.model_dump(mode="json", include={"ratio_margins", "default_margins", "health_criteria"})
+    values |= {name: asked for name, asked in optional.items() if asked}
     if study.judge_error_gap is not None:
         values["judge_error_gap"] = study.judge_error_gap
     return {name: fingerprint(value) for name, value in values.items()}

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from upbringing.attribution.adjusted_intervals import simultaneous_intervals
 from upbringing.base.files import write_bytes_atomic
 from upbringing.reporting.answers import answers_block
 from upbringing.reporting.attempts import attempts_of
@@ -66,6 +67,7 @@ def view_of(inputs: Inputs, *, with_text: bool) -> dict[str, Any]:
         "depths": depths_of(inputs, runs),
         "groups": groups,
         "facts_block": facts_block(groups),
+        "has_together": bool(simultaneous_intervals(inputs.findings.claims)),
         "has_corrected": any(claim.corrected is not None for claim in inputs.findings.claims),
         "shares": shares_of(inputs),
         "together": together_of(inputs),

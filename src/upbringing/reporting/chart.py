@@ -125,6 +125,7 @@ class Interval:
     """An estimate with its interval. ``seeds``: the same number for each independent run, drawn beside it.
 
     ``judged``: estimate, low and high as the judge has them, where people's labels corrected them; seeds are as judged.
+    ``together``: the wider interval that holds together with those of its family.
     """
 
     estimate: float
@@ -132,11 +133,12 @@ class Interval:
     high: float
     seeds: tuple[float, ...] = ()
     judged: tuple[float, float, float] | None = None
+    together: tuple[float, float] | None = None
 
     @property
     def values(self) -> tuple[float, ...]:
         """Everything that a scale must hold."""
-        return (self.low, self.high, *self.seeds, *(self.judged or ()))
+        return (self.low, self.high, *self.seeds, *(self.judged or ()), *(self.together or ()))
 
 
 def judged_marks(found: Interval, axis: Axis, y: float) -> list[str]:
@@ -145,6 +147,14 @@ def judged_marks(found: Interval, axis: Axis, y: float) -> list[str]:
         return []
     estimate, low, high = (axis.at(value) for value in found.judged)
     return [line(low, y, high, y, "judged"), line(estimate, y - 5, estimate, y + 5, "judged")]
+
+
+def together_marks(found: Interval, axis: Axis, y: float) -> list[str]:
+    """Return the interval that holds together with the family's as a thin line, to lie under the single one."""
+    if found.together is None:
+        return []
+    low, high = (axis.at(value) for value in found.together)
+    return [line(low, y, high, y, "together"), *(line(x, y - 3, x, y + 3, "together") for x in (low, high))]
 
 
 STRIP_WIDTH, STRIP_HEIGHT, STRIP_LABELS, STRIP_MARGIN = 380.0, 40.0, 20.0, 14.0
@@ -174,6 +184,7 @@ def strip(
         return svg(STRIP_WIDTH, height, title, "There is nothing to draw.", body, "strip")
     if is_labelled:
         body += [text(axis.at(tick), bottom + 15, tick_label(tick), "tick", "middle") for tick in axis.ticks()]
+    body += together_marks(found, axis, middle)
     body += whisker(axis.at(found.low), axis.at(found.high), middle, f"v-{verdict}")
     body.append(verdict_mark(axis.at(found.estimate), middle, verdict))
     body += judged_marks(found, axis, middle + 14)
@@ -181,6 +192,8 @@ def strip(
     runs = "" if not found.seeds else f" Single runs: {', '.join(signed(value) for value in found.seeds)}."
     if found.judged is not None:
         runs = f" Corrected by human labels; as judged {', '.join(signed(value) for value in found.judged)}.{runs}"
+    if found.together is not None:
+        runs = f" With all of its family from {signed(found.together[0])} to {signed(found.together[1])}.{runs}"
     description = f"{signed(found.estimate)}, interval from {signed(found.low)} to {signed(found.high)}.{runs}"
     return svg(STRIP_WIDTH, height, title, description, body, "strip")
 

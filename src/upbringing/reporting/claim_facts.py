@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from upbringing.attribution.adjusted_intervals import Together
+from upbringing.attribution.margin_words import margin_words, ratio_words
 from upbringing.formats.findings import Claim
 from upbringing.reporting.deciding import correction_of
 from upbringing.reporting.provenance import DIGEST_CHARACTERS
@@ -33,7 +35,7 @@ class Fact:
     links: tuple[tuple[str, str], ...] = ()
 
 
-def facts_of(claim: Claim, anchors: Mapping[str, str]) -> Iterable[Fact]:
+def facts_of(claim: Claim, anchors: Mapping[str, str], together: Together | None = None) -> Iterable[Fact]:
     """Yield everything a claim rests on; ``anchors``: where in the page each checkpoint is described."""
     units = claim.units
     yield Fact("Evidence", f"{claim.level}, {LEVELS[claim.level]}")
@@ -51,9 +53,12 @@ def facts_of(claim: Claim, anchors: Mapping[str, str]) -> Iterable[Fact]:
         adjusted = "" if claim.p_adjusted is None else f", {p_text(claim.p_adjusted)} adjusted within “{claim.family}”"
         degrees = "" if claim.df is None else f", {claim.df:.1f} degrees of freedom"
         yield Fact("p", f"{p_text(claim.p)}{adjusted}{degrees}")
+    if together is not None:
+        yield Fact(f"With all {together.num} of its family", interval(together.low, together.high, 3))
     if claim.margin is not None:
         beyond = "" if claim.beyond_margin is None else f"; beyond it: {claim.beyond_margin}"
         yield Fact("Margin", f"±{claim.margin:g}{beyond}")
+    yield from _ratio(claim)
     if claim.equivalence_radius is not None:
         yield Fact("Alike for any margin above", plain(claim.equivalence_radius, 3))
     if claim.minimum_detectable is not None:
@@ -85,6 +90,18 @@ def _short(name: str, anchors: Mapping[str, str]) -> str:
     """Return a checkpoint's id, its beginning where it is long: the link leads to the whole."""
     is_long = name in anchors and len(name) > MAX_ID_CHARACTERS
     return f"{name[:DIGEST_CHARACTERS]}…" if is_long else name
+
+
+def _ratio(claim: Claim) -> Iterable[Fact]:
+    """Yield the ratio of rates where that is what counts as alike, and where a margin that nobody declared is from."""
+    found = claim.risk_ratio
+    if found is not None:
+        beyond = "" if claim.beyond_margin is None else f"; beyond it: {claim.beyond_margin}"
+        yield Fact("Margin", f"risk ratio of {found.margin:g}{beyond}")
+        yield Fact("Risk ratio", f"{ratio_words(claim)} ({plain(found.above, 4)} over {plain(found.below, 4)})")
+        yield Fact("Alike for any ratio above", plain(found.radius, 3))
+    for words in margin_words(claim):
+        yield Fact("Margin is from", words)
 
 
 def _orders(claim: Claim) -> Iterable[Fact]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
+from upbringing.attribution.adjusted_intervals import Together, simultaneous_intervals
 from upbringing.attribution.cells import Source
 from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL
 from upbringing.base.fingerprint import fingerprint
@@ -120,11 +121,16 @@ def _rank(inputs: Inputs, key: Key, claims: Sequence[Claim]) -> tuple[object, ..
 
 def _group(inputs: Inputs, runs: Runs, claims: Sequence[Claim], *, several: bool) -> Group:
     first = claims[0]
-    drawn = [(claim, interval_of(claim, runs)) for claim in claims]
+    together = simultaneous_intervals(inputs.findings.claims)
+    drawn = [(claim, interval_of(claim, runs, together.get(claim.id))) for claim in claims]
     values = [value for _, found in drawn if found is not None for value in found.values]
     margins = [claim.margin * 1.4 for claim in claims if claim.margin is not None]
     axis = strip_axis([*values, *margins])
-    views = [claim_view(inputs, claim, found, axis, alike_of(inputs, claim, found, runs)) for claim, found in drawn]
+    views = []
+    for claim, found in drawn:
+        alone = None if found is None else replace(found, together=None)  # beside its own levels, one claim is read
+        alike = alike_of(inputs, claim, alone, runs)
+        views.append(claim_view(inputs, claim, found, axis, alike, together.get(claim.id)))
     levels = {claim.id: LEVEL_ORDER.index(claim.level) for claim in claims}
     primary = [view for view in views if view.role == "primary"]
     others = sorted((view for view in views if view.role != "primary"), key=lambda view: levels[view.id], reverse=True)
@@ -142,24 +148,35 @@ def _group(inputs: Inputs, runs: Runs, claims: Sequence[Claim], *, several: bool
 
 def _margin_note(claims: Sequence[Claim]) -> str:
     margins = sorted({claim.margin for claim in claims if claim.margin is not None})
-    return f"margin ±{', ±'.join(f'{margin:g}' for margin in margins)}" if margins else "no margin declared"
+    ratios = sorted({claim.risk_ratio.margin for claim in claims if claim.risk_ratio is not None})
+    said = [f"±{margin:g}" for margin in margins] + [f"ratio of {ratio:g}" for ratio in ratios]
+    return f"margin {', '.join(said)}" if said else "no margin declared"
 
 
-def interval_of(claim: Claim, runs: Runs) -> Interval | None:
+def interval_of(claim: Claim, runs: Runs, together: Together | None = None) -> Interval | None:
     """Return the claim's interval with the difference in every single run; ``None`` without a number.
 
-    Where people's labels corrected the claim, the corrected interval, with the judge's own beside it.
+    Where people's labels corrected the claim, the corrected interval, with the judge's own beside it. ``together``: the
+    one that holds together with those of its family.
     """
-    if claim.scale == "logit":  # single runs are differences of rates
-        return of_claim(claim).drawn(())
     source = Source(claim.measure, claim.condition, claim.judge or "none", claim.split)
-    return of_claim(claim).drawn(runs.of_contrast(claim.weights, source))
+    seeds = () if claim.scale == "logit" else runs.of_contrast(claim.weights, source)  # single runs: of rates
+    found = of_claim(claim).drawn(seeds)
+    return found if found is None or together is None else replace(found, together=(together.low, together.high))
 
 
 def claim_view(
-    inputs: Inputs, claim: Claim, found: Interval | None, axis: Axis, alike: Figure | None = None
+    inputs: Inputs,
+    claim: Claim,
+    found: Interval | None,
+    axis: Axis,
+    alike: Figure | None = None,
+    together: Together | None = None,
 ) -> ClaimView:
-    """Return ``claim`` as the page shows it, drawn on ``axis``; ``alike``: its two levels side by side, where apt."""
+    """Return ``claim`` as the page shows it, drawn on ``axis``; ``alike``: its two levels side by side, where apt.
+
+    ``together``: its interval that holds together with those of its family.
+    """
     verdict = verdict_of(claim)
     number = of_claim(claim)
     places = decimals(max((abs(value) for value in (number.low, number.high) if value is not None), default=1.0))
@@ -185,7 +202,7 @@ def claim_view(
         margin=plain(claim.margin),
         detectable=plain(claim.minimum_detectable, 3),
         adjusted=DASH if claim.p_adjusted is None else p_text(claim.p_adjusted),
-        facts=tuple(facts_of(claim, checkpoint_anchors(inputs.tree))),
+        facts=tuple(facts_of(claim, checkpoint_anchors(inputs.tree), together)),
         chart=strip(found, axis, margin=claim.margin, verdict=verdict, title=title),
         hero=strip(found, axis, margin=claim.margin, verdict=verdict, title=title, is_labelled=True),
         alike=alike,

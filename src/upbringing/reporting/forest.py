@@ -18,6 +18,7 @@ from upbringing.reporting.chart import (
     svg,
     text,
     tick_label,
+    together_marks,
     verdict_mark,
     whisker,
 )
@@ -71,6 +72,7 @@ def _row(row: ForestRow, axis: Axis, y: float) -> list[str]:
     if row.found is None:
         return [*body, text((axis.start + axis.end) / 2, y + 4, "no number", "gap", "middle")]
     found = row.found
+    body += together_marks(found, axis, y - 3)
     body += whisker(axis.at(found.low), axis.at(found.high), y - 3, f"v-{row.verdict}")
     body.append(verdict_mark(axis.at(found.estimate), y - 3, row.verdict))
     body += judged_marks(found, axis, y + 13)

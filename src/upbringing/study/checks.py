@@ -129,7 +129,8 @@ def _missing_controls(study: Study) -> Iterable[str]:
         )
     if len(arms) > 1 and "copy" not in controls:
         yield "no copy arm: nothing shows that nothing is found where nothing is (same_as: ..., control: copy)"
-    if "positive" not in controls and study.margins:
+    has_margins = bool(study.margins or study.ratio_margins or study.default_margins)
+    if "positive" not in controls and has_margins:
         yield (
             "no positive control: where arms come out equivalent, nothing shows that the measure can move "
             "(control: positive)"
@@ -137,7 +138,7 @@ def _missing_controls(study: Study) -> Iterable[str]:
     if not study.primary:
         yield "no primary measure: every claim will be exploratory (primary: [...])"
     for measure in study.primary:
-        if measure not in study.margins:
+        if measure not in {**study.margins, **study.ratio_margins} and study.default_margins is None:
             yield f"no margin for the primary measure {measure!r}: it can be found changed, never equivalent"
 
 

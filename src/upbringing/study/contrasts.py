@@ -73,7 +73,7 @@ def _edited(places: Iterable[Place]) -> frozenset[str]:
 def _completed(spec: ContrastSpec, study: Study, derived: Derived | None, edited: Collection[str]) -> ContrastSpec:
     """Return a declared contrast with the margin of its measure and what stands beside the same contrast derived."""
     update: dict[str, object] = {} if set(edited).isdisjoint(spec.weights) else {"level": "L4"}
-    if spec.margin is None:
+    if spec.margin is None and spec.ratio_margin is None:
         update["margin"] = study.margins.get(spec.measure)
     if derived is not None and not spec.share_of:
         update |= {"share_of": derived.share_of, "orders": derived.orders}

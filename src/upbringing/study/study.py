@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -14,13 +13,15 @@ from upbringing.base.own_part import OrOwn
 from upbringing.battery.built_in import BuiltInMeasure
 from upbringing.battery.judge import BuiltInJudge, JudgeDescription
 from upbringing.battery.measure import Measure
-from upbringing.formats.tree import ContrastSpec
+from upbringing.formats.health import HealthCriteria
+from upbringing.formats.tree import ContrastSpec, DefaultMargins
 from upbringing.models.openvino import Engine
 from upbringing.study.arms import Arm, RawStages, Resolved, resolve, windows_problem
 from upbringing.study.components import Components
 from upbringing.study.data import CIRCLE, DataDescription, circle
 from upbringing.study.edits import edits_problem, engine_problem
 from upbringing.study.fractions import check_fraction, confounded_effects, is_in_fraction
+from upbringing.study.margins import RatioMargins, margins_problem
 from upbringing.study.protocol import ProtocolDescription
 from upbringing.study.resolved_arms import ArmProblem, ResolvedArm, validated_arm
 from upbringing.study.seeds import SeedLevel
@@ -52,8 +53,10 @@ class Study(Description):
     ``fraction``: run only a part of the matrix, by its generators: ``{rl: [pretrain, midtrain, sft]}`` keeps the
     combinations in which the sign of ``rl`` (first level +, second -) is the product of the others'.
     ``primary``: ids of the measures whose claims are confirmatory. ``margins``: per measure id, in its unit,
-    hashed into the study before anything is measured. ``components``: per measure id, what ``plan`` and ``power`` are
-    to expect of its noise; absent = not known, or read from earlier results.
+    hashed into the study before anything is measured; ``ratio_margins``: of rare harm, as a ratio of rates;
+    ``default_margins``: the rule for measures that have neither. ``health_criteria``: per stage, what shows that a run
+    trained well; results stand with and without those that miss one. ``components``: per measure id, what ``plan`` and
+    ``power`` are to expect of its noise; absent = not known, or read from earlier results.
     ``precision``, ``attention``, ``compile``: of training, the same for all nodes. ``processes``: how many train a
     stage together. ``measure_precision``: in fp32 no answer depends on its batch. ``engine``: what generates answers;
     likelihoods are always transformers'. ``engine_agreement``: least share of verdicts in which another engine must
@@ -77,6 +80,9 @@ class Study(Description):
     judges: tuple[Annotated[JudgeDescription, OrOwn(BuiltInJudge, JudgeDescription), BareWord()], ...] = ()
     primary: tuple[str, ...] = ()
     margins: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    ratio_margins: RatioMargins = Field(default_factory=dict, exclude_if=lambda value: not value)  # studies keep ids
+    default_margins: DefaultMargins | None = Field(default=None, exclude_if=lambda value: value is None)
+    health_criteria: HealthCriteria = Field(default_factory=dict, exclude_if=lambda value: not value)
     components: dict[str, Components] = Field(default_factory=dict)
     contrasts: tuple[ContrastSpec, ...] = ()
     protocol: ProtocolDescription | None = None
@@ -95,12 +101,14 @@ class Study(Description):
         ids = [measure.id for measure in self.battery]
         for twice in sorted({name for name in ids if ids.count(name) > 1}):
             raise ArmProblem(f"two measures have the id {twice!r}: give one another id", ("battery",))
-        for word in ("primary", "margins", "components"):
+        for word in ("primary", "margins", "ratio_margins", "components"):
             for name in getattr(self, word):
                 if name not in ids:
                     raise ArmProblem(
                         f"{word} names {name!r}, which is no measure of the battery ({', '.join(ids)})", (word,)
                     )
+        if wrong := margins_problem(self.battery, self.margins, self.ratio_margins, self.contrasts):
+            raise ArmProblem(*wrong)
         if named := circle(self.data):
             raise ArmProblem(CIRCLE.format(circle=" needs ".join(named)), ("data", named[0]))
         self._check_fraction()
@@ -116,17 +124,14 @@ class Study(Description):
         if problem := engine_problem(arms, self.engine):
             raise ArmProblem(problem, ("engine",))
         for contrast in self.contrasts:
-            if contrast.margin is not None and not 0 < contrast.margin < math.inf:
-                raise ArmProblem(
-                    f"contrast {contrast.name!r} has the margin {contrast.margin:g}: a margin is the smallest change "
-                    "that matters, above 0; leave it out where any change does",
-                    ("contrasts",),
-                )
             for cell in (*contrast.weights, *(cell for _, weights in contrast.beside for cell in weights)):
                 if cell.partition("@")[0] not in resolved:
                     raise ArmProblem(
                         f"contrast {contrast.name!r} names the cell {cell!r} of an unknown arm", ("contrasts",)
                     )
+        for stage in self.health_criteria:
+            if not any(stage in arm.stages for arm in resolved.values()):
+                raise ArmProblem(f"health_criteria names {stage!r}, which is no stage of any arm", ("health_criteria",))
         self._check_protocol(resolved)
         return self
 

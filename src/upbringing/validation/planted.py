@@ -86,6 +86,9 @@ BASE_CELLS, BASE_CONTRASTS = two_cells(
 )
 INCOHERENT_BASE = Scenario(id="D10", title="the base answers incoherently", cells=BASE_CELLS, contrasts=BASE_CONTRASTS)
 RARE = _pair("D11", "rare harm", (0.005, 0.005))
+RARE_EDGE = _pair("D11", "rare harm that becomes one and a half times as frequent", (0.01, 0.015))
+RARE_FALL = _pair("D11", "rare harm that becomes two thirds as frequent", (0.015, 0.01))
+RARE_TENFOLD = _pair("D11", "rare harm that becomes ten times as frequent", (0.002, 0.02))
 OUTLIER = _pair("D12", "one run in ten is an outlier", (NULL_RATE,) * 2, noise=Noise(cell_run=HIGH, runs="outliers"))
 CLUSTERED = _pair(
     "D13", "ten variants of each request", (NULL_RATE,) * 2, noise=Noise(cell_item=0.5, variant=0.5, run=0.15)

@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from upbringing.validation.gates import Experiment, Gate
-from upbringing.validation.planted import APART, CLUSTERED, EDGE, NULL, PEEKING, SAME_RUNS
+from upbringing.validation.gates import FULL_REPLICATES, Experiment, Gate
+from upbringing.validation.planted import (
+    APART,
+    CLUSTERED,
+    EDGE,
+    NULL,
+    PEEKING,
+    RARE,
+    RARE_EDGE,
+    RARE_FALL,
+    RARE_TENFOLD,
+    SAME_RUNS,
+)
 from upbringing.validation.process import HIGH, LARGE, MEDIUM, SMALL, Design
-from upbringing.validation.thresholds import FALSE, MANY, NOISES, naive
-from upbringing.validation.trials_contrast import ContrastTrial, OverlapTrial
+from upbringing.validation.thresholds import FALSE, MANY, NOISES, NOMINAL_LOW, naive
+from upbringing.validation.trials_contrast import ContrastTrial, OverlapTrial, RatioTrial
 from upbringing.validation.trials_looks import AddedSeedsTrial, PeekingTrial
 
 
 def equivalence_experiments() -> tuple[Experiment, ...]:
     """Return the experiments on likeness and on peeking."""
-    return (*_equivalence(), *_peeking())
+    return (*_equivalence(), *_rare(), *_peeking())
 
 
 def _equivalence() -> Iterable[Experiment]:
@@ -49,6 +60,45 @@ def _equivalence() -> Iterable[Experiment]:
         setting=one_seed.label,
         replicates=MANY,
     )  # fmt: skip
+
+
+def _rare() -> Iterable[Experiment]:
+    """Yield what a margin on the ratio makes of rare harm: at its edges, at no event, and at a tenfold rise."""
+    coverage = Gate(id="I7", claim="the 95% interval of the ratio covers it", outcome="covered",
+                    at_least=NOMINAL_LOW)  # fmt: skip
+    alike = Gate(id="I8", claim="alike within a ratio of 1.5 at its edge", outcome="alike", at_most=FALSE)
+    worse = Gate(id="I8", claim="at most 1.5 times as frequent, at that ratio", outcome="noninferior", at_most=FALSE)
+    designs = (SMALL, MEDIUM, Design(num_items=1000, num_seeds=10))
+    for scenario in (RARE_EDGE, RARE_FALL):
+        for name, noise in NOISES.items():
+            for design in designs:
+                yield Experiment(
+                    name=f"ratio {scenario.title} {name} {design.label}",
+                    trial=RatioTrial(scenario=scenario.with_noise(noise), design=design),
+                    route="estimator",
+                    gates=(coverage, alike, *((worse,) if scenario is RARE_EDGE else ())),
+                    scenario=scenario,
+                    setting=f"{design.label}, {name} noise",
+                    replicates=MANY,
+                )
+    shown = replace(alike, claim="alike within a ratio of 1.5 is shown at no change", at_most=None, at_least=0.8)
+    large = Design(num_items=4000, num_seeds=10)
+    tenfold = replace(alike, claim="alike within a ratio of 1.5 at ten times the rate")
+    for scenario, design, gates in (
+        (RARE, SMALL, (coverage, replace(alike, claim="alike within a ratio of 1.5 on one or two events"))),
+        (RARE, large, (shown,)),
+        (RARE_TENFOLD, MEDIUM,
+         (tenfold, naive("I8", "alike within 0.10 at ten times the rate", "alike_by_difference"))),
+    ):  # fmt: skip
+        yield Experiment(
+            name=f"ratio {scenario.title} {design.label}",
+            trial=RatioTrial(scenario=scenario, design=design),
+            route="estimator",
+            gates=gates,
+            scenario=scenario,
+            setting=design.label,
+            replicates=200 if design is large else FULL_REPLICATES,
+        )
 
 
 def _peeking() -> Iterable[Experiment]:

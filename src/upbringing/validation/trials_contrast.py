@@ -8,11 +8,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from upbringing.attribution.crossed import crossed_inference, prompts_inference
-from upbringing.attribution.equivalence import equivalence_radius, excludes_zero, four_way_verdict, noninferior
+from upbringing.attribution.equivalence import (
+    equivalence_radius,
+    excludes_zero,
+    four_way_verdict,
+    is_equivalent,
+    noninferior,
+)
 from upbringing.attribution.far_tail import far_p
 from upbringing.attribution.inference import CONFIDENCE, Inference
 from upbringing.attribution.levels import RateCounts, rate_inference, wilson
 from upbringing.attribution.multiplicity import PRIMARY_LEVEL, holm
+from upbringing.attribution.pivot import Matrix, mean_of_rows
+from upbringing.attribution.risk_ratio import Rates, risk_ratio
 from upbringing.validation.drawing import draw
 from upbringing.validation.process import Design
 from upbringing.validation.scenarios import Scenario
@@ -125,6 +133,33 @@ class LevelTrial:
             "has_width": float(found.low is not None and found.high is not None and found.high > found.low),
             "bounded_by_prompts": float(found.high == wilson(0.0, table.shape[1])[1]) if none else NAN,
             "covered_crossed": float(covers(crossed_inference(table), truth)),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatioTrial:
+    """The ratio of the rates of two cells, and whether it is called alike within ``ratio_margin``."""
+
+    scenario: Scenario
+    design: Design
+    ratio_margin: float = 1.5
+
+    def __call__(self, random: np.random.Generator) -> Mapping[str, float]:
+        """Return the outcomes of one study."""
+        below, above = (cell.rate for cell in self.scenario.cells)
+        value = draw(self.scenario, self.design, random).value[::-1]
+
+        def over(weights: Matrix) -> Inference:
+            return crossed_inference(np.tensordot(weights, value, axes=1))
+
+        rates = Rates(np.array([1.0, -1.0]), value, value, value, mean_of_rows, over)
+        found, difference = risk_ratio(rates), over(rates.weights)
+        return {
+            "covered": float(found.low <= above / below <= found.high),
+            "alike": float(found.is_within(self.ratio_margin)),
+            "alike_by_difference": float(is_equivalent(difference, 0.10)),
+            "noninferior": float(found.noninferior(self.ratio_margin) == "yes"),
+            "is_bounded": float(np.isfinite(found.high)),
         }
 
 

@@ -60,7 +60,9 @@ def _uncovered(session: Session) -> Iterable[str]:
         for spec in contrasts(session.study, session.whole)
         if spec.kind != "path" and any(cell.partition("@")[0] in arms for cell in spec.weights)
     }
-    others = [name for name in session.study.margins if name not in covered]
+    study = session.study
+    named = [*study.margins, *study.ratio_margins] if study.default_margins is None else [m.id for m in study.battery]
+    others = [name for name in named if name not in covered]
     if arms and others:
         said = ", ".join(sorted(covered)) or "no measure"
         yield UNCOVERED.format(arms=", ".join(arms), covered=said, others=", ".join(others))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
+from upbringing.attribution.adjusted_intervals import simultaneous_intervals
 from upbringing.base.errors import MissingExtraError
 from upbringing.formats.findings import Claim
 from upbringing.reporting.alike import alike_of
@@ -76,8 +77,9 @@ def _forests(inputs: Inputs, runs: Runs) -> Iterator[tuple[str, Markup]]:
     for claim in inputs.findings.claims:
         if claim.role == "primary" and claim.kind != "level":
             groups.setdefault((claim.measure, claim.scale), []).append(claim)
+    together = simultaneous_intervals(inputs.findings.claims)
     for (measure, scale), claims in groups.items():
-        found = [(claim, interval_of(claim, runs)) for claim in claims]
+        found = [(claim, interval_of(claim, runs, together.get(claim.id))) for claim in claims]
         rows = [
             ForestRow(claim.contrast, each, verdict_of(claim), _number(claim), claim.margin) for claim, each in found
         ]

@@ -8,7 +8,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from upbringing.attribution.adjusted_intervals import Together, simultaneous_intervals
 from upbringing.formats.findings import Claim
+from upbringing.reporting.depths import area_tables
 from upbringing.reporting.fidelity import fidelity_table
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.trade_off import trade_off_tables
@@ -54,8 +56,9 @@ def safe_text(text: str) -> str:
 def tables_of(inputs: Inputs) -> dict[str, list[Line]]:
     """Return all tables by name: claims, conclusions, those of the findings, of the tree, then of pictures."""
     findings, tree = inputs.findings, inputs.tree
+    together = simultaneous_intervals(findings.claims)
     found: dict[str, list[Line]] = {
-        "claims": [claim_line(claim) for claim in findings.claims],
+        "claims": [claim_line(claim, together.get(claim.id)) for claim in findings.claims],
         "conclusions": [each.model_dump(mode="json") for each in findings.conclusions],
     }
     for name, rows in findings.tables.items():
@@ -63,14 +66,19 @@ def tables_of(inputs: Inputs) -> dict[str, list[Line]]:
         found[name if name not in found else f"table-{name}"] = [_flat(line) for line in lines]
     for name, models in (("checkpoints", tree.checkpoints), ("cells", tree.cells), ("gates", tree.gates)):
         found[name if name not in found else f"tree-{name}"] = [each.model_dump(mode="json") for each in models]
-    for name, lines in {**trade_off_tables(inputs), "fidelity_pairs": fidelity_table(inputs)}.items():
+    pictures = {**trade_off_tables(inputs), "fidelity_pairs": fidelity_table(inputs), **area_tables(inputs)}
+    for name, lines in pictures.items():
         found[name if name not in found else f"report-{name}"] = list(lines)
     return {name: lines for name, lines in found.items() if lines}
 
 
-def claim_line(claim: Claim) -> Line:
-    """Return a claim as one line, units and flips in columns of their own."""
-    return _flat(claim.model_dump(mode="json"))
+def claim_line(claim: Claim, together: Together | None = None) -> Line:
+    """Return a claim as one line, units and flips in columns of their own.
+
+    ``together``: its interval that holds together with those of its family, in two columns more.
+    """
+    ends = {} if together is None else {"simultaneous_low": together.low, "simultaneous_high": together.high}
+    return {**_flat(claim.model_dump(mode="json")), **ends}
 
 
 def _flat(line: Line) -> Line:
