@@ -100,3 +100,14 @@ def test_the_gap_of_an_interaction_counts_twice() -> None:
     assert wide.lowest is not None
     assert found.inference is not None
     assert wide.lowest == pytest.approx(found.inference.estimate - 0.2)
+
+
+def test_no_ratio_of_rates_is_read_off_an_unchecked_rule() -> None:
+    rows, tree, _ = Judged(errors=PERFECT, num_items=400, centre=-5.0).study(1)
+    spec = tree.study.contrasts[0].model_copy(update={"margin": None, "ratio_margin": 1.5})
+    exact = first_claim(ruled(rows, "oracle"), tree, contrasts=(spec,)).risk_ratio
+    found = first_claim(ruled(rows), tree, contrasts=(spec,)).risk_ratio
+    assert exact is not None
+    assert exact.radius is not None
+    assert found is not None
+    assert "no human labels show how far the judge's errors differ" in found.reason
