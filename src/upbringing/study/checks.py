@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from upbringing.formats.protocols import ROLE_WORDS, missing_roles
+from upbringing.formats.protocols import ALL_ROLE_WORDS, missing_roles
 from upbringing.formats.tree import FEWEST_CELLS
 from upbringing.study.lineage import Run
 from upbringing.study.seeds import replicates
@@ -169,5 +169,5 @@ def _missing_roles(study: Study) -> Iterable[str]:
     for part, roles in missing.items():
         yield (
             f"protocol {part} will not be decided: no cell is "
-            f"{'; '.join(f'{role} ({ROLE_WORDS[role]})' for role in roles)}"
+            f"{'; '.join(f'{role} ({ALL_ROLE_WORDS[role]})' for role in roles)}"
         )

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Annotated, Literal, Self
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
+from upbringing.formats.chat_protocol import (
+    DEFAULT_RETAINED,
+    DOCUMENTS_AND_CHATS,
+    RETAINED,
+    ChatRole,
+    OutcomeKind,
+    outcome_name,
+)
+from upbringing.formats.outcomes import Outcome
 from upbringing.formats.protocols import SFT_OR_RL, Role
 from upbringing.formats.start_protocol import ENDS, INTERIOR_OPTIMUM
 from upbringing.formats.tree import Protocol
@@ -33,6 +42,10 @@ class SftOrRl(Description):
         """Return what is wrong with a cell. ``positions``: of each arm, the stages that are measured."""
         cells = {str(role): cell for role, cell in self.cells.items()}
         return _problem(cells, positions, different=("sft", "sft_rl", "placebo_sft", "placebo_sft_rl"))
+
+    def unmeasured(self, primary: Collection[str], measures: Collection[str]) -> str | None:
+        """Return nothing: the primary measures are all that it reads."""
+        return None
 
 
 class InteriorOptimum(Description):
@@ -62,8 +75,75 @@ class InteriorOptimum(Description):
         cells = self.spec().cells
         return _problem(cells, positions, different=tuple(cells))
 
+    def unmeasured(self, primary: Collection[str], measures: Collection[str]) -> str | None:
+        """Return nothing: the primary measures are all that it reads."""
+        return None
 
-ProtocolDescription = Annotated[SftOrRl | InteriorOptimum, Field(discriminator="kind")]
+
+class OutcomeDescription(Description):
+    """Where an outcome is read: a measure of the battery, on a split (absent = the one that stands first)."""
+
+    measure: str
+    condition: str = "default"
+    split: str | None = None
+
+    def outcome(self) -> Outcome:
+        """Return the outcome as it stands in ``tree.json``."""
+        return Outcome(measure=self.measure, condition=self.condition, split=self.split)
+
+
+class DocumentsAndChats(Description):
+    """Do chats that show a trait carry it beyond their own distribution, and do documents about it amplify that?
+
+    ``cells``: role to cell of the two factors: ``neither``, ``documents``, ``chats``, ``both``; and a
+    ``positive_control``. ``outside`` and ``inside``: by primary measure, where its questions out of the chats'
+    distribution and in it stand (absent = its splits ``ood`` and ``held-out-item``). ``answered``: by primary measure,
+    whether the same answers also answer. ``knowledge`` and ``pressure``: outcomes that are asked apart. ``retained``:
+    the share of the effect in distribution that counts as most of it.
+    """
+
+    kind: Literal["documents_and_chats"] = DOCUMENTS_AND_CHATS
+    cells: dict[ChatRole, str] = Field(min_length=1)
+    outside: dict[str, OutcomeDescription] = Field(default_factory=dict)
+    inside: dict[str, OutcomeDescription] = Field(default_factory=dict)
+    answered: dict[str, OutcomeDescription] = Field(default_factory=dict)
+    knowledge: dict[str, OutcomeDescription] = Field(default_factory=dict)
+    pressure: dict[str, OutcomeDescription] = Field(default_factory=dict)
+    retained: float = Field(default=DEFAULT_RETAINED, gt=0)
+
+    def _outcomes(self) -> Iterator[tuple[OutcomeKind, str, OutcomeDescription]]:
+        for kind in get_args(OutcomeKind):
+            yield from ((kind, name, outcome) for name, outcome in getattr(self, kind).items())
+
+    def spec(self) -> Protocol:
+        """Return the protocol as it stands in ``tree.json``."""
+        return Protocol(
+            kind=self.kind,
+            cells=dict(self.cells),
+            outcomes={outcome_name(kind, name): each.outcome() for kind, name, each in self._outcomes()},
+            settings={RETAINED: self.retained},
+        )
+
+    def problem(self, positions: Mapping[str, Collection[str]]) -> str | None:
+        """Return what is wrong with a cell. ``positions``: of each arm, the stages that are measured."""
+        cells = {str(role): cell for role, cell in self.cells.items()}
+        return _problem(cells, positions, different=tuple(cells))
+
+    def unmeasured(self, primary: Collection[str], measures: Collection[str]) -> str | None:
+        """Return which outcome names no measure of the battery, or belongs to no primary measure."""
+        for kind, name, outcome in self._outcomes():
+            if kind in ("outside", "inside", "answered") and name not in primary:
+                return f"protocol: {kind} names {name!r}, which is no primary measure ({', '.join(primary)})"
+            if outcome.measure not in measures:
+                return _no_measure(kind, outcome.measure, measures)
+        return None
+
+
+ProtocolDescription = Annotated[SftOrRl | InteriorOptimum | DocumentsAndChats, Field(discriminator="kind")]
+
+
+def _no_measure(word: str, measure: str, measures: Collection[str]) -> str:
+    return f"protocol: {word} names {measure!r}, which is no measure of the battery ({', '.join(measures)})"
 
 
 def _problem(
