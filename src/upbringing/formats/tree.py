@@ -72,13 +72,15 @@ class ContrastSpec(Open):
 class Protocol(Open):
     """A claim protocol that a study follows. ``cells``: role to cell (``arm@position``); roles may be absent.
 
-    ``outcomes``: by name, what it reads besides the primary measures. ``settings``: its numbers. Empty = none.
+    ``outcomes``: by name, what it reads besides the primary measures. ``settings``: its numbers.
+    ``curves``: by name, places at which starts stand on a curve. Empty = none.
     """
 
     kind: str
     cells: dict[str, str] = Field(default_factory=dict)
     outcomes: dict[str, Outcome] = Field(default_factory=dict, exclude_if=_is_empty)
     settings: dict[str, float] = Field(default_factory=dict, exclude_if=_is_empty)
+    curves: dict[str, dict[str, float]] = Field(default_factory=dict, exclude_if=_is_empty)
 
 
 class Registered(Open):

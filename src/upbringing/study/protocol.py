@@ -16,9 +16,10 @@ from upbringing.formats.chat_protocol import (
     OutcomeKind,
     outcome_name,
 )
+from upbringing.formats.effects.trends import QUADRATIC, trend
 from upbringing.formats.outcomes import Outcome
 from upbringing.formats.protocols import SFT_OR_RL, Role
-from upbringing.formats.start_protocol import ENDS, INTERIOR_OPTIMUM
+from upbringing.formats.start_protocol import ENDS, INTERIOR_OPTIMUM, SAFETY_AWARE, TOP_K
 from upbringing.formats.tree import Protocol
 
 
@@ -48,38 +49,6 @@ class SftOrRl(Description):
         return None
 
 
-class InteriorOptimum(Description):
-    """Is a start in between better than both ends? ``first``: the cell of the start at once, ``last``: of none at all.
-
-    ``interior``: name to cell of the starts between, fixed before anything is measured.
-    """
-
-    kind: Literal["interior_optimum"] = INTERIOR_OPTIMUM
-    first: str
-    last: str
-    interior: dict[str, str] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _names_are_free(self) -> Self:
-        taken = [name for name in self.interior if name in ENDS]
-        if taken:
-            raise ValueError(f"interior: {taken[0]!r} is the name of an end: give the start in between another name")
-        return self
-
-    def spec(self) -> Protocol:
-        """Return the protocol as it stands in ``tree.json``."""
-        return Protocol(kind=self.kind, cells={"first": self.first, "last": self.last, **self.interior})
-
-    def problem(self, positions: Mapping[str, Collection[str]]) -> str | None:
-        """Return what is wrong with a cell. ``positions``: of each arm, the stages that are measured."""
-        cells = self.spec().cells
-        return _problem(cells, positions, different=tuple(cells))
-
-    def unmeasured(self, primary: Collection[str], measures: Collection[str]) -> str | None:
-        """Return nothing: the primary measures are all that it reads."""
-        return None
-
-
 class OutcomeDescription(Description):
     """Where an outcome is read: a measure of the battery, on a split (absent = the one that stands first)."""
 
@@ -90,6 +59,64 @@ class OutcomeDescription(Description):
     def outcome(self) -> Outcome:
         """Return the outcome as it stands in ``tree.json``."""
         return Outcome(measure=self.measure, condition=self.condition, split=self.split)
+
+
+class InteriorOptimum(Description):
+    """Is a start in between better than both ends? ``first``: the cell of the start at once, ``last``: of none at all.
+
+    ``interior``: name to cell of the starts between, fixed before anything is measured. ``curves``: by name, the places
+    of three starts or more (``first`` and ``last`` among them, or not), over which a trend without a bend is asked
+    (v1). ``top_k`` and ``safety_aware``: the measures under the two decodings of which v2 speaks.
+    """
+
+    kind: Literal["interior_optimum"] = INTERIOR_OPTIMUM
+    first: str
+    last: str
+    interior: dict[str, str] = Field(min_length=1)
+    # studies without versions keep their registration
+    curves: dict[str, dict[str, float]] = Field(default_factory=dict, exclude_if=lambda value: not value)
+    top_k: OutcomeDescription | None = Field(default=None, exclude_if=lambda value: value is None)
+    safety_aware: OutcomeDescription | None = Field(default=None, exclude_if=lambda value: value is None)
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        taken = [name for name in self.interior if name in ENDS]
+        if taken:
+            raise ValueError(f"interior: {taken[0]!r} is the name of an end: give the start in between another name")
+        starts = (*ENDS, *self.interior)
+        for curve, places in self.curves.items():
+            if unknown := [start for start in places if start not in starts]:
+                raise ValueError(f"curves: {curve!r} names {unknown[0]!r}, which is no start ({', '.join(starts)})")
+            try:
+                trend(tuple(places.values()), QUADRATIC)
+            except ValueError as error:
+                raise ValueError(f"curves: {curve!r}: {error}") from None
+        return self
+
+    def _outcomes(self) -> dict[str, OutcomeDescription]:
+        named = {TOP_K: self.top_k, SAFETY_AWARE: self.safety_aware}
+        return {name: outcome for name, outcome in named.items() if outcome is not None}
+
+    def spec(self) -> Protocol:
+        """Return the protocol as it stands in ``tree.json``."""
+        return Protocol(
+            kind=self.kind,
+            cells={"first": self.first, "last": self.last, **self.interior},
+            outcomes={name: outcome.outcome() for name, outcome in self._outcomes().items()},
+            curves=self.curves,
+        )
+
+    def problem(self, positions: Mapping[str, Collection[str]]) -> str | None:
+        """Return what is wrong with a cell. ``positions``: of each arm, the stages that are measured."""
+        cells = self.spec().cells
+        return _problem(cells, positions, different=tuple(cells))
+
+    def unmeasured(self, primary: Collection[str], measures: Collection[str]) -> str | None:
+        """Return which decoding names no measure of the battery."""
+        for name, outcome in self._outcomes().items():
+            if outcome.measure not in measures:
+                return _no_measure(name, outcome.measure, measures)
+        return None
 
 
 class DocumentsAndChats(Description):
