@@ -26,7 +26,7 @@ def readable(claims: Sequence[Claim]) -> tuple[list[Claim], str]:
         if claim.verdict in UNREADABLE or claim.estimate is None or claim.blocked_by:
             reason = claim.blocked_by[0] if claim.blocked_by else words.NOT_ASKED
         elif claim.low is None:
-            reason = words.ONE_CHECKPOINT
+            reason = words.ONE_CHECKPOINT if claim.verdict == "equivalent" else words.NO_INTERVAL
         else:
             found.append(claim)
     return found, reason

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upbringing.attribution.cells import Evidence, Source
+from upbringing.attribution.conclusion_sentences import NO_INTERVAL
 from upbringing.attribution.crossed import are_nested
 from upbringing.attribution.design import Design, Units
 from upbringing.attribution.estimates import Ends, mean_over
@@ -29,7 +30,6 @@ from upbringing.attribution.validity import Validity
 
 NO_BASE = "the effect in distribution is not told from 0"
 BASE_WITHIN_MARGIN = "the effect in distribution is within the margin of {margin}"
-NOTHING_VARIED = "nothing varied, so there is no interval"
 
 
 @dataclass(frozen=True)
@@ -153,13 +153,13 @@ def _is_near_limit(found: Pivot) -> bool:
 def _retained(found: Ratio, combined: Combined, asked: Asked, *, is_near_limit: bool) -> Retention:
     base = found.denominator
     if base.low is None:
-        return Retention(reason=NOTHING_VARIED, base=base.estimate)
+        return Retention(reason=NO_INTERVAL, base=base.estimate)
     if found.value is None:
         return Retention(reason=NO_BASE, base=base.estimate)
     if asked.margin is not None and abs(base.estimate) <= asked.margin:
         return Retention(reason=BASE_WITHIN_MARGIN.format(margin=f"{asked.margin:g}"), base=base.estimate)
     if found.low is None or found.high is None:
-        return Retention(reason=NOTHING_VARIED, base=base.estimate)
+        return Retention(reason=NO_INTERVAL, base=base.estimate)
     against = combined(1.0, -asked.threshold)
     return Retention(
         value=found.value,
