@@ -97,6 +97,14 @@ def outcomes_of(protocol: Protocol, part: str, primary: tuple[str, ...]) -> dict
     }
 
 
+def missing_outcomes(protocol: Protocol) -> dict[str, str]:
+    """Return, for every part that no outcome is named for, the kind of outcome that would let it be asked."""
+    if protocol.kind != DOCUMENTS_AND_CHATS:
+        return {}
+    kinds = {part: kind for part, kind in KIND_OF_PART.items() if kind in ("knowledge", "pressure")}
+    return {part: kind for part, kind in kinds.items() if not outcomes_of(protocol, part, ())}
+
+
 def answered_of(protocol: Protocol, measure: str) -> Outcome | None:
     """Return where it stands whether the answers behind a primary measure also answer; ``None`` if nowhere."""
     return protocol.outcomes.get(outcome_name("answered", measure))
