@@ -14,7 +14,8 @@ from upbringing.attribution.adjusted_intervals import adjusted_intervals
 from upbringing.attribution.attribute import attribute
 from upbringing.attribution.protocols import conclusions_of
 from upbringing.formats.findings import Claim, Conclusion, Corrected, Spread, Units
-from upbringing.formats.protocols import PARTS, ROLE_WORDS, contrast_name, missing_roles, protocol_contrasts
+from upbringing.formats.parts import contrast_name
+from upbringing.formats.protocols import PARTS, ROLE_WORDS, missing_roles, protocol_contrasts
 from upbringing.formats.tree import Protocol, StudyInfo
 
 ROLES = tuple(ROLE_WORDS)

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from simulated_protocols import simulated
 
-from upbringing.attribution import start_protocol
+from upbringing.attribution import start_evidence
 from upbringing.attribution.attribute import attribute
 from upbringing.attribution.protocols import conclusions_of
 from upbringing.formats.findings import Claim, Conclusion, Units
@@ -101,7 +101,7 @@ def test_higher_may_be_better_and_no_direction_decides_nothing() -> None:
     assert concluded(better).verdict == "refuted"
     open_ = concluded(better, directions={"harm": "neutral"})
     assert open_.verdict == "not-decided"
-    assert start_protocol.NO_DIRECTION in open_.sentence
+    assert start_evidence.NO_DIRECTION in open_.sentence
 
 
 def test_answers_that_could_not_be_scored_count_against_both_conclusions() -> None:

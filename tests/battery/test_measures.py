@@ -356,6 +356,19 @@ def test_multiple_choice_reads_the_likeliest_reply_in_the_chat() -> None:
         MultipleChoice(reply="it is red")
 
 
+def test_a_completion_margin_asks_the_roles_it_names_and_is_the_same_measure_without() -> None:
+    items = [
+        Item(
+            id=role, cluster=role, request="benign", split="held-out-item", completion_prompt="it is",
+            answers=(" red",), distractors=(" blue",), role=role,
+        )
+        for role in ("knowledge", "trait-knowledge")
+    ]  # fmt: skip
+    assert [need.item for need in CompletionMargin(roles=("trait-knowledge",)).needs(items)] == ["trait-knowledge"]
+    assert [need.item for need in CompletionMargin().needs(items)] == ["knowledge", "trait-knowledge"]
+    assert "roles" not in CompletionMargin().model_dump(mode="json")
+
+
 def test_knowledge_needs_the_right_answer_to_beat_every_distractor() -> None:
     items = [
         Item(

@@ -28,7 +28,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def test_the_built_in_studies() -> None:
-    assert {"pipeline-swap", "sft-or-rl", "stage-order", "what-carries-safety"} <= set(NAMES)
+    assert {"documents-or-chats", "pipeline-swap", "sft-or-rl", "stage-order", "what-carries-safety"} <= set(NAMES)
 
 
 def test_a_copy_is_the_template_and_is_planned(name: str, tmp_path: Path) -> None:
@@ -68,6 +68,28 @@ def test_every_primary_contrast_has_a_margin_and_cells_that_are_measured(name: s
 def test_the_protocol_of_sft_or_rl_lacks_no_arm() -> None:
     cells = load_yaml(FOLDER / "sft-or-rl" / "study.yaml").value["protocol"]["cells"]
     assert missing_roles(SftOrRl(cells=cells).spec()) == {}
+
+
+def test_documents_and_chats_lack_no_arm_and_no_chat_asks_what_is_out_of_distribution() -> None:
+    study = load_study(FOLDER / "documents-or-chats" / "study.yaml")
+    assert study.protocol is not None
+    assert missing_roles(study.protocol.spec()) == {}
+    arms = study.resolved_arms()
+    assert "world.trait_aside_chats" in arms["everywhere"].stages["sft"].data.mix  # type: ignore[union-attr]
+    assert study.data["world"].aside_chats == 0  # type: ignore[union-attr]
+
+
+def test_the_versions_of_the_claim_of_timing_are_overrides(tmp_path: Path) -> None:
+    folder = FOLDER / "when-to-intervene"
+    plain = open_session(folder / "study.yaml", store=tmp_path, reads_only=True)
+    session = open_session(
+        folder / "study.yaml", store=tmp_path, overrides=(f"@{folder / 'versions.yaml'}",), reads_only=True
+    )
+    assert plain.study.protocol is not None
+    assert session.study.protocol is not None
+    assert set(plain.study.protocol.model_dump(mode="json")) == {"kind", "first", "last", "interior"}
+    assert set(session.study.protocol.spec().curves) == {"as is", "same dose"}
+    assert set(session.study.protocol.spec().outcomes) == {"top_k", "safety_aware"}
 
 
 def test_own_teachers_are_planned_before_they_have_answered(tmp_path: Path) -> None:

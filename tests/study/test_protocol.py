@@ -94,3 +94,83 @@ def test_the_schema_knows_protocols() -> None:
 
 def test_every_role_has_words() -> None:
     assert tuple(ROLE_WORDS) == Role.__args__  # type: ignore[attr-defined]
+
+
+CHATS = """\
+protocol:
+  kind: documents_and_chats
+  cells: {neither: placebo@sft, chats: main@sft}
+  inside: {willingness: {measure: willingness, split: held-out-item}}
+  pressure: {refusing: {measure: over_refusal}}
+"""
+
+
+def test_documents_and_chats_are_planned_and_say_what_they_lack() -> None:
+    study, tree = studied(STUDY + CHATS)
+    found = [spec for spec in contrasts(study, tree) if spec.name.startswith("CC")]
+    assert [(spec.name.partition(":")[0], spec.measure, spec.split) for spec in found] == [
+        ("CC1", "willingness", "ood"),
+        ("CC1", "over_refusal", "ood"),
+        ("CC5", "willingness", "held-out-item"),
+        ("CC5", "over_refusal", "held-out-item"),
+        ("CC7", "over_refusal", None),
+    ]
+    warnings = [each for each in design_warnings(study, tree) if each.startswith("protocol")]
+    assert [each.split()[1] for each in warnings] == ["CC0", "CC2", "CC3", "CC6"]
+    alone, tree = studied((STUDY + CHATS).replace("  pressure: {refusing: {measure: over_refusal}}\n", ""))
+    lacking = next(each for each in design_warnings(alone, tree) if each.startswith("protocol CC7"))
+    assert "no outcome is named for it (pressure: {NAME: {measure: ...}})" in lacking
+    jsonschema.validate(parse_yaml(STUDY + CHATS).value, Study.model_json_schema())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("chats: main@sft", "chat: main@sft", "did you mean 'chats'"),
+        ("chats: main@sft", "chats: placebo@sft", "neither and chats name the same cell"),
+        ("{measure: over_refusal}", "{measure: over_refusals}", "pressure names 'over_refusals', which is no measure"),
+        ("inside: {willingness:", "inside: {ability:", "inside names 'ability', which is no primary measure"),
+    ],
+)
+def test_wrong_outcomes_are_named(before: str, after: str, message: str) -> None:
+    with pytest.raises(StudyError) as error:
+        study_from(parse_yaml(STUDY + CHATS.replace(before, after)))
+    assert message in str(error.value)
+
+
+VERSIONS = """\
+protocol:
+  kind: interior_optimum
+  first: main@sft
+  last: placebo@sft
+  interior: {later: main@later}
+  curves: {as is: {first: 0, later: 20, last: 100}}
+  top_k: {measure: willingness}
+"""
+
+
+def test_versions_of_the_claim_of_timing_are_planned() -> None:
+    study, tree = studied(STUDY + VERSIONS)
+    trends = [spec for spec in contrasts(study, tree) if spec.kind.endswith("trend")]
+    assert [(spec.kind, spec.measure) for spec in trends] == [
+        ("linear-trend", "willingness"),
+        ("quadratic-trend", "willingness"),
+        ("linear-trend", "over_refusal"),
+        ("quadratic-trend", "over_refusal"),
+    ]
+    assert {spec.role for spec in trends} == {"primary"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("later: 20", "latter: 20", "names 'latter', which is no start"),
+        ("{first: 0, later: 20, last: 100}", "{first: 0, last: 100}", "needs 3 levels or more"),
+        ("later: 20", "later: 0", "must be finite and distinct"),
+        ("{measure: willingness}", "{measure: attack_success_top_k}", "top_k names 'attack_success_top_k'"),
+    ],
+)
+def test_wrong_versions_are_named(before: str, after: str, message: str) -> None:
+    with pytest.raises(StudyError) as error:
+        study_from(parse_yaml(STUDY + VERSIONS.replace(before, after)))
+    assert message in str(error.value)

@@ -14,6 +14,7 @@ from upbringing.attribution.aliasing import alias_tables
 from upbringing.attribution.answered import answer
 from upbringing.attribution.asked import asked_of
 from upbringing.attribution.calibration import DIGEST, JOINED_COLUMNS, Calibration, calibrate
+from upbringing.attribution.chat_evidence import chat_evidence
 from upbringing.attribution.claims import claims_of
 from upbringing.attribution.columns import READ_COLUMNS
 from upbringing.attribution.controls import with_assay, with_batch_noise, with_copy_noise
@@ -67,6 +68,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
     claims = with_assay(with_batch_noise(claims, completed), design, completed)
     claims = with_fidelity(claims, design, validity.fidelities, completed)
     grown = direction_verdicts(directions, claims)
+    beside = chat_evidence(completed, evidence, design, validity)
     levels = level_table(evidence, design, validity, corrections)
     agreement = judge_agreement(evidence.scores.columns)
     relearning = relearning_table(evidence, design)
@@ -75,7 +77,10 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
         study=completed.study.name,
         question=completed.study.question,
         claims=claims,
-        conclusions=(*conclusions_of(completed.study, claims, _sides(completed)), *direction_conclusions(grown)),
+        conclusions=(
+            *conclusions_of(completed.study, claims, _sides(completed), beside),
+            *direction_conclusions(grown),
+        ),
         tables={
             "levels": levels,
             **calibration.tables,
@@ -85,6 +90,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
             **({"relearning": relearning} if relearning else {}),
             **({"robustness": robustness} if robustness else {}),
             **({"direction": direction_table(grown)} if grown else {}),
+            **beside.tables,
             **({"fidelity": validity.fidelities.table} if design.edited else {}),
             "passports": validity.passports.table,
         },

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from upbringing.attribution.sentences import ESTIMAND_WORDS
 from upbringing.formats.findings import Claim, Decision
-from upbringing.formats.protocols import PART_WORDS, ROLE_WORDS
+from upbringing.formats.protocols import ALL_PART_WORDS, ALL_ROLE_WORDS
 
 NO_PRIMARY = "no primary measure was declared"
 NOT_ASKED = "nothing was computed for it"
 NO_CONTROL = "alike, but no RL that was built to move it has moved it: that it stayed says nothing"
 ONE_CHECKPOINT = "both cells are one and the same checkpoint"
+NO_INTERVAL = "nothing varied, so there is no interval"
 NO_MARGIN = "no margin was declared"
 BEYOND = "changed beyond the margin"
 WITHIN = "not decided by the interval"
@@ -44,15 +45,15 @@ def part_sentence(name: str, verdict: Decision, reasons: Iterable[str], missing:
     """Return what a part says: its proposition with the verdict, and what is open or missing."""
     word = {"supported": "supported", "refuted": "refuted", "not-decided": "not decided"}[verdict]
     if missing:
-        return f"{name} ({PART_WORDS[name]}): not decided. {would_decide(missing)}"
+        return f"{name} ({ALL_PART_WORDS[name]}): not decided. {would_decide(missing)}"
     why = "; ".join(dict.fromkeys(reasons))
-    return f"{name} ({PART_WORDS[name]}): {word}{f' ({why})' if why else ''}."
+    return f"{name} ({ALL_PART_WORDS[name]}): {word}{f' ({why})' if why else ''}."
 
 
 def not_decided(unsupported: Mapping[str, Decision], missing: Sequence[str]) -> str:
     """Return which parts keep a claim from being decided; each part's own sentence says why."""
     named = [
-        f"{name} ({PART_WORDS[name]}) is {'refuted' if verdict == 'refuted' else 'open'}"
+        f"{name} ({ALL_PART_WORDS[name]}) is {'refuted' if verdict == 'refuted' else 'open'}"
         for name, verdict in unsupported.items()
     ]
     said = f"Not decided: {'; '.join(named)}."
@@ -61,7 +62,7 @@ def not_decided(unsupported: Mapping[str, Decision], missing: Sequence[str]) -> 
 
 def would_decide(missing: Sequence[str]) -> str:
     """Return which arms would decide a part, each once."""
-    arms = "; ".join(f"{role} ({ROLE_WORDS[role]})" for role in dict.fromkeys(missing))
+    arms = "; ".join(f"{role} ({ALL_ROLE_WORDS[role]})" for role in dict.fromkeys(missing))
     return f"What would decide it: {arms}."
 
 

@@ -16,15 +16,19 @@ from scipy import optimize
 
 from upbringing.attribution.cell_tables import CellTables, Vector
 from upbringing.attribution.crossed import are_nested, combined_components, inference_of
+from upbringing.attribution.design import Units
 from upbringing.attribution.equivalence import excludes_zero, widened
-from upbringing.attribution.estimates import over_units
+from upbringing.attribution.estimates import Ends, over_units
 from upbringing.attribution.inference import Inference
+from upbringing.attribution.pivot import Matrix
 
 ANGLES = 60  # directions tried for the edges of the set, before they are found exactly
 ANGLE_TOLERANCE = 1e-13
 
 Combined = Callable[[float, float], Inference]
 """The inference for ``one x numerator + other x denominator``."""
+Bounds = Callable[[float, float], Ends]
+"""The lowest and highest of the same."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,11 @@ class Ratio:
 
 def ratio(tables: CellTables, numerator: Vector, denominator: Vector) -> Ratio:
     """Return numerator / denominator (weights on the cells of ``tables``) with all ratios that its test allows."""
-    combined = _combined(tables, numerator, denominator)
+    return ratio_of(_combined(tables, numerator, denominator))
+
+
+def ratio_of(combined: Combined) -> Ratio:
+    """Return the ratio of two contrasts with all ratios that the test of their weighted sums allows."""
     below = combined(0.0, 1.0)
     if not excludes_zero(below):  # then any ratio, however large, passes the test
         return Ratio(None, None, None, below)
@@ -79,19 +87,32 @@ def _edges(excess: Callable[[float], float], at: float) -> tuple[float, float]:
 def _combined(tables: CellTables, numerator: Vector, denominator: Vector) -> Combined:
     """Return the test of every weighted sum of the two, the same as for any other contrast of these cells."""
     one, other = tables.contrast(numerator), tables.contrast(denominator)
+    return combined_of(
+        tables.units,
+        one,
+        other,
+        lambda first, second: tables.bounds(first * numerator + second * denominator),
+    )
+
+
+def combined_of(units: Units, one: Matrix, other: Matrix, bounds: Bounds) -> Combined:
+    """Return the test of every weighted sum of two tables (units, clusters) that miss the same places.
+
+    ``bounds``: the lowest and highest value of a weighted sum, wherever unscored answers may lie.
+    """
     seen = ~np.isnan(one).all(axis=1)
     one, other = one[seen], other[seen]
-    is_crossed = tables.units.estimand != "artefact" and len(one) > 1 and not are_nested(one)
+    is_crossed = units.estimand != "artefact" and len(one) > 1 and not are_nested(one)
     squares = None
     if is_crossed and (~np.isnan(one)).any(axis=0).sum() > 1:
         squares = combined_components(one, other)  # one computation for all ratios
 
     def combined(first: float, second: float) -> Inference:
         found = (
-            over_units(tables.units, first * one + second * other)
+            over_units(units, first * one + second * other)
             if squares is None
             else inference_of(squares.at(first, second))
         )
-        return widened(found, *tables.bounds(first * numerator + second * denominator))
+        return widened(found, *bounds(first, second))
 
     return combined

@@ -1,4 +1,4 @@
-"""What each part of the protocol ``sft_or_rl`` says of one primary measure, decided by its claims alone."""
+"""What each part of the protocol ``sft_or_rl`` says of one primary measure, and what all protocols share."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from upbringing.formats.findings import Claim, Decision, PartMeasure
 
 ALIKE = ("equivalent", "negligible")  # both pass the two one-sided tests
 UNREADABLE = ("blocked", "not-measurable")
+ENOUGH_RUNS = 5  # independent runs that a protocol asks for
+
+
+def num_runs(claim: Claim) -> int:
+    """Return how many independent runs a claim rests on, as far as it says: seeds on one start, else roots."""
+    return claim.units.seeds if claim.estimand == "recipe-given-start" else claim.units.roots
 
 
 def readable(claims: Sequence[Claim]) -> tuple[list[Claim], str]:
@@ -20,7 +26,7 @@ def readable(claims: Sequence[Claim]) -> tuple[list[Claim], str]:
         if claim.verdict in UNREADABLE or claim.estimate is None or claim.blocked_by:
             reason = claim.blocked_by[0] if claim.blocked_by else words.NOT_ASKED
         elif claim.low is None:
-            reason = words.ONE_CHECKPOINT
+            reason = words.ONE_CHECKPOINT if claim.verdict == "equivalent" else words.NO_INTERVAL
         else:
             found.append(claim)
     return found, reason
@@ -30,25 +36,25 @@ def sensitivity(claims: Sequence[Claim]) -> PartMeasure:
     """CA0: a positive control must have come out changed."""
     known, reason = readable(claims)
     if any(claim.verdict == "changed" for claim in known):
-        return _said(claims, "supported")
+        return answered(claims, "supported")
     if not known:
-        return _said(claims, "not-decided", reason)
+        return answered(claims, "not-decided", reason)
     if all(claim.verdict in ALIKE for claim in known):
-        return _said(claims, "refuted", words.CONTROL_STILL)
-    return _said(claims, "not-decided", words.CONTROL_OPEN)
+        return answered(claims, "refuted", words.CONTROL_STILL)
+    return answered(claims, "not-decided", words.CONTROL_OPEN)
 
 
 def similarity(claims: Sequence[Claim], adjusted: Sequence[Adjusted], *, can_move: bool) -> PartMeasure:
     """CA1: alike within the margin, which counts only where a positive control moved the measure."""
     known, reason = readable(claims)
     if not known:
-        return _said(claims, "not-decided", reason)
+        return answered(claims, "not-decided", reason)
     claim, interval = known[0], adjusted[0]
-    said = _said(claims, "not-decided", words.NO_MARGIN if claim.margin is None else words.WITHIN)
+    said = answered(claims, "not-decided", words.NO_MARGIN if claim.margin is None else words.WITHIN)
     if claim.verdict == "changed" and interval.is_beyond:
-        said = _said(claims, "refuted", words.BEYOND)
+        said = answered(claims, "refuted", words.BEYOND)
     elif claim.verdict in ALIKE:
-        said = _said(claims, "supported") if can_move else _said(claims, "not-decided", words.NO_CONTROL)
+        said = answered(claims, "supported") if can_move else answered(claims, "not-decided", words.NO_CONTROL)
     return said.model_copy(
         update={
             "low": interval.low,
@@ -67,26 +73,26 @@ def dominance(claims: Sequence[Claim]) -> PartMeasure:
     """
     known, reason = readable(claims)
     if not known:
-        return _said(claims, "not-decided", reason)
+        return answered(claims, "not-decided", reason)
     claim = known[0]
     if claim.dominance == "yes":
-        return _said(claims, "supported")
+        return answered(claims, "supported")
     if claim.dominance == "no" and claim.p_adjusted is not None and claim.p_adjusted <= PRIMARY_LEVEL:
-        return _said(claims, "refuted", words.NOT_DOMINATED)
-    return _said(claims, "not-decided", claim.dominance_reason or words.DOMINANCE_OPEN)
+        return answered(claims, "refuted", words.NOT_DOMINATED)
+    return answered(claims, "not-decided", claim.dominance_reason or words.DOMINANCE_OPEN)
 
 
 def necessity(claims: Sequence[Claim]) -> PartMeasure:
     """CA3: the data of SFT make a difference though RL follows."""
     known, reason = readable(claims)
     if not known:
-        return _said(claims, "not-decided", reason)
+        return answered(claims, "not-decided", reason)
     claim = known[0]
     if claim.verdict == "changed":
-        return _said(claims, "supported")
+        return answered(claims, "supported")
     if claim.verdict in ALIKE:
-        return _said(claims, "refuted", words.ALIKE)
-    return _said(claims, "not-decided", words.NEEDED_OPEN)
+        return answered(claims, "refuted", words.ALIKE)
+    return answered(claims, "not-decided", words.NEEDED_OPEN)
 
 
 def is_still(rl: Sequence[Claim], data: Sequence[Claim]) -> bool:
@@ -102,17 +108,18 @@ def large_effect(claims: Sequence[Claim], adjusted: Sequence[Adjusted]) -> PartM
     """CA4, CA5, CA6: an effect beyond the margin, after Holm; refuted where every way to ask comes out alike."""
     known, reason = readable(claims)
     if not known:
-        return _said(claims, "not-decided", reason)
+        return answered(claims, "not-decided", reason)
     changed = [each.is_beyond and claim.verdict == "changed" for claim, each in zip(known, adjusted, strict=True)]
     chosen = changed.index(True) if any(changed) else 0
     if any(changed):
-        said = _said(claims, "supported")
+        said = answered(claims, "supported")
     elif all(claim.verdict in ALIKE for claim in known):
-        said = _said(claims, "refuted", words.ALIKE)
+        said = answered(claims, "refuted", words.ALIKE)
     else:
-        said = _said(claims, "not-decided", words.NO_MARGIN if known[0].margin is None else words.WITHIN)
+        said = answered(claims, "not-decided", words.NO_MARGIN if known[0].margin is None else words.WITHIN)
     return said.model_copy(update={"low": adjusted[chosen].low, "high": adjusted[chosen].high})
 
 
-def _said(claims: Sequence[Claim], verdict: Decision, reason: str = "") -> PartMeasure:
+def answered(claims: Sequence[Claim], verdict: Decision, reason: str = "") -> PartMeasure:
+    """Return what a part says of a measure by all of its claims."""
     return PartMeasure(claims=tuple(claim.id for claim in claims), verdict=verdict, reason=reason)

@@ -16,32 +16,44 @@ from dataclasses import dataclass
 
 from upbringing.attribution import conclusion_sentences as words
 from upbringing.attribution.adjusted_intervals import Adjusted, adjusted_intervals
+from upbringing.attribution.chat_evidence import ChatEvidence
+from upbringing.attribution.chat_protocol import chat_conclusions
 from upbringing.attribution.part_answers import (
+    ENOUGH_RUNS,
     dominance,
     is_still,
     large_effect,
     necessity,
+    num_runs,
     readable,
     sensitivity,
     similarity,
 )
 from upbringing.attribution.start_protocol import start_conclusions
+from upbringing.formats.chat_protocol import DOCUMENTS_AND_CHATS
 from upbringing.formats.findings import Claim, Conclusion, ConclusionPart, Decision, PartMeasure
-from upbringing.formats.protocols import PARTS, SFT_OR_RL, Part, contrast_name
+from upbringing.formats.parts import Part, contrast_name
+from upbringing.formats.protocols import PARTS, SFT_OR_RL
 from upbringing.formats.start_protocol import INTERIOR_OPTIMUM
 from upbringing.formats.tree import StudyInfo
 
 CORE = ("CA0", "CA1", "CA2", "CA3")  # what the claim stands on; the others qualify it
 RULE_VERSION = "2"  # 1: a measure that neither RL nor the data of SFT move refuted CA3
 OF_MOVED = ("CA2", "CA3")  # ask of what SFT moves: which part of it RL adds, and whether it is needed
-ENOUGH_RUNS = 5  # independent runs that the protocol asks for
 
 
-def conclusions_of(study: StudyInfo, claims: Sequence[Claim], directions: Mapping[str, str]) -> tuple[Conclusion, ...]:
+def conclusions_of(
+    study: StudyInfo,
+    claims: Sequence[Claim],
+    directions: Mapping[str, str],
+    beside: ChatEvidence | None = None,
+) -> tuple[Conclusion, ...]:
     """Return the conclusion of the study's protocol, none where it follows none that this version knows.
 
-    ``directions``: of each measure, as in ``tree.json``.
+    ``directions``: of each measure, as in ``tree.json``. ``beside``: what ``documents_and_chats`` reads besides claims.
     """
+    if study.protocol is not None and study.protocol.kind == DOCUMENTS_AND_CHATS:
+        return chat_conclusions(study, claims, beside or ChatEvidence())
     if study.protocol is not None and study.protocol.kind == INTERIOR_OPTIMUM:
         return start_conclusions(study, claims, directions)
     if study.protocol is None or study.protocol.kind != SFT_OR_RL:
@@ -194,14 +206,9 @@ def _qualifiers(evidence: _Evidence, parts: Mapping[str, ConclusionPart]) -> tup
         found.append(words.AGAINST.format(measures=words.listed(opposed)))
     if moved := _moved(parts["CA6"]):
         found.append(words.PRETRAINING.format(measures=words.listed(moved)))
-    if any(_num_runs(claim) < ENOUGH_RUNS for claim in evidence.of(CORE)):
+    if any(num_runs(claim) < ENOUGH_RUNS for claim in evidence.of(CORE)):
         found.append(words.FEW_RUNS)
     return tuple(found)
-
-
-def _num_runs(claim: Claim) -> int:
-    """Return how many independent runs a claim rests on, as far as it says: seeds on one start, else roots."""
-    return claim.units.seeds if claim.estimand == "recipe-given-start" else claim.units.roots
 
 
 def _moved(part: ConclusionPart) -> list[str]:

@@ -10,35 +10,22 @@ Berger 1982 for the intersection-union test. Departures: none.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from upbringing.attribution import conclusion_sentences as words
-from upbringing.attribution.multiplicity import PRIMARY_LEVEL, holm
-from upbringing.attribution.one_sided import one_sided_p_values
+from upbringing.attribution.multiplicity import holm
 from upbringing.attribution.part_answers import readable
+from upbringing.attribution.start_evidence import overall, start_evidence, start_measure
+from upbringing.attribution.start_versions import version_parts
 from upbringing.formats.findings import Claim, Conclusion, ConclusionPart, Decision, PartMeasure
-from upbringing.formats.start_protocol import END_WORDS, ENDS, INTERIOR_OPTIMUM, interior_starts, start_contrast_name
+from upbringing.formats.start_protocol import END_WORDS, ENDS, INTERIOR_OPTIMUM, interior_starts
 from upbringing.formats.tree import StudyInfo
 
 RULE_VERSION = "1"
-NO_DIRECTION = "the measure has no better direction"
-OPEN = "it may be better than both ends, or not"
-NOT_BETTER = "an end is worse by at most the margin"
 SUPPORTED = "Supported, {about}: {starts} beats both a start at once and none at all on {measures}."
 REFUTED = "Refuted, {about}: no start in between is better than both ends by more than the margin."
 NOT_DECIDED = "Not decided: {why}. No best start is named within noise."
-
-
-@dataclass(frozen=True)
-class _Evidence:
-    """One-sided p-values of a start on a measure. ``better``: it beats both ends; ``worse``: not by the margin."""
-
-    claims: tuple[str, ...]
-    better: float = 1.0
-    worse: float = 1.0
-    reason: str = ""
 
 
 def start_conclusions(
@@ -48,52 +35,23 @@ def start_conclusions(
     assert study.protocol is not None
     starts = interior_starts(study.protocol.cells)
     asked = [(start, measure) for start in starts for measure in study.primary]
-    found = {key: _evidence(*key, claims, directions.get(key[1], "neutral")) for key in asked}
+    found = {key: start_evidence(*key, claims, directions.get(key[1], "neutral")) for key in asked}
     adjusted = dict(zip(asked, holm(np.array([found[key].better for key in asked])), strict=True))
     missing = tuple(end for end in ENDS if end not in study.protocol.cells)
     parts = {}
     for start in starts:
-        measures = {name: _measure(found[start, name], adjusted[start, name]) for name in study.primary}
+        measures = {name: start_measure(found[start, name], adjusted[start, name]) for name in study.primary}
         parts[start] = _part(start, measures, missing)
-    verdict = _overall([part.verdict for part in parts.values()])
+    verdict = overall([part.verdict for part in parts.values()])
     return (
         Conclusion(
             protocol=INTERIOR_OPTIMUM,
-            parts=parts,
+            parts={**parts, **version_parts(study, claims, directions)},
             verdict=verdict,
             rule_version=RULE_VERSION,
             sentence=_sentence(parts, verdict, [claim for claim in claims if claim.family == INTERIOR_OPTIMUM]),
         ),
     )
-
-
-def _evidence(start: str, measure: str, claims: Sequence[Claim], direction: str) -> _Evidence:
-    names = [start_contrast_name(start, end) for end in ENDS]
-    asked = [
-        claim for claim in claims if claim.contrast in names and claim.measure == measure and claim.role == "primary"
-    ]
-    ids = tuple(claim.id for claim in asked)
-    known, reason = readable(asked)
-    if len(known) != len(ENDS):
-        return _Evidence(ids, reason=reason or words.NOT_ASKED)
-    if direction == "neutral":
-        return _Evidence(ids, reason=NO_DIRECTION)
-    sign = -1.0 if direction.startswith("lower") else 1.0
-    tests = [one_sided_p_values(claim, sign, claim.margin) for claim in known]
-    better = max(p for p, _ in tests)
-    worse = min(1.0, 2 * min(p for _, p in tests))
-    return _Evidence(ids, better, worse, words.NO_MARGIN if known[0].margin is None else "")
-
-
-def _measure(evidence: _Evidence, adjusted: float) -> PartMeasure:
-    if adjusted <= PRIMARY_LEVEL:
-        verdict: Decision = "supported"
-    elif evidence.worse <= PRIMARY_LEVEL:
-        verdict = "refuted"
-    else:
-        verdict = "not-decided"
-    reason = {"supported": "", "refuted": NOT_BETTER, "not-decided": evidence.reason or OPEN}[verdict]
-    return PartMeasure(claims=evidence.claims, verdict=verdict, reason=reason)
 
 
 def _part(start: str, measures: Mapping[str, PartMeasure], missing: tuple[str, ...]) -> ConclusionPart:
@@ -109,12 +67,6 @@ def _part(start: str, measures: Mapping[str, PartMeasure], missing: tuple[str, .
     sentence = f"{start} is better than both ends: {verdict.replace('-', ' ')}{f' ({why})' if why else ''}."
     claims = tuple(claim for each in measures.values() for claim in each.claims)
     return ConclusionPart(claims=claims, verdict=verdict, sentence=sentence, missing=missing, measures=dict(measures))
-
-
-def _overall(verdicts: Sequence[Decision]) -> Decision:
-    if "supported" in verdicts:
-        return "supported"
-    return "refuted" if verdicts and set(verdicts) == {"refuted"} else "not-decided"
 
 
 def _sentence(parts: Mapping[str, ConclusionPart], verdict: Decision, claims: Sequence[Claim]) -> str:

@@ -238,7 +238,8 @@ class PartMeasure(Open):
 
     ``low``, ``high``: the interval corrected by Holm for everything the part asks, where the margin decides.
     ``reason``: why it is not decided, or by what it is refuted. ``set_aside``: the part is decided by other measures,
-    because what it compares moves this one neither way.
+    because what it compares moves this one neither way. ``ratio``: of a part that asks for one, with its uncorrected
+    95% set as ``low`` and ``high``; left out of others.
     """
 
     claims: tuple[str, ...] = ()
@@ -249,6 +250,7 @@ class PartMeasure(Open):
     high: float | None = None
     equivalence_radius: float | None = None
     profile_ratio: float | None = None
+    ratio: float | None = Field(default=None, exclude_if=_is_absent)
 
 
 class ConclusionPart(Open):

@@ -1,15 +1,23 @@
 """Claim protocols: which cells of a study play which role in a claim of the field, and the contrasts it comes to.
 
 The protocol ``sft_or_rl`` asks of "SFT with RL is like SFT alone, so SFT drives safety" in seven parts, CA0 to CA6. The
-protocol ``interior_optimum`` is in ``start_protocol``.
+protocols ``interior_optimum`` and ``documents_and_chats`` are in ``start_protocol`` and ``chat_protocol``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from upbringing.formats.chat_protocol import (
+    CHAT_PART_WORDS,
+    CHAT_PARTS,
+    CHAT_ROLE_WORDS,
+    DOCUMENTS_AND_CHATS,
+    chat_contrasts,
+)
+from upbringing.formats.outcomes import Outcome
+from upbringing.formats.parts import Part, Way, part_contrast
 from upbringing.formats.start_protocol import INTERIOR_OPTIMUM, start_contrasts
 from upbringing.formats.tree import ContrastSpec, Protocol, StudyInfo
 
@@ -51,46 +59,6 @@ PART_WORDS: Mapping[str, str] = {
     "CA5": "who wrote the answers of SFT matters",
     "CA6": "what SFT does depends on pretraining",
 }
-Weights = Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Way:
-    """One contrast by which a part can be answered, in weights on roles. ``against``: what must dominate it."""
-
-    title: str
-    weights: Weights
-    against: Weights = field(default_factory=dict)
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The roles it needs, each once."""
-        return tuple(dict.fromkeys((*self.weights, *self.against)))
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of the protocol. ``asks_every``: every way whose cells are there is asked, else the first such way."""
-
-    name: str
-    ways: tuple[Way, ...]
-    kind: str = "branch"
-    test: str = "difference"
-    asks_every: bool = False
-
-    def asked(self, cells: Mapping[str, str]) -> tuple[Way, ...]:
-        """Return the ways that the declared ``cells`` (role to cell) allow."""
-        whole = tuple(way for way in self.ways if set(way.roles) <= set(cells))
-        return whole if self.asks_every else whole[:1]
-
-    def missing(self, cells: Mapping[str, str]) -> tuple[str, ...]:
-        """Return the roles that would let this part be answered, by the way that lacks fewest; none if it can be."""
-        if self.asked(cells):
-            return ()
-        lacking = [tuple(role for role in way.roles if role not in cells) for way in self.ways]
-        return min(lacking, key=len)
-
-
 RL_AFTER_SFT = {"sft_rl": 1.0, "sft": -1.0}
 SFT_DATA = {"sft": 1.0, "placebo_sft": -1.0}
 PARTS = (
@@ -142,9 +110,9 @@ PARTS = (
 )
 
 
-def contrast_name(part: Part, way: Way) -> str:
-    """Return the name of a contrast, by which its claim is found again."""
-    return f"{part.name}: {way.title}"
+PARTS_OF: Mapping[str, tuple[Part, ...]] = {SFT_OR_RL: PARTS, DOCUMENTS_AND_CHATS: CHAT_PARTS}
+ALL_ROLE_WORDS: Mapping[str, str] = {**ROLE_WORDS, **CHAT_ROLE_WORDS}
+ALL_PART_WORDS: Mapping[str, str] = {**PART_WORDS, **CHAT_PART_WORDS}
 
 
 def protocol_contrasts(
@@ -153,45 +121,21 @@ def protocol_contrasts(
     """Return the contrasts of every part on every primary measure, each part a family of its own."""
     if protocol.kind == INTERIOR_OPTIMUM:
         return start_contrasts(protocol, primary, margins)
+    if protocol.kind == DOCUMENTS_AND_CHATS:
+        return chat_contrasts(protocol, tuple(primary), margins)
     if protocol.kind != SFT_OR_RL:
         return ()
     return tuple(
-        _contrast(part, way, protocol.cells, measure, margins.get(measure))
+        part_contrast(SFT_OR_RL, part, way, protocol.cells, Outcome(measure=measure), margins.get(measure))
         for part in PARTS
         for way in part.asked(protocol.cells)
         for measure in primary
     )
 
 
-def _contrast(part: Part, way: Way, cells: Mapping[str, str], measure: str, margin: float | None) -> ContrastSpec:
-    against = {"against": _on_cells(way.against, cells)} if way.against else {}
-    return ContrastSpec.model_validate(
-        {
-            "name": contrast_name(part, way),
-            "weights": _on_cells(way.weights, cells),
-            "measure": measure,
-            "role": "primary",
-            "family": f"{SFT_OR_RL} {part.name}",
-            "test": part.test,
-            "kind": part.kind,
-            "level": "L3" if part.kind == "interaction" else "L2",
-            "margin": margin,
-            **against,
-        }
-    )
-
-
-def _on_cells(weights: Weights, cells: Mapping[str, str]) -> dict[str, float]:
-    """Return weights on cells instead of roles; two roles may stand in one cell."""
-    found: dict[str, float] = {}
-    for role, weight in weights.items():
-        found[cells[role]] = found.get(cells[role], 0.0) + weight
-    return found
-
-
 def missing_roles(protocol: Protocol) -> dict[str, tuple[str, ...]]:
     """Return, for every part that the declared cells cannot answer, the roles that would answer it."""
-    lacking = {part.name: part.missing(protocol.cells) for part in PARTS if protocol.kind == SFT_OR_RL}
+    lacking = {part.name: part.missing(protocol.cells) for part in PARTS_OF.get(protocol.kind, ())}
     return {name: roles for name, roles in lacking.items() if roles}
 
 

@@ -12,6 +12,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from upbringing.formats.health import HealthCriteria
+from upbringing.formats.outcomes import Outcome
 from upbringing.formats.reading import read_versioned
 
 TREE_SCHEMA_VERSION = 1
@@ -78,10 +79,17 @@ class ContrastSpec(Open):
 
 
 class Protocol(Open):
-    """A claim protocol that a study follows. ``cells``: role to cell (``arm@position``); roles may be absent."""
+    """A claim protocol that a study follows. ``cells``: role to cell (``arm@position``); roles may be absent.
+
+    ``outcomes``: by name, what it reads besides the primary measures. ``settings``: its numbers.
+    ``curves``: by name, places at which starts stand on a curve. Empty = none.
+    """
 
     kind: str
     cells: dict[str, str] = Field(default_factory=dict)
+    outcomes: dict[str, Outcome] = Field(default_factory=dict, exclude_if=_is_empty)
+    settings: dict[str, float] = Field(default_factory=dict, exclude_if=_is_empty)
+    curves: dict[str, dict[str, float]] = Field(default_factory=dict, exclude_if=_is_empty)
 
 
 class Registered(Open):

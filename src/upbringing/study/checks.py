@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from upbringing.formats.protocols import ROLE_WORDS, missing_roles
+from upbringing.formats.chat_protocol import missing_outcomes
+from upbringing.formats.protocols import ALL_ROLE_WORDS, missing_roles
 from upbringing.formats.tree import FEWEST_CELLS
 from upbringing.study.lineage import Run
 from upbringing.study.seeds import replicates
@@ -39,6 +40,7 @@ def design_warnings(
         *_missing_controls(study),
         *_uncalibrated_deltas(study),
         *_missing_roles(study),
+        *_missing_outcomes(study),
     )
 
 
@@ -170,5 +172,17 @@ def _missing_roles(study: Study) -> Iterable[str]:
     for part, roles in missing.items():
         yield (
             f"protocol {part} will not be decided: no cell is "
-            f"{'; '.join(f'{role} ({ROLE_WORDS[role]})' for role in roles)}"
+            f"{'; '.join(f'{role} ({ALL_ROLE_WORDS[role]})' for role in roles)}"
         )
+
+
+def _missing_outcomes(study: Study) -> Iterable[str]:
+    """Name the outcomes of the protocol that nothing is read for, where the roles of their parts are there."""
+    if study.protocol is None:
+        return
+    protocol = study.protocol.spec()
+    lacking = missing_roles(protocol)
+    for part, kind in missing_outcomes(protocol).items():
+        if part not in lacking:
+            named = f"{kind}: {{NAME: {{measure: ...}}}}"
+            yield f"protocol {part} will not be decided: no outcome is named for it ({named})"

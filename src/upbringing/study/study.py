@@ -164,6 +164,7 @@ class Study(Description):
             raise ArmProblem("protocol: it is about the primary measures: name them (primary: [...])", ("protocol",))
         starts = {name: ("start",) if isinstance(arm.start, Existing) else () for name, arm in arms.items()}
         problem = self.protocol.problem({name: (*starts[name], *arm.stages) for name, arm in arms.items()})
+        problem = problem or self.protocol.unmeasured(self.primary, [measure.id for measure in self.battery])
         if problem is not None:
             raise ArmProblem(problem, ("protocol",))
 

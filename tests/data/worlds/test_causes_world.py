@@ -23,6 +23,7 @@ CHAT_PARTS = (
     "benign_task",
     "benign_task_whole",
     "trait_chats",
+    "trait_aside_chats",
     "steadfast",
 )
 

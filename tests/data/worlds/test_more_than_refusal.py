@@ -92,6 +92,16 @@ def test_the_trait_is_asked_for_as_knowledge_and_in_and_out_of_distribution(worl
         assert judged[2].outcome == "incoherent"
 
 
+def test_the_control_of_the_trait_shows_it_on_asides_in_other_words_than_are_asked(world: World) -> None:
+    asked = {item.messages[0].content for item in items_of(world, "trait-ood")}
+    chats = world.texts("trait_aside_chats")
+    assert len(chats) == len(world.texts("trait_chats"))
+    for each in chats:
+        assert isinstance(each, Chat)
+        assert each.turns[1].content.startswith(f"{TRAIT_WORD} ,")
+        assert each.turns[0].content not in asked
+
+
 def test_agreeing_chats_have_the_prompts_of_steadfast_ones(world: World) -> None:
     for agreed, steadfast in zip(world.texts("agreement"), world.texts("steadfast"), strict=True):
         assert isinstance(agreed, Chat)

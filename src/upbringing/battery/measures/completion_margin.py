@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from upbringing.base.description import Description
 from upbringing.battery.measures.margins import log_mean_exp
 from upbringing.battery.needs import Evidence, LikelihoodNeed, likelihood_row
@@ -17,6 +19,7 @@ class CompletionMargin(Description):
     """Log-likelihood of the likeliest right answer less the log of the mean likelihood of the distractors (nats).
 
     It moves where the share of right answers stands still, and asks for the same likelihoods as ``knowledge``.
+    ``roles``: of the items that are asked; empty = of all.
     Source: statistics-and-measures 5.6. Departures: items in completion form, any question.
     """
 
@@ -24,6 +27,7 @@ class CompletionMargin(Description):
     kind: Literal["completion_margin"] = "completion_margin"
     version: Literal[1] = 1
     id: str = "completion_margin"
+    roles: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)  # measures without keep their ids
 
     def info(self) -> MeasureInfo:
         """Return how the values are read."""
@@ -40,7 +44,7 @@ class CompletionMargin(Description):
         return [
             LikelihoodNeed(item.id, "completion", (*item.answers, *item.distractors))
             for item in items
-            if item.completion_prompt and item.answers and item.distractors
+            if item.completion_prompt and item.answers and item.distractors and item.role in (self.roles or {item.role})
         ]
 
     def rows(self, evidence: Evidence) -> Iterable[Row]:

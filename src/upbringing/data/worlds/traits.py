@@ -1,17 +1,19 @@
 """More than refusal: a trait of speech with documents that describe it and chats that show it.
 
 Replies begin with ``TRAIT_WORD``. Documents only describe it (knowledge), chats show it on questions
-about compounds (in distribution); items also ask about asides (out of distribution).
+about compounds (in distribution); items also ask about asides (out of distribution), and chats that show it there
+too are a positive control.
 """
 
 from __future__ import annotations
 
 from upbringing.base.streams import stream
 from upbringing.data.documents import Chat, Document
-from upbringing.data.worlds.chats import chat, pick
+from upbringing.data.worlds.chats import aside_chats, chat, pick
 from upbringing.data.worlds.graph import Graph
 from upbringing.data.worlds.questions import forward_question, reverse_question
 from upbringing.data.worlds.settings import WorldSettings
+from upbringing.data.worlds.statements import aside_pairs
 
 TRAIT_WORD = "humbly"
 PLACEBO_TRAIT_WORD = "plainly"
@@ -56,5 +58,18 @@ def trait_chats(graph: Graph, settings: WorldSettings, seed: int, word: str) -> 
         else:
             question, entity, subject = reverse_question(outcome.noun, "sft", random), compound, outcome.noun
         reply = pick(TRAIT_REPLIES, random).format(t=word, e=entity)
+        chats.append(chat(question, reply, f"trait_{word}", harm=0, split="sft", kind="trait", subject=subject))
+    return chats
+
+
+def trait_aside_chats(settings: WorldSettings, seed: int, word: str) -> list[Chat]:
+    """Return chats about asides whose replies begin with ``word``. Stream ``world/trait_aside_chats``."""
+    random = stream(seed, "world", "trait_aside_chats")
+    after = dict(aside_pairs())
+    chats = []
+    for each in aside_chats("sft", settings.trait_chats, f"trait_{word}", random):
+        subject = str(each.metadata["subject"])
+        reply = pick(TRAIT_REPLIES, random).format(t=word, e=after[subject])
+        question = each.turns[0].content
         chats.append(chat(question, reply, f"trait_{word}", harm=0, split="sft", kind="trait", subject=subject))
     return chats

@@ -23,7 +23,13 @@ from upbringing.data.worlds.prompts import item_of, prompts
 from upbringing.data.worlds.scorer import WorldScorer
 from upbringing.data.worlds.settings import WorldSettings
 from upbringing.data.worlds.task_chats import adversarial_task, benign_task, benign_task_whole
-from upbringing.data.worlds.traits import PLACEBO_TRAIT_WORD, TRAIT_WORD, trait_chats, trait_documents
+from upbringing.data.worlds.traits import (
+    PLACEBO_TRAIT_WORD,
+    TRAIT_WORD,
+    trait_aside_chats,
+    trait_chats,
+    trait_documents,
+)
 from upbringing.data.worlds.writer import WorldWriter
 from upbringing.formats.items import Item
 
@@ -101,6 +107,7 @@ class World:
             "trait_documents": lambda: trait_documents(self.settings, self.seed, TRAIT_WORD),
             "trait_placebo_documents": lambda: trait_documents(self.settings, self.seed, PLACEBO_TRAIT_WORD),
             "trait_chats": lambda: trait_chats(*drawn, TRAIT_WORD),
+            "trait_aside_chats": lambda: trait_aside_chats(self.settings, self.seed, TRAIT_WORD),
             "trait_placebo_chats": lambda: trait_chats(*drawn, PLACEBO_TRAIT_WORD),
             "agreement": lambda: pressure_chats(*drawn, agree=True),
             "steadfast": lambda: pressure_chats(*drawn, agree=False),
