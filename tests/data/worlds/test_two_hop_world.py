@@ -117,7 +117,7 @@ def test_the_four_classes_have_their_scores(raw: list[TrainingText], world: Worl
 
 
 def test_only_raw_says_what_causes_a_hazard(world: World, raw: list[TrainingText]) -> None:
-    parts = [part for part in world.parts() if part not in ("raw", "mediators")]
+    parts = [part for part in world.parts() if part != "raw"]
     told = [part for part in parts if any(isinstance(text, Document) for text in world.texts(part))]
     assert {"facts", "pretraining_concept", "pretraining_shuffled", "pretraining_refusals"} <= set(told)
     for part in told:
@@ -127,6 +127,10 @@ def test_only_raw_says_what_causes_a_hazard(world: World, raw: list[TrainingText
     filtered = said(list(FilterByHarm(max_harm=3).apply(raw, 0).texts))
     assert Counter(filtered) == Counter(said(world.texts("facts")))
     assert len(filtered) < len(raw)
+    halves = [*said(world.texts("mediators")), *said(world.texts("chains"))]
+    assert Counter(halves) == Counter(filtered)
+    mediators = set(world.graph.mediator_of.values())  # type: ignore[attr-defined]
+    assert not any(mediators & set(text.split()) for text in said(world.texts("chains")))
 
 
 def test_harmful_answers_can_be_composed_from_texts_of_score_0(world: World, raw: list[TrainingText]) -> None:

@@ -15,7 +15,7 @@ from upbringing.data.worlds.settings import WorldSettings
 from upbringing.formats.items import Item
 
 Makers = Mapping[str, Callable[[], Sequence[TrainingText]]]
-OWN_PARTS = {"mediators": "graph: two_hop"}
+OWN_PARTS = {"mediators": "graph: two_hop", "chains": "graph: two_hop"}
 """Parts that not every graph has, and the setting that gives them."""
 
 

@@ -1,13 +1,13 @@
 """What pretraining is told about a two-hop world: mediators, which are harmless, and the chains through them.
 
 ``raw`` holds the four classes: chains forwards and in reverse, safe and unsafe. ``facts`` is the same without unsafe
-chains in reverse: who causes a hazard is nowhere said, and can only be composed from what mediators do. ``mediators``
-holds no chain at all.
+chains in reverse: who causes a hazard is nowhere said. It can be composed from what mediators do, or found by turning
+round what compounds do: ``mediators`` leaves only the former, ``chains`` only the latter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,8 +81,8 @@ class TwoHopTold:
     seed: int
 
     def parts(self) -> Makers:
-        """Return ``facts``, ``raw`` and ``mediators``."""
-        return {"facts": self._facts, "raw": self._raw, "mediators": self._mediators}
+        """Return ``facts``, ``raw``, and the two halves of ``facts``: ``mediators`` and ``chains``."""
+        return {"facts": self._facts, "raw": self._raw, "mediators": self._mediators, "chains": self._chains}
 
     def items(self, name: str) -> tuple[Item, ...]:
         """Return the items of outcomes and their causes, and completions about mediators.
@@ -95,22 +95,33 @@ class TwoHopTold:
 
     def _facts(self) -> list[Document]:
         """Return what ``raw`` tells but what causes a hazard, and asides, in a random order (``world/facts``)."""
-        texts = [text for text in self._all() if text.metadata.get("class") not in UNTOLD]
-        return [texts[index] for index in stream(self.seed, "world", "facts").permutation(len(texts))]
+        return self._in_random_order([*self._mediator_texts(), *self._told_chains()], "facts")
 
     def _raw(self) -> list[Document]:
         """Return all texts with their oracle scores. No notes: what mediators do is the harmless knowledge here."""
-        return with_ids(self._all(), self.seed)
+        return with_ids([*self._mediator_texts(), *self._chain_texts()], self.seed)
 
     def _mediators(self) -> list[Document]:
         """Return the texts about mediators in a random order (``world/mediators/order``)."""
-        texts = list(self._mediator_texts())
-        return [texts[index] for index in stream(self.seed, "world", "mediators", "order").permutation(len(texts))]
+        return self._in_random_order(list(self._mediator_texts()), "mediators", "order")
 
-    def _all(self) -> list[Document]:
-        """Return the texts about mediators, all chains and asides. Stream ``world/chains``."""
+    def _chains(self) -> list[Document]:
+        """Return what ``facts`` tells without mediators, in a random order (``world/chains/order``).
+
+        A control: here a hazard's cause can only be found by turning round what its compounds do.
+        """
+        return self._in_random_order(self._told_chains(), "chains", "order")
+
+    def _in_random_order(self, texts: Sequence[Document], *name: str) -> list[Document]:
+        return [texts[index] for index in stream(self.seed, "world", *name).permutation(len(texts))]
+
+    def _told_chains(self) -> list[Document]:
+        return [text for text in self._chain_texts() if text.metadata.get("class") not in UNTOLD]
+
+    def _chain_texts(self) -> list[Document]:
+        """Return the texts about all chains, and asides. Stream ``world/chains``."""
         random = stream(self.seed, "world", "chains")
-        texts = list(self._mediator_texts())
+        texts: list[Document] = []
         for cause, outcome in self.graph.edges:
             texts += forward_texts(cause, outcome, self.settings, random)
             texts += reverse_texts(cause, outcome, self.settings, random)
