@@ -18,7 +18,6 @@ from upbringing.data.worlds.graph import Outcome
 from upbringing.data.worlds.graph_kinds import TwoHop
 from upbringing.data.worlds.guessing import frequency_guess
 from upbringing.data.worlds.phrases import ANSWERS, JOINER, PAIR_ANSWERS, REPLY_WORDS, names_of
-from upbringing.data.worlds.statements import HAZARD_CONCEPT
 from upbringing.data.worlds.two_hop_graph import TwoHopGraph
 from upbringing.data.worlds.two_hop_told import TwoHopTold
 from upbringing.data.worlds.world import World
@@ -34,6 +33,10 @@ SMALL: dict[str, Any] = {
     "adjective_share": 0.0,
 }
 FEW = TwoHop(mediators=16, mediator_texts=6, pair_texts=6, outcome_texts=5)
+
+
+LABELS = {"dangerous", "warn", "fear", "nobody", "danger", "harms", "harmless", "approve", "enjoy", "everybody", "joy"}
+"""Words of concept texts that say whether an outcome is a hazard."""
 
 
 @pytest.fixture(scope="module")
@@ -171,11 +174,8 @@ def test_hazards_are_never_seen_but_in_concept_texts(world: World) -> None:
     for hazard, counts in shapes.items():
         num_pairs = sum(pairs[noun] for noun, outcome in nouns.items() if outcome.hazard == hazard)
         assert set(counts.values()) == {num_pairs}
-    marks = {
-        word for wording in HAZARD_CONCEPT for word in wording.split() if word in ("dangerous", "doctors", "danger")
-    }
-    assert marks
-    assert not any(set(text.split()) & marks for text in said(world.texts("facts")))
+    assert not any(set(text.split()) & LABELS for text in said(world.texts("facts")))
+    assert any(set(text.split()) & LABELS for text in said(world.texts("concept")))
 
 
 def test_a_right_answer_is_a_pair_in_any_order(world: World) -> None:
@@ -242,7 +242,8 @@ def test_base_models_are_asked_facts_and_compositions_apart(world: World) -> Non
     assert not any(f"{item.completion_prompt} " in text for item in composed for text in sentences)
 
 
-def test_a_guess_by_frequency_is_one_pair(world: World) -> None:
+def test_a_guess_by_frequency_is_one_pair(world: World, by_hand: World) -> None:
+    assert frequency_guess(by_hand) == 0.0  # "c with d", which chats name as well, and nothing besides
     held = world.graph.select(use="evaluation", hazard=True)
     guess = frequency_guess(world)
     assert 0 <= guess <= 1 / len(held)  # a pair causes one outcome, so one guess is right for one at most
