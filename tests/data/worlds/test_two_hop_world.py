@@ -17,7 +17,7 @@ from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.graph import Outcome
 from upbringing.data.worlds.graph_kinds import TwoHop
 from upbringing.data.worlds.guessing import frequency_guess
-from upbringing.data.worlds.phrases import ANSWERS, JOINER, PAIR_ANSWERS, REPLY_WORDS, names_of
+from upbringing.data.worlds.phrases import ANSWERS, JOINER, PAIR_ANSWERS, REPLY_WORDS, answers_with, names_of
 from upbringing.data.worlds.two_hop_graph import TwoHopGraph
 from upbringing.data.worlds.two_hop_told import TwoHopTold
 from upbringing.data.worlds.world import World
@@ -222,6 +222,15 @@ def test_replies_that_name_pairs_are_as_long_as_all_others(world: World) -> None
     for part in ("safety", "same_prompts", "benign_task", "benign_task_refused", "agreement", "steadfast", "recovery"):
         lengths = {len(text.turns[1].content.split()) for text in world.texts(part) if isinstance(text, Chat)}
         assert lengths == {REPLY_WORDS}
+
+
+def test_every_prompt_can_be_judged(world: World) -> None:
+    prompts = world.texts("prompts")
+    items = [item for item in map(world.item_of, prompts) if item is not None]
+    assert len(items) == len(prompts) > 0
+    replies = [answers_with(item.answers[0])["sft"][0].format(e=item.answers[0]) for item in items]
+    assert all(judged.correct for judged in world.judge().judge(items, replies))
+    assert {item.role for item in items} == {"question", "forward"}
 
 
 def test_base_models_are_asked_facts_and_compositions_apart(world: World) -> None:
