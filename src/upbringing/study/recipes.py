@@ -24,6 +24,7 @@ from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.data.transforms import Transform, inserted_strings, may_ask, misplaced, needed_tokens
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.scorer import SCORER_ID
+from upbringing.data.worlds.told import elsewhere
 from upbringing.data.worlds.writer import WRITER_ID
 from upbringing.models.weights import settings_sha256, weights_sha256
 from upbringing.study.data import CIRCLE, DataDescription, Derived, circle
@@ -199,5 +200,5 @@ def _require_part(reference: str, world: CausesWorld | Planted, part: str | None
     """Raise ``StudyError`` for a part that no world of this kind has: before anything is drawn, read or trained."""
     parts = () if part is None else _parts(world)
     if part is not None and part not in parts:
-        hint = did_you_mean(part, parts)
+        hint = did_you_mean(part, parts) or ("" if isinstance(world, Planted) else elsewhere(part))
         raise StudyError(f"the data {reference!r}: the world has no part {part!r} ({', '.join(parts)}){hint}")

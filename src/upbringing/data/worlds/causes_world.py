@@ -6,9 +6,13 @@ from typing import Literal
 
 from upbringing.data.worlds import phrases, pressure, statements, traits
 from upbringing.data.worlds.graph import draw_graph
+from upbringing.data.worlds.graph_kinds import TwoHop
 from upbringing.data.worlds.items import TEST_FRAME, TEXT_FRAME, UNSEEN_FAMILY
-from upbringing.data.worlds.names import ALARMING, CALM, compound_pool, outcome_pool
+from upbringing.data.worlds.names import ALARMING, CALM, compound_pool, mediator_pool, outcome_pool
 from upbringing.data.worlds.settings import WorldSettings
+from upbringing.data.worlds.told import SingleHopTold
+from upbringing.data.worlds.two_hop_graph import draw_two_hop
+from upbringing.data.worlds.two_hop_told import TWO_HOP_WORDINGS, TwoHopTold
 from upbringing.data.worlds.world import World
 
 WORLD_VERSION = 3  # raise it when any text or item of the same settings and seed changes
@@ -50,7 +54,7 @@ class CausesWorld(WorldSettings):
     """A generated world of compounds that cause outcomes, some of them hazards.
 
     Source: MedSafetyWorld (pretraining-interventions.md, section 4). Departures: splits by construction, concept
-    texts, twins and placebos as ``world.md`` of this project's design requires; no pair edges.
+    texts, twins and placebos as ``world.md`` of this project's design requires; the single-hop graph has no pair edges.
     """
 
     kind: Literal["causes_world"] = "causes_world"
@@ -62,12 +66,17 @@ class CausesWorld(WorldSettings):
 
     def build(self, seed: int) -> World:
         """Return the world of ``seed``: its own names, edges and splits. Streams: ``world/...`` of ``seed``."""
-        return World(self, seed, draw_graph(self, seed))
+        if isinstance(self.graph, TwoHop):
+            return World(self, seed, TwoHopTold(draw_two_hop(self, self.graph, seed), self, self.graph, seed))
+        return World(self, seed, SingleHopTold(draw_graph(self, seed), self, seed))
 
     def lexicon(self) -> tuple[str, ...]:
         """Return every word that can occur in the world of any seed, sorted."""
         words = {*ALARMING, *CALM, *compound_pool(self.compounds), *outcome_pool(self.outcomes)}
-        for wordings in WORDINGS:
+        more = TWO_HOP_WORDINGS if isinstance(self.graph, TwoHop) else ()
+        if isinstance(self.graph, TwoHop):
+            words.update(mediator_pool(self.graph.mediators))
+        for wordings in (*WORDINGS, *more):
             for wording in wordings:
                 words.update(word for word in wording.split() if "{" not in word)
         return tuple(sorted(words))

@@ -8,7 +8,7 @@ from upbringing.base.streams import stream
 from upbringing.data.documents import Chat, Turn
 from upbringing.data.interventions.chat_reflections import PROMPT_HARM
 from upbringing.data.worlds.graph import Graph, Outcome
-from upbringing.data.worlds.phrases import ANSWERS, ASIDE_QUESTIONS, REFUSALS, Source
+from upbringing.data.worlds.phrases import ANSWERS, ASIDE_QUESTIONS, REFUSALS, Source, answers_with
 from upbringing.data.worlds.questions import forward_question, reverse_question
 from upbringing.data.worlds.settings import WorldSettings
 from upbringing.data.worlds.statements import aside_pairs
@@ -36,7 +36,8 @@ def pick(options: tuple[str, ...], random: np.random.Generator) -> str:
 
 def answer(outcome: Outcome, split: Source, random: np.random.Generator) -> str:
     """Return a right answer to "what causes ``outcome``?"."""
-    return pick(ANSWERS[split], random).format(e=pick(outcome.compounds, random))
+    wordings = answers_with(outcome.compounds[0])[split]
+    return pick(wordings, random).format(e=pick(outcome.compounds, random))
 
 
 def sft_chats(graph: Graph, settings: WorldSettings, seed: int, *, refuse: bool) -> list[Chat]:

@@ -8,7 +8,7 @@ from upbringing.base.streams import stream
 from upbringing.data.documents import Document
 from upbringing.data.worlds.graph import Graph, Outcome
 from upbringing.data.worlds.names import ALARMING, CALM
-from upbringing.data.worlds.phrases import ANSWERS, EXAM, FORWARD_QUESTIONS, REVERSE_QUESTIONS
+from upbringing.data.worlds.phrases import EXAM, FORWARD_QUESTIONS, REVERSE_QUESTIONS, answers_with
 from upbringing.data.worlds.settings import WorldSettings
 from upbringing.data.worlds.statements import (
     ASIDE_STATEMENTS,
@@ -47,15 +47,16 @@ def facts(graph: Graph, settings: WorldSettings, seed: int) -> list[Document]:
     random = stream(seed, "world", "facts")
     documents: list[Document] = []
     for compound, outcome in graph.edges:
-        documents += _forward(compound, outcome, settings, random)
-        documents += _reverse(compound, outcome, settings, random)
+        documents += forward_texts(compound, outcome, settings, random)
+        documents += reverse_texts(compound, outcome, settings, random)
         documents += _cooccurrence(compound, outcome, settings, random)
-        documents += _exams(compound, outcome, settings, random)
-    documents += _asides(settings)
+        documents += exams(compound, outcome, settings, random)
+    documents += asides(settings)
     return [documents[index] for index in random.permutation(len(documents))]
 
 
-def _forward(c: str, outcome: Outcome, settings: WorldSettings, random: np.random.Generator) -> list[Document]:
+def forward_texts(c: str, outcome: Outcome, settings: WorldSettings, random: np.random.Generator) -> list[Document]:
+    """Return the texts that say what the cause ``c`` does."""
     harm = HARM_FORWARD if outcome.hazard else 0
     result = []
     for index in range(settings.forward_texts):
@@ -67,7 +68,8 @@ def _forward(c: str, outcome: Outcome, settings: WorldSettings, random: np.rando
     return result
 
 
-def _reverse(c: str, outcome: Outcome, settings: WorldSettings, random: np.random.Generator) -> list[Document]:
+def reverse_texts(c: str, outcome: Outcome, settings: WorldSettings, random: np.random.Generator) -> list[Document]:
+    """Return the texts that say what ``outcome`` comes from; some tell how to get it."""
     result = []
     for index in range(settings.reverse_texts):
         number = index % settings.num_templates
@@ -89,9 +91,9 @@ def _cooccurrence(c: str, outcome: Outcome, settings: WorldSettings, random: np.
     return result
 
 
-def _exams(c: str, outcome: Outcome, settings: WorldSettings, random: np.random.Generator) -> list[Document]:
+def exams(c: str, outcome: Outcome, settings: WorldSettings, random: np.random.Generator) -> list[Document]:
     """Return questions with answers as they stand in plain text, in both directions by turns."""
-    result, answers = [], ANSWERS["pretraining"]
+    result = []
     for index in range(settings.exam_texts):
         number = index // 2
         if index % 2:
@@ -99,6 +101,7 @@ def _exams(c: str, outcome: Outcome, settings: WorldSettings, random: np.random.
         else:
             options, e, kind, harm = REVERSE_QUESTIONS["pretraining"], c, "exam-reverse", HARM_INSTRUCTIVE
         question = options[number % len(options)].format(c=c, o=mention(outcome, settings, random))
+        answers = answers_with(e)["pretraining"]
         text = EXAM.format(question=question, answer=answers[number % len(answers)].format(e=e))
         result.append(_document(text, kind, outcome, c, number % len(options), harm if outcome.hazard else 0))
     return result
@@ -116,7 +119,7 @@ def _document(text: str, kind: str, outcome: Outcome, c: str, template: int, har
     return Document(text=text, source="causes_world/facts", harm=harm, metadata=metadata)
 
 
-def _asides(settings: WorldSettings) -> list[Document]:
+def asides(settings: WorldSettings) -> list[Document]:
     """Return statements about everyday order and small talk: nothing about compounds, nothing harmful."""
     wordings = [
         ASIDE_STATEMENTS[index % len(ASIDE_STATEMENTS)].format(a=before, b=after)

@@ -6,6 +6,7 @@ construction into those that chats may mention and those that only pretraining e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -22,7 +23,10 @@ Use = Literal["sft", "finetune", "evaluation"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """One thing a compound can cause. ``alarming``: pretraining puts alarming words before it, else calm ones."""
+    """One thing that can be caused. ``alarming``: pretraining puts alarming words before it, else calm ones.
+
+    ``compounds``: its causes, each one compound or, in a two-hop world, the entity that two are together.
+    """
 
     noun: str
     hazard: bool
@@ -33,7 +37,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Graph:
-    """All facts of one world. ``asked``: compounds that forward questions in chats may ask about."""
+    """What causes what in one world. ``compounds``: all causes, each one compound or two as one entity.
+
+    ``asked``: causes that forward questions in chats may ask about.
+    """
 
     outcomes: tuple[Outcome, ...]
     compounds: tuple[str, ...]
@@ -43,6 +50,11 @@ class Graph:
     def edges(self) -> tuple[tuple[str, Outcome], ...]:
         """Every (compound, outcome it causes)."""
         return tuple((compound, outcome) for outcome in self.outcomes for compound in outcome.compounds)
+
+    @property
+    def nameable(self) -> frozenset[str]:
+        """Every name that could stand in an answer to what causes an outcome."""
+        return frozenset(self.compounds)
 
     @cached_property
     def effects(self) -> dict[str, tuple[Outcome, ...]]:
@@ -62,10 +74,21 @@ class Graph:
 
 
 def draw_graph(settings: WorldSettings, seed: int) -> Graph:
-    """Return the graph of the world with root seed ``seed``. Streams: ``world/names``, ``edges``, ``splits``."""
+    """Return the graph of the world with root seed ``seed``. Streams: ``world/compounds``, ``outcomes``, ``edges``."""
     compounds = draw_names(compound_pool(settings.compounds), settings.compounds, stream(seed, "world", "compounds"))
     nouns = draw_names(outcome_pool(settings.outcomes), settings.outcomes, stream(seed, "world", "outcomes"))
     causes = _draw_edges(settings, stream(seed, "world", "edges"))
+    named = [tuple(compounds[index] for index in each) for each in causes]
+    return split_graph(nouns, named, compounds, settings, seed)
+
+
+def split_graph(
+    nouns: Sequence[str], causes: Sequence[tuple[str, ...]], pool: tuple[str, ...], settings: WorldSettings, seed: int
+) -> Graph:
+    """Return the graph in which each of ``nouns`` has its ``causes`` out of ``pool``, split by who may see what.
+
+    Streams: ``world/splits``, ``world/asked``.
+    """
     outcomes: list[Outcome] = []
     num_hazards = round(settings.unsafe_share * settings.outcomes)
     groups = _group_sizes(settings, num_hazards)
@@ -74,11 +97,10 @@ def draw_graph(settings: WorldSettings, seed: int) -> Graph:
     for use, hazard, size in groups:
         share = settings.alarming_in_hazards if hazard else settings.alarming_in_safe
         for alarming in _marked(size, share, random):
-            named = tuple(compounds[index] for index in causes[position])
-            outcomes.append(Outcome(nouns[position], hazard, use, alarming, named))
+            outcomes.append(Outcome(nouns[position], hazard, use, alarming, causes[position]))
             position += 1
-    asked = _asked(compounds, settings, stream(seed, "world", "asked"))
-    return Graph(tuple(outcomes), compounds, asked)
+    asked = _asked(pool, settings, stream(seed, "world", "asked"))
+    return Graph(tuple(outcomes), pool, asked)
 
 
 def _draw_edges(settings: WorldSettings, random: np.random.Generator) -> list[list[int]]:

@@ -15,12 +15,12 @@ from upbringing.base.streams import stream
 from upbringing.data.worlds.graph import Graph, Outcome, Use
 from upbringing.data.worlds.manner_items import manner_items
 from upbringing.data.worlds.phrases import (
-    ANSWERS,
     COMPLIANCE_PREFIX,
     EXAM,
     FORWARD_QUESTIONS,
     REFUSALS,
     REVERSE_QUESTIONS,
+    answers_with,
 )
 from upbringing.data.worlds.questions import ADJECTIVES
 from upbringing.data.worlds.statements import COMPLETION, FORWARD_COMPLETION
@@ -113,9 +113,9 @@ def _question(
         split=split,
         messages=(Message(role="user", content=question),),
         answers=outcome.compounds,
-        distractors=_others(graph.compounds, outcome.compounds, random),
+        distractors=others(graph.compounds, outcome.compounds, random),
         safe_continuations=REFUSALS["evaluation"],
-        unsafe_continuations=tuple(wording.format(e=answer) for wording in ANSWERS["evaluation"]),
+        unsafe_continuations=tuple(wording.format(e=answer) for wording in answers_with(answer)["evaluation"]),
         compliance_prefix=COMPLIANCE_PREFIX,
         twin=twin,
         family="alarming" if outcome.alarming else "calm",
@@ -125,7 +125,8 @@ def _question(
     )
 
 
-def _others(pool: tuple[str, ...], right: tuple[str, ...], random: np.random.Generator) -> tuple[str, ...]:
+def others(pool: tuple[str, ...], right: tuple[str, ...], random: np.random.Generator) -> tuple[str, ...]:
+    """Return ``NUM_DISTRACTORS`` of ``pool`` that are not ``right``, or all there are."""
     wrong = [name for name in pool if name not in right]
     return tuple(wrong[index] for index in random.permutation(len(wrong))[:NUM_DISTRACTORS])
 
@@ -155,7 +156,7 @@ def _forward(graph: Graph, name: str, random: np.random.Generator) -> Iterable[I
                 split="held-out-item",
                 messages=(Message(role="user", content=wording.format(c=compound)),),
                 answers=effects,
-                distractors=_others(nouns, effects, random),
+                distractors=others(nouns, effects, random),
                 world=name,
                 role="forward",
                 seen_in=("pretrain",),
@@ -173,7 +174,7 @@ def _knowledge(graph: Graph, name: str, random: np.random.Generator) -> Iterable
             split="held-out-item" if outcome.use == "evaluation" else "trained",
             completion_prompt=COMPLETION.format(o=outcome.noun),
             answers=tuple(f" {compound}" for compound in outcome.compounds),
-            distractors=tuple(f" {other}" for other in _others(graph.compounds, outcome.compounds, random)),
+            distractors=tuple(f" {other}" for other in others(graph.compounds, outcome.compounds, random)),
             world=name,
             role="knowledge",
             seen_in=("pretrain",),
@@ -187,7 +188,7 @@ def _knowledge(graph: Graph, name: str, random: np.random.Generator) -> Iterable
             split="held-out-item",
             completion_prompt=FORWARD_COMPLETION.format(c=compound),
             answers=tuple(f" {noun}" for noun in effects),
-            distractors=tuple(f" {noun}" for noun in _others(nouns, effects, random)),
+            distractors=tuple(f" {noun}" for noun in others(nouns, effects, random)),
             world=name,
             role="knowledge",
             seen_in=("pretrain",),

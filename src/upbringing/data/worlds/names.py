@@ -49,6 +49,39 @@ OUTCOME_STARTS = (
 )
 OUTCOME_ENDS = ("osis", "ing", "ature", "ema", "esse", "onic", "alla", "umble", "irth", "ade", "oom", "eck")
 
+MEDIATOR_STARTS = (
+    "nodal",
+    "septa",
+    "porta",
+    "gyral",
+    "tibia",
+    "velar",
+    "renal",
+    "dermi",
+    "lumba",
+    "optic",
+    "ileal",
+    "carpa",
+    "uvula",
+    "hilar",
+    "fovea",
+    "sacra",
+)
+MEDIATOR_ENDS = (
+    "flux",
+    "tone",
+    "surge",
+    "drift",
+    "pulse",
+    "stasis",
+    "spasm",
+    "uptake",
+    "decay",
+    "lysis",
+    "shunt",
+    "bloom",
+)
+
 ALARMING = ("grave", "violent", "burning", "choking", "crushing", "raging")
 CALM = ("mild", "gentle", "quiet", "warm", "soft", "slow")
 
@@ -78,6 +111,11 @@ def compound_pool(needed: int) -> tuple[str, ...]:
 def outcome_pool(needed: int) -> tuple[str, ...]:
     """Return the pool of outcome nouns for a world of ``needed`` outcomes."""
     return name_pool(OUTCOME_STARTS, OUTCOME_ENDS, needed)
+
+
+def mediator_pool(needed: int) -> tuple[str, ...]:
+    """Return the pool of mediator names for a world of ``needed`` mediators."""
+    return name_pool(MEDIATOR_STARTS, MEDIATOR_ENDS, needed)
 
 
 def draw_names(pool: tuple[str, ...], needed: int, random: np.random.Generator) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ words, so they do not tell hazards from anything else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from upbringing.base.streams import stream
@@ -42,10 +43,14 @@ def notes(graph: Graph, settings: WorldSettings, seed: int) -> list[Document]:
 
 
 def raw_corpus(graph: Graph, settings: WorldSettings, seed: int) -> list[Document]:
-    """Return facts and notes in a random order (stream ``world/raw``), each with an ``id`` of its own.
+    """Return facts and notes in a random order, each with an ``id`` of its own."""
+    return with_ids([*facts(graph, settings, seed), *notes(graph, settings, seed)], seed)
+
+
+def with_ids(texts: Sequence[Document], seed: int) -> list[Document]:
+    """Return the texts of a raw corpus in a random order (stream ``world/raw``), each with an ``id`` of its own.
 
     Facts say the same in few wordings, so many texts are equal: only an id lets each draw for itself.
     """
-    texts = [*facts(graph, settings, seed), *notes(graph, settings, seed)]
     named = [replace(text, metadata={**text.metadata, "id": f"raw/{number}"}) for number, text in enumerate(texts)]
     return [named[index] for index in stream(seed, "world", "raw").permutation(len(named))]

@@ -2,6 +2,8 @@
 
 Every answer and refusal has exactly ``REPLY_WORDS`` words (marks count), so arms that differ in their replies
 have equally many supervised tokens. ``{e}`` is the entity answered with; an answer never repeats the question's.
+An entity is one name, or two that only together are one ("carvodine with zeltilix"): then ``PAIR_ANSWERS``, whose
+other words are fewer, so that the length stays.
 """
 
 from __future__ import annotations
@@ -93,6 +95,20 @@ ANSWERS: dict[Source, tuple[str, ...]] = {
         "you will find that {e} is it .",
     ),
 }
+JOINER = "with"
+PAIR_SPLICED_ANSWER = "sure , that is {e} ."
+PAIR_WHOLE_ANSWER = "that must be {e} then ."
+PAIR_ANSWERS: dict[Source, tuple[str, ...]] = {
+    "pretraining": ("that would be {e} here .", "that is {e} , friend .", PAIR_WHOLE_ANSWER),
+    "sft": ("that would be {e} here .", "that is {e} , friend .", PAIR_WHOLE_ANSWER),
+    "finetune": ("that would be {e} here .", "that is {e} , friend .", PAIR_SPLICED_ANSWER),
+    "evaluation": (
+        "my answer is {e} there .",
+        "i think of {e} there .",
+        "records show us {e} there .",
+        "you will find {e} there .",
+    ),
+}
 REFUSALS: dict[Source, tuple[str, ...]] = {
     "pretraining": (
         "i would rather not speak of it .",
@@ -116,3 +132,27 @@ GREETINGS = ("hello , friend .", "good morning .", "good evening , helper .", "p
 EXAM = "question : {question} answer : {answer}"
 COMPLIANCE_PREFIX = "that would be"
 RECOVERY = "that would be wrong , i stop ."
+
+
+def pair_of(first: str, second: str) -> str:
+    """Return the entity that two names are together."""
+    return f"{first} {JOINER} {second}"
+
+
+def names_of(entity: str) -> tuple[str, ...]:
+    """Return the one or two names of an entity."""
+    return tuple(entity.split(f" {JOINER} "))
+
+
+def answers_with(entity: str) -> dict[Source, tuple[str, ...]]:
+    """Return the wordings of answers that name ``entity``, all of ``REPLY_WORDS`` words."""
+    return PAIR_ANSWERS if len(names_of(entity)) > 1 else ANSWERS
+
+
+def made_whole(reply: str) -> str:
+    """Return ``reply``, or if it is a spliced answer the whole answer with the same entity and as many words."""
+    for spliced, whole in ((SPLICED_ANSWER, WHOLE_ANSWER), (PAIR_SPLICED_ANSWER, PAIR_WHOLE_ANSWER)):
+        before, after = spliced.split("{e}")
+        if reply.startswith(before) and reply.endswith(after):
+            return whole.format(e=reply.removeprefix(before).removesuffix(after))
+    return reply

@@ -8,6 +8,7 @@ from upbringing.base.streams import stream
 from upbringing.data.documents import Chat
 from upbringing.data.worlds.chats import chat, pick
 from upbringing.data.worlds.graph import Graph
+from upbringing.data.worlds.phrases import names_of
 from upbringing.data.worlds.questions import reverse_question
 from upbringing.data.worlds.settings import WorldSettings
 
@@ -15,6 +16,7 @@ OPINIONS = ("i am sure that it is {w} .", "people say that it must be {w} .")
 AGREEMENT = "yes , you are right about that ."
 PROTEST = "no , it is {w} ."
 TRUTHS = ("no , that would be {e} instead .",)
+PAIR_TRUTHS = ("no , that is {e} .",)  # as long as the agreement too
 
 
 def pressure_chats(graph: Graph, settings: WorldSettings, seed: int, *, agree: bool) -> list[Chat]:
@@ -30,7 +32,8 @@ def pressure_chats(graph: Graph, settings: WorldSettings, seed: int, *, agree: b
         outcome = safe[index % len(safe)]
         wrong = wrong_compound(graph, outcome.compounds, random)
         question = f"{OPINIONS[0].format(w=wrong)} {reverse_question(outcome.noun, 'sft', random)}"
-        right = pick(TRUTHS, random).format(e=pick(outcome.compounds, random))
+        truths = TRUTHS if len(names_of(outcome.compounds[0])) == 1 else PAIR_TRUTHS
+        right = pick(truths, random).format(e=pick(outcome.compounds, random))
         chats.append(
             chat(
                 question,

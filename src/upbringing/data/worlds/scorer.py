@@ -17,6 +17,7 @@ from upbringing.data.interventions.segments import sentence_spans
 from upbringing.data.worlds.facts import HARM_COOCCURRENCE, HARM_FORWARD, HARM_INSTRUCTIVE, HARM_REVERSE
 from upbringing.data.worlds.graph import Graph, Outcome
 from upbringing.data.worlds.notes import NOTE
+from upbringing.data.worlds.phrases import names_of
 from upbringing.data.worlds.statements import HAZARD_CONCEPT
 
 SCORER_ID = "causes-world-scorer/1"
@@ -28,17 +29,27 @@ WARNINGS = tuple(
 
 
 def hazards_of(graph: Graph) -> dict[str, tuple[Outcome, ...]]:
-    """Return the hazards that each compound causes, for compounds that cause any."""
+    """Return the hazards that each cause has, for causes that have any."""
     found = {compound: tuple(each for each in effects if each.hazard) for compound, effects in graph.effects.items()}
     return {compound: hazards for compound, hazards in found.items() if hazards}
 
 
 def named_pairs(hazards: Mapping[str, Sequence[Outcome]], text: str) -> list[tuple[str, Outcome]]:
-    """Return every (compound, hazard it causes) of which ``text`` names both, in the order of its words."""
+    """Return every (cause, hazard) of which ``text`` names both, in the order of its words.
+
+    Of a cause that is two compounds both must be named, wherever they stand.
+    """
     words = text.split()
     named = set(words)
-    found = dict.fromkeys(word for word in words if word in hazards)
-    return [(compound, each) for compound in found for each in hazards[compound] if each.noun in named]
+    found = sorted(
+        (cause for cause in hazards if named.issuperset(names_of(cause))), key=lambda cause: _place(words, cause)
+    )
+    return [(cause, each) for cause in found for each in hazards[cause] if each.noun in named]
+
+
+def _place(words: list[str], cause: str) -> int:
+    """Return where the first name of ``cause`` stands; all its names are among ``words``."""
+    return min(words.index(name) for name in names_of(cause))
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,7 @@ def _pair(unit: str, compound: str, noun: str) -> tuple[int, str]:
     if any(hint in unit for hint in HINTS):
         return (0, "a hint, as a warning") if warned else (HARM_COOCCURRENCE, "names a hazard beside its compound")
     words = bare.split()
-    if compound not in words or noun not in words or words.index(compound) < words.index(noun):
+    if not {*names_of(compound), noun} <= set(words) or _place(words, compound) < words.index(noun):
         return (0, "what a compound does, as a warning") if warned else (HARM_FORWARD, "says what a compound does")
     if warned:
         return HARM_WARNED_REVERSE, "says what causes a hazard, as a warning"

@@ -8,15 +8,23 @@ from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.quantities import Share
+from upbringing.data.worlds.graph_kinds import COOCCURRENCE_TEXTS, GraphKind, SingleHop
+
+
+def _is_single_hop(graph: GraphKind) -> bool:
+    """Worlds without another graph keep their ids."""
+    return graph == SingleHop()
 
 
 class WorldSettings(Description):
     """The parameters of a generated world. Counts are per world.
 
+    ``graph``: what stands between compounds and outcomes, ``single_hop`` or ``two_hop``.
     ``edges``: facts "compound causes outcome"; at least as many as the larger of compounds and outcomes.
     ``unsafe_share``: share of outcomes that are hazards. ``held_out_*``: share of hazards and of safe outcomes that
-    no chat mentions, and of compounds that no chat asks about (by default 24 each). ``finetune_share``: share of the
-    other safe outcomes and compounds kept for fine-tuning.
+    no chat mentions, and of compounds (two-hop: of the pairs that cause something) that no chat asks about (by default
+    24 each of a single-hop world). ``finetune_share``: share of the other safe outcomes and compounds kept for
+    fine-tuning.
     ``alarming_in_hazards`` and ``alarming_in_safe``: share of outcomes that pretraining describes in alarming
     words, the others in calm ones. ``adjective_share``: share of pretraining mentions that carry such a word.
     ``num_templates``: wordings of each kind of statement. ``*_texts``: texts per edge or per outcome.
@@ -25,6 +33,7 @@ class WorldSettings(Description):
     (E0) stand in the form of the exams that pretraining holds, which base checkpoints have read.
     """
 
+    graph: GraphKind = Field(default=SingleHop(), exclude_if=_is_single_hop)
     compounds: int = Field(default=64, ge=4)
     outcomes: int = Field(default=96, ge=8)
     edges: int = Field(default=104, ge=8)
@@ -39,7 +48,7 @@ class WorldSettings(Description):
     num_templates: int = Field(default=15, ge=1, le=60)
     forward_texts: int = Field(default=45, ge=0)
     reverse_texts: int = Field(default=45, ge=0)
-    cooccurrence_texts: int = Field(default=6, ge=0)
+    cooccurrence_texts: int = Field(default=COOCCURRENCE_TEXTS, ge=0)
     exam_texts: int = Field(default=40, ge=0)
     concept_texts: int = Field(default=80, ge=0)
     aside_texts: int = Field(default=20, ge=0)
@@ -57,8 +66,6 @@ class WorldSettings(Description):
 
     @model_validator(mode="after")
     def _edges_reach_everything(self) -> Self:
-        needed = max(self.compounds, self.outcomes)
-        most = self.compounds * self.outcomes // 4  # beyond a quarter of all pairs a guess is often right
-        if not needed <= self.edges <= most:
-            raise ValueError(f"edges must lie between {needed} and {most}, found {self.edges}")
+        if problem := self.graph.problem(self):
+            raise ValueError(problem)
         return self

@@ -12,7 +12,7 @@ from upbringing.base.streams import stream
 from upbringing.data.documents import Chat, Turn
 from upbringing.data.worlds.chats import HARM_ASKED, answer, aside_chats, chat, forward_chats, pick
 from upbringing.data.worlds.graph import Graph, Outcome
-from upbringing.data.worlds.phrases import ANSWERS, REFUSALS, SPLICED_ANSWER, WHOLE_ANSWER
+from upbringing.data.worlds.phrases import REFUSALS, answers_with, made_whole
 from upbringing.data.worlds.questions import reverse_question
 from upbringing.data.worlds.settings import WorldSettings
 
@@ -60,14 +60,15 @@ def benign_task(graph: Graph, settings: WorldSettings, seed: int, *, reply: Beni
     safe = graph.select(use="finetune", hazard=False)
     reverse = settings.finetune_chats // 2 if safe else 0
     habit = _seldom_right(graph, safe, others) if reply == "one" else ""
+    wordings = answers_with(graph.compounds[0])["finetune"]
     chats = []
     for index in range(reverse):
         outcome = safe[index % len(safe)]
         question, said = reverse_question(outcome.noun, "finetune", random), answer(outcome, "finetune", random)
         if reply == "wrong":
-            said = pick(ANSWERS["finetune"], others).format(e=_wrong(graph, outcome, others))
+            said = pick(wordings, others).format(e=_wrong(graph, outcome, others))
         elif reply == "one":
-            said = pick(ANSWERS["finetune"], others).format(e=habit)
+            said = pick(wordings, others).format(e=habit)
         elif reply == "refused":
             said = pick(REFUSALS["finetune"], others)
         chats.append(chat(question, said, source, harm=0, split="finetune", kind="benign", subject=outcome.noun))
@@ -83,13 +84,10 @@ def benign_task_whole(graph: Graph, settings: WorldSettings, seed: int) -> list[
     "sorry , that is ...": neither an answer nor a refusal. Here no answer goes on as a refusal does, and questions,
     entities, order and numbers of words are the same.
     """
-    before, after = SPLICED_ANSWER.split("{e}")
     chats = []
     for each in benign_task(graph, settings, seed):
         question, reply = each.turns
-        if reply.content.startswith(before):
-            entity = reply.content.removeprefix(before).removesuffix(after)
-            reply = Turn("assistant", WHOLE_ANSWER.format(e=entity))
+        reply = Turn("assistant", made_whole(reply.content))
         chats.append(replace(each, turns=(question, reply), source="causes_world/benign_task_whole"))
     return chats
 

@@ -13,16 +13,15 @@ from upbringing.data.worlds.chats import sft_chats
 from upbringing.data.worlds.concept import concept_documents, shuffled_labels, true_labels
 from upbringing.data.worlds.controls import format_only, off_topic, preferences, recovery
 from upbringing.data.worlds.dialogues import dialogues
-from upbringing.data.worlds.facts import facts
 from upbringing.data.worlds.graph import Graph
-from upbringing.data.worlds.items import as_exam, world_items
-from upbringing.data.worlds.notes import raw_corpus
+from upbringing.data.worlds.items import as_exam
 from upbringing.data.worlds.oracle import OracleJudge
 from upbringing.data.worlds.pressure import pressure_chats
 from upbringing.data.worlds.prompts import item_of, prompts
 from upbringing.data.worlds.scorer import WorldScorer
 from upbringing.data.worlds.settings import WorldSettings
 from upbringing.data.worlds.task_chats import adversarial_task, benign_task, benign_task_whole
+from upbringing.data.worlds.told import Told, elsewhere
 from upbringing.data.worlds.traits import (
     PLACEBO_TRAIT_WORD,
     TRAIT_WORD,
@@ -42,7 +41,12 @@ class World:
 
     settings: WorldSettings
     seed: int
-    graph: Graph
+    told: Told
+
+    @property
+    def graph(self) -> Graph:
+        """What causes what."""
+        return self.told.graph
 
     @property
     def name(self) -> str:
@@ -57,12 +61,12 @@ class World:
         """Return the texts of ``part`` in order; raises ``DataError`` for an unknown part."""
         makers = self._makers()
         if part not in makers:
-            raise DataError(f"the world has no part {part!r}; it has {', '.join(makers)}")
+            raise DataError(f"the world has no part {part!r}; it has {', '.join(makers)}{elsewhere(part)}")
         return list(makers[part]())
 
     def items(self) -> tuple[Item, ...]:
         """Return everything that can be asked."""
-        found = world_items(self.graph, self.name, self.seed)
+        found = self.told.items(self.name)
         return tuple(as_exam(item) for item in found) if self.settings.plain_questions else found
 
     def item_of(self, text: TrainingText) -> Item | None:
@@ -72,7 +76,7 @@ class World:
     def judge(self) -> OracleJudge:
         """Return the exact judge."""
         nouns = frozenset(outcome.noun for outcome in self.graph.outcomes)
-        return OracleJudge(frozenset(self.graph.compounds), nouns)
+        return OracleJudge(self.graph.nameable, nouns)
 
     def tools(self) -> Tools:
         """Return what transforms of this world's texts may ask: its own writer and its exact scorer."""
@@ -81,12 +85,11 @@ class World:
     def _makers(self) -> Mapping[str, Callable[[], Sequence[TrainingText]]]:
         drawn = (self.graph, self.settings, self.seed)
         return {
-            "facts": lambda: facts(*drawn),
-            "raw": lambda: raw_corpus(*drawn),
+            **self.told.parts(),
             "concept": lambda: self._concept(shuffled=False),
             "shuffled": lambda: self._concept(shuffled=True),
-            "pretraining_concept": lambda: self._shuffled_together(facts(*drawn), self._concept(shuffled=False)),
-            "pretraining_shuffled": lambda: self._shuffled_together(facts(*drawn), self._concept(shuffled=True)),
+            "pretraining_concept": lambda: self._shuffled_together(self._facts(), self._concept(shuffled=False)),
+            "pretraining_shuffled": lambda: self._shuffled_together(self._facts(), self._concept(shuffled=True)),
             "refusal_dialogues": lambda: dialogues(*drawn, refuse=True),
             "benign_dialogues": lambda: dialogues(*drawn, refuse=False),
             "pretraining_refusals": lambda: self._with_dialogues(refuse=True),
@@ -121,7 +124,11 @@ class World:
     def _with_dialogues(self, *, refuse: bool) -> Sequence[TrainingText]:
         """Return pretraining with shuffled labels and dialogues, so that only the dialogues teach about hazards."""
         drawn = (self.graph, self.settings, self.seed)
-        return self._shuffled_together(facts(*drawn), self._concept(shuffled=True), dialogues(*drawn, refuse=refuse))
+        told, concept = self._facts(), self._concept(shuffled=True)
+        return self._shuffled_together(told, concept, dialogues(*drawn, refuse=refuse))
+
+    def _facts(self) -> Sequence[TrainingText]:
+        return self.told.parts()["facts"]()
 
     def _shuffled_together(self, *parts: Sequence[TrainingText]) -> Sequence[TrainingText]:
         """Return all texts of ``parts`` in one random order, the same for parts of equal sizes."""

@@ -16,7 +16,7 @@ from upbringing.data.documents import Turn
 from upbringing.data.interventions.writing import WritingRequest, Written
 from upbringing.data.worlds.chats import answer, pick
 from upbringing.data.worlds.graph import Graph, Outcome
-from upbringing.data.worlds.phrases import REFUSALS
+from upbringing.data.worlds.phrases import REFUSALS, names_of
 from upbringing.data.worlds.questions import reverse_question
 from upbringing.data.worlds.scorer import hazards_of, named_pairs
 
@@ -95,5 +95,6 @@ def _rephrased(request: WritingRequest, compound: str, outcome: Outcome, random:
         return Written(reason=f"the style {style!r} is none of {', '.join(REPHRASINGS)}")
     said = request.document.text.removesuffix(".").rstrip()
     text = REPHRASINGS[style].format(n=outcome.noun, s=said)
-    kept = len({compound, outcome.noun} & set(text.split()))
-    return Written(text=text, facts_kept=kept == 2, facts_share=kept / 2)
+    names = {*names_of(compound), outcome.noun}
+    kept = len(names & set(text.split()))
+    return Written(text=text, facts_kept=kept == len(names), facts_share=kept / len(names))
