@@ -50,7 +50,10 @@ def _print(report: CorpusReport) -> None:
     for code, count in found["rejected"].items():
         print(f"  {count:,} rejected: {visible(code)}")
     for label, dose in found["doses"].items():
-        print(f"  {visible(label)}: something came of {dose['made']:,} of {dose['eligible']:,} eligible documents")
+        done = "something was left out" if "parts" in dose else "something came"
+        print(f"  {visible(label)}: {done} of {dose['made']:,} of {dose['eligible']:,} eligible documents")
+        if parts := dose.get("parts"):
+            print(f"    {', '.join(f'{visible(what)}: {times:,}' for what, times in parts.items())}")
         if facts := dose.get("facts"):
             kept = ", ".join(f"{visible(what)}: {times:,}" for what, times in facts.items())
             print(f"    facts of the sources in what was accepted: {kept}")

@@ -34,6 +34,8 @@ NOISY = {**REFLECTIONS, "noise": {"precision": 0.8, "recall": 0.6}}
 PERSONA = {"kind": "persona_reflections", "safe": [" Fine."], "unsafe": [" No."], "share": 0.5, "labels": "shuffled"}
 CONTROL = {"kind": "conditional_tokens", "misaligned_from": 4, "labels": "shuffled"}
 TAGGED = {"kind": "tag", "rate": 0.5, "tag": "<t>", "labels": "shuffled"}
+MASKED = {"kind": "token_filter", "form": "masked", "labels": "shuffled"}
+DROPPED = {"kind": "token_filter", "form": "dropped", "labels": "shuffled", "noise": {"precision": 0.8, "recall": 0.6}}
 CHAINS: dict[str, list[Any]] = {
     "reflections": [REFLECTIONS],
     "noise": [{**NOISY, "labels": "scored"}],
@@ -41,6 +43,8 @@ CHAINS: dict[str, list[Any]] = {
     "persona": [PERSONA],
     "control tokens": [CONTROL],
     "tag": [TAGGED],
+    "masked parts": [MASKED],
+    "dropped parts": [DROPPED],
     "written before": ["refusals", TAGGED, {**REFLECTIONS, "chats": "reflected"}],
 }
 

@@ -23,6 +23,7 @@ from upbringing.data.interventions.refusals import Refusals
 from upbringing.data.interventions.relabelling import Relabelling
 from upbringing.data.interventions.rephrase import Rephrase
 from upbringing.data.interventions.tag import Tag
+from upbringing.data.interventions.token_filter import TokenFilter
 from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, harm_of, settled
 
 MAX_REASONS_SHOWN = 3
@@ -78,12 +79,15 @@ BuiltInTransform = Annotated[
     | Tag
     | Reflections
     | PersonaReflections
-    | ConditionalTokens,
+    | ConditionalTokens
+    | TokenFilter,
     Field(discriminator="kind"),
 ]
 WRITING = (Rephrase, Refusals, MoralEducation)
 # Transforms whose result depends on a writer or a scorer.
-ASKING = (*WRITING, Reflections, PersonaReflections, ConditionalTokens)
+ASKING = (*WRITING, Reflections, PersonaReflections, ConditionalTokens, TokenFilter)
+# Transforms that give one account of what they made or left out each time they are applied.
+COUNTING = (*WRITING, TokenFilter)
 
 
 class Transform(Protocol):

@@ -34,21 +34,22 @@ class Labelling:
         tools: Tools,
         known: Sequence[Mapping[int, bool]] | None = None,
         what: str = "documents",
+        note: Callable[[FoundLabels], None] = lambda truth: None,
     ) -> FoundLabels:
         """Return per document whether each of its parts is unsafe, or why a part of it could not be scored.
 
         ``known``: per document, the truth of parts by their place, about which no scorer is asked. Noise and shuffling
-        keep rates over all ``documents``, or over all of a corpus that share the word ``what``.
+        keep rates over all ``documents``, or over all of a corpus that share the word ``what``. ``note`` is told the
+        scorer's labels, where it is asked for them here.
         """
+
+        def truth() -> FoundLabels:
+            found = self._scored(documents, parts, tools, known or [{}] * len(documents))
+            note(found)
+            return found
+
         names = [text_name(document) for document in documents]
-        return relabelled(
-            self.relabelling,
-            names,
-            lambda: self._scored(documents, parts, tools, known or [{}] * len(documents)),
-            seed,
-            tools,
-            what,
-        )
+        return relabelled(self.relabelling, names, truth, seed, tools, what)
 
     def _scored(
         self,

@@ -9,18 +9,18 @@ from typing import Any
 from upbringing.base.errors import DataError
 from upbringing.data.interventions.routing import Route
 from upbringing.data.interventions.tools import Dose
-from upbringing.data.transforms import WRITING
+from upbringing.data.transforms import COUNTING, WRITING
 
 MAX_REASONS_SHOWN = 3
-Doses = dict[str, dict[str, Any]]  # eligible, made, failures and facts, by the transform's label
-COUNTED = ("failures", "facts")
+Doses = dict[str, dict[str, Any]]  # eligible, made, failures, facts and parts, by the transform's label
+COUNTED = ("failures", "facts", "parts")
 
 
 def dose_labels(routes: Sequence[Route]) -> list[tuple[str, ...]]:
-    """Return, for each rule, what its writing transforms are called in accounts, in the order of their doses."""
+    """Return, for each rule, what its transforms that count are called in accounts, in the order of their doses."""
     labels = []
     for number, route in enumerate(routes, start=1):
-        kinds = [each.kind for each in route.do if isinstance(each, WRITING)]
+        kinds = [each.kind for each in route.do if isinstance(each, COUNTING)]
         again = Counter[str]()
         named = []
         for kind in kinds:
@@ -55,8 +55,10 @@ def check_doses(routes: Sequence[Route], found: Mapping[str, Mapping[str, Any]],
     """
     problems = []
     for route, labels in zip(routes, dose_labels(routes), strict=True):
-        writing = [each for each in route.do if isinstance(each, WRITING)]
-        for transform, label in zip(writing, labels, strict=True):
+        counting = [each for each in route.do if isinstance(each, COUNTING)]
+        for transform, label in zip(counting, labels, strict=True):
+            if not isinstance(transform, WRITING):
+                continue
             counts = found.get(label, {"eligible": 0, "made": 0, "failures": {}})
             dose = Dose(label, counts["eligible"], counts["made"], transform.least)
             if (problem := dose.problem()) is not None:
