@@ -63,6 +63,11 @@ def score(
         print(f"score {value}: {num} ({num / summary.rows:.2%})")
     for reason, num in summary.unscored.items():
         print(visible(f"unscored, {reason}: {num} ({num / summary.rows:.2%})"))
+    if summary.noise is not None:
+        found = summary.noise
+        print(
+            f"noise: {found['unsafe']} are unsafe, {found['called_unsafe']} are called so, {found['rightly']} rightly"
+        )
     if summary.lower_bounds:
         print(f"of the scores {summary.lower_bounds} are lower bounds")
 

@@ -62,6 +62,10 @@ def _print(report: CorpusReport) -> None:
             f"  {visible(label)}: of {counts['parts']:,} parts {counts['unsafe']:,} are unsafe and "
             f"{counts['called_unsafe']:,} are called so, {counts['rightly']:,} of them rightly"
         )
+    if noise := found.get("noise"):
+        print(
+            f"noise: {noise['unsafe']:,} are unsafe, {noise['called_unsafe']:,} called so, {noise['rightly']:,} rightly"
+        )
     if found["scores"]:
         print("scores: " + ", ".join(f"{score}: {count:,}" for score, count in found["scores"].items()))
     if not report.was_done:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from upbringing.data.documents import Document, Span
-from upbringing.data.interventions.labels import Spans
+from upbringing.data.interventions.labels import Spans, called_counts
 from upbringing.data.interventions.tools import FoundLabels
 
 
@@ -40,14 +40,8 @@ class PartCounts:
         """Count what was flagged ``rightly``, where the ``truth`` of the same documents was asked for."""
         if not truth or len(truth) != len(labels):
             return
-        pairs = [
-            (called, true)
-            for flagged, known in zip(labels, truth, strict=True)
-            if not isinstance(flagged, str) and not isinstance(known, str)
-            for called, true in zip(flagged, known, strict=True)
-        ]
-        self.unsafe = sum(true for _, true in pairs)
-        self.rightly = sum(called and true for called, true in pairs)
+        counted = dict(called_counts(labels, truth))
+        self.unsafe, self.rightly = counted["unsafe"], counted["rightly called"]
 
     def plain(self) -> tuple[tuple[str, int], ...]:
         """Return the counts by name; those of the truth where it is known."""
@@ -73,7 +67,9 @@ def masked(document: Document, spans: Spans, labels: Sequence[bool]) -> Document
             pieces.append(replace(span, begin=begin, end=end, loss=span.loss and not inside))
     taken = [(span.begin, span.end) for span in document.spans]
     for begin, end in regions:
-        pieces += [Span(*free, loss=False) for *free, is_taken in _pieces(begin, end, taken) if not is_taken]
+        pieces += [
+            Span(first, last, loss=False) for first, last, is_taken in _pieces(begin, end, taken) if not is_taken
+        ]
     return replace(document, spans=_worded(document.text, pieces))
 
 

@@ -75,6 +75,23 @@ class Labelling:
         return result
 
 
+def called_counts(labels: FoundLabels, truth: FoundLabels) -> tuple[tuple[str, int], ...]:
+    """Return how many parts there are, are ``unsafe``, are ``called unsafe`` in the end, and how many of these rightly.
+
+    ``labels`` and ``truth`` are of the same texts; those without labels are left out. Realised recall is
+    ``rightly called`` by ``unsafe``, realised precision ``rightly called`` by ``called unsafe``.
+    """
+    pairs = [
+        (called, true)
+        for found, known in zip(labels, truth, strict=True)
+        if not isinstance(found, str) and not isinstance(known, str)
+        for called, true in zip(found, known, strict=True)
+    ]
+    unsafe, called = sum(true for _, true in pairs), sum(called for called, _ in pairs)
+    rightly = sum(called and true for called, true in pairs)
+    return (("parts", len(pairs)), ("unsafe", unsafe), ("called unsafe", called), ("rightly called", rightly))
+
+
 def relabelled(
     relabelling: Relabelling,
     names: Sequence[str],

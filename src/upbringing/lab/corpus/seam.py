@@ -200,7 +200,7 @@ def unfit(transforms: Sequence[Transform], *, has_scorer: bool, has_writer: bool
 def no_placebo(transforms: Sequence[Transform], scores: Iterable[int]) -> str | None:
     """Return why shuffled labels would tag what scored ones tag, in a rule for ``scores``; ``None`` if they do not."""
     for each in transforms:
-        if isinstance(each, Tag) and compares_labels(each) and set(scores) <= set(each.scores):
+        if isinstance(each, Tag) and each.labels == "shuffled" and set(scores) <= set(each.scores):
             return (
                 f"tag: shuffled labels tag other documents of the same rule, and this rule has none but those of the "
                 f"scores {', '.join(map(str, each.scores))}, which are tagged anyway: let it take other scores too"
