@@ -95,10 +95,15 @@ def may_ask(transform: Transform) -> bool:
     return isinstance(transform, (*ASKING, OwnPart))
 
 
+def refills(transform: Transform) -> bool:
+    """Return whether ``transform`` is a filter that puts other texts in the place of what it leaves out."""
+    return isinstance(transform, FilterByHarm) and transform.refill is not None
+
+
 def counts(transform: Transform) -> bool:
     """Return whether ``transform`` gives one account of what it made, left out or called each time it is applied."""
     noisy = isinstance(transform, FilterByHarm | Tag) and transform.noise is not None
-    return noisy or isinstance(transform, (*WRITING, TokenFilter))
+    return noisy or refills(transform) or isinstance(transform, (*WRITING, TokenFilter))
 
 
 def needed_tokens(transform: Transform) -> tuple[str, ...]:
@@ -145,7 +150,7 @@ def misplaced(transforms: Sequence[Transform], marks: Sequence[str] = ()) -> str
 
 def compares_texts(transform: Transform) -> bool:
     """Return whether what becomes of a text depends on the others, so that a corpus must be given whole."""
-    return isinstance(transform, Sample | RandomDrop) or compares_labels(transform)
+    return isinstance(transform, Sample | RandomDrop) or refills(transform) or compares_labels(transform)
 
 
 @runtime_checkable
