@@ -173,6 +173,9 @@ def report_card(
     scorer: ScorerOption = None,
     lists: Annotated[Path | None, typer.Option("--lists", help="Word lists by category (YAML).")] = None,
     component_column: Annotated[str, typer.Option("--component", help="The column of the component.")] = "source",
+    tokenizer: Annotated[
+        Path | None, typer.Option("--tokenizer", help="Folder; counts per million tokens too.")
+    ] = None,
     replies: RepliesOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -185,7 +188,7 @@ def report_card(
 
     opened = None if scorer is None else open_scorer_file(scorer, replies=replies)
     used = None if lists is None else read_lists(lists)
-    card = make_card(before, after, scorer=opened, lists=used, component_column=component_column)
+    card = make_card(before, after, scorer=opened, lists=used, component_column=component_column, tokenizer=tokenizer)
     if output is not None:
         write_card(card, output)
     if as_json:

@@ -1,7 +1,8 @@
 """Further copies of kept texts in the place of filtered ones, so that a filter does not make a corpus smaller.
 
 Source: O'Brien et al. 2025, Deep Ignorance (filtered documents are replaced by escalated-but-approved ones).
-Departures: the replacements are texts of the same corpus once more, because there is no larger one to draw from; amounts are words.
+Departures: the replacements are texts of the same corpus once more, because there is no larger one to draw from;
+amounts are words.
 """
 
 from __future__ import annotations
