@@ -1,4 +1,4 @@
-"""Inputs that cannot be read from the middle (packed files, saved and streamed data sets), unpacked into lines first.
+"""Inputs that cannot be read from the middle (packed files, CSV, data sets), unpacked into lines of JSON first.
 
 The unpacked lines lie in the work folder until the run is done. A folder of them is whole or not there.
 """
@@ -6,7 +6,6 @@ The unpacked lines lie in the work folder until the run is done. A folder of the
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,8 +15,9 @@ from typing import Any
 from upbringing.base.errors import DataError, MissingExtraError
 from upbringing.base.faults import fault_point
 from upbringing.base.files import disk_error, fsync_folder, remove_tree
-from upbringing.lab.corpus.reading import ROWS_AT_ONCE, columns_to_read, parquet_rows, table_rows
+from upbringing.lab.corpus.parquet_reading import ROWS_AT_ONCE, columns_to_read, parquet_rows, table_rows
 from upbringing.lab.corpus.recipe import CorpusRecipe, HubDataset, SavedDataset
+from upbringing.lab.corpus.tabular import csv_header, csv_lines, delimiter_of, encoded_row, records, text_lines
 from upbringing.lab.corpus.units import READ_BYTES, SourceFile, check_columns
 
 LINES_NAME = "lines.jsonl"
@@ -27,8 +27,19 @@ def spool_file(source: SourceFile, recipe: CorpusRecipe, folder: Path) -> Path:
     """Unpack ``source`` into ``folder`` unless that is done, and return the file of lines."""
     if source.kind == "parquet":
         rows = parquet_rows(source.path, source.name, recipe, None)
-        return _spooled(_encoded(rows), folder)
+        return _spooled(map(encoded_row, rows), folder)
+    if source.kind.startswith("csv"):
+        return _spooled(csv_lines(_unpacked(source), recipe, source.name), folder)
+    if source.kind.startswith("txt"):
+        return _spooled(text_lines(_unpacked(source), recipe, source.name), folder)
     return _spooled(_unpacked(source), folder)
+
+
+def check_csv(source: SourceFile, recipe: CorpusRecipe) -> None:
+    """Raise ``DataError`` if the header of an unpacked CSV file lacks a column."""
+    delimiter = delimiter_of(source.name)
+    header, _ = next(records(_unpacked(source), recipe.max_document_bytes, delimiter, source.name), (b"", 0))
+    csv_header(header, delimiter, recipe, source.name)
 
 
 def spool_saved(source: SavedDataset, path: Path, recipe: CorpusRecipe, folder: Path) -> Path:
@@ -45,7 +56,7 @@ def spool_saved(source: SavedDataset, path: Path, recipe: CorpusRecipe, folder: 
     check_columns(found.column_names, recipe, source.path)
     table = found.select_columns(columns_to_read(recipe, found.column_names)).with_format("arrow")
     batches = (batch for each in table.iter(ROWS_AT_ONCE) for batch in each.to_batches())
-    return _spooled(_encoded(row for batch in batches for row in table_rows(batch, recipe)), folder)
+    return _spooled((encoded_row(row) for batch in batches for row in table_rows(batch, recipe)), folder)
 
 
 def spool_hub(source: HubDataset, recipe: CorpusRecipe, folder: Path) -> Path:
@@ -59,7 +70,7 @@ def spool_hub(source: HubDataset, recipe: CorpusRecipe, folder: Path) -> Path:
         )
         if found.column_names is not None:
             check_columns(found.column_names, recipe, source.name)
-        return _spooled(_encoded(_picked(found, recipe, source.name)), folder)
+        return _spooled(map(encoded_row, _picked(found, recipe, source.name)), folder)
     except (OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
@@ -81,19 +92,6 @@ def _datasets() -> Any:
     return datasets
 
 
-def _encoded(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
-    """Yield rows as lines. Text that is not UTF-8 keeps its bytes, so that it is found, and counted, as such."""
-    for row in rows:
-        parts = []
-        for name, value in row.items():
-            if isinstance(value, bytes):
-                text = json.dumps(value.decode("utf-8", errors="surrogateescape"), ensure_ascii=False)
-                parts.append(json.dumps(name).encode() + b":" + text.encode("utf-8", errors="surrogateescape"))
-            else:
-                parts.append(f"{json.dumps(name)}:{json.dumps(value, default=str)}".encode())
-        yield b"{" + b",".join(parts) + b"}\n"
-
-
 def _unpacked(source: SourceFile) -> Iterator[bytes]:
     import pyarrow as pa
 
@@ -112,8 +110,10 @@ def _unpacked(source: SourceFile) -> Iterator[bytes]:
 def _open_packed(source: SourceFile) -> Any:
     import pyarrow as pa
 
-    if source.kind == "jsonl.gz":
+    if source.kind.endswith(".gz"):
         return gzip.open(source.path, "rb")
+    if not source.kind.endswith(".zst"):
+        return Path(source.path).open("rb")
     return pa.CompressedInputStream(pa.OSFile(source.path, "rb"), "zstd")
 
 
