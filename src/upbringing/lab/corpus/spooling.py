@@ -17,6 +17,7 @@ from upbringing.base.faults import fault_point
 from upbringing.base.files import disk_error, fsync_folder, remove_tree
 from upbringing.lab.corpus.parquet_reading import ROWS_AT_ONCE, columns_to_read, parquet_rows, table_rows
 from upbringing.lab.corpus.recipe import CorpusRecipe, HubDataset, SavedDataset
+from upbringing.lab.corpus.streaming import stream_into
 from upbringing.lab.corpus.tabular import csv_header, csv_lines, delimiter_of, encoded_row, records, text_lines
 from upbringing.lab.corpus.units import READ_BYTES, SourceFile, check_columns
 
@@ -60,7 +61,7 @@ def spool_saved(source: SavedDataset, path: Path, recipe: CorpusRecipe, folder: 
 
 
 def spool_hub(source: HubDataset, recipe: CorpusRecipe, folder: Path) -> Path:
-    """Stream a data set of a hub into lines."""
+    """Stream a data set of a hub into lines; one that was interrupted goes on where it was."""
     if (folder / LINES_NAME).exists():
         return folder / LINES_NAME
     datasets = _datasets()
@@ -68,20 +69,11 @@ def spool_hub(source: HubDataset, recipe: CorpusRecipe, folder: Path) -> Path:
         found = datasets.load_dataset(
             source.name, source.config, split=source.split, revision=source.revision, streaming=True
         )
-        if found.column_names is not None:
-            check_columns(found.column_names, recipe, source.name)
-        return _spooled(map(encoded_row, _picked(found, recipe, source.name)), folder)
     except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"input: cannot stream {source.name} at {source.revision}: {error}") from None
-
-
-def _picked(rows: Iterable[dict[str, Any]], recipe: CorpusRecipe, name: str) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(rows):
-        if number == 0:
-            check_columns(list(row), recipe, name)
-        yield {column: row.get(column) for column in columns_to_read(recipe, list(row))}
+    if found.column_names is not None:
+        check_columns(found.column_names, recipe, source.name)
+    return stream_into(found, source, recipe, folder / LINES_NAME, datasets.__version__)
 
 
 def _datasets() -> Any:
