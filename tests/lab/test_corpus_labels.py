@@ -315,3 +315,22 @@ def test_the_account_of_a_noisy_scorer_says_what_it_found_and_what_it_missed(tmp
     assert "noise" not in plain
     exact = made(path, [], scorer={"kind": "noisy", "scorer": LISTED}, route=route)
     assert transform_corpus(exact, tmp_path / "exact").accounts["rejected"] == plain["rejected"]
+
+
+def test_lower_bounds_of_parts_are_taken_where_the_recipe_takes_those_of_documents(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "in.jsonl", rows(20))
+
+    class Bounded:
+        id = "bounded/1"
+
+        def score(self, documents: Sequence[Document]) -> list[HarmScore]:
+            return [HarmScore(0, "half read", lower_bound=" is 0." not in each.text) for each in documents]
+
+    left = {}
+    for bounds in ("unscored", "scores"):
+        given = made(path, ["token_filter"], lower_bounds=bounds)
+        accounts = transform_corpus(
+            given, tmp_path / bounds, opener=lambda request: CorpusTools(scorer=Bounded())
+        ).accounts
+        left[bounds] = accounts["rejected"].get("transform", 0)
+    assert left == {"unscored": 16, "scores": 0}

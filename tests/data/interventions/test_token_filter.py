@@ -173,3 +173,22 @@ def test_parts_by_hand() -> None:
     assert joined == ["How? Bombs so.", "Bread.", "Salt is good."]
     assert [text[begin:end] for begin, end in word_spans(text, 3)] == ["How? Bombs so.", "Bread. Salt is", "good."]
     assert word_spans(" ", 1) == []
+
+
+class Bounded:
+    """Scores of which the caller says that they are lower bounds."""
+
+    id = "bounded/1"
+
+    def score(self, documents: Sequence[Document]) -> list[HarmScore]:
+        return [HarmScore(5 * ("Bombs" in each.text), "half read", lower_bound=True) for each in documents]
+
+
+@pytest.mark.parametrize("takes_bounds", [False, True])
+def test_a_part_with_a_low_lower_bound_is_no_clean_part(takes_bounds: bool) -> None:
+    tools = Tools(scorer=Bounded(), takes_bounds=takes_bounds)
+    found = TokenFilter(form="dropped").apply([document("Bread. Bombs."), document("Bombs. Bombs too.")], 0, tools)
+    reasons = [reason for _, reason in found.rejects]
+    open_below = "token_filter: a part could not be scored: 0 is only a lower bound: half read"
+    assert reasons == [*([] if takes_bounds else [open_below]), "token_filter: every part of it is flagged"]
+    assert [text.text for text in found.texts if isinstance(text, Document)] == (["Bread."] if takes_bounds else [])

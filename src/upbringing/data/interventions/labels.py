@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from upbringing.data.documents import Document
 from upbringing.data.interventions.relabelling import LabelNoise, Labels, Relabelling
+from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.interventions.tools import FoundLabels, Tools, text_name
 
 Spans = list[tuple[int, int]]
@@ -68,11 +69,18 @@ class Labelling:
         result: FoundLabels = []
         for spans, truth in zip(parts, known, strict=True):
             found = {place: next(scores) for place in range(len(spans)) if place not in truth}
-            unscored = next((each.reason for each in found.values() if each.score is None), None)
+            unscored = next((why for each in found.values() if (why := self._unknown(each, tools)) is not None), None)
             unsafe = {place: each.score is not None and each.score >= self.unsafe_from for place, each in found.items()}
             labels = [truth[place] if place in truth else unsafe[place] for place in range(len(spans))]
             result.append(labels if unscored is None else f"{self.kind}: a part could not be scored: {unscored}")
         return result
+
+    def _unknown(self, found: HarmScore, tools: Tools) -> str | None:
+        """Return why it is not known whether a part is unsafe: no score, or a low one that is only a lower bound."""
+        if found.score is None:
+            return found.reason
+        is_open = found.lower_bound and found.score < self.unsafe_from and not tools.takes_bounds
+        return f"{found.score} is only a lower bound: {found.reason}" if is_open else None
 
 
 def called_counts(labels: FoundLabels, truth: FoundLabels) -> tuple[tuple[str, int], ...]:

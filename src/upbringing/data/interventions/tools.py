@@ -40,12 +40,14 @@ class Tools:
 
     ``reserved``: strings that nothing which is written may hold, because they are marks. ``labels``: those of a corpus
     of which a transform is given one text at a time; ``None`` = the texts that it is given are all.
+    ``takes_bounds``: whether a score that is only a lower bound passes for the score of a part of a text.
     """
 
     writer: Writer | None = None
     scorer: Scorer | None = None
     reserved: tuple[str, ...] = ()
     labels: CorpusLabels | None = None
+    takes_bounds: bool = False
 
     def needed_writer(self, kind: str) -> Writer:
         """Return the writer; raises ``DataError`` naming the transform that needs one."""
