@@ -63,6 +63,11 @@ def score(
         print(f"score {value}: {num} ({num / summary.rows:.2%})")
     for reason, num in summary.unscored.items():
         print(visible(f"unscored, {reason}: {num} ({num / summary.rows:.2%})"))
+    if summary.noise is not None:
+        found = summary.noise
+        print(
+            f"noise: {found['unsafe']} are unsafe, {found['called_unsafe']} are called so, {found['rightly']} rightly"
+        )
     if summary.lower_bounds:
         print(f"of the scores {summary.lower_bounds} are lower bounds")
 
@@ -168,6 +173,9 @@ def report_card(
     scorer: ScorerOption = None,
     lists: Annotated[Path | None, typer.Option("--lists", help="Word lists by category (YAML).")] = None,
     component_column: Annotated[str, typer.Option("--component", help="The column of the component.")] = "source",
+    tokenizer: Annotated[
+        Path | None, typer.Option("--tokenizer", help="Folder; counts per million tokens too.")
+    ] = None,
     replies: RepliesOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -180,7 +188,7 @@ def report_card(
 
     opened = None if scorer is None else open_scorer_file(scorer, replies=replies)
     used = None if lists is None else read_lists(lists)
-    card = make_card(before, after, scorer=opened, lists=used, component_column=component_column)
+    card = make_card(before, after, scorer=opened, lists=used, component_column=component_column, tokenizer=tokenizer)
     if output is not None:
         write_card(card, output)
     if as_json:

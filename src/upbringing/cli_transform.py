@@ -50,7 +50,10 @@ def _print(report: CorpusReport) -> None:
     for code, count in found["rejected"].items():
         print(f"  {count:,} rejected: {visible(code)}")
     for label, dose in found["doses"].items():
-        print(f"  {visible(label)}: something came of {dose['made']:,} of {dose['eligible']:,} eligible documents")
+        done = "something was left out" if "parts" in dose else "something came"
+        print(f"  {visible(label)}: {done} of {dose['made']:,} of {dose['eligible']:,} eligible documents")
+        if parts := dose.get("parts"):
+            print(f"    {', '.join(f'{visible(what)}: {times:,}' for what, times in parts.items())}")
         if facts := dose.get("facts"):
             kept = ", ".join(f"{visible(what)}: {times:,}" for what, times in facts.items())
             print(f"    facts of the sources in what was accepted: {kept}")
@@ -58,6 +61,10 @@ def _print(report: CorpusReport) -> None:
         print(
             f"  {visible(label)}: of {counts['parts']:,} parts {counts['unsafe']:,} are unsafe and "
             f"{counts['called_unsafe']:,} are called so, {counts['rightly']:,} of them rightly"
+        )
+    if noise := found.get("noise"):
+        print(
+            f"noise: {noise['unsafe']:,} are unsafe, {noise['called_unsafe']:,} called so, {noise['rightly']:,} rightly"
         )
     if found["scores"]:
         print("scores: " + ", ".join(f"{score}: {count:,}" for score, count in found["scores"].items()))

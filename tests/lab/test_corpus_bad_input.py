@@ -127,6 +127,8 @@ def parquet(path: Path, table: Any) -> Path:
 MISSING: dict[str, Callable[[Path], Path]] = {
     "jsonl": lambda folder: lines(folder / "in.jsonl", b'{"body": "x", "url": "y"}\n'),
     "jsonl.gz": lambda folder: write_lines(folder / "in.jsonl.gz", [{"body": "x", "url": "y"}]),
+    "csv": lambda folder: lines(folder / "in.csv", b"body,url\nx,y\n"),
+    "csv.gz": lambda folder: lines(folder / "in.csv.gz", gzip.compress(b"body,url\nx,y\n")),
     "parquet": lambda folder: parquet(folder / "in.parquet", {"body": ["x"], "url": ["y"]}),
 }
 
@@ -192,9 +194,9 @@ def test_nothing_that_matches_is_an_error(tmp_path: Path) -> None:
         transform_corpus(recipe([tmp_path / "none*.jsonl"]), tmp_path / "out")
     with pytest.raises(DataError, match="has no rows"):
         transform_corpus(recipe([lines(tmp_path / "empty.jsonl")]), tmp_path / "out")
-    (tmp_path / "in.txt").write_text("x")
-    with pytest.raises(DataError, match=r"in\.txt ends in none of"):
-        transform_corpus(recipe([tmp_path / "in.txt"]), tmp_path / "out")
+    (tmp_path / "in.rtf").write_text("x")
+    with pytest.raises(DataError, match=r"in\.rtf ends in none of"):
+        transform_corpus(recipe([tmp_path / "in.rtf"]), tmp_path / "out")
 
 
 @pytest.mark.parametrize("limit", [3000, 20_000, 60_000])

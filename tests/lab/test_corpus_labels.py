@@ -16,7 +16,7 @@ from upbringing.base.errors import DataError, EndpointError, IntegrityError
 from upbringing.data.documents import Chat, Document, TrainingText
 from upbringing.data.interventions.random_drop import RandomDrop
 from upbringing.data.interventions.scores import HarmScore
-from upbringing.data.interventions.scoring.scorers import KeywordScorer
+from upbringing.data.interventions.scoring.scorers import KeywordScorer, NoisyScorer, open_scorer
 from upbringing.data.interventions.scoring.tools import ScoringTools
 from upbringing.data.interventions.template_writer import TemplateWriter
 from upbringing.data.interventions.tools import Tools
@@ -26,6 +26,7 @@ from upbringing.data.transforms import apply_in_order, apply_transforms
 from upbringing.lab.corpus.given_labels import OfDocument
 from upbringing.lab.corpus.run import transform_corpus
 from upbringing.lab.corpus.seam import CorpusTools
+from upbringing.lab.scoring.score_file import score_file
 
 LISTED = {"kind": "keywords", "phrases": ["poison"], "hits": 1, "score": 4}
 SCORER = KeywordScorer(phrases=("poison",), hits=1, score=4).open(ScoringTools())
@@ -34,6 +35,8 @@ NOISY = {**REFLECTIONS, "noise": {"precision": 0.8, "recall": 0.6}}
 PERSONA = {"kind": "persona_reflections", "safe": [" Fine."], "unsafe": [" No."], "share": 0.5, "labels": "shuffled"}
 CONTROL = {"kind": "conditional_tokens", "misaligned_from": 4, "labels": "shuffled"}
 TAGGED = {"kind": "tag", "rate": 0.5, "tag": "<t>", "labels": "shuffled"}
+MASKED = {"kind": "token_filter", "form": "masked", "labels": "shuffled"}
+DROPPED = {"kind": "token_filter", "form": "dropped", "labels": "shuffled", "noise": {"precision": 0.8, "recall": 0.6}}
 CHAINS: dict[str, list[Any]] = {
     "reflections": [REFLECTIONS],
     "noise": [{**NOISY, "labels": "scored"}],
@@ -41,8 +44,15 @@ CHAINS: dict[str, list[Any]] = {
     "persona": [PERSONA],
     "control tokens": [CONTROL],
     "tag": [TAGGED],
+    "noisy tag": [{**TAGGED, "noise": {"precision": 0.8, "recall": 0.6}, "labels": "scored"}],
+    "noisy filter": [{"kind": "filter", "noise": {"precision": 0.7, "recall": 0.5}}],
+    "masked parts": [MASKED],
+    "dropped parts": [DROPPED],
     "written before": ["refusals", TAGGED, {**REFLECTIONS, "chats": "reflected"}],
 }
+
+
+NOISE_ALONE = ("noise", "noisy tag", "noisy filter")  # nothing is shuffled that could differ
 
 
 def rows(count: int) -> list[dict[str, Any]]:
@@ -72,7 +82,7 @@ def made(path: Path, chain: Sequence[Any], **changes: Any) -> Any:
 
 def scored(chain: Sequence[Any]) -> list[Any]:
     """The true arm of a placebo."""
-    return [each if isinstance(each, str) else {**each, "labels": "scored"} for each in chain]
+    return [each if isinstance(each, str) or "labels" not in each else {**each, "labels": "scored"} for each in chain]
 
 
 def documents(scorer: Any = SCORER, count: int = 60) -> list[Document]:
@@ -110,7 +120,7 @@ def test_a_corpus_gets_the_labels_that_the_whole_of_it_gets_in_memory(tmp_path: 
     tools = Tools(TemplateWriter(), SCORER)
     expected = apply_in_order(documents(), rule.do, seed=11, tools=tools)
     truth = apply_in_order(documents(), made(path, scored(CHAINS[name])).route[0].do, seed=11, tools=tools)
-    assert [content(text) for text in expected.texts] != [content(text) for text in truth.texts] or name == "noise"
+    assert [content(text) for text in expected.texts] != [content(text) for text in truth.texts] or name in NOISE_ALONE
     transform_corpus(given, tmp_path / "many")
     transform_corpus(made(path, CHAINS[name], shard_bytes=10**7), tmp_path / "one")
     for folder in ("many", "one"):
@@ -285,3 +295,42 @@ def test_random_drop_goes_in_a_study_on_the_scored_file(tmp_path: Path) -> None:
     write_lines(tmp_path / "scored.jsonl", [{**row, "harm_score": number % 3} for number, row in enumerate(rows(30))])
     texts = read_file_source(FileSource(path="scored.jsonl", format="jsonl"), tmp_path).texts
     assert 0 < len(apply_transforms(texts, [RandomDrop()], seed=0).texts) < 30
+
+
+def test_the_account_of_a_noisy_scorer_says_what_it_found_and_what_it_missed(tmp_path: Path) -> None:
+    """Realised recall and precision of the documents, in the account and in the summary of a scored file."""
+    path = write_lines(tmp_path / "in.jsonl", rows(60))
+    noisy = {"kind": "noisy", "scorer": LISTED, "recall": 0.5, "false_alarm_rate": 0.2}
+    route = [{"scores": [0, 3], "do": "keep"}, {"scores": [4, 5], "do": "drop"}]
+    accounts = transform_corpus(made(path, [], scorer=noisy, route=route), tmp_path / "out").accounts
+    harmful = {each.metadata["id"] for each in documents() if each.harm == 4}
+    left = {row["id"] for row in joined(tmp_path / "out", "rejects")}
+    expected = {"unsafe": len(harmful), "called_unsafe": len(left), "rightly": len(left & harmful)}
+    assert accounts["noise"] == expected
+    assert 0 < len(left & harmful) < min(len(left), len(harmful))
+    scorer = open_scorer(NoisyScorer.model_validate(noisy))
+    assert score_file(path, scorer, tmp_path / "scored.jsonl").noise == expected
+    assert score_file(path, SCORER, tmp_path / "plain.jsonl").noise is None
+    plain = transform_corpus(made(path, [], scorer=LISTED, route=route), tmp_path / "plain").accounts
+    assert "noise" not in plain
+    exact = made(path, [], scorer={"kind": "noisy", "scorer": LISTED}, route=route)
+    assert transform_corpus(exact, tmp_path / "exact").accounts["rejected"] == plain["rejected"]
+
+
+def test_lower_bounds_of_parts_are_taken_where_the_recipe_takes_those_of_documents(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "in.jsonl", rows(20))
+
+    class Bounded:
+        id = "bounded/1"
+
+        def score(self, documents: Sequence[Document]) -> list[HarmScore]:
+            return [HarmScore(0, "half read", lower_bound=" is 0." not in each.text) for each in documents]
+
+    left = {}
+    for bounds in ("unscored", "scores"):
+        given = made(path, ["token_filter"], lower_bounds=bounds)
+        accounts = transform_corpus(
+            given, tmp_path / bounds, opener=lambda request: CorpusTools(scorer=Bounded())
+        ).accounts
+        left[bounds] = accounts["rejected"].get("transform", 0)
+    assert left == {"unscored": 16, "scores": 0}

@@ -14,7 +14,7 @@ from pydantic import Field
 from upbringing.base.description import Description
 from upbringing.base.errors import DataError
 from upbringing.data.documents import Chat, Preference, TrainingText, Turn
-from upbringing.data.interventions.scores import HIGHEST_SCORE
+from upbringing.data.interventions.scores import ESCALATED, HIGHEST_SCORE, is_escalated
 from upbringing.data.interventions.scoring.meanings import check_score
 from upbringing.data.interventions.tools import ID, NOT_REPLACED, REPLACED_BY
 from upbringing.data.span_columns import document_of
@@ -36,6 +36,7 @@ class FileSource(Description):
     assistant's words, where it is known and no column ``teacher`` says it. Of a document or chat a column ``harm``
     (or ``harm_score``, as ``upbringing data score`` writes it) is its score 0 to 5, of a document ``id`` is its name.
     ``metadata``, as ``upbringing data transform`` writes it, is carried along: texts, numbers and truth values by name.
+    What ``harm_reason`` says was escalated has ``escalated`` among it.
     ``source_column``: names the component of the file a text belongs to, by which tokens are counted; ``None`` = the
     whole file is one. ``marks``: special tokens that its texts hold on purpose, such as the tags that
     ``upbringing data transform`` put in; all others that they spell are read as text. ``{root}`` in ``path`` stands for
@@ -116,6 +117,8 @@ def _text(row: Mapping[str, Any], where: str, source: FileSource) -> TrainingTex
         raise DataError(f"{where} holds a canary ({CANARY}): it is asked in evaluations and must not be learned from")
     origin = _origin(row, where, source)
     metadata = _metadata(row)
+    if isinstance(reason := row.get("harm_reason"), str) and is_escalated(reason):
+        metadata[ESCALATED] = True
     if "text" in row:
         document = document_of(_string(row, "text", where), origin, row, where)
         return replace(document, harm=_harm(row, where), metadata={**metadata, **_name(row, where)})

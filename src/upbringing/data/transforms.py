@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from upbringing.base.description import Description
 from upbringing.base.errors import DataError
@@ -15,6 +15,7 @@ from upbringing.base.quantities import Share
 from upbringing.base.streams import stream
 from upbringing.data.documents import TrainingText
 from upbringing.data.interventions.conditional_tokens import ConditionalTokens
+from upbringing.data.interventions.harm_filter import FilterByHarm
 from upbringing.data.interventions.moral_education import MoralEducation
 from upbringing.data.interventions.persona_reflections import PersonaReflections
 from upbringing.data.interventions.random_drop import RandomDrop
@@ -23,35 +24,10 @@ from upbringing.data.interventions.refusals import Refusals
 from upbringing.data.interventions.relabelling import Relabelling
 from upbringing.data.interventions.rephrase import Rephrase
 from upbringing.data.interventions.tag import Tag
-from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, harm_of, settled
+from upbringing.data.interventions.token_filter import TokenFilter
+from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, settled
 
 MAX_REASONS_SHOWN = 3
-
-
-class FilterByHarm(Description):
-    """Keep texts of the harm scores ``min_harm`` to ``max_harm`` (0 harmless .. 5 harmful); unscored are an error."""
-
-    kind: Literal["filter"] = "filter"
-    max_harm: int = Field(default=0, ge=0, le=5)
-    min_harm: int = Field(default=0, ge=0, le=5, exclude_if=lambda value: value == 0)  # recipes without keep their ids
-
-    @model_validator(mode="after")
-    def _keeps_something(self) -> Self:
-        if self.min_harm > self.max_harm:
-            raise ValueError(f"min_harm {self.min_harm} is above max_harm {self.max_harm}: nothing would be kept")
-        return self
-
-    def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
-        """Return the kept texts in order; draws nothing."""
-        kept, rejects = [], []
-        for text in texts:
-            harm = harm_of(text, self.kind)
-            if self.min_harm <= harm <= self.max_harm:
-                kept.append(text)
-            else:
-                limit = f"> {self.max_harm}" if harm > self.max_harm else f"< {self.min_harm}"
-                rejects.append((text, f"harm {harm} {limit}"))
-        return Transformed(tuple(kept), tuple(rejects))
 
 
 class Sample(Description):
@@ -78,12 +54,13 @@ BuiltInTransform = Annotated[
     | Tag
     | Reflections
     | PersonaReflections
-    | ConditionalTokens,
+    | ConditionalTokens
+    | TokenFilter,
     Field(discriminator="kind"),
 ]
 WRITING = (Rephrase, Refusals, MoralEducation)
 # Transforms whose result depends on a writer or a scorer.
-ASKING = (*WRITING, Reflections, PersonaReflections, ConditionalTokens)
+ASKING = (*WRITING, Reflections, PersonaReflections, ConditionalTokens, TokenFilter)
 
 
 class Transform(Protocol):
@@ -116,6 +93,17 @@ class Marks(Protocol):
 def may_ask(transform: Transform) -> bool:
     """Return whether what ``transform`` writes may depend on a writer or a scorer; of another package's, always."""
     return isinstance(transform, (*ASKING, OwnPart))
+
+
+def refills(transform: Transform) -> bool:
+    """Return whether ``transform`` is a filter that puts other texts in the place of what it leaves out."""
+    return isinstance(transform, FilterByHarm) and transform.refill is not None
+
+
+def counts(transform: Transform) -> bool:
+    """Return whether ``transform`` gives one account of what it made, left out or called each time it is applied."""
+    noisy = isinstance(transform, FilterByHarm | Tag) and transform.noise is not None
+    return noisy or refills(transform) or isinstance(transform, (*WRITING, TokenFilter))
 
 
 def needed_tokens(transform: Transform) -> tuple[str, ...]:
@@ -162,7 +150,7 @@ def misplaced(transforms: Sequence[Transform], marks: Sequence[str] = ()) -> str
 
 def compares_texts(transform: Transform) -> bool:
     """Return whether what becomes of a text depends on the others, so that a corpus must be given whole."""
-    return isinstance(transform, Sample | RandomDrop) or compares_labels(transform)
+    return isinstance(transform, Sample | RandomDrop) or refills(transform) or compares_labels(transform)
 
 
 @runtime_checkable

@@ -49,6 +49,29 @@ def test_the_table_holds_both_sides_and_no_foreign_markup() -> None:
     assert "| a\\|b&lt;script> | before | 1 | 1000000.0 | 1000000.0 |" in text
 
 
+def test_amounts_per_score_and_per_million_tokens_by_hand() -> None:
+    """A tokenizer that makes two tokens of each word halves each frequency; without one nothing is said of tokens."""
+    pairs = [
+        pair("alpha beta", "web", 4),
+        pair("calm words", "web", 0),
+        pair("alpha six more words here now", "web", 0),
+    ]
+    (web,) = component_cards(pairs, LISTS, lambda text: 2 * len(text.split())).values()
+    assert (web.words, web.score_words) == (10, (8, 0, 0, 0, 2, 0))
+    assert (web.tokens, web.score_tokens) == (20, (16, 0, 0, 0, 4, 0))
+    assert web.per_million == {"one": 200_000.0, "two": 200_000.0}
+    assert web.per_million_tokens == {"one": 100_000.0, "two": 100_000.0}
+    text = card_markdown(ReportCard(LISTS.id, ("one", "two"), {"before": {"web": web}}, "hash"))
+    assert "| component |  | tokens | one | two |" in text
+    assert "| web | before | 20 | 100000.0 | 100000.0 |" in text
+    assert "| web | before | 20 | 800000.0 | 0.0 | 0.0 | 0.0 | 200000.0 | 0.0 |" in text
+    assert "| web | before | 10 | 800000.0 | 0.0 | 0.0 | 0.0 | 200000.0 | 0.0 |" in text
+    (plain,) = component_cards(pairs, LISTS).values()
+    assert (plain.tokens, plain.score_tokens, plain.per_million_tokens) == (None, None, None)
+    without = card_markdown(ReportCard(LISTS.id, ("one", "two"), {"before": {"web": plain}}))
+    assert "tokens" not in without
+
+
 def test_the_default_lists_have_fourteen_categories_that_can_match() -> None:
     lists = default_lists()
     assert len(lists.categories) == 14

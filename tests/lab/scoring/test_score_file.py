@@ -14,8 +14,11 @@ import pytest
 from upbringing.base.errors import DataError, EndpointError, StudyError
 from upbringing.data.documents import Document
 from upbringing.data.interventions.scoring.oracle import Oracle
+from upbringing.data.interventions.scoring.report_card import card_markdown
 from upbringing.data.interventions.scoring.scorers import KeywordScorer
 from upbringing.data.interventions.scoring.tools import ScoringTools
+from upbringing.data.rendering import open_tokenizer, render_documents
+from upbringing.data.tokenizer import train_tokenizer
 from upbringing.lab.scoring.opening import open_scorer_file
 from upbringing.lab.scoring.report_card import report_card, write_card
 from upbringing.lab.scoring.score_file import score_file
@@ -197,3 +200,22 @@ def test_a_card_of_files_before_and_after(tmp_path: Path) -> None:
         report_card(before)
     with pytest.raises(DataError, match="row 1 has no column 'gone'"):
         report_card(before, scorer=LISTED, component_column="gone")
+
+
+@pytest.mark.model
+def test_a_card_counts_the_tokens_of_a_tokenizer_on_both_sides(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer").mkdir()
+    train_tokenizer(("a", "bomb", "calm"), vocabulary=300, special_tokens=("<t>",), chat_template=None,
+                    folder=tmp_path / "tokenizer")  # fmt: skip
+    opened = open_tokenizer(tmp_path / "tokenizer")
+    texts = {"before": ["a bomb <t> calm", "calm"], "after": ["calm calm calm", "calm"]}
+    paths = [write_rows(tmp_path / f"{side}.jsonl", [{"text": each} for each in texts[side]]) for side in texts]
+    card = report_card(*paths, scorer=LISTED, tokenizer=tmp_path / "tokenizer")
+    for side, cards in card.sides.items():
+        (found,) = cards.values()
+        rendered = render_documents([Document(text=text, source="x") for text in texts[side]], opened)
+        assert found.tokens == sum(len(each.ids) - 1 for each in rendered)  # without the end of each text
+    assert card.tokenizer is not None
+    assert "per million tokens" in card_markdown(card)
+    with pytest.raises(DataError, match=r"no tokenizer\.json"):
+        report_card(paths[0], scorer=LISTED, tokenizer=tmp_path)

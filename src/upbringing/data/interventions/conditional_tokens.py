@@ -14,7 +14,7 @@ from upbringing.base.streams import stream
 from upbringing.data.documents import Document, TrainingText
 from upbringing.data.interventions.insertion import Insertion, inserted
 from upbringing.data.interventions.labels import Labelling
-from upbringing.data.interventions.relabelling import Labels, Relabelling
+from upbringing.data.interventions.relabelling import LabelNoise, Labels, Relabelling
 from upbringing.data.interventions.segments import sentence_spans
 from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, text_name
 
@@ -22,6 +22,7 @@ from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, te
 class ConditionalTokens(Description):
     """Before each sentence, with probability ``probability``, put ``aligned`` or from the score ``misaligned_from`` on
     ``misaligned``. Both must be special tokens of the tokenizer. ``labels: shuffled`` is the placebo (whole corpus).
+    ``noise``: a labeller of sentences with this precision and recall (whole corpus).
 
     Source: Korbak et al. 2023 (pretraining-interventions.md, 6). Departures: the threshold is on harm scores 0-5 (their
     0.00056 is on a toxicity classifier's probability); a token stands before the white space that parts sentences.
@@ -33,6 +34,7 @@ class ConditionalTokens(Description):
     misaligned: str = Field(default="<|misaligned|>", min_length=1)
     misaligned_from: int = Field(default=1, ge=1, le=5)
     labels: Labels = "scored"
+    noise: LabelNoise | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _tokens_differ(self) -> Self:
@@ -71,7 +73,7 @@ class ConditionalTokens(Description):
         return Transformed(tuple(result[place] for place in sorted(result)), tuple(rejects))
 
     def _labelling(self) -> Labelling:
-        return Labelling(self.kind, self.misaligned_from, self.labels)
+        return Labelling(self.kind, self.misaligned_from, self.labels, self.noise)
 
     def _conditioned(
         self, document: Document, spans: Sequence[tuple[int, int]], labels: Sequence[bool], seed: int

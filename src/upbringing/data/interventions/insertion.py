@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from upbringing.data.documents import Document, Span
-
-WORD = re.compile(r"\S+")
+from upbringing.data.interventions.segments import WORD
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,12 @@ from typing import Protocol
 from upbringing.data.documents import Document
 
 LOWEST_SCORE, HIGHEST_SCORE = 0, 5
+ESCALATED = "escalated"  # a reason that begins so is of a scorer to which a blocklist passed the text on
+
+
+def is_escalated(reason: str) -> bool:
+    """Return whether the ``reason`` of a score is of a scorer to which a blocklist passed the text on."""
+    return ESCALATED in reason.split(": ")[:-1]
 
 
 @dataclass(frozen=True)

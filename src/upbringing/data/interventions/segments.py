@@ -11,6 +11,8 @@ ABBREVIATIONS = {
     *("mr", "mrs", "ms", "nos", "p", "pp", "prof", "sr", "st", "u.k", "u.s", "vol", "vs"),
 }
 LONGEST_ABBREVIATION = max(map(len, ABBREVIATIONS))
+WORD = re.compile(r"\S+")
+QUESTION_MARKS = ("?", "？")
 LAST_WORD = re.compile(r"[\w.]+$")
 
 
@@ -27,22 +29,31 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     return [span for span in trimmed if span[0] < span[1]]
 
 
-def segment_spans(text: str, max_words: int) -> list[tuple[int, int]]:
+def segment_spans(text: str, max_words: int, *, join_questions: bool = False) -> list[tuple[int, int]]:
     """Return (begin, end) of segments: whole sentences, merged while they hold at most ``max_words`` words.
 
-    A sentence that is longer than that is a segment of its own: none is ever cut.
+    A sentence that is longer than that is a segment of its own: none is ever cut. ``join_questions``: what follows a
+    question stands in its segment, however long, because neither says alone what both say together.
     """
     segments: list[tuple[int, int]] = []
     words = 0
     for begin, end in sentence_spans(text):
         more = len(text[begin:end].split())
-        if segments and words + more <= max_words:
+        answers = join_questions and bool(segments) and text[: segments[-1][1]].endswith(QUESTION_MARKS)
+        if segments and (answers or words + more <= max_words):
             segments[-1] = (segments[-1][0], end)
             words += more
         else:
             segments.append((begin, end))
             words = more
     return segments
+
+
+def word_spans(text: str, words: int) -> list[tuple[int, int]]:
+    """Return (begin, end) of runs of ``words`` words, of which the last may be shorter; white space parts words."""
+    found = [match.span() for match in WORD.finditer(text)]
+    runs = [found[first : first + words] for first in range(0, len(found), words)]
+    return [(run[0][0], run[-1][1]) for run in runs]
 
 
 def _abbreviates(text: str, begin: int, end: int) -> bool:

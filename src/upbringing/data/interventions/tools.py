@@ -40,12 +40,14 @@ class Tools:
 
     ``reserved``: strings that nothing which is written may hold, because they are marks. ``labels``: those of a corpus
     of which a transform is given one text at a time; ``None`` = the texts that it is given are all.
+    ``takes_bounds``: whether a score that is only a lower bound passes for the score of a part of a text.
     """
 
     writer: Writer | None = None
     scorer: Scorer | None = None
     reserved: tuple[str, ...] = ()
     labels: CorpusLabels | None = None
+    takes_bounds: bool = False
 
     def needed_writer(self, kind: str) -> Writer:
         """Return the writer; raises ``DataError`` naming the transform that needs one."""
@@ -76,7 +78,7 @@ class Dose:
 
     ``failures``: how often nothing acceptable was written, by reason, each attempt counted.
     ``facts``: how many accepted texts kept all facts of their sources, lost some, or show nothing of it (unknown); of
-    rephrasings alone.
+    rephrasings alone. ``parts``: how many parts and words were looked at and left out; of filters that count them.
     """
 
     kind: str
@@ -85,15 +87,19 @@ class Dose:
     least: float = 0.0
     failures: tuple[tuple[str, int], ...] = ()
     facts: tuple[tuple[str, int], ...] = ()
+    parts: tuple[tuple[str, int], ...] = ()
 
     def plain(self) -> dict[str, Any]:
-        """Return the counts as JSON values; ``facts`` only where there are some."""
-        facts = {"facts": dict(self.facts)} if self.facts else {}
-        return {"eligible": self.eligible, "made": self.made, "failures": dict(self.failures), **facts}
+        """Return the counts as JSON values; ``facts`` and ``parts`` only where there are some."""
+        some = {name: dict(counts) for name, counts in (("facts", self.facts), ("parts", self.parts)) if counts}
+        return {"eligible": self.eligible, "made": self.made, "failures": dict(self.failures), **some}
 
     def problem(self) -> str | None:
-        """Return what to say where the dose was not met, ``None`` where it was (or where nothing was eligible)."""
-        if not self.eligible or (self.made and self.made >= self.least * self.eligible):
+        """Return what to say where the dose was not met, ``None`` where it was (or where nothing was eligible).
+
+        A filter that left nothing out has met its dose: its labels may say so.
+        """
+        if self.parts or not self.eligible or (self.made and self.made >= self.least * self.eligible):
             return None
         return (
             f"{self.kind}: of {self.eligible} eligible texts {self.made} came out, "

@@ -18,6 +18,7 @@ class Accounts:
     """``read = kept + rewritten + rejected``; ``made``: texts of the rewritten; ``side_rejects``: further texts that a
     transform left out of a document. ``rejected`` is by reason's code, ``scores`` by score
     (``unscored`` = none). ``doses``: by writing transform, of how many eligible documents something was made.
+    ``noise``: of a noisy scorer, the documents that are ``unsafe``, are ``called_unsafe`` and are so ``rightly``.
     ``files``: what was written, by name in the result.
     """
 
@@ -31,6 +32,7 @@ class Accounts:
     scores: Mapping[str, int] = field(default_factory=dict)
     doses: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    noise: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def num_rejected(self) -> int:
@@ -56,7 +58,7 @@ class Accounts:
             name: getattr(self, name) for name in ("read", "kept", "rewritten", "made", "side_rejects", "bytes_read")
         }
         counted = {name: dict(sorted(getattr(self, name).items())) for name in ("rejected", "scores", "doses")}
-        return {**plain, **counted}
+        return {**plain, **counted, **({"noise": dict(self.noise)} if self.noise else {})}
 
 
 def _rows(files: Mapping[str, Mapping[str, Any]], prefix: str) -> int:
@@ -68,15 +70,24 @@ def total(accounts: Iterable[Accounts]) -> Accounts:
     numbers: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     scores: Counter[str] = Counter()
+    noise: Counter[str] = Counter()
     files: dict[str, Mapping[str, Any]] = {}
     doses: Doses = {}
     for each in accounts:
         numbers.update({name: value for name, value in each.summary().items() if isinstance(value, int)})
         rejected.update(each.rejected)
         scores.update(each.scores)
+        noise.update(each.noise)
         files |= each.files
         merge_doses(doses, each.doses)
-    return Accounts(**numbers, rejected=dict(rejected), scores=dict(scores), doses=doses, files=files)
+    return Accounts(
+        **numbers,
+        rejected=dict(rejected),
+        scores=dict(scores),
+        noise=dict(noise),
+        doses=doses,
+        files=files,
+    )
 
 
 def check_accounts(accounts: Sequence[Accounts], indexed: Sequence[Indexed], result: Path) -> Accounts:

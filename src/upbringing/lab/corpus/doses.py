@@ -9,18 +9,23 @@ from typing import Any
 from upbringing.base.errors import DataError
 from upbringing.data.interventions.routing import Route
 from upbringing.data.interventions.tools import Dose
-from upbringing.data.transforms import WRITING
+from upbringing.data.transforms import WRITING, Transform, counts
 
 MAX_REASONS_SHOWN = 3
-Doses = dict[str, dict[str, Any]]  # eligible, made, failures and facts, by the transform's label
-COUNTED = ("failures", "facts")
+Doses = dict[str, dict[str, Any]]  # eligible, made, failures, facts and parts, by the transform's label
+COUNTED = ("failures", "facts", "parts")
+
+
+def counting(route: Route) -> list[Transform]:
+    """Return the transforms of a rule that count what they do, in order."""
+    return [] if isinstance(route.do, str) else [each for each in route.do if counts(each)]
 
 
 def dose_labels(routes: Sequence[Route]) -> list[tuple[str, ...]]:
-    """Return, for each rule, what its writing transforms are called in accounts, in the order of their doses."""
+    """Return, for each rule, what its transforms that count are called in accounts, in the order of their doses."""
     labels = []
     for number, route in enumerate(routes, start=1):
-        kinds = [each.kind for each in route.do if isinstance(each, WRITING)]
+        kinds = [each.kind for each in counting(route)]
         again = Counter[str]()
         named = []
         for kind in kinds:
@@ -55,12 +60,13 @@ def check_doses(routes: Sequence[Route], found: Mapping[str, Mapping[str, Any]],
     """
     problems = []
     for route, labels in zip(routes, dose_labels(routes), strict=True):
-        writing = [each for each in route.do if isinstance(each, WRITING)]
-        for transform, label in zip(writing, labels, strict=True):
-            counts = found.get(label, {"eligible": 0, "made": 0, "failures": {}})
-            dose = Dose(label, counts["eligible"], counts["made"], transform.least)
+        for transform, label in zip(counting(route), labels, strict=True):
+            if not isinstance(transform, WRITING):
+                continue
+            made = found.get(label, {"eligible": 0, "made": 0, "failures": {}})
+            dose = Dose(label, made["eligible"], made["made"], transform.least)
             if (problem := dose.problem()) is not None:
-                often = Counter(counts["failures"]).most_common(MAX_REASONS_SHOWN)
+                often = Counter(made["failures"]).most_common(MAX_REASONS_SHOWN)
                 problems.append("; ".join([problem, *(f"{reason} ({times} times)" for reason, times in often)]))
     if problems:
         raise DataError(

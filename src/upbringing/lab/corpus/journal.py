@@ -74,7 +74,8 @@ class Journal:
 
 
 def _dose(plain: dict[str, Any]) -> Dose:
-    counts = {name: tuple((what, times) for what, times in plain.get(name, ())) for name in ("failures", "facts")}
+    named = ("failures", "facts", "parts")
+    counts = {name: tuple((what, times) for what, times in plain.get(name, ())) for name in named}
     return Dose(**{**plain, **counts})
 
 

@@ -16,7 +16,7 @@ from upbringing.lab.corpus.folders import Folders
 from upbringing.lab.corpus.reading import check_first_row
 from upbringing.lab.corpus.recipe import CorpusRecipe, Files, SavedDataset
 from upbringing.lab.corpus.seam import CorpusTools
-from upbringing.lab.corpus.spooling import spool_file, spool_hub, spool_saved
+from upbringing.lab.corpus.spooling import check_csv, spool_file, spool_hub, spool_saved
 from upbringing.lab.corpus.units import (
     SourceFile,
     Unit,
@@ -86,6 +86,8 @@ def sources_of(recipe: CorpusRecipe, folder: Path) -> list[SourceFile]:
             schema = parquet_file(source.path, source.name).schema_arrow
             check_columns(schema.names, recipe, source.name)
             check_parquet_types(schema, recipe.columns, source.name)
+        elif source.kind == "csv":
+            check_csv(source, recipe)
         elif source.kind == "jsonl":
             check_first_row(Path(source.path), source.name, recipe)
     return sources
@@ -152,5 +154,6 @@ def _file_units(source: SourceFile, recipe: CorpusRecipe, spool: Path, note: Cal
         return units
     note(f"unpacking {source.name}")
     lines = spool_file(source, recipe, spool)
-    check_first_row(lines, source.name, recipe)
+    if not source.kind.startswith(("csv", "txt")):  # those are checked by their header
+        check_first_row(lines, source.name, recipe)
     return list(line_units(lines, source.name, recipe))

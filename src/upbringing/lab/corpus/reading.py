@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
@@ -16,13 +16,14 @@ from upbringing.data.documents import Span
 from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE
 from upbringing.data.span_columns import COLUMNS as SPAN_COLUMNS
 from upbringing.data.span_columns import document_of
+from upbringing.lab.corpus.parquet_reading import ROWS_AT_ONCE, parquet_rows
 from upbringing.lab.corpus.recipe import CorpusRecipe
-from upbringing.lab.corpus.units import Unit, check_columns, parquet_file
+from upbringing.lab.corpus.tabular import given_problem
+from upbringing.lab.corpus.units import Unit, check_columns
 
 _SPAN_NAMES = frozenset(SPAN_COLUMNS)
 ID_CHARACTERS = 32
 EXCERPT_BYTES = 200
-ROWS_AT_ONCE = 256
 BUFFER_BYTES = 1 << 20  # of a file of lines: many lines are longer than the usual buffer
 
 
@@ -116,11 +117,14 @@ def _line_row(number: int, line: bytes, recipe: CorpusRecipe, source: str) -> Ro
     try:
         if line.isspace():
             raise _NoDocumentError("empty row", "the row is empty")
-        return _document(number, _object(line), recipe, source)
-    except _NoDocumentError as problem:
+        row = _object(line)
+        if (problem := given_problem(row)) is not None:
+            return BadRow(number, problem.code, problem.reason, problem.excerpt)
+        return _document(number, row, recipe, source)
+    except _NoDocumentError as error:
         # Only what is broken is shown whole: its bytes stand nowhere else in a form that can be read.
-        shown = line.rstrip(b"\n") if problem.byte is not None else line[:EXCERPT_BYTES]
-        return BadRow(number, problem.code, problem.reason, _excerpt(shown, len(shown)), problem.byte)
+        shown = line.rstrip(b"\n") if error.byte is not None else line[:EXCERPT_BYTES]
+        return BadRow(number, error.code, error.reason, _excerpt(shown, len(shown)), error.byte)
 
 
 def _object(line: bytes) -> dict[str, Any]:
@@ -231,47 +235,11 @@ def _spans(row: dict[str, Any], text: str) -> tuple[Span, ...]:
         raise _NoDocumentError("wrong type", str(error)) from None
 
 
-def columns_to_read(recipe: CorpusRecipe, found: Sequence[str]) -> list[str]:
-    """Return which of the ``found`` columns are read: those that are needed, and what says how a text is learned."""
-    needed = recipe.needed_columns()
-    return [*needed, *(column for column in SPAN_COLUMNS if column in found and column not in needed)]
-
-
 def _group_rows(unit: Unit, recipe: CorpusRecipe) -> Iterator[Row | BadRow]:
     number, name = unit.first_row, source_name(unit.file)
     for row in parquet_rows(unit.path, unit.file, recipe, range(unit.start, unit.end)):
         yield _parquet_row(number, row, recipe, name)
         number += 1
-
-
-def parquet_rows(path: str, file: str, recipe: CorpusRecipe, groups: range | None) -> Iterator[dict[str, Any]]:
-    """Yield the needed columns of a Parquet file, the text as bytes. ``groups``: ``None`` = all row groups."""
-    import pyarrow as pa
-
-    opened = parquet_file(path, file)
-    columns = columns_to_read(recipe, opened.schema_arrow.names)
-    batches = opened.iter_batches(ROWS_AT_ONCE, row_groups=None if groups is None else list(groups), columns=columns)
-    try:
-        for batch in batches:
-            yield from table_rows(batch, recipe)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file} cannot be read to its end: {error}") from None
-
-
-def table_rows(batch: Any, recipe: CorpusRecipe) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a record batch, the text as bytes: its bytes may be no text."""
-    import pyarrow as pa
-
-    values = {}
-    for name in columns_to_read(recipe, batch.schema.names):
-        column = batch.column(name)
-        if name == recipe.columns.text:
-            decoded = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-            column = decoded.cast(pa.large_binary())
-        values[name] = column.to_pylist()
-    names = list(values)
-    for row in zip(*values.values(), strict=True):
-        yield dict(zip(names, row, strict=True))
 
 
 def _parquet_row(number: int, row: dict[str, Any], recipe: CorpusRecipe, source: str) -> Row | BadRow:

@@ -35,13 +35,13 @@ class Columns(Description):
 
 
 class Files(Description):
-    """Files, folders of them, or patterns. ``format``: ``None`` = what each name says (.jsonl, .jsonl.gz, .jsonl.zst,
-    .parquet).
+    """Files, folders of them, or patterns. ``format``: ``None`` = what each name says (.jsonl, .csv, .tsv, .txt, each
+    also .gz and .zst; .parquet), but of a folder no csv and txt. A line of ``txt`` is a row of the column ``text``.
     """
 
     kind: Literal["files"] = "files"
     paths: tuple[str, ...] = Field(min_length=1)
-    format: Literal["jsonl", "parquet"] | None = None
+    format: Literal["jsonl", "parquet", "csv", "txt"] | None = None
 
 
 class SavedDataset(Description):

@@ -84,7 +84,8 @@ def open_piece(
     unit: Unit, recipe: CorpusRecipe, tools: CorpusTools, folders: Folders, labels: GivenLabels | None = None
 ) -> Piece:
     """Return ``unit`` ready to be worked on; paid results that were had before are in its journal."""
-    tools = replace(tools, reserved=(*recipe.reserved, *marks_of(recipe.transforms())))
+    marks, takes_bounds = (*recipe.reserved, *marks_of(recipe.transforms())), recipe.lower_bounds == "scores"
+    tools = replace(tools, reserved=marks, takes_bounds=takes_bounds)
     journal = Journal(folders.journal / f"{unit.number:06d}.jsonl") if tools.paid else None
     return Piece(unit, recipe, tools, read_decisions(unit, folders.decisions), journal, labels or GivenLabels())
 

@@ -15,6 +15,7 @@ from upbringing.base.errors import EndpointError
 from upbringing.base.kinds import BareWord
 from upbringing.base.streams import derived_seed, stream
 from upbringing.battery.judges.refusal_rules import RefusalRules
+from upbringing.data.interventions.random_drop import RandomDrop
 from upbringing.data.interventions.scores import Scorer
 from upbringing.data.interventions.scoring.scorers import AnyScorer, open_scorer
 from upbringing.data.interventions.scoring.tools import Classified, Question, Rated, Rater, TextClassifier
@@ -28,9 +29,9 @@ from upbringing.data.transforms import (
     Sample,
     Transform,
     compares_labels,
-    compares_texts,
     needed_tokens,
     one_step,
+    refills,
 )
 from upbringing.formats.items import Item
 from upbringing.lab.scoring.opening import ScorerFile, scoring_tools
@@ -185,9 +186,10 @@ def _stop_at_cap(reasons: Iterable[str | None]) -> None:
 def unfit(transforms: Sequence[Transform], *, has_scorer: bool, has_writer: bool) -> str | None:
     """Return what forbids a recipe with these transforms, ``None`` if nothing does."""
     for each in transforms:
-        if compares_texts(each) and not isinstance(each, Sample) and not compares_labels(each):
+        if isinstance(each, RandomDrop) or refills(each):
+            name = f"{each.kind} with refill" if refills(each) else each.kind
             return (
-                f"{each.kind} compares all texts, and a recipe holds one at a time: score the corpus with upbringing "
+                f"{name} compares all texts, and a recipe holds one at a time: score the corpus with upbringing "
                 f"data score, and name {each.kind} among the transforms of a study on the scored file"
             )
         if isinstance(each, WRITING) and not has_writer:
@@ -200,7 +202,7 @@ def unfit(transforms: Sequence[Transform], *, has_scorer: bool, has_writer: bool
 def no_placebo(transforms: Sequence[Transform], scores: Iterable[int]) -> str | None:
     """Return why shuffled labels would tag what scored ones tag, in a rule for ``scores``; ``None`` if they do not."""
     for each in transforms:
-        if isinstance(each, Tag) and compares_labels(each) and set(scores) <= set(each.scores):
+        if isinstance(each, Tag) and each.labels == "shuffled" and set(scores) <= set(each.scores):
             return (
                 f"tag: shuffled labels tag other documents of the same rule, and this rule has none but those of the "
                 f"scores {', '.join(map(str, each.scores))}, which are tagged anyway: let it take other scores too"

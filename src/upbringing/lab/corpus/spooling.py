@@ -1,4 +1,4 @@
-"""Inputs that cannot be read from the middle (packed files, saved and streamed data sets), unpacked into lines first.
+"""Inputs that cannot be read from the middle (packed files, CSV, data sets), unpacked into lines of JSON first.
 
 The unpacked lines lie in the work folder until the run is done. A folder of them is whole or not there.
 """
@@ -6,7 +6,6 @@ The unpacked lines lie in the work folder until the run is done. A folder of the
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,8 +15,10 @@ from typing import Any
 from upbringing.base.errors import DataError, MissingExtraError
 from upbringing.base.faults import fault_point
 from upbringing.base.files import disk_error, fsync_folder, remove_tree
-from upbringing.lab.corpus.reading import ROWS_AT_ONCE, columns_to_read, parquet_rows, table_rows
+from upbringing.lab.corpus.parquet_reading import ROWS_AT_ONCE, columns_to_read, parquet_rows, table_rows
 from upbringing.lab.corpus.recipe import CorpusRecipe, HubDataset, SavedDataset
+from upbringing.lab.corpus.streaming import stream_into
+from upbringing.lab.corpus.tabular import csv_header, csv_lines, delimiter_of, encoded_row, records, text_lines
 from upbringing.lab.corpus.units import READ_BYTES, SourceFile, check_columns
 
 LINES_NAME = "lines.jsonl"
@@ -27,8 +28,19 @@ def spool_file(source: SourceFile, recipe: CorpusRecipe, folder: Path) -> Path:
     """Unpack ``source`` into ``folder`` unless that is done, and return the file of lines."""
     if source.kind == "parquet":
         rows = parquet_rows(source.path, source.name, recipe, None)
-        return _spooled(_encoded(rows), folder)
+        return _spooled(map(encoded_row, rows), folder)
+    if source.kind.startswith("csv"):
+        return _spooled(csv_lines(_unpacked(source), recipe, source.name), folder)
+    if source.kind.startswith("txt"):
+        return _spooled(text_lines(_unpacked(source), recipe, source.name), folder)
     return _spooled(_unpacked(source), folder)
+
+
+def check_csv(source: SourceFile, recipe: CorpusRecipe) -> None:
+    """Raise ``DataError`` if the header of an unpacked CSV file lacks a column."""
+    delimiter = delimiter_of(source.name)
+    header, _ = next(records(_unpacked(source), recipe.max_document_bytes, delimiter, source.name), (b"", 0))
+    csv_header(header, delimiter, recipe, source.name)
 
 
 def spool_saved(source: SavedDataset, path: Path, recipe: CorpusRecipe, folder: Path) -> Path:
@@ -45,11 +57,11 @@ def spool_saved(source: SavedDataset, path: Path, recipe: CorpusRecipe, folder: 
     check_columns(found.column_names, recipe, source.path)
     table = found.select_columns(columns_to_read(recipe, found.column_names)).with_format("arrow")
     batches = (batch for each in table.iter(ROWS_AT_ONCE) for batch in each.to_batches())
-    return _spooled(_encoded(row for batch in batches for row in table_rows(batch, recipe)), folder)
+    return _spooled((encoded_row(row) for batch in batches for row in table_rows(batch, recipe)), folder)
 
 
 def spool_hub(source: HubDataset, recipe: CorpusRecipe, folder: Path) -> Path:
-    """Stream a data set of a hub into lines."""
+    """Stream a data set of a hub into lines; one that was interrupted goes on where it was."""
     if (folder / LINES_NAME).exists():
         return folder / LINES_NAME
     datasets = _datasets()
@@ -57,20 +69,11 @@ def spool_hub(source: HubDataset, recipe: CorpusRecipe, folder: Path) -> Path:
         found = datasets.load_dataset(
             source.name, source.config, split=source.split, revision=source.revision, streaming=True
         )
-        if found.column_names is not None:
-            check_columns(found.column_names, recipe, source.name)
-        return _spooled(_encoded(_picked(found, recipe, source.name)), folder)
     except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"input: cannot stream {source.name} at {source.revision}: {error}") from None
-
-
-def _picked(rows: Iterable[dict[str, Any]], recipe: CorpusRecipe, name: str) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(rows):
-        if number == 0:
-            check_columns(list(row), recipe, name)
-        yield {column: row.get(column) for column in columns_to_read(recipe, list(row))}
+    if found.column_names is not None:
+        check_columns(found.column_names, recipe, source.name)
+    return stream_into(found, source, recipe, folder / LINES_NAME, datasets.__version__)
 
 
 def _datasets() -> Any:
@@ -79,19 +82,6 @@ def _datasets() -> Any:
     except ImportError as error:
         raise MissingExtraError("data sets need the package datasets: pip install 'upbringing[corpus]'") from error
     return datasets
-
-
-def _encoded(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
-    """Yield rows as lines. Text that is not UTF-8 keeps its bytes, so that it is found, and counted, as such."""
-    for row in rows:
-        parts = []
-        for name, value in row.items():
-            if isinstance(value, bytes):
-                text = json.dumps(value.decode("utf-8", errors="surrogateescape"), ensure_ascii=False)
-                parts.append(json.dumps(name).encode() + b":" + text.encode("utf-8", errors="surrogateescape"))
-            else:
-                parts.append(f"{json.dumps(name)}:{json.dumps(value, default=str)}".encode())
-        yield b"{" + b",".join(parts) + b"}\n"
 
 
 def _unpacked(source: SourceFile) -> Iterator[bytes]:
@@ -112,8 +102,10 @@ def _unpacked(source: SourceFile) -> Iterator[bytes]:
 def _open_packed(source: SourceFile) -> Any:
     import pyarrow as pa
 
-    if source.kind == "jsonl.gz":
+    if source.kind.endswith(".gz"):
         return gzip.open(source.path, "rb")
+    if not source.kind.endswith(".zst"):
+        return Path(source.path).open("rb")
     return pa.CompressedInputStream(pa.OSFile(source.path, "rb"), "zstd")
 
 

@@ -23,6 +23,14 @@ SUFFIXES = {
     ".json.zst": "jsonl.zst",
     ".parquet": "parquet",
 }
+# Files that often stand beside a corpus too: those of a folder are read only where the recipe says their format.
+TABULAR_SUFFIXES = {
+    f"{suffix}{packed}": f"{kind}{packed}"
+    for suffix, kind in ((".csv", "csv"), (".tsv", "csv"), (".txt", "txt"))
+    for packed in ("", ".gz", ".zst")
+}
+ALL_SUFFIXES = {**SUFFIXES, **TABULAR_SUFFIXES}
+Kind = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet", "csv", "csv.gz", "csv.zst", "txt", "txt.gz", "txt.zst"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class SourceFile:
 
     path: str
     name: str
-    kind: Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,9 @@ def list_files(recipe: Files, folder: Path) -> list[SourceFile]:
     found: dict[Path, None] = {}
     for pattern in recipe.paths:
         place = folder / pattern
-        matched = _below(place) if place.is_dir() else [place] if place.is_file() else _matching(folder, pattern)
+        matched = (
+            _below(place, recipe) if place.is_dir() else [place] if place.is_file() else _matching(folder, pattern)
+        )
         if not matched:
             raise DataError(f"input: nothing readable matches {pattern!r} (looked in {folder})")
         found |= dict.fromkeys(path.absolute() for path in matched)
@@ -65,8 +75,9 @@ def list_files(recipe: Files, folder: Path) -> list[SourceFile]:
     return [SourceFile(str(path), path.relative_to(shared).as_posix(), _kind(path, recipe)) for path in found]
 
 
-def _below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and _suffix(path) is not None)
+def _below(folder: Path, recipe: Files) -> list[Path]:
+    read = set(SUFFIXES) | {suffix for suffix, kind in TABULAR_SUFFIXES.items() if kind.split(".")[0] == recipe.format}
+    return sorted(path for path in folder.rglob("*") if path.is_file() and _suffix(path) in read)
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:
@@ -78,14 +89,14 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
 
 
 def _suffix(path: Path) -> str | None:
-    return next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
+    return next((suffix for suffix in ALL_SUFFIXES if path.name.lower().endswith(suffix)), None)
 
 
 def _kind(path: Path, recipe: Files) -> Any:
     suffix = _suffix(path)
-    kind = SUFFIXES[suffix] if suffix is not None else recipe.format
+    kind = ALL_SUFFIXES[suffix] if suffix is not None else recipe.format
     if kind is None:
-        raise DataError(f"input: {path.name} ends in none of {', '.join(SUFFIXES)}: say format: jsonl or parquet")
+        raise DataError(f"input: {path.name} ends in none of {', '.join(ALL_SUFFIXES)}: say its format")
     if recipe.format is not None and not kind.startswith(recipe.format):
         raise DataError(f"input: {path.name} is {kind}, the recipe says format: {recipe.format}")
     return kind

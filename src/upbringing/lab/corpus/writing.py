@@ -11,6 +11,7 @@ from pathlib import Path
 from upbringing.base.files import write_json_atomic
 from upbringing.base.fingerprint import fingerprint
 from upbringing.data.documents import Document
+from upbringing.data.interventions.scoring.noisy import Noisy
 from upbringing.data.interventions.tools import Transformed
 from upbringing.lab.corpus.accounts import Accounts
 from upbringing.lab.corpus.chain import transformed
@@ -37,6 +38,7 @@ class _Work:
     numbers: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     scores: Counter[str] = field(default_factory=Counter)
+    noise: Counter[str] = field(default_factory=Counter)
     doses: Doses = field(default_factory=dict)
 
     def leave(self, left: LeftOut) -> None:
@@ -61,6 +63,7 @@ def write_unit(unit: Unit, recipe: CorpusRecipe, tools: CorpusTools, folders: Fo
         bytes_read=unit.num_bytes,
         rejected=dict(sorted(work.rejected.items())),
         scores=dict(sorted(work.scores.items())),
+        noise=dict(work.noise),
         doses=dict(sorted(work.doses.items())),
         files=work.shard.write(folders.result),
     )
@@ -85,6 +88,8 @@ def read_account(path: Path, result: Path) -> Accounts | None:
 def _settle(work: _Work, batch: Sequence[Routed]) -> None:
     """Transform and write a batch, in order."""
     made = mapped(work.piece, lambda each: transformed(work.piece, each), batch)
+    if isinstance(scorer := work.piece.tools.scorer, Noisy) and work.piece.recipe.columns.score is None:
+        work.noise.update(scorer.counts([each.score for each in batch]))
     for routed, result in zip(batch, made, strict=True):
         named, score = routed.named, routed.score
         work.numbers["read"] += 1

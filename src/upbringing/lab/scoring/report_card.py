@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 
 from upbringing.base.errors import DataError
 from upbringing.base.files import write_bytes_atomic, write_json_atomic
+from upbringing.base.text_reading import TextReader
 from upbringing.data.documents import Document
 from upbringing.data.interventions.scores import HarmScore, Scorer
 from upbringing.data.interventions.scoring.harm_lists import HarmLists, default_lists
 from upbringing.data.interventions.scoring.report_card import ReportCard, card_markdown, component_cards
+from upbringing.data.rendering import open_tokenizer
+from upbringing.data.tokenizer import tokenizer_sha256
 from upbringing.lab.scoring.score_file import ROWS_AT_ONCE
 from upbringing.lab.scoring.text_rows import SOURCE, column, document_of, read_rows, score_of
 
 CARD_JSON, CARD_MARKDOWN = "card.json", "card.md"
+SHOWN_CHARACTERS = 16  # of the hash of a tokenizer
 
 
 def report_card(
@@ -26,16 +30,29 @@ def report_card(
     scorer: Scorer | None = None,
     lists: HarmLists | None = None,
     component_column: str = SOURCE,
+    tokenizer: Path | None = None,
 ) -> ReportCard:
     """Return the card of one file of texts, or of the file before and the file after an intervention.
 
     The scores are those in the files, as `upbringing data score` writes them, or those of ``scorer``. Without the
-    column of components a file is one component, of its name.
+    column of components a file is one component, of its name. ``tokenizer``: a folder with one, whose tokens are
+    counted too, without an end of each text; what a text spells of a special token is text.
     """
     used = lists or default_lists()
     files = {"before": before} if after is None else {"before": before, "after": after}
-    sides = {side: component_cards(_scored(path, scorer, component_column), used) for side, path in files.items()}
-    return ReportCard(used.id, tuple(used.categories), sides)
+    count = None if tokenizer is None else _counter(tokenizer)
+    sides = {
+        side: component_cards(_scored(path, scorer, component_column), used, count) for side, path in files.items()
+    }
+    by = None if tokenizer is None else tokenizer_sha256(tokenizer)[:SHOWN_CHARACTERS]
+    return ReportCard(used.id, tuple(used.categories), sides, by)
+
+
+def _counter(tokenizer: Path) -> Callable[[str], int]:
+    """Return what counts the tokens of a text; raises ``DataError`` for a folder without a fast tokenizer."""
+    tokenizer_sha256(tokenizer)
+    reader = TextReader(open_tokenizer(tokenizer))
+    return lambda text: len(reader.ids([text])[0])
 
 
 def _scored(path: Path, scorer: Scorer | None, component_column: str) -> Iterator[tuple[Document, HarmScore]]:

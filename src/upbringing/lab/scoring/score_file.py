@@ -16,6 +16,7 @@ from upbringing.base.errors import DataError
 from upbringing.base.files import TEMPORARY_PREFIX, fsync_folder, write_json_atomic
 from upbringing.base.fingerprint import file_sha256
 from upbringing.data.interventions.scores import HarmScore, Scorer
+from upbringing.data.interventions.scoring.noisy import Noisy
 from upbringing.lab.scoring.text_rows import (
     CONFIDENCE,
     LOWER_BOUND,
@@ -34,7 +35,9 @@ ADDED = (SCORE, REASON, CONFIDENCE, LOWER_BOUND)
 
 @dataclass(frozen=True)
 class ScoringSummary:
-    """What scoring a file came to. ``histogram``: texts of score 0 to 5. ``unscored``: texts by reason code."""
+    """What scoring a file came to. ``histogram``: texts of score 0 to 5. ``unscored``: texts by reason code.
+    ``noise``: of a noisy scorer, the texts that are ``unsafe``, are ``called_unsafe`` and are so ``rightly``.
+    """
 
     scorer: str
     input_sha256: str
@@ -42,6 +45,7 @@ class ScoringSummary:
     histogram: tuple[int, ...]
     unscored: Mapping[str, int]
     lower_bounds: int
+    noise: Mapping[str, int] | None = None
 
 
 Write = Callable[[Sequence[Mapping[str, Any]]], None]
@@ -66,6 +70,7 @@ def score_file(
         raise DataError(f"{output} exists: scores are never overwritten, name another file or move it away")
     counts: Counter[int] = Counter()
     unscored: Counter[str] = Counter()
+    noise: Counter[str] = Counter()
     rows = lower_bounds = 0
     with _writer(path, output) as write:
         every = read_rows(path)
@@ -75,12 +80,13 @@ def score_file(
             counts.update(score.score for score in scores if score.score is not None)
             unscored.update(reason_code(score) for score in scores if score.score is None)
             lower_bounds += sum(score.lower_bound for score in scores)
+            noise.update(scorer.counts(scores) if isinstance(scorer, Noisy) else {})
             rows += len(batch)
             on_progress(rows)
     histogram = tuple(counts[score] for score in range(6))
-    summary = ScoringSummary(
-        scorer.id, file_sha256(path), rows, histogram, dict(sorted(unscored.items())), lower_bounds
-    )
+    realised = dict(noise) if isinstance(scorer, Noisy) else None
+    by_reason = dict(sorted(unscored.items()))
+    summary = ScoringSummary(scorer.id, file_sha256(path), rows, histogram, by_reason, lower_bounds, realised)
     write_json_atomic(output.with_name(f"{output.name}.summary.json"), asdict(summary))
     return summary
 

@@ -7,7 +7,7 @@ and the scores are parameters, and a list may score by itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from upbringing.base.description import Description
 from upbringing.base.fingerprint import fingerprint
 from upbringing.data.documents import Document
-from upbringing.data.interventions.scores import HIGHEST_SCORE, LOWEST_SCORE, HarmScore, Scorer
+from upbringing.data.interventions.scores import ESCALATED, HIGHEST_SCORE, LOWEST_SCORE, HarmScore, Scorer
 from upbringing.data.interventions.scoring.phrase_candidates import Hint, hints
 from upbringing.data.interventions.scoring.phrases import PhraseMatcher, phrases_of, read_phrases
 from upbringing.data.interventions.scoring.tools import EMPTY_TEXT, ScoringTools
@@ -73,14 +73,15 @@ class Keywords:
         return f"keywords/1:{fingerprint(rule)[:8]}>{ended}"
 
     def score(self, documents: Sequence[Document]) -> list[HarmScore]:
-        """Return what the list says, and of texts with enough hits what the next scorer says."""
+        """Return what the list says, and of texts with enough hits what the next scorer says, with ``escalated``."""
         may_hit = hints([document.text for document in documents], self.matcher.phrases)
         found = [self._listed(document, hint) for document, hint in zip(documents, may_hit, strict=True)]
         places = [place for place, (_, num) in enumerate(found) if num >= self.description.hits]
         if self.escalated is not None and places:
             scores = self.escalated.score([documents[place] for place in places])
             for place, score in zip(places, scores, strict=True):
-                found[place] = (score, found[place][1])
+                told = score if score.score is None else replace(score, reason=f"{ESCALATED}: {score.reason}")
+                found[place] = (told, found[place][1])
         return [score for score, _ in found]
 
     def _listed(self, document: Document, hint: Hint) -> tuple[HarmScore, int]:

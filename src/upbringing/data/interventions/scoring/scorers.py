@@ -15,6 +15,7 @@ from upbringing.data.interventions.scoring.chunked import ChunkedScorer
 from upbringing.data.interventions.scoring.classifier import ClassifierScorer
 from upbringing.data.interventions.scoring.ensemble import EnsembleScorer
 from upbringing.data.interventions.scoring.keywords import KeywordScorer
+from upbringing.data.interventions.scoring.noisy import NoisyScorer
 from upbringing.data.interventions.scoring.oracle import OracleScorer
 from upbringing.data.interventions.scoring.rubric import RubricScorer
 from upbringing.data.interventions.scoring.sequence_classifier import SequenceClassifierScorer
@@ -26,6 +27,7 @@ __all__ = [
     "ClassifierScorer",
     "EnsembleScorer",
     "KeywordScorer",
+    "NoisyScorer",
     "OracleScorer",
     "RubricScorer",
     "SequenceClassifierScorer",
@@ -39,12 +41,18 @@ AnyScorer = Annotated[
     | SequenceClassifierScorer
     | RubricScorer
     | EnsembleScorer
-    | ChunkedScorer,
+    | ChunkedScorer
+    | NoisyScorer,
     Field(discriminator="kind"),
     BareWord(words=("oracle",)),
 ]
 
-for _description in (KeywordScorer, EnsembleScorer, ChunkedScorer):  # they hold scorers, which are known only now
+for _description in (
+    KeywordScorer,
+    EnsembleScorer,
+    ChunkedScorer,
+    NoisyScorer,
+):  # they hold scorers, which are known only now
     _description.model_rebuild(_types_namespace={"AnyScorer": AnyScorer})
 
 
