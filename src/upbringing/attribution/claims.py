@@ -20,6 +20,7 @@ from upbringing.attribution.shares import asked_of, blanked, is_scale_sensitive,
 from upbringing.attribution.teachers import teachers_of
 from upbringing.attribution.verdicts import numbers
 from upbringing.formats.findings import Claim, Units, Verdict
+from upbringing.formats.measure_labels import measure_labels
 from upbringing.formats.tree import Tree
 
 
@@ -28,7 +29,7 @@ def claims_of(
 ) -> tuple[Claim, ...]:
     """Return the claims in the order of ``answers``: Holm within primary families, Benjamini-Hochberg in others."""
     together = corrected_together([each.tested for each in answers])
-    labels = {measure.id: measure.label or measure.id for measure in tree.measures}
+    labels = measure_labels(tree.measures)
     teachers = teachers_of(corrections.design)
     beside = [
         {

@@ -10,6 +10,7 @@ from upbringing.attribution.assays import assays_of
 from upbringing.attribution.design import Design
 from upbringing.attribution.sentences import DEAD_ASSAY, statement, verdict_sentence
 from upbringing.formats.findings import Claim
+from upbringing.formats.measure_labels import measure_labels
 from upbringing.formats.tree import Tree
 
 CLAIMS_OF_LIKENESS = ("equivalent", "negligible")
@@ -60,7 +61,7 @@ def with_assay(claims: Sequence[Claim], design: Design, tree: Tree) -> tuple[Cla
 
     Which claim that is: ``assays``.
     """
-    labels = {measure.id: measure.label or measure.id for measure in tree.measures}
+    labels = measure_labels(tree.measures)
     assays = assays_of(claims, design)
     return tuple(
         _with_assay(

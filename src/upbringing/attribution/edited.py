@@ -18,6 +18,7 @@ from upbringing.attribution.validity import Validity
 from upbringing.base.errors import FormatError
 from upbringing.base.streams import stream
 from upbringing.formats.findings import Claim
+from upbringing.formats.measure_labels import measure_labels
 from upbringing.formats.tree import EDITED, EMULATED, FEWEST_CELLS, ContrastSpec, Proxy, StudyInfo, Tree
 
 GIVEN_BACK = "its edit is made of the checkpoint that it stands for"
@@ -153,7 +154,7 @@ def edited_from(design: Design, cell: DesignCell) -> str | None:
 
 def with_fidelity(claims: Sequence[Claim], design: Design, fidelities: Fidelities, tree: Tree) -> tuple[Claim, ...]:
     """Return the claims; those on proxies with how far these predict retrained branches, in fields and words."""
-    labels = {measure.id: measure.label or measure.id for measure in tree.measures}
+    labels = measure_labels(tree.measures)
     return tuple(
         _with_fidelity(claim, proxies, fidelities, labels.get(claim.measure, claim.measure))
         if (proxies := _proxies_of(claim, design))

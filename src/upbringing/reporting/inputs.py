@@ -14,6 +14,7 @@ from upbringing.attribution.flat import tree_of_flat_table, with_cells
 from upbringing.base.errors import FormatError
 from upbringing.formats.answers import read_answers
 from upbringing.formats.findings import Findings, read_findings
+from upbringing.formats.measure_labels import measure_labels
 from upbringing.formats.tree import MeasureInfo, Tree, read_tree
 
 DEFAULT_HEADLINE_SPLIT = "held-out-item"
@@ -36,7 +37,8 @@ class Inputs:
 
     def label(self, name: str) -> str:
         """Return the measure's name for people."""
-        return self.measure(name).label or name.replace("_", " ")
+        label = measure_labels(self.tree.measures).get(name, name)
+        return label.replace("_", " ") if label == name else label
 
     def headline_splits(self, measure: str) -> tuple[str | None, ...]:
         """Return the splits that may stand for ``measure``, best first; ``None`` = all items.
