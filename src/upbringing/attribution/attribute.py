@@ -96,7 +96,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
         },
         warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),
     )
-    return with_health(findings, rows, completed, partial(attribute, labels=labels, other_estimators=False))
+    return with_health(findings, rows, completed, design, partial(attribute, labels=labels, other_estimators=False))
 
 
 def _sides(tree: Tree) -> dict[str, str]:
