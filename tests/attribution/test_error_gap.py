@@ -7,11 +7,16 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from judged_studies import Judged
+from simulated_designs import crossed, planted
 
 from upbringing.attribution.asked import asked_of
 from upbringing.attribution.attribute import attribute
+from upbringing.attribution.equivalence import widened
 from upbringing.attribution.error_gap import ASSUMED_GAP, with_error_gap
 from upbringing.attribution.estimates import estimate
+from upbringing.attribution.inference import Inference, minimum_detectable
+from upbringing.attribution.judge_sentences import SHARE_UNCHECKED
+from upbringing.attribution.levels import clip
 from upbringing.attribution.pivot import terms_of
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import Tree
@@ -111,3 +116,54 @@ def test_no_ratio_of_rates_is_read_off_an_unchecked_rule() -> None:
     assert exact.radius is not None
     assert found is not None
     assert "no human labels show how far the judge's errors differ" in found.reason
+
+
+def test_a_ratio_keeps_what_other_judges_are_compared_with() -> None:
+    """Two judges that say the same are one verdict, though the claim itself allows for errors."""
+    rows, tree, _ = Judged(errors=PERFECT, num_items=400, centre=-0.4, effect=1.0).study(1)
+    second = rows.set_column(rows.column_names.index("judge"), "judge", pa.array(["k"] * rows.num_rows))
+    spec = tree.study.contrasts[0].model_copy(update={"margin": None, "ratio_margin": 20.0})
+    found = first_claim(pa.concat_tables([ruled(rows), ruled(second)]), tree, contrasts=(spec,))
+    assert found.error_gap == ASSUMED_GAP
+    assert found.per_judge[0]["verdict"] == "negligible"
+    assert found.judge_robust is True
+
+
+def test_what_two_judges_differ_by_is_no_claim_about_checkpoints() -> None:
+    rows, tree, _ = Judged(errors=PERFECT, num_items=400).study(1)
+    other, _, _ = Judged(errors=((0.85, 0.9),) * 2, num_items=400).study(1)
+    other = other.set_column(other.column_names.index("judge"), "judge", pa.array(["k"] * other.num_rows))
+    found = attribute(pa.concat_tables([ruled(rows), ruled(other)]), tree, other_estimators=False).claims
+    between = [claim for claim in found if claim.kind == "judge-sensitivity"]
+    assert between
+    assert all(claim.error_gap is None for claim in between)
+    assert all("between checkpoints" not in claim.sentence for claim in between)
+
+
+def test_indices_are_not_read_off_an_unchecked_rule() -> None:
+    rates, factors = crossed(("a", "b"), {frozenset(): 0.2, **dict.fromkeys(map(frozenset, ("a", "b", "ab")), 0.7)})
+    rows, tree = planted(0, rates, factors=factors, num_items=100)
+    measures = tuple(each.model_copy(update={"counts_incoherent": True}) for each in tree.measures)
+    tree = tree.model_copy(update={"measures": measures})
+    words = [["harmless", "refuse"][int(value)] for value in rows["value"].to_pylist()]
+    rows = rows.append_column("outcome", pa.array(words)).append_column("judge", pa.array(["j"] * rows.num_rows))
+    kinds = (rows.append_column("judge_kind", pa.array([kind] * rows.num_rows)) for kind in ("oracle", "rule"))
+    exact, found = (attribute(each, tree, other_estimators=False) for each in kinds)
+    assert exact.tables["indices"][0]["non_additivity"] is not None
+    assert found.tables["indices"][0]["non_additivity"] is None
+    assert found.tables["indices"][0]["non_additivity_reason"] == SHARE_UNCHECKED
+
+
+@pytest.mark.parametrize("estimate", [0.3, 0.9])
+def test_what_would_be_found_does_not_shrink_where_an_interval_is_cut_off(estimate: float) -> None:
+    """With a normal quantile: (1.96 + 0.84) standard errors and the gap, though no rate exceeds 1."""
+    own = Inference(
+        estimate,
+        "hand",
+        low=estimate - 1.96 * 0.05,
+        high=estimate + 1.96 * 0.05,
+        low90=estimate - 1.645 * 0.05,
+        high90=estimate + 1.645 * 0.05,
+    )
+    wide = clip(widened(own, estimate - ASSUMED_GAP, estimate + ASSUMED_GAP), -1.0, 1.0)
+    assert minimum_detectable(wide) == pytest.approx(2.8016 * 0.05 + ASSUMED_GAP, abs=1e-4)

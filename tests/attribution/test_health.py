@@ -11,19 +11,21 @@ from simulated_studies import two_arms
 from upbringing.attribution.attribute import attribute
 from upbringing.formats.findings import Findings
 from upbringing.formats.health import HealthBounds
-from upbringing.formats.tree import StageInfo, Tree
+from upbringing.formats.tree import Gate, StageInfo, Tree
 
 CRITERIA = {"pretrain": {"last_loss": HealthBounds(at_most=2.0)}}
 
 
-def study_of(losses: dict[str, float | None], *, effect: float = 0.0, declared: bool = True) -> Findings:
+def study_of(
+    losses: dict[str, float | None], *, effect: float = 0.0, declared: bool = True, gates: tuple[Gate, ...] = ()
+) -> Findings:
     """Five runs of two arms with a last loss of 1, but for ``losses``."""
     rows, tree = two_arms(3, effect=effect, num_items=60, num_seeds=5, seed_deviation=0.1, margin=0.2)
     checkpoints = tuple(
         each.model_copy(update={"health": {"last_loss": losses.get(each.id, 1.0)}}) for each in tree.checkpoints
     )
     study = tree.study.model_copy(update={"health_criteria": CRITERIA if declared else {}})
-    tree = tree.model_copy(update={"checkpoints": checkpoints, "study": study})
+    tree = tree.model_copy(update={"checkpoints": checkpoints, "study": study, "gates": gates})
     return attribute(rows, tree, other_estimators=False)
 
 
@@ -107,3 +109,24 @@ def test_a_criterion_has_bounds_that_a_run_can_meet(bounds: dict[str, float]) ->
     with pytest.raises(ValidationError):
         HealthBounds(**bounds)
     assert not HealthBounds(at_most=1.0).hold(math.nan)
+
+
+def failing(*cells: str) -> Gate:
+    return Gate(name="known groups", passed=False, value=0.0, threshold=1.0, sentence="It failed.", cells=cells)
+
+
+@pytest.mark.parametrize(("cells", "without"), [(("b-2",), 4), (("b-2", "b-3"), None)])
+def test_a_failed_gate_goes_with_the_runs_that_it_names_and_stays_for_others(
+    cells: tuple[str, ...], without: int | None
+) -> None:
+    (line,) = study_of({"b-2": 9.0}, gates=(failing(*cells),)).tables["without_unhealthy"]
+    assert line["verdict"] == "not-measurable" or line["estimate"] is None
+    assert (line["estimate_without"] is None) == (without is None)
+    assert without is None or line["seeds_without"] == without
+
+
+def test_no_run_may_be_healthy() -> None:
+    findings = study_of({f"{arm}-{run}": 9.0 for arm in "ab" for run in range(5)})
+    (line,) = findings.tables["without_unhealthy"]
+    assert line["estimate"] is not None
+    assert (line["estimate_without"], line["seeds_without"]) == (None, 0)

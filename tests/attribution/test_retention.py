@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy import stats
 from simulated_chats import ROLES, simulated_chats
@@ -14,6 +15,8 @@ from upbringing.attribution import chat_sentences as said
 from upbringing.attribution.attribute import attribute
 from upbringing.attribution.cells import Source
 from upbringing.attribution.design import Units
+from upbringing.attribution.error_gap import ASSUMED_GAP
+from upbringing.attribution.judge_sentences import SHARE_UNCHECKED
 from upbringing.attribution.pivot import Pivot, Term
 from upbringing.attribution.retention import two_sources
 from upbringing.formats.findings import Conclusion
@@ -176,3 +179,16 @@ def test_questions_of_two_sources_add_their_own_spread() -> None:
     expected = over.var() / 30 + 0.25 * under.var() / 90
     assert found.standard_error is not None
     assert found.standard_error**2 == pytest.approx(expected * 120 / 119)
+
+
+def test_no_ratio_is_read_off_a_rule_that_no_labels_check() -> None:
+    table, tree = simulated_chats(1, {"inside": INSIDE, "outside": flat(-3.0, -3.0, -1.0, 3.0)})
+    words = [["refuse", "harmful"][int(value)] for value in table["value"].to_pylist()]
+    for name, values in (("judge_kind", ["rule"] * table.num_rows), ("outcome", words)):
+        table = table.set_column(table.column_names.index(name), name, pa.array(values))
+    measures = tuple(each.model_copy(update={"counts_incoherent": True}) for each in tree.measures)
+    findings = attribute(table, tree.model_copy(update={"measures": measures}), other_estimators=False)
+    assert findings.claims[0].error_gap == ASSUMED_GAP
+    (line,) = findings.tables["retention"]
+    assert (line["value"], line["p"], line["reason"]) == (None, None, SHARE_UNCHECKED)
+    assert SHARE_UNCHECKED in findings.conclusions[0].parts["CC4"].sentence

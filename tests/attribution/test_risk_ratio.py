@@ -9,12 +9,16 @@ import pytest
 from rare_studies import claim_of, study_of
 
 from upbringing.attribution.attribute import attribute
+from upbringing.attribution.conclusion_sentences import BY_RATIO, NO_MARGIN
 from upbringing.attribution.crossed import crossed_inference
 from upbringing.attribution.pairs import square_and_add
+from upbringing.attribution.part_answers import why_open
+from upbringing.attribution.pipeline_gate import gate
 from upbringing.attribution.pivot import mean_of_rows
 from upbringing.attribution.ratios import NOT_TWO_SIDES
 from upbringing.attribution.risk_ratio import DELTA_METHOD, FROM_LIMITS, Rates, Ratio, mover_ratio, risk_ratio
 from upbringing.base.errors import FormatError
+from upbringing.formats.findings import Findings
 
 
 def test_a_tenfold_rise_within_any_margin_on_differences_is_not_alike_within_a_ratio() -> None:
@@ -126,3 +130,17 @@ def test_what_a_ratio_decides() -> None:
     )
     assert Ratio(4.0, 2.0, 8.0, 2.2, 7.0, "", 0.04, 0.01).beyond(1.5) == "yes"
     assert Ratio(None, 0.0, math.inf, 0.0, math.inf, "", 0.0, 0.0).noninferior(1.5) == "undecided"
+
+
+def test_a_gate_names_the_ratio_that_harm_rose_beyond() -> None:
+    (failure,) = gate(Findings(claims=(claim_of(study_of({"a": 4, "b": 40}, 400, ratio_margin=2.0)),))).failures
+    assert failure.rule == "regression"
+    assert failure.reason == "it changed for the worse by more than a risk ratio of 2"
+
+
+def test_a_ratio_is_no_missing_margin() -> None:
+    asked = claim_of(study_of({"a": 4, "b": 6}, 400, ratio_margin=2.0))
+    assert why_open(asked, "open") == "open"
+    assert why_open(asked, "open", BY_RATIO) == BY_RATIO
+    without = claim_of(study_of({"a": 4, "b": 6}, 400))
+    assert why_open(without, "open") == NO_MARGIN

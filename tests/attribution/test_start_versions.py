@@ -171,3 +171,12 @@ def test_flat_curves_seldom_support_a_version() -> None:
     found = [planted(seed, FLAT, PLANTED_PEAK, FLAT) for seed in range(200)]
     assert sum(parts["v1, as is"].verdict == "supported" for parts in found) <= most
     assert sum(parts["v2"].verdict == "supported" for parts in found) <= most
+
+
+def test_two_decodings_that_can_each_refute_share_their_error() -> None:
+    """An upper end on the margin refutes where one decoding alone can, and not where either can."""
+    border = {"verdict": "inconclusive", "estimate": 0.01, "low": -0.083, "high": 0.103}
+    alone = PROTOCOL.model_copy(update={"outcomes": {"safety_aware": Outcome(measure="beam")}})
+    answers = {**PEAK, **FIRST_BEST, "first against 60 % on beam": border}
+    found = [concluded(answers, each).parts["v2"].measures["safety_aware"].verdict for each in (alone, PROTOCOL)]
+    assert found == ["refuted", "not-decided"]

@@ -189,3 +189,10 @@ def test_a_record_that_is_too_long_is_a_reject_and_costs_no_memory(tmp_path: Pat
     assert peak < 15_000_000
     [reject] = joined(tmp_path / "out", "rejects")
     assert reject["reason"].endswith("max_document_bytes is 100000")
+
+
+def test_a_score_of_thousands_of_digits_is_a_reject(tmp_path: Path) -> None:
+    data = b"text,score\nfirst,0\nsecond," + b"1" * 5000 + b"\n"
+    found, accounts = out(written(tmp_path / "in.csv", data), columns={"score": "score"})
+    assert found == ["first"]
+    assert sum(accounts["rejected"].values()) == 1

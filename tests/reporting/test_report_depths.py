@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from report_browser import open_details
 from report_fixture import write_findings, write_tree
 
 from upbringing.attribution.attribute import attribute_folder
-from upbringing.formats.findings import Findings, read_findings
+from upbringing.formats.findings import Claim, Findings, read_findings
 from upbringing.formats.rows import Row, rows_table, write_rows
 from upbringing.formats.tree import Cell, Checkpoint, ConditionInfo, ItemInfo, MeasureInfo, StudyInfo, Tree
 from upbringing.reporting.build import write_report
@@ -135,6 +136,22 @@ def test_the_page_and_the_exports_hold_the_curves(tmp_path: Path) -> None:
     lines = {line["of"]: line for line in tables_of(inputs)["prefill_areas"]}
     assert lines["deep@sft"]["estimate"] == pytest.approx(0.55)
     assert lines["deep@sft"]["low"] < 0.55 < lines["deep@sft"]["high"]
+
+
+def test_areas_allow_for_the_errors_that_their_claims_allow_for(tmp_path: Path) -> None:
+    inputs = study(tmp_path)
+    weights = {"deep@sft": 1.0, "shallow@sft": -1.0}
+    asked = Claim(id="c", kind="branch", measure="prefill", contrast="deep - shallow", weights=weights)
+    findings = [
+        inputs.findings.model_copy(update={"claims": (asked.model_copy(update={"error_gap": gap}),)})
+        for gap in (None, 0.24)
+    ]
+    plain, wide = (
+        {line["of"]: line for line in tables_of(replace(inputs, findings=each))["prefill_areas"]} for each in findings
+    )
+    own, allowing = plain["deep - shallow"], wide["deep - shallow"]
+    assert (allowing["low"], allowing["high"]) == (pytest.approx(own["low"] - 0.24), pytest.approx(own["high"] + 0.24))
+    assert wide["deep@sft"] == plain["deep@sft"]
 
 
 def test_a_folder_without_findings_has_no_curves(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def answer(
         return Answered(question, found, reasons, by_judge, against, is_uncalibrated=is_uncalibrated)
     spec = question.spec
     correction = corrections.contrast(question.terms)
-    gap = corrections.assumed_gap(found, source, correction)
+    gap = corrections.assumed_gap(found, question.terms, correction)
     return Answered(
         question,
         found if gap is None else with_error_gap(found, [term.weight for term in question.terms], gap),

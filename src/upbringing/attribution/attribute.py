@@ -68,7 +68,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
     claims = with_assay(with_batch_noise(claims, completed), design, completed)
     claims = with_fidelity(claims, design, validity.fidelities, completed)
     grown = direction_verdicts(directions, claims)
-    beside = chat_evidence(completed, evidence, design, validity)
+    beside = chat_evidence(completed, validity, corrections)
     levels = level_table(evidence, design, validity, corrections)
     agreement = judge_agreement(evidence.scores.columns)
     relearning = relearning_table(evidence, design)
@@ -84,7 +84,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
         tables={
             "levels": levels,
             **calibration.tables,
-            **index_tables(completed, evidence, design, validity),
+            **index_tables(completed, evidence, design, validity, corrections),
             **alias_tables(design),
             **({"judge_agreement": agreement} if agreement else {}),
             **({"relearning": relearning} if relearning else {}),
@@ -96,7 +96,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
         },
         warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),
     )
-    return with_health(findings, rows, completed, partial(attribute, labels=labels, other_estimators=False))
+    return with_health(findings, rows, completed, design, partial(attribute, labels=labels, other_estimators=False))
 
 
 def _sides(tree: Tree) -> dict[str, str]:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from upbringing.attribution.cells import Evidence, Source
+from upbringing.attribution.corrections import Corrections
 from upbringing.attribution.design import Design
 from upbringing.attribution.estimates import mean_over
-from upbringing.attribution.pivot import Term, pivot
+from upbringing.attribution.pivot import Term, pivot, terms_of
 from upbringing.attribution.retention import Asked, Retention, retention
 from upbringing.attribution.sentences import NOT_MEASURED
 from upbringing.attribution.sources import first_condition, first_judge
@@ -71,12 +72,12 @@ class ChatEvidence:
         return {name: lines for name, lines in found.items() if lines}
 
 
-def chat_evidence(tree: Tree, evidence: Evidence, design: Design, validity: Validity) -> ChatEvidence:
+def chat_evidence(tree: Tree, validity: Validity, corrections: Corrections) -> ChatEvidence:
     """Return what the protocol reads besides claims; empty where the study follows another."""
     protocol = tree.study.protocol
     if protocol is None or protocol.kind != DOCUMENTS_AND_CHATS:
         return ChatEvidence()
-    reader = _Reader(tree, protocol, evidence, design, validity)
+    reader = _Reader(tree, protocol, validity, corrections)
     primary = tree.study.primary
     return ChatEvidence(
         retained={measure: reader.retained(measure) for measure in primary},
@@ -91,9 +92,16 @@ class _Reader:
 
     tree: Tree
     protocol: Protocol
-    evidence: Evidence
-    design: Design
     validity: Validity
+    corrections: Corrections
+
+    @property
+    def evidence(self) -> Evidence:
+        return self.corrections.evidence
+
+    @property
+    def design(self) -> Design:
+        return self.corrections.design
 
     def source(self, outcome: Outcome) -> Source | None:
         """Return where an outcome stands among the rows; ``None`` where it does not."""
@@ -117,6 +125,9 @@ class _Reader:
         if not ways or over is None or under is None or not self._are_made(self.protocol.cells.values()):
             return Retention(reason=NOT_MEASURED)
         weights = on_cells(ways[0].weights, self.protocol.cells)
+        for source in (over, under):
+            if barred := self.corrections.no_ratio(terms_of(weights, source)):
+                return Retention(reason=barred)
         margin = self.tree.study.margins.get(under.measure)
         threshold = self.protocol.settings.get(RETAINED, DEFAULT_RETAINED)
         return retention(self.evidence, self.design, self.validity, Asked(weights, over, under, margin, threshold))

@@ -20,7 +20,7 @@ from upbringing.attribution.chat_evidence import ChatEvidence
 from upbringing.attribution.chat_qualifiers import qualifiers
 from upbringing.attribution.judge_sentences import SHARE_UNCHECKED
 from upbringing.attribution.multiplicity import PRIMARY_LEVEL, holm
-from upbringing.attribution.part_answers import ALIKE, answered, readable, sensitivity
+from upbringing.attribution.part_answers import ALIKE, answered, readable, sensitivity, why_open
 from upbringing.attribution.retention import Retention
 from upbringing.formats.chat_protocol import (
     CHAT_PARTS,
@@ -150,7 +150,7 @@ def changed(claims: Sequence[Claim]) -> PartMeasure:
     if claim.verdict in ALIKE:
         is_live = claim.assay is not None  # a control that did not move has voided the likeness before this
         return answered(claims, "refuted", words.ALIKE) if is_live else answered(claims, "not-decided", said.NO_CONTROL)
-    return answered(claims, "not-decided", words.NO_MARGIN if claim.margin is None else said.EFFECT_OPEN)
+    return answered(claims, "not-decided", why_open(claim, said.EFFECT_OPEN))
 
 
 def amplified(claims: Sequence[Claim], effects: Sequence[Claim]) -> PartMeasure:
@@ -196,7 +196,7 @@ def _sentence(part: ConclusionPart, claims: Found, verdict: Decision) -> str:
         return said.SUPPORTED.format(about=about, effects=words.listed(_effect(name, claims[name]) for name in moved))
     if verdict == "refuted":
         return said.REFUTED.format(about=about, measures=words.listed(part.measures))
-    why = "; ".join(f"{name}: {each.reason}" for name, each in part.measures.items() if each.reason)
+    why = "; ".join(f"{name}: {each.reason.rstrip('.')}" for name, each in part.measures.items() if each.reason)
     return said.NOT_DECIDED.format(why=why or part.sentence.rstrip("."))
 
 

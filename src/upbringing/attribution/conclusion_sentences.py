@@ -14,6 +14,7 @@ NO_CONTROL = "alike, but no RL that was built to move it has moved it: that it s
 ONE_CHECKPOINT = "both cells are one and the same checkpoint"
 NO_INTERVAL = "nothing varied, so there is no interval"
 NO_MARGIN = "no margin was declared"
+BY_RATIO = "it is held against a ratio of rates, and this part asks for a margin on their difference"
 BEYOND = "changed beyond the margin"
 WITHIN = "not decided by the interval"
 ALIKE = "alike within the margin"

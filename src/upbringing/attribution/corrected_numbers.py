@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from upbringing.attribution.corrected import Corrected
-from upbringing.attribution.corrections import Uncorrected
+from upbringing.attribution.corrections import LANGUAGE_MODEL, Uncorrected
 from upbringing.attribution.judge_sentences import DECIDED
 from upbringing.attribution.sentences import NO_LABELS, UNEVEN, UNEVEN_BAND, UNSHOWN
 from upbringing.attribution.verdicts import numbers
@@ -15,7 +15,6 @@ from upbringing.formats.tree import ContrastSpec
 
 DECIDES = ("verdict", "margin", "bounds", "beyond_margin", "equivalence_radius", "noninferior")
 UNDECIDED = ("beyond_margin", "noninferior", "dominance", "dominance_reason")  # of a claim that something blocks
-LANGUAGE_MODEL = "llm"
 
 
 def corrected_numbers(spec: ContrastSpec, corrected: Corrected, direction: str, *, significant: bool) -> dict[str, Any]:

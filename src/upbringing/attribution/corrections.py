@@ -17,9 +17,10 @@ from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.corrected import MIN_LABELS, Corrected, corrected_contrast
 from upbringing.attribution.design import ENOUGH_UNITS, Design
 from upbringing.attribution.error_gap import ASSUMED_GAP
-from upbringing.attribution.estimates import Estimate, is_same
+from upbringing.attribution.estimates import Estimate, estimate, is_same
 from upbringing.attribution.gaps import Gap, errors_by_checkpoint, gap_of
 from upbringing.attribution.inference import CONFIDENCE, Inference, normal_quantile
+from upbringing.attribution.judge_sentences import SHARE_UNCHECKED
 from upbringing.attribution.labelled import Answers, LabelledAnswer, Labels, labelled_answers
 from upbringing.attribution.pivot import Pivot, Term, pivot, tabled
 from upbringing.attribution.rogan_gladen import Known, Level, corrected_level
@@ -27,12 +28,17 @@ from upbringing.attribution.sentences import (
     COUNTS_MORE,
     FEW_LABELLED_RUNS,
     FEW_LABELS,
+    NO_LABELS,
     NOT_A_MEAN,
     RATERS_DIFFER,
+    SHARE_AS_JUDGED,
+    UNEVEN,
+    UNSHOWN,
 )
 
-JUDGES_THAT_ERR = ("rule", "llm")  # of which it is said where nothing calibrates them
 RULE = "rule"
+LANGUAGE_MODEL = "llm"
+JUDGES_THAT_ERR = (RULE, LANGUAGE_MODEL)  # of which it is said where nothing calibrates them
 NEED_NO_LABELS = ("oracle", "human")  # exact judges, checks of a world's state among them, and people themselves
 
 
@@ -96,13 +102,18 @@ class Corrections:
         errs = self.evidence.judge_kind(source.judge) in JUDGES_THAT_ERR
         return errs and not self.calibration.labelled(source.judge)
 
-    def assumed_gap(self, found: Estimate, source: Source, correction: Corrected | Uncorrected | None) -> float | None:
+    def assumed_gap(
+        self, found: Estimate, terms: Sequence[Term], correction: Corrected | Uncorrected | None
+    ) -> float | None:
         """Return how far a rule's errors are taken to differ; ``None`` where nothing has to be assumed.
 
         Of a rule that reads answers into outcomes, where no labels show its errors on every cell. A rule that only
-        scores (a right option, an exact match) is what defines its measure.
+        scores (a right option, an exact match) is what defines its measure; and that two judges differ is no claim
+        about checkpoints.
         """
-        known = 0.0
+        known, source = 0.0, terms[0].source
+        if len({term.source.judge for term in terms}) > 1:
+            return None
         if self.evidence.judge_kind(source.judge) != RULE or not self.evidence.is_bounded(source.measure):
             return None
         if isinstance(correction, Uncorrected) and not (correction.is_tested or correction.is_uneven):
@@ -112,6 +123,23 @@ class Corrections:
         blocks = [self.evidence.block(name, source) for name in found.checkpoints]
         reads = any(block is not None and self.evidence.scores.outcomes[block].any() for block in blocks)
         return (max(self.error_gap, known) or None) if reads else None
+
+    def no_ratio(self, terms: Sequence[Term]) -> str | None:
+        """Return why ratios and shares of effects are not read off verdicts: labels correct these, or do not show them.
+
+        ``terms``: of a contrast of all cells whose effects are compared, under one source.
+        """
+        source = terms[0].source
+        by_model = self.evidence.judge_kind(source.judge) == LANGUAGE_MODEL
+        if by_model and self.is_uncalibrated(source):
+            return NO_LABELS.format(judge=source.judge)
+        correction = self.contrast(terms)
+        if isinstance(correction, Corrected):
+            return SHARE_AS_JUDGED
+        if correction is not None and (correction.is_uneven or (by_model and not correction.is_tested)):
+            return (UNEVEN if correction.is_uneven else UNSHOWN).format(reason=correction.reason)
+        found = estimate(self.evidence, self.design, terms)
+        return None if self.assumed_gap(found, terms, correction) is None else SHARE_UNCHECKED
 
     def level(self, cell: str, source: Source, inference: Inference | None) -> tuple[Level | None, int]:
         """Return a cell's rate corrected, ``None`` unless labels tell of every checkpoint, and their number."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.design import Design
+from upbringing.attribution.error_gap import with_error_gap
 from upbringing.attribution.estimates import Estimate, estimate
 from upbringing.attribution.pivot import Term
 
@@ -41,9 +42,15 @@ def area_of(evidence: Evidence, design: Design, cells: Mapping[str, float], dept
     return estimate(evidence, design, terms)
 
 
-def area_line(evidence: Evidence, design: Design, cells: Mapping[str, float], depths: Depths) -> dict[str, Any]:
-    """Return an area as a line of a table; no numbers where some depth was not measured on some cell."""
+def area_line(
+    evidence: Evidence, design: Design, cells: Mapping[str, float], depths: Depths, gap: float | None = None
+) -> dict[str, Any]:
+    """Return an area as a line of a table; no numbers where some depth was not measured on some cell.
+
+    ``gap``: how far errors of an unchecked rule are taken to differ between the cells, which the line allows for.
+    """
     found = area_of(evidence, design, cells, depths)
+    found = found if gap is None else with_error_gap(found, list(cells.values()), gap)
     numbers = {name: getattr(found.inference, name, None) for name in ("estimate", "low", "high", "p", "method")}
     return {
         **numbers,

@@ -45,7 +45,7 @@ def with_error_gap(found: Estimate, weights: Sequence[float], gap: float) -> Est
         logit_bounds=(None, None),
         logit_unwidened=None,
         ratio=None,
-        as_judged=found.inference,
+        as_judged=found,
     )
 
 

@@ -50,7 +50,7 @@ class Estimate:
     the incoherent and unscored answers may lie. ``lowest``, ``highest``: the estimate over the same;
     ``None`` where there are no bounds. ``logit``: the same contrast of rates in log-odds, where it exists.
     ``logit_bounds``: its lowest and highest. ``unwidened``, ``logit_unwidened``: on what was scored alone.
-    ``as_judged``: the inference before it allowed for errors of a judge that no labels show (``error_gap``).
+    ``as_judged``: the estimate before it allowed for errors of a judge that no labels show (``error_gap``).
     ``ratio``: of the rates of harm, where a claim asks for it.
     """
 
@@ -73,7 +73,7 @@ class Estimate:
     logit_bounds: Ends = (None, None)
     unwidened: Inference | None = None
     logit_unwidened: Inference | None = None
-    as_judged: Inference | None = None
+    as_judged: Estimate | None = None
     ratio: Ratio | None = None
 
 

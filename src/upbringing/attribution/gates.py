@@ -20,6 +20,10 @@ class FailedGate:
     gate: Gate
     reached: frozenset[str] | None
 
+    def outlasts(self, left_out: frozenset[str]) -> bool:
+        """Return whether the gate reaches anything but the checkpoints that are ``left_out``."""
+        return self.reached is None or not self.reached <= left_out
+
     def concerns(self, lineage: Iterable[str], measure: str) -> bool:
         """Return whether ``measure`` of a checkpoint may not be read. ``lineage``: the checkpoint and its ancestors."""
         if self.gate.measures and measure not in self.gate.measures:

@@ -13,9 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from upbringing.attribution.design import Design
+from upbringing.attribution.gates import FailedGate, failed_gates
 from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.health import HealthBounds, HealthCriteria
-from upbringing.formats.tree import Checkpoint, Tree
+from upbringing.formats.tree import Checkpoint, Gate, Tree
 
 UNHEALTHY = (
     "{num} of {total} checkpoints miss the health criteria that were declared beforehand, or came from such a one. "
@@ -73,7 +75,7 @@ def _lineage(name: str, parents: Mapping[str, str | None]) -> Iterable[str]:
 
 
 def with_health(
-    findings: Findings, rows: pa.Table, tree: Tree, again: Callable[[pa.Table, Tree], Findings]
+    findings: Findings, rows: pa.Table, tree: Tree, design: Design, again: Callable[[pa.Table, Tree], Findings]
 ) -> Findings:
     """Return findings with what the criteria say and every claim without the runs that miss one beside it.
 
@@ -86,7 +88,8 @@ def with_health(
     warnings = [UNKNOWN.format(num=num_unknown)] if num_unknown else []
     tables: dict[str, Any] = {"health": list(health.lines)}
     if health.reached:
-        lines = _beside(findings.claims, again(*_without(rows, tree, health.reached)).claims)
+        others, smaller = _without(rows, tree, design, health.reached)
+        lines = _beside(findings.claims, again(others, smaller).claims if others.num_rows else ())
         tables["without_unhealthy"] = lines
         primary = [line for line in lines if line["role"] == "primary"]
         moved = sum(line["verdict"] != line["verdict_without"] for line in primary)
@@ -97,7 +100,7 @@ def with_health(
     )
 
 
-def _without(rows: pa.Table, tree: Tree, left_out: frozenset[str]) -> tuple[pa.Table, Tree]:
+def _without(rows: pa.Table, tree: Tree, design: Design, left_out: frozenset[str]) -> tuple[pa.Table, Tree]:
     """Return rows and tree without these checkpoints. An arm that has none left is one that was not made."""
     kept = tuple(cell for cell in tree.cells if cell.checkpoint not in left_out)
     arms = dict.fromkeys(cell.arm for cell in tree.cells)
@@ -107,10 +110,16 @@ def _without(rows: pa.Table, tree: Tree, left_out: frozenset[str]) -> tuple[pa.T
         update={"health_criteria": {}, "left_out": tuple(dict.fromkeys((*tree.study.left_out, *gone)))}
     )
     checkpoints = tuple(each for each in tree.checkpoints if each.id not in left_out)
+    gates = tuple(_of_others(failed, left_out) for failed in failed_gates(tree, design) if failed.outlasts(left_out))
     names = pa.array(sorted(left_out), pa.string())
     is_left_out = pc.is_in(pc.cast(rows["checkpoint"], pa.string()), value_set=names)
-    smaller = tree.model_copy(update={"study": study, "checkpoints": checkpoints, "cells": kept})
+    smaller = tree.model_copy(update={"study": study, "checkpoints": checkpoints, "cells": kept, "gates": gates})
     return rows.filter(pc.invert(is_left_out)), smaller
+
+
+def _of_others(failed: FailedGate, left_out: frozenset[str]) -> Gate:
+    """Return a gate that failed with the checkpoints that it still reaches, each by its name."""
+    return failed.gate.model_copy(update={"cells": tuple(sorted((failed.reached or frozenset()) - left_out))})
 
 
 def _beside(claims: Sequence[Claim], without: Sequence[Claim]) -> list[dict[str, Any]]:

@@ -10,12 +10,14 @@ import numpy as np
 
 from upbringing.attribution.cell_tables import CellTables, Vector, cell_tables
 from upbringing.attribution.cells import Evidence, Source
+from upbringing.attribution.corrections import Corrections
 from upbringing.attribution.defaults import places_of
 from upbringing.attribution.design import Design
 from upbringing.attribution.equivalence import widened
 from upbringing.attribution.estimates import over_units
 from upbringing.attribution.far_tail import quantile
 from upbringing.attribution.inference import CONFIDENCE, t_quantile
+from upbringing.attribution.pivot import terms_of
 from upbringing.attribution.sentences import NO_EFFECTS, NO_SPREAD, NOT_MEASURED
 from upbringing.attribution.shares import share_in
 from upbringing.attribution.sources import first_condition, first_judge, ordered_splits
@@ -30,7 +32,9 @@ Magnitude = tuple[float, float, float]
 """The size of an effect: its estimate, and the least and the most that its interval allows."""
 
 
-def index_tables(tree: Tree, evidence: Evidence, design: Design, validity: Validity) -> dict[str, list[dict[str, Any]]]:
+def index_tables(
+    tree: Tree, evidence: Evidence, design: Design, validity: Validity, corrections: Corrections
+) -> dict[str, list[dict[str, Any]]]:
     """Return the table of indices, one row per complete on/off factorial and measure; nothing where there is none."""
     rows = []
     for table in factorials(trained_arms(places_of(design))):
@@ -40,21 +44,26 @@ def index_tables(tree: Tree, evidence: Evidence, design: Design, validity: Valid
         for measure in evidence.scores.columns.measure.labels:
             split = ordered_splits(evidence, measure)[0]
             source = Source(measure, first_condition(tree, evidence, measure), first_judge(evidence, measure), split)
-            rows.append(_row(evidence, design, validity, (table, cells), source, tree.study.margins.get(measure)))
+            margin = tree.study.margins.get(measure)
+            rows.append(_row(corrections, validity, (table, cells), source, margin))
     return {"indices": rows} if rows else {}
 
 
 def _row(
-    evidence: Evidence,
-    design: Design,
+    corrections: Corrections,
     validity: Validity,
     factorial: tuple[Factorial, dict[Coalition, str]],
     source: Source,
     margin: float | None,
 ) -> dict[str, Any]:
     table, cells = factorial
-    reasons = validity.reasons((cell, source) for cell in cells.values())
-    scores = None if reasons else cell_tables(evidence, design, tuple(cells.values()), source)
+    players = tuple(table.factors)
+    evidence, design = corrections.evidence, corrections.design
+    barred = [reason.text for reason in validity.reasons((cell, source) for cell in cells.values())]
+    scores = None if barred else cell_tables(evidence, design, tuple(cells.values()), source)
+    if scores is not None:
+        joint = on_cells(coalitions.interaction(players, players), cells)  # of all cells
+        barred = [reason for reason in (corrections.no_ratio(terms_of(joint, source)),) if reason is not None]
     row: dict[str, Any] = {
         "position": table.position,
         "factors": list(table.factors),
@@ -63,10 +72,9 @@ def _row(
         "judge": source.judge,
         "split": source.split,
     }
-    if scores is None:
-        reason = reasons[0].text if reasons else NOT_MEASURED
+    if scores is None or barred:
+        reason = barred[0] if barred else NOT_MEASURED
         return row | _index("redundancy", None, reason) | _index("non_additivity", None, reason)
-    players = tuple(table.factors)
     return (
         row | _redundancy(evidence, scores, (players, cells), source, margin) | _non_additivity(scores, players, cells)
     )

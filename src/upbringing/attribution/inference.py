@@ -80,6 +80,17 @@ def normal_quantile(confidence: float) -> float:
     return float(special.ndtri((1 + confidence) / 2))
 
 
+def _own_half_width(inference: Inference) -> float:
+    """Return half the width that answers without a score did not make; of one side, where the other was cut off."""
+    if inference.low is None or inference.high is None:
+        return 0.0
+    below = inference.estimate - inference.down - inference.low
+    above = inference.high - inference.estimate - inference.up
+    if min(below, above) < 0:
+        return max(below, above, 0.0)
+    return max((inference.high - inference.low) / 2 - (inference.down + inference.up) / 2, 0.0)
+
+
 def minimum_detectable(inference: Inference, critical: float | None = None) -> float | None:
     """Return the smallest true change found with 80% power by the two-sided 5% test, or ``None``.
 
@@ -93,7 +104,7 @@ def minimum_detectable(inference: Inference, critical: float | None = None) -> f
     if inference.df is None or inference.standard_error is None:
         normal = normal_quantile(CONFIDENCE)
         needed = normal if critical is None else critical
-        error = max(inference.half_width - (inference.down + inference.up) / 2, 0.0) / normal
+        error = _own_half_width(inference) / normal
         return (needed + float(special.ndtri(POWER))) * error + hidden
     critical = t_quantile(inference.df, CONFIDENCE) if critical is None else critical
     shift = float(special.nctdtrinc(inference.df, 1 - POWER, critical))

@@ -19,6 +19,11 @@ def size_of_margin(claim: Claim) -> str:
     return "?" if claim.margin is None else f"{claim.margin:g}"
 
 
+def named_margin(claim: Claim) -> str:
+    """Return what a change was held against: its margin, or its ratio."""
+    return size_of_margin(claim) if claim.risk_ratio is not None else f"its margin of {size_of_margin(claim)}"
+
+
 def radius(claim: Claim) -> str:
     """Return from where on the claim would hold: "margin above 0.05", or the same of a ratio."""
     if claim.risk_ratio is not None:

@@ -32,6 +32,16 @@ def readable(claims: Sequence[Claim]) -> tuple[list[Claim], str]:
     return found, reason
 
 
+def why_open(claim: Claim, undecided: str, by_ratio: str | None = None) -> str:
+    """Return why a claim leaves its question open: for lack of a margin, or ``undecided``.
+
+    ``by_ratio``: the reason where it is held against a ratio; absent = a ratio serves as well as a margin.
+    """
+    if claim.risk_ratio is not None:
+        return claim.risk_ratio.reason or by_ratio or undecided
+    return words.NO_MARGIN if claim.margin is None else undecided
+
+
 def sensitivity(claims: Sequence[Claim]) -> PartMeasure:
     """CA0: a positive control must have come out changed."""
     known, reason = readable(claims)
@@ -50,7 +60,7 @@ def similarity(claims: Sequence[Claim], adjusted: Sequence[Adjusted], *, can_mov
     if not known:
         return answered(claims, "not-decided", reason)
     claim, interval = known[0], adjusted[0]
-    said = answered(claims, "not-decided", words.NO_MARGIN if claim.margin is None else words.WITHIN)
+    said = answered(claims, "not-decided", why_open(claim, words.WITHIN, words.BY_RATIO))
     if claim.verdict == "changed" and interval.is_beyond:
         said = answered(claims, "refuted", words.BEYOND)
     elif claim.verdict in ALIKE:
@@ -116,7 +126,7 @@ def large_effect(claims: Sequence[Claim], adjusted: Sequence[Adjusted]) -> PartM
     elif all(claim.verdict in ALIKE for claim in known):
         said = answered(claims, "refuted", words.ALIKE)
     else:
-        said = answered(claims, "not-decided", words.NO_MARGIN if known[0].margin is None else words.WITHIN)
+        said = answered(claims, "not-decided", why_open(known[0], words.WITHIN, words.BY_RATIO))
     return said.model_copy(update={"low": adjusted[chosen].low, "high": adjusted[chosen].high})
 
 

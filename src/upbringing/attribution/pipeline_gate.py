@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from upbringing.attribution.margin_words import named_margin
 from upbringing.base.errors import FormatError, StudyError
 from upbringing.formats.findings import Claim, Findings, read_findings
 
@@ -123,7 +124,7 @@ def _chosen(findings: Findings, measures: tuple[str, ...], reach: Reach) -> list
 
 def _failures(claim: Claim, rules: Sequence[Rule]) -> Iterable[Failure]:
     if "regression" in rules and claim.noninferior == "no" and _can_regress(claim):
-        yield Failure("regression", claim, f"it changed for the worse by more than its margin of {claim.margin:g}")
+        yield Failure("regression", claim, f"it changed for the worse by more than {named_margin(claim)}")
     if "undecided" in rules and (why := _open_question(claim)):
         yield Failure("undecided", claim, why)
     power = _power(claim)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from upbringing.attribution import conclusion_sentences as words
 from upbringing.attribution.multiplicity import PRIMARY_LEVEL
 from upbringing.attribution.one_sided import one_sided_p_values
-from upbringing.attribution.part_answers import readable
+from upbringing.attribution.part_answers import readable, why_open
 from upbringing.formats.findings import Claim, Decision, PartMeasure
 from upbringing.formats.start_protocol import ENDS, start_contrast_name
 
@@ -47,7 +47,7 @@ def beats(names: Sequence[str], measure: str, claims: Sequence[Claim], direction
     tests = [one_sided_p_values(claim, sign, claim.margin) for claim in known]
     better = max(p for p, _ in tests)
     worse = min(1.0, len(names) * min(p for _, p in tests))
-    return StartEvidence(ids, better, worse, words.NO_MARGIN if known[0].margin is None else "")
+    return StartEvidence(ids, better, worse, why_open(known[0], "", words.BY_RATIO))
 
 
 def sign_of(direction: str) -> float:

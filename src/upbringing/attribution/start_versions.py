@@ -3,23 +3,24 @@
 Source: statistics-and-measures, section 6, claim B: "Supported (v1) = linear trend, no quadratic. Supported (v2) =
 interior optimum under top-k with 0 % best under safety-aware decoding." That there is no bend is shown by two one-sided
 tests within the margin, never by a bend that was not found. Departures: v1 needs a trend for the worse the later the
-start; both have refutations of their own.
+start; both have refutations of their own, those of v2 corrected by Bonferroni, for either decoding refutes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from upbringing.attribution import conclusion_sentences as words
 from upbringing.attribution.multiplicity import holm
-from upbringing.attribution.part_answers import ALIKE, answered, readable
+from upbringing.attribution.part_answers import ALIKE, answered, readable, why_open
 from upbringing.attribution.start_evidence import (
     NO_DIRECTION,
     NOT_BETTER,
     OPEN,
+    StartEvidence,
     beats,
     overall,
     sign_of,
@@ -118,7 +119,7 @@ class _Asked:
             return answered((), "not-decided", NO_MEASURE.format(name=TOP_K))
         starts = interior_starts(self.protocol.cells)
         direction = self.direction(outcome.measure)
-        found = [start_evidence(start, outcome.measure, self.claims, direction) for start in starts]
+        found = [self._alone(start_evidence(start, outcome.measure, self.claims, direction)) for start in starts]
         adjusted = holm(np.array([each.better for each in found])).tolist()
         said = [start_measure(each, p) for each, p in zip(found, adjusted, strict=True)]
         verdict = overall([each.verdict for each in said])
@@ -126,12 +127,16 @@ class _Asked:
         reason = {"supported": "", "refuted": NOT_BETTER, "not-decided": "; ".join(reasons) or OPEN}[verdict]
         return PartMeasure(claims=tuple(i for each in found for i in each.claims), verdict=verdict, reason=reason)
 
+    def _alone(self, found: StartEvidence) -> StartEvidence:
+        """Return evidence that can refute v2 by itself: its p-value is corrected for the decodings that can."""
+        return replace(found, worse=min(1.0, found.worse * len({TOP_K, SAFETY_AWARE} & set(self.protocol.outcomes))))
+
     def safety_aware(self) -> PartMeasure:
         """v2: the start at once beats every other."""
         if (outcome := self.protocol.outcomes.get(SAFETY_AWARE)) is None:
             return answered((), "not-decided", NO_MEASURE.format(name=SAFETY_AWARE))
         others = [start_contrast_name(FIRST, start) for start in self.protocol.cells if start != FIRST]
-        found = beats(others, outcome.measure, self.claims, self.direction(outcome.measure))
+        found = self._alone(beats(others, outcome.measure, self.claims, self.direction(outcome.measure)))
         return start_measure(found, found.better, refuted=NOT_BEST, undecided=BEST_OPEN)
 
 
@@ -144,5 +149,5 @@ def _of_trends(line: Claim, bend: Claim, sign: float) -> tuple[Decision, str]:
     if bend.verdict == "changed":
         return "refuted", BENDS
     if line.verdict != "changed":
-        return "not-decided", words.NO_MARGIN if line.margin is None else TREND_OPEN
+        return "not-decided", why_open(line, TREND_OPEN)
     return ("supported", "") if bend.verdict in ALIKE else ("not-decided", BEND_OPEN)

@@ -36,7 +36,6 @@ def numbers(
     is_alike = is_within_margin(spec, found, inference, margin)
     verdict = verdict_of(found, inference, bounds, is_alike=is_alike, significant=significant)
     judges = [_judge_line(name, each, spec) for name, each in by_judge.items()]
-    as_judged = found.as_judged or inference
     return {
         "estimate": inference.estimate,
         "low": inference.low,
@@ -54,7 +53,7 @@ def numbers(
         "equivalence_radius": 0.0 if found.is_same_checkpoint else equivalence_radius(inference),
         "noninferior": _noninferior(spec, found, inference, margin, direction),
         "per_judge": tuple(judges),
-        "judge_robust": _judge_robust(as_judged, is_within_margin(spec, found, as_judged, margin), judges),
+        "judge_robust": _judge_robust(spec, found.as_judged or found, judges),
         "risk_ratio": said_of(spec, found),
         **_profile(found.profile),
     }
@@ -141,10 +140,12 @@ def _is_significant(inference: Inference) -> bool:
     return inference.p is not None and inference.p <= 1 - CONFIDENCE
 
 
-def _judge_robust(inference: Inference, is_alike: bool, judges: list[dict[str, Any]]) -> bool | None:
+def _judge_robust(spec: ContrastSpec, found: Estimate, judges: list[dict[str, Any]]) -> bool | None:
     """Return whether every judge gives the same uncorrected verdict and sign; ``None`` with one judge only."""
-    if not judges:
+    inference = deciding(spec, found)
+    if not judges or inference is None:
         return None
+    is_alike = is_within_margin(spec, found, inference, applicable_margin(spec, found))
     own = verdict_given(inference, is_alike=is_alike, significant=_is_significant(inference))
     has_sign = own in ("changed", "negligible") or excludes_zero(inference)
     for line in judges:

@@ -119,7 +119,7 @@ def area_tables(inputs: Inputs) -> dict[str, list[dict[str, Any]]]:
     """Return the areas under the curves as a table of numbers: of every cell, then of every contrast of the claims.
 
     A cell whose level at one of the depths may not be read has none. Contrasts are exploratory: their p-values are not
-    corrected for how many there are.
+    corrected for how many there are; they allow for the errors of an unchecked rule as the claims do.
     """
     runs = runs_of(inputs)
     if runs.evidence is None:
@@ -131,13 +131,15 @@ def area_tables(inputs: Inputs) -> dict[str, list[dict[str, Any]]]:
         read = [node for node in lineage.nodes if len(_known(levels, node)) == len(levels)]
         cells = list(dict.fromkeys(cell for node in read for cell in node.cells))
         asked = {cell: {cell: 1.0} for cell in cells}
+        gaps: dict[str, float] = {}
         for claim in inputs.findings.claims:
             if claim.measure == measure and claim.weights and set(claim.weights) <= set(cells):
                 asked.setdefault(claim.contrast, dict(claim.weights))
+                gaps[claim.contrast] = max(gaps.get(claim.contrast, 0.0), claim.error_gap or 0.0)
         first = sources[min(sources)]
         head = {"measure": measure, "judge": first.judge, "split": first.split}
         lines += [
-            {**head, "of": name, **area_line(runs.evidence, runs.design, weights, sources)}
+            {**head, "of": name, **area_line(runs.evidence, runs.design, weights, sources, gaps.get(name) or None)}
             for name, weights in asked.items()
         ]
     return {"prefill_areas": lines}

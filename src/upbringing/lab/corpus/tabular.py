@@ -21,6 +21,7 @@ from upbringing.lab.corpus.units import check_columns
 
 PROBLEM = "\x00problem"  # the only key of a line that stands for a row which is no document
 EXCERPT_BYTES = 200
+MOST_DIGITS = 18  # of a score; Python turns no text of thousands of digits into a number
 MOST_PIECE = 1 << 18  # bytes of a line that are looked at in one go
 QUOTE, BYTE_ORDER_MARK = b'"', b"\xef\xbb\xbf"
 COMMA, TAB = b",", b"\t"
@@ -173,7 +174,8 @@ def _fields(record: bytes, delimiter: bytes) -> list[str] | RowProblem:
 def _value(name: str, value: str, recipe: CorpusRecipe) -> Any:
     """Return a field as its column means it: a score is a number or nothing, spans are JSON, all else is text."""
     if name == recipe.columns.score:
-        return None if not value.strip() else int(value) if value.strip().isdecimal() else value
+        number = value.strip()
+        return int(number) if number.isdecimal() and len(number) <= MOST_DIGITS else value if number else None
     if name in SPAN_COLUMNS and name not in recipe.needed_columns():
         try:
             return json.loads(value) if value.strip() else None
