@@ -71,6 +71,7 @@ DECIDES_NO_WEIGHT = {
     "training/existing.py",
     "training/guards.py",  # stop a stage, and change none
     "training/held_out.py",
+    "training/recalibration.py",  # measures what others trained
     "training/rl_curve.py",
     "training/stage.py",
     "training/versions.py",
