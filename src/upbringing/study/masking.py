@@ -8,6 +8,7 @@ from upbringing.study.recipes import DataBook
 from upbringing.study.stream_recipes import StreamRecipe
 from upbringing.training.ablate import Ablate
 from upbringing.training.fresh import feed_forward_width
+from upbringing.training.gradient_masking import masking_of
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
 from upbringing.training.settings import Lora
@@ -47,16 +48,11 @@ def stream_modes(
 
 def require_slice(start: Start, name: str, stage: Stage) -> None:
     """Raise ``StudyError``, before anything is trained, for a slice that a fresh start has no room for."""
-    if isinstance(stage, Ablate):
-        wanted = stage.slice
-    elif isinstance(stage, Pretrain | Midtrain) and stage.masking is not None:
-        wanted = stage.masking.slice
-    else:
-        return
-    if not isinstance(start, FreshStart):
+    cut = stage if isinstance(stage, Ablate) else masking_of(stage)
+    if cut is None or not isinstance(start, FreshStart):
         return
     try:
-        wanted.require_room(
+        cut.slice.require_room(
             f"stage {name!r}", layers=range(start.layers), heads=start.heads, hidden=feed_forward_width(start)
         )
     except TrainingError as error:

@@ -39,3 +39,9 @@ class GradientMasking(Description):
         if both:
             raise ValueError(f"{', '.join(both)} cannot be both forget and retain: name each data set once")
         return self
+
+
+def masking_of(stage: Description) -> GradientMasking | None:
+    """Return how a stage of any kind masks its updates, ``None`` where it does not."""
+    found: GradientMasking | None = getattr(stage, "masking", None)
+    return found

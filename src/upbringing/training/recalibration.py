@@ -49,7 +49,8 @@ def recalibrated_bias(
         optimizer.zero_grad()
         for name, each in batches.items():
             total, count = _summed_loss(model, each[step % len(each)], bias)
-            ((weights or {}).get(name, 1.0) * total / count).backward()
+            loss: Any = (weights or {}).get(name, 1.0) * total / count
+            loss.backward()
         optimizer.step()
         schedule.step()
     return bias.detach()

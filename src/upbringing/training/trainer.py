@@ -21,11 +21,10 @@ from upbringing.data.stream import Stream
 from upbringing.data.window_arrays import MODES
 from upbringing.formats.record import BuildProfile
 from upbringing.training.compilation import compiled_layers
+from upbringing.training.gradient_masking import masking_of
 from upbringing.training.head import learned_positions
 from upbringing.training.masked_updates import MaskedUpdates
-from upbringing.training.midtrain import Midtrain
 from upbringing.training.precision import frozen_matrices_cast
-from upbringing.training.pretrain import Pretrain
 from upbringing.training.settings import TrainedStage
 
 
@@ -90,7 +89,7 @@ def train_windows(run: Run, stream: Stream) -> None:
     from transformers import Trainer, TrainingArguments
 
     require_float_mask(stream.arrays, run.model.config._attn_implementation)
-    masking = run.stage.masking if isinstance(run.stage, Pretrain | Midtrain) else None
+    masking = masking_of(run.stage)
     masked = None if masking is None else MaskedUpdates(run.model, masking, run.profile)
     positions = learned_positions(run.model)
 
