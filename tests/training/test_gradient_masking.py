@@ -40,7 +40,8 @@ OWN = {  # what the slice of one head and 8 hidden units holds of each layer, by
 def weights(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
-    return load_file(folder / "model.safetensors")
+    found: dict[str, Any] = load_file(folder / "model.safetensors")
+    return found
 
 
 def is_own(name: str, tensor: Any) -> Any:
@@ -199,6 +200,15 @@ def test_an_ablated_checkpoint_is_zero_in_the_slice_and_equal_elsewhere(bench: B
     again = bench.folder / "cut-again"
     again.mkdir()
     assert not ablate_checkpoint("cut", Ablate.model_validate({"slice": SLICE}), cut, again)
+
+
+def test_later_training_leaves_an_ablated_slice_at_zero(bench: Bench) -> None:
+    cut = ablated(bench, bench.start, "cut-before")
+    stage = masked_stage(weight_decay=0.1).model_copy(update={"masking": None})
+    stream = mixed_stream(bench, "default-only", {"other": documents(3)})
+    output, _ = bench.train("after-cut", stage, stream, steps=(0, 6), parent=cut)
+    assert bits(output) != bits(cut)
+    assert not any(tensor[is_own(name, tensor)].any() for name, tensor in weights(output).items())
 
 
 def llama_shapes(**changed: tuple[int, ...] | None) -> dict[str, tuple[int, ...]]:
