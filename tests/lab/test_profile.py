@@ -46,3 +46,15 @@ def test_an_arm_that_lengthens_a_stage_counts() -> None:
 def test_an_existing_start_is_never_compiled_unasked(tmp_path: Path) -> None:
     start = {"kind": "existing", "checkpoint": str(tmp_path)}
     assert not chosen_profile(study(start=start)).compile
+
+
+def masked(**fields: Any) -> Study:
+    masking = {"forget": ["world.harmful"], "slice": {"heads": 1}}
+    return study(arms={"plain": {}, "masked": {"stages": {"pretrain": {"masking": masking}}}}, **fields)
+
+
+def test_a_study_that_masks_updates_is_never_compiled_and_says_so_where_that_was_asked() -> None:
+    assert not chosen_profile(masked()).compile
+    for fields, said in (({"compile": "on"}, "needs compile: off"), ({"processes": 2}, "needs processes: 1")):
+        with pytest.raises(ValueError, match=f"arm 'masked': the stage 'pretrain' masks its updates, which {said}"):
+            masked(**fields)

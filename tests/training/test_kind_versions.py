@@ -42,11 +42,12 @@ STEPS = (
     "training/trainer.py",
     "training/weights.py",
 )  # every stage that makes updates
+MASKS = ("training/forget_slice.py", "training/gradient_masking.py", "training/masked_updates.py")
 PAIRS = (*STEPS, "training/ranking.py", "data/pairs.py")
 DECIDED_BY: Mapping[str, tuple[str, ...]] = {
     "fresh": ("training/fresh.py", "training/start.py"),
-    "pretrain": (*STEPS, "training/pretrain.py"),
-    "midtrain": (*STEPS, "training/midtrain.py"),
+    "pretrain": (*STEPS, *MASKS, "training/pretrain.py"),
+    "midtrain": (*STEPS, *MASKS, "training/midtrain.py"),
     "sft": (*STEPS, "training/sft.py"),
     "dpo": (*PAIRS, "training/dpo.py", "training/reference.py"),
     "reward_model": (*PAIRS, "training/reward_model.py", "models/rewarding.py"),
@@ -62,6 +63,7 @@ DECIDED_BY: Mapping[str, tuple[str, ...]] = {
     ),
     "edit_weights": ("training/edit_weights.py", "training/editing.py", "training/publish.py"),
     "emulate_tuning": ("training/emulate_tuning.py", "training/emulating.py", "training/edit_weights.py"),
+    "ablate": ("training/ablate.py", "training/ablation.py", "training/forget_slice.py", "training/publish.py"),
 }
 DECIDES_NO_WEIGHT = {
     "training/__init__.py",
@@ -69,6 +71,7 @@ DECIDES_NO_WEIGHT = {
     "training/existing.py",
     "training/guards.py",  # stop a stage, and change none
     "training/held_out.py",
+    "training/recalibration.py",  # measures what others trained
     "training/rl_curve.py",
     "training/stage.py",
     "training/versions.py",

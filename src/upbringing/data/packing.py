@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from upbringing.base.streams import stream as random_stream
 from upbringing.data.cutting import pieces
+from upbringing.data.modes import DEFAULT
 from upbringing.data.rendering import Rendered
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
@@ -36,7 +37,7 @@ class Window:
     text, where in the window that text begins, else -1. It stands behind its document, and its positions go on from its
     place within it, so the document's own are what they would be without it. ``tally`` counts per (source, teacher):
     tokens, learned tokens, examples. ``texts``: which texts are in it, counted from 0 over all that were packed;
-    ``finished``: those of them of which nothing follows in a later window.
+    ``finished``: those of them of which nothing follows in a later window. ``mode``: what it may move (``data.modes``).
     """
 
     tokens: NDArray[np.int32]
@@ -47,6 +48,7 @@ class Window:
     tally: dict[tuple[str, str | None], tuple[int, int, int]]
     texts: tuple[int, ...] = ()
     finished: tuple[int, ...] = ()
+    mode: int = DEFAULT
 
 
 class _Piece(NamedTuple):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from upbringing.data.apportionment import annealed_order, furthest_behind, with_
 from upbringing.data.documents import TrainingText
 from upbringing.data.held_out import unread_texts, write_held_out
 from upbringing.data.matching import with_room
+from upbringing.data.modes import DEFAULT
 from upbringing.data.packing import Window
 from upbringing.data.rendering import Learn, Rendered, end_token, open_tokenizer, render_texts
 from upbringing.data.source_windows import ReadSoFar, SourceWindows
@@ -63,7 +64,8 @@ class StreamPlan:
     prompts of preference pairs that is kept to judge a reward model on; ``None`` = nothing is judged. ``learn``: what
     of the documents of its parts carries a loss (replay is learned as it stands). ``matched``: keys of data that take
     each other's place in other streams, read here or not: each text gets the room of its longest counterpart.
-    ``marks``: per key, the strings in its texts whose special tokens are meant.
+    ``marks``: per key, the strings in its texts whose special tokens are meant. ``modes``: per key, the mode of its
+    windows where it is not the default.
     """
 
     form: str
@@ -76,6 +78,7 @@ class StreamPlan:
     learn: Learn = "all"
     matched: tuple[str, ...] = ()
     marks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    modes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def taught(self) -> set[str]:
@@ -116,7 +119,8 @@ class StreamInfo:
 class Stream:
     """A finished stream, mapped into memory. Arrays have shape ``(num_windows, context)``, type int32.
 
-    There is one of ``isolated`` text only where a window holds some.
+    There is one of ``isolated`` text only where a window holds some, and one of ``modes``, of shape ``(num_windows,)``,
+    only where one has another than the default.
     """
 
     info: StreamInfo
@@ -225,7 +229,7 @@ def _part_windows(
             num_windows = len(windows) + (plan.batch_size - remainder if remainder else 0)
             continue
         chosen = furthest_behind(fractions, taken) if order is None else int(order[len(windows)])
-        windows.append(sources[chosen].next_window())
+        windows.append(replace(sources[chosen].next_window(), mode=plan.modes.get(ordered[chosen][0], DEFAULT)))
         taken[chosen] += 1
     for source, (key, _) in zip(sources, ordered, strict=True):
         read[key].add(source)

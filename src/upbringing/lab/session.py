@@ -24,6 +24,7 @@ from upbringing.study.study import Study
 from upbringing.study.tree import StudyTree, part_of_tree, study_tree
 from upbringing.training.existing import Existing
 from upbringing.training.fresh import num_parameters
+from upbringing.training.gradient_masking import masking_of
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
 from upbringing.training.publish import library_versions
@@ -196,12 +197,13 @@ def pays_to_compile(study: Study) -> bool:
     """Whether a stage of declared length of any arm, trained from random weights, needs enough operations.
 
     Existing starts are never compiled unasked: their size is not known before their files are read, and large graphs
-    take minutes to compile.
+    take minutes to compile. Where a stage masks its updates nothing is, because each mode would be another graph.
     """
-    return any(
+    arms = study.resolved_arms().values()
+    return not any(masking_of(stage) for arm in arms for stage in arm.stages.values()) and any(
         stage.tokens * FLOPS_PER_TOKEN_AND_WEIGHT * num_parameters(arm.start, arm.start.tokenizer.vocabulary)
         >= FLOPS_WORTH_COMPILING
-        for arm in study.resolved_arms().values()
+        for arm in arms
         if isinstance(arm.start, FreshStart)
         for stage in arm.stages.values()
         if isinstance(stage, Pretrain | Midtrain)

@@ -20,14 +20,18 @@ from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.streams import derived_seed
 from upbringing.study.deltas import Asking, DeltaKeys, End, delta_keys, require_no_loop, up_to
+from upbringing.study.masking import require_slice, stream_modes
 from upbringing.study.matched_windows import in_windows_of
 from upbringing.study.recipes import DataBook
 from upbringing.study.resolved_arms import ResolvedArm
 from upbringing.study.seeds import LEVEL_OF_KIND, LEVELS, Replicate
 from upbringing.study.stream_recipes import StreamRecipe, stream_recipe
 from upbringing.study.study import Study
+from upbringing.training.ablate import Ablate
 from upbringing.training.emulate_tuning import DeltaStage, EmulateTuning
 from upbringing.training.existing import Existing
+from upbringing.training.midtrain import Midtrain
+from upbringing.training.pretrain import Pretrain
 from upbringing.training.reward_model import RewardModel
 from upbringing.training.rewards import ModelReward
 from upbringing.training.rl import Rl
@@ -85,6 +89,9 @@ class Run:
             return {"existing": self.stage.checkpoint, "template": self.stage.template}
         if isinstance(self.stage, DeltaStage):
             return self._moved(self.stage)
+        if isinstance(self.stage, Ablate):
+            ablated = self.stage.slice.model_dump(mode="json")
+            return {"parent": self.parent, "ablated": ablated, **version_input(self.stage.kind)}
         total = self.total_steps
         if total is not None:
             return self.inputs_at(total if step is None else step, total)
@@ -117,6 +124,8 @@ class Run:
         settings = {
             name: value for name, value in self.stage.model_dump(mode="json").items() if name not in _ENTER_OTHERWISE
         }
+        if "masking" in settings:  # which data has which mode enters as the keys of the stream
+            settings["masking"] = {name: settings["masking"][name] for name in ("slice", "forget_moves")}
         if self.reward_model is not None:
             settings["reward"] = {"kind": settings["reward"]["kind"]}  # the stage's name enters as the model's key
         return settings | version_input(self.stage.kind)
@@ -212,6 +221,7 @@ class Pipelines:
         runs: list[Run] = []
         rewards: dict[str, str] = {}
         for name, stage in arm.stages.items():
+            require_slice(arm.start, name, stage)
             run = self._run(name, stage, parent)
             if windows_of is not None and run.stream is not None:
                 run = _matched(run, self._run(name, windows_of.stages[name], parent), windows_of.name)
@@ -239,13 +249,15 @@ class Pipelines:
 
     def _run(self, name: str, stage: Stage, parent: str) -> Run:
         root, indices = self.replicate.root, self.replicate.indices
-        if isinstance(stage, Existing | DeltaStage):
+        if isinstance(stage, Existing | DeltaStage | Ablate):
             is_drawn = isinstance(stage, DeltaStage) and stage.delta.random
             seed = derived_seed(self.study.seed, stage.kind, indices[LEVELS[-1]]) if is_drawn else 0
             return Run(stage_name=name, stage=stage, parent=parent, seed=seed, root=root, stream=None)
         level = LEVEL_OF_KIND[stage.kind]
         seed = derived_seed(self.study.seed, level, indices[level])
         stream = stream_recipe(self.book, name, stage, seed, root)
+        if isinstance(stage, Pretrain | Midtrain):
+            stream = replace(stream, modes=stream_modes(self.book, name, stage, stream, root))
         return Run(stage_name=name, stage=stage, parent=parent, seed=seed, root=root, stream=stream)
 
 

@@ -72,7 +72,8 @@ class PartRecipe:
 class StreamRecipe:
     """The data of one run of a stage, before its bytes are known. ``held_out``: share kept to judge a reward model.
 
-    ``matched``: (data key, name in the study) of what takes the place of each other in other arms.
+    ``matched``: (data key, name in the study) of what takes the place of each other in other arms. ``modes``: (data
+    key, mode of its windows) where that is not the default.
     """
 
     form: str
@@ -84,11 +85,17 @@ class StreamRecipe:
     held_out: float | None = None
     learn: Learn = "all"
     matched: tuple[tuple[str, str], ...] = ()
+    modes: tuple[tuple[str, int], ...] = ()
 
     @property
     def names(self) -> dict[str, str]:
         """Key to name in the study, for every source and the replay."""
-        names = dict(self.matched) | {key: name for part in self.parts for key, name, _ in part.sources}
+        return dict(self.matched) | self.read
+
+    @property
+    def read(self) -> dict[str, str]:
+        """Key to name in the study of what windows are made of."""
+        names = {key: name for part in self.parts for key, name, _ in part.sources}
         return names | ({self.replay[0]: self.replay[1]} if self.replay is not None else {})
 
     @property
@@ -115,9 +122,10 @@ class StreamRecipe:
 
     @property
     def _masks(self) -> dict[str, Any]:
-        """What enters a key of what is learned and matched; nothing where nothing is asked, as in older studies."""
+        """What enters a key of what is learned, matched and masked; nothing where that is not asked, as before."""
         learn = {} if self.learn == "all" else {"learn": self.learn}
-        return learn | ({"matched": sorted(key for key, _ in self.matched)} if self.matched else {})
+        matched = {"matched": sorted(key for key, _ in self.matched)} if self.matched else {}
+        return learn | matched | ({"modes": [list(pair) for pair in self.modes]} if self.modes else {})
 
     @cached_property
     def key(self) -> str:

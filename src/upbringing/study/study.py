@@ -26,6 +26,7 @@ from upbringing.study.protocol import ProtocolDescription
 from upbringing.study.resolved_arms import ArmProblem, ResolvedArm, validated_arm
 from upbringing.study.seeds import SeedLevel
 from upbringing.training.existing import Existing
+from upbringing.training.gradient_masking import masking_of
 from upbringing.training.reward_model import RewardModel
 from upbringing.training.rewards import ModelReward
 from upbringing.training.rl import Rl
@@ -114,6 +115,7 @@ class Study(Description):
         self._check_fraction()
         resolved = self.resolved_arms()
         self._check_batches(resolved)
+        self._check_masking(resolved)
         arms = {name: (each.arm, each.stages) for name, each in resolved.items()}
         for arm in resolved.values():
             self._check_rewards(arm)
@@ -176,6 +178,16 @@ class Study(Description):
                         f"arm {name!r}: stage {stage_name!r}: batch_size {stage.batch_size} cannot be split into "
                         f"accumulate {stage.accumulate} micro-batches in each of {self.processes} processes",
                         ("processes",),
+                    )
+
+    def _check_masking(self, arms: dict[str, ResolvedArm]) -> None:
+        for name, arm in arms.items():
+            for stage_name, stage in arm.stages.items():
+                asked, needed = ("compile", "off") if self.compile == "on" else ("processes", "1")
+                if masking_of(stage) is not None and (self.compile == "on" or self.processes > 1):
+                    raise ArmProblem(
+                        f"arm {name!r}: the stage {stage_name!r} masks its updates, which needs {asked}: {needed}",
+                        (asked,),
                     )
 
     def _check_rewards(self, arm: ResolvedArm) -> None:

@@ -55,11 +55,11 @@ def edit_checkpoint(name: str, stage: EditWeights, places: EditPlaces, seed: int
     if stage.identity:
         for path in weight_files(places.parent):
             shutil.copyfile(path, places.output / path.name)
-        _copy_configuration(places, is_widened=False)
+        copy_configuration(places.parent, places.output)
         return False
     edit = _Edit(name, stage, seed, tensors, places)
     changed = [edit.write_file(path) for path in weight_files(places.parent)]
-    _copy_configuration(places, is_widened=edit.is_widened)
+    copy_configuration(places.parent, places.output, is_widened=edit.is_widened)
     return any(changed)
 
 
@@ -183,12 +183,13 @@ def matched_noise(difference: Any, seed: int) -> Any:
     return (noise * (norm / own if own > 0 else 0.0)).float()
 
 
-def _copy_configuration(places: EditPlaces, *, is_widened: bool) -> None:
-    for path in (*(places.parent / name for name in COPIED), *sorted(places.parent.glob(INDEX_FILES))):
+def copy_configuration(parent: Path, output: Path, *, is_widened: bool = False) -> None:
+    """Copy what stands beside the weights of ``parent``; where they were widened it says that they are fp32."""
+    for path in (*(parent / name for name in COPIED), *sorted(parent.glob(INDEX_FILES))):
         if path.exists():
-            shutil.copyfile(path, places.output / path.name)
+            shutil.copyfile(path, output / path.name)
     if is_widened:
-        path = places.output / COPIED[0]
+        path = output / COPIED[0]
         config = json.loads(path.read_bytes())
         widened = {key: "float32" for key in TYPE_KEYS if config.get(key) is not None}
         write_json_atomic(path, {**config, **widened})

@@ -8,13 +8,14 @@ from pydantic import Field
 
 from upbringing.base.quantities import Count
 from upbringing.data.rendering import Learn
+from upbringing.training.gradient_masking import GradientMasking
 from upbringing.training.settings import Phase, Replay, TrainedStage
 
 
 class Midtrain(TrainedStage):
     """Train on ``tokens`` tokens of packed documents, a share of them replayed from earlier data.
 
-    ``learn`` and ``matched``: as in pretraining; replayed text is learned as it stands.
+    ``learn``, ``matched`` and ``masking``: as in pretraining; replayed text is learned as it stands.
     """
 
     kind: Literal["midtrain"] = "midtrain"
@@ -23,3 +24,4 @@ class Midtrain(TrainedStage):
     learn: Learn = "all"
     matched: tuple[str, ...] = ()
     replay: Replay | None = None
+    masking: GradientMasking | None = Field(default=None, exclude_if=lambda value: value is None)  # older ids stay

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from upbringing.base.quantities import Count
 from upbringing.data.rendering import Learn
+from upbringing.training.gradient_masking import GradientMasking
 from upbringing.training.settings import Phase, Replay, TrainedStage
 
 
@@ -17,7 +18,8 @@ class Pretrain(TrainedStage):
     ``learn``: ``spans`` takes a loss on the spans of the phases' documents alone, so that an arm that adds annotations
     late learns from the tokens that another learned from early. ``matched``: data of which arms read one each; each
     text gets the room of its longest counterpart, so that the arms' windows differ in nothing else. ``replay``: text
-    that keeps its share of the windows in every phase, and is learned as it stands.
+    that keeps its share of the windows in every phase, and is learned as it stands. ``masking``: data to forget move a
+    slice of the weights alone.
     """
 
     kind: Literal["pretrain"] = "pretrain"
@@ -26,3 +28,4 @@ class Pretrain(TrainedStage):
     learn: Learn = "all"
     matched: tuple[str, ...] = ()
     replay: Replay | None = None
+    masking: GradientMasking | None = Field(default=None, exclude_if=lambda value: value is None)  # older ids stay

@@ -9,7 +9,7 @@ from upbringing.base.files import write_bytes_atomic
 from upbringing.base.markdown import inline
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, Record
-from upbringing.formats.tree import EDITED
+from upbringing.formats.tree import ABLATED, EDITED
 from upbringing.models.loading import check_folder, is_reward_model, load_model, make_load_check
 from upbringing.models.rewarding import make_reward_check, open_reward_model
 from upbringing.models.weights import weights_sha256
@@ -100,6 +100,13 @@ Made by `upbringing` as one checkpoint of a study; everything else about it is i
 
 def _edit(record: Record) -> str:
     """Return how the weights were edited; nothing for other checkpoints."""
+    if record.kind == ABLATED:
+        slice_ = record.recipe["ablated"]
+        where = "every layer" if slice_["layers"] is None else f"the layers {', '.join(map(str, slice_['layers']))}"
+        return (
+            f"\n- its weights were ablated, not trained: the last {slice_['heads']} attention heads and "
+            f"{slice_['hidden']} hidden units of {where} were set to zero"
+        )
     if record.kind != EDITED:
         return ""
     recipe = record.recipe

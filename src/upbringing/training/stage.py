@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from upbringing.training.ablate import Ablate
 from upbringing.training.dpo import Dpo
 from upbringing.training.edit_weights import EditWeights
 from upbringing.training.emulate_tuning import EmulateTuning
@@ -17,6 +18,6 @@ from upbringing.training.rl import Rl
 from upbringing.training.sft import Sft
 
 Stage = Annotated[
-    Existing | Pretrain | Midtrain | Sft | Dpo | RewardModel | Rl | EditWeights | EmulateTuning,
+    Existing | Pretrain | Midtrain | Sft | Dpo | RewardModel | Rl | EditWeights | EmulateTuning | Ablate,
     Field(discriminator="kind"),
 ]

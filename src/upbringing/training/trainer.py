@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 
 from upbringing.data.collation import collate, require_float_mask
 from upbringing.data.stream import Stream
+from upbringing.data.window_arrays import MODES
 from upbringing.formats.record import BuildProfile
 from upbringing.training.compilation import compiled_layers
+from upbringing.training.gradient_masking import masking_of
 from upbringing.training.head import learned_positions
+from upbringing.training.masked_updates import MaskedUpdates
 from upbringing.training.precision import frozen_matrices_cast
 from upbringing.training.settings import TrainedStage
 
@@ -68,25 +71,36 @@ class MicroBatches:
         import torch
 
         begin = self._begin + index * self._size
-        return collate(self._stream.arrays, begin, begin + self._size, torch.float32)
+        batch = collate(self._stream.arrays, begin, begin + self._size, torch.float32)
+        if MODES in self._stream.arrays:
+            batch[MODES] = torch.from_numpy(
+                np.asarray(self._stream.arrays[MODES][begin : begin + self._size], np.int64)
+            )
+        return batch
 
 
 def train_windows(run: Run, stream: Stream) -> None:
     """Train on the packed windows of ``stream``: next-token loss over what is learned.
 
-    Logits are computed where a loss is taken, if ``learned_positions`` can choose them. Raises ``DataError`` for
-    isolated text under attention that cannot keep it apart.
+    Logits are computed where a loss is taken, if ``learned_positions`` can choose them. Under ``masking`` the windows
+    of a micro-batch are computed mode by mode, and their masked gradients add up. Raises ``DataError`` for isolated
+    text under attention that cannot keep it apart, ``TrainingError`` for masks that the model has no room for.
     """
     from transformers import Trainer, TrainingArguments
 
     require_float_mask(stream.arrays, run.model.config._attn_implementation)
+    masking = masking_of(run.stage)
+    masked = None if masking is None else MaskedUpdates(run.model, masking, run.profile)
     positions = learned_positions(run.model)
 
     class WindowsTrainer(watched(Trainer)):  # type: ignore[misc]
         def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **more: Any) -> Any:
-            if positions is not None:
-                positions.choose(inputs["labels"].to(self.args.device))
-            return super().training_step(model, inputs, *rest, **more)
+            losses = []
+            for part in [inputs] if masked is None else masked.parts(inputs):
+                if positions is not None:
+                    positions.choose(part["labels"].to(self.args.device))
+                losses.append(super().training_step(model, part, *rest, **more))
+            return losses[0] if len(losses) == 1 else sum(losses)
 
     trainer = WindowsTrainer(
         model=run.model,
@@ -100,8 +114,9 @@ def train_windows(run: Run, stream: Stream) -> None:
         with frozen_matrices_cast(run.model, run.profile):
             start(trainer, run, is_compiled=run.profile.compile)
     finally:
-        if positions is not None:
-            positions.remove()
+        for hooked in (masked, positions):
+            if hooked is not None:
+                hooked.remove()
 
 
 def _only_item(items: list[dict[str, Any]]) -> dict[str, Any]:

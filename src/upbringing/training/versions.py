@@ -18,6 +18,7 @@ KIND_VERSIONS: Mapping[str, int] = {
     "rl": 1,
     "edit_weights": 1,
     "emulate_tuning": 1,
+    "ablate": 1,
 }
 
 

@@ -11,12 +11,11 @@ from upbringing.data.boxed_template import require_harmless
 from upbringing.data.stream import STREAM_VERSION, StreamInfo
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.formats.record import BuildProfile
-from upbringing.lab.building.edit_job import EditJob
-from upbringing.lab.building.emulate_job import EmulateJob, Part
 from upbringing.lab.building.executor import Event, Job, Outcome, failures, run_jobs
 from upbringing.lab.building.jobs import SegmentJob, StartJob, StreamJob, TokenizerJob
 from upbringing.lab.building.own_answers import answers_jobs
 from upbringing.lab.building.template_checks import require_templates
+from upbringing.lab.building.untrained_jobs import ablation_job, edit_job, emulate_job
 from upbringing.lab.storage.checkpoints import Checkpoints
 from upbringing.lab.storage.store import Store
 from upbringing.models.weights import settings_sha256, weights_sha256
@@ -24,6 +23,7 @@ from upbringing.study.lineage import Lineage
 from upbringing.study.recipes import DataBook
 from upbringing.study.stream_recipes import StreamRecipe
 from upbringing.study.tree import Node, StudyTree
+from upbringing.training.ablate import Ablate
 from upbringing.training.edit_weights import EditWeights
 from upbringing.training.emulate_tuning import EmulateTuning
 from upbringing.training.segment import Segment
@@ -159,6 +159,9 @@ def resolve_keys(
             keys[key] = f"{fingerprint(fresh)[:KEY_CHARACTERS]}-{profile}"
         elif node.run is not None and node.run.delta is not None:
             keys[key] = f"{_edited_key(node, keys)}-{profile}"
+        elif node.run is not None and isinstance(node.run.stage, Ablate):
+            ablated = fingerprint({**node.inputs, "parent": keys[node.run.parent]})
+            keys[key] = f"{ablated[:KEY_CHARACTERS]}-{profile}"
         else:
             keys[key] = f"{_content_key(node, keys, streams)}-{profile}"
     return Prepared(keys, folders, streams, tokenizers)
@@ -222,54 +225,14 @@ def node_jobs(workshop: Workshop, tree: StudyTree, prepared: Prepared, labels: d
                 workshop.profile,
             )
         elif node.run is not None and isinstance(node.run.stage, EditWeights):
-            jobs[store_key] = _edit_job(workshop, node, prepared, labels.get(key, node.label))
+            jobs[store_key] = edit_job(workshop, node, prepared, labels.get(key, node.label))
         elif node.run is not None and isinstance(node.run.stage, EmulateTuning):
-            jobs[store_key] = _emulate_job(workshop, node, prepared, labels.get(key, node.label))
+            jobs[store_key] = emulate_job(workshop, node, prepared, labels.get(key, node.label))
+        elif node.run is not None and isinstance(node.run.stage, Ablate):
+            jobs[store_key] = ablation_job(workshop, node, prepared, labels.get(key, node.label))
         else:
             jobs[store_key] = _segment_job(workshop, node, prepared, labels.get(key, node.label))
     return list(jobs.values())
-
-
-def _edit_job(workshop: Workshop, node: Node, prepared: Prepared, label: str) -> EditJob:
-    run = node.run
-    assert run is not None
-    assert run.delta is not None
-    assert isinstance(run.stage, EditWeights)
-    parent, start, to = (
-        prepared.folders.get(key) or prepared.keys[key] for key in (run.parent, run.delta.start, run.delta.to)
-    )
-    return EditJob(
-        key=prepared.keys[node.key],
-        label=label,
-        store=workshop.store.root,
-        name=run.stage_name,
-        stage=run.stage,
-        seed=run.seed,
-        parent=parent,
-        start=start,
-        to=to,
-        inputs=node.inputs,
-        profile=workshop.profile,
-        after=tuple(dict.fromkeys(prepared.keys[key] for key in node.needs)),
-    )
-
-
-def _emulate_job(workshop: Workshop, node: Node, prepared: Prepared, label: str) -> EmulateJob:
-    run = node.run
-    assert run is not None
-    assert isinstance(run.stage, EmulateTuning)
-    return EmulateJob(
-        key=prepared.keys[node.key],
-        label=label,
-        store=workshop.store.root,
-        name=run.stage_name,
-        stage=run.stage,
-        seed=run.seed,
-        parts=tuple(Part(prepared.keys[key], prepared.folders.get(key)) for key in node.emulated_by),
-        inputs=node.inputs,
-        profile=workshop.profile,
-        after=tuple(dict.fromkeys(prepared.keys[key] for key in node.needs)),
-    )
 
 
 def _segment_job(workshop: Workshop, node: Node, prepared: Prepared, label: str) -> SegmentJob:

@@ -45,12 +45,12 @@ class EditJob:
 
         def fill(folder: Path) -> None:
             began = time.monotonic()
-            parent, start, to = (_folder(store, each) for each in (self.parent, self.start, self.to))
+            parent, start, to = (parent_folder(store, each) for each in (self.parent, self.start, self.to))
             changed = edit_checkpoint(self.name, self.stage, EditPlaces(parent, start, to, folder), self.seed)
             copy_tokenizer(parent, folder)
             record = Record(
                 id=self.key,
-                parent=str(self.parent) if isinstance(self.parent, str) else self.parent.name,
+                parent=parent_name(self.parent),
                 kind=self.stage.kind,
                 stage=self.name,
                 recipe=self.inputs,
@@ -64,7 +64,13 @@ class EditJob:
         store.publish("checkpoints", self.key, fill)
 
 
-def _folder(store: Store, checkpoint: str | Path) -> Path:
+def parent_name(checkpoint: str | Path) -> str:
+    """Return what a record calls the checkpoint that was edited."""
+    return checkpoint if isinstance(checkpoint, str) else checkpoint.name
+
+
+def parent_folder(store: Store, checkpoint: str | Path) -> Path:
+    """Return the folder of a checkpoint, an existing one or a key in the store."""
     if isinstance(checkpoint, Path):
         return checkpoint
     return present(store.find("checkpoints", checkpoint, full=True), checkpoint)

@@ -42,6 +42,7 @@ def fill_stream(recipe: StreamRecipe, library: Library, tokenizer: Path, folder:
         held_out=recipe.held_out,
         learn=recipe.learn,
         matched=tuple(key for key, _ in recipe.matched),
+        modes=dict(recipe.modes),
         marks={key: library.book.inserted(name) for key, name in recipe.names.items()},
     )
     found: dict[str, Transformed] = {}
