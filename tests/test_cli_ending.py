@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from upbringing.base.errors import DataError
+from upbringing.base.errors import DataError, UpbringingWarning
 from upbringing.cli_ending import POLITE, ending_in_words
 
 
@@ -21,7 +22,9 @@ from upbringing.cli_ending import POLITE, ending_in_words
 def signals() -> Iterator[None]:
     """Leave the signals of the test's own process as they were."""
     before = {name: signal.getsignal(getattr(signal, name)) for name in POLITE}
+    shown = warnings.showwarning
     yield
+    warnings.showwarning = shown
     for name, handler in before.items():
         signal.signal(getattr(signal, name), handler)
 
@@ -91,3 +94,18 @@ def test_whoever_stops_a_command_is_told_that_it_can_go_on(name: str) -> None:
     assert time.monotonic() - began < 30
     assert process.returncode == 75
     assert said == "upbringing: stopped: run the same command again to resume\n"
+
+
+def test_a_warning_is_a_line_said_once_and_drives_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    others: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_, **__: others.append(str(message))
+        with ending_in_words():
+            for _ in range(2):
+                warnings.warn("config.json of \x1b[2J is missing", UpbringingWarning, stacklevel=2)
+            warnings.warn("of a library", UserWarning, stacklevel=2)
+    found = capsys.readouterr().err
+    assert found.count("warning: config.json of \\u001b[2J is missing\n") == 1
+    assert found.count("is missing") == 1
+    assert others == ["of a library"]

@@ -6,10 +6,12 @@ import errno
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from upbringing.base.errors import InterruptedRunError, UpbringingError
+from upbringing.base.errors import InterruptedRunError, UpbringingError, UpbringingWarning
 from upbringing.base.files import FULL_DISK_ERRORS
 from upbringing.base.terminal import visible
 
@@ -25,6 +27,7 @@ POLITE = ("SIGTERM", "SIGUSR1")  # a scheduler's notice, Slurm's early warning; 
 def ending_in_words() -> Iterator[None]:
     """Turn errors on purpose, places that refuse and requests to stop into a message on standard error and a code."""
     _stop_as_ctrl_c_does()
+    _warn_in_words()
     try:
         yield
     except UpbringingError as error:
@@ -50,3 +53,18 @@ def _stop_as_ctrl_c_does() -> None:
         for name in POLITE:
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), signal.default_int_handler)
+
+
+def _warn_in_words() -> None:
+    """Show this project's warnings as a line each, once, without the line of code that they come from."""
+    others = warnings.showwarning
+    said: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, UpbringingWarning):
+            others(message, category, *where, **more)
+        elif (text := str(message)) not in said:
+            said.add(text)
+            print(f"warning: {visible(text)}", file=sys.stderr)
+
+    warnings.showwarning = show
