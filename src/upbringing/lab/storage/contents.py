@@ -32,7 +32,7 @@ class RoomStatus:
 
 @dataclass(frozen=True)
 class StoreStatus:
-    """``studies``: per study, how many of the checkpoints it needs are there, no file cut or gone, and how many it needs."""
+    """``studies``: per study, how many of the checkpoints it needs are there with all files, and how many it needs."""
 
     rooms: dict[str, RoomStatus]
     studies: dict[str, tuple[int, int]]
