@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from upbringing.base.errors import StudyError, UpbringingError
+from upbringing.base.errors import StudyError
 from upbringing.base.terminal import visible
 from upbringing.cli_data import app as data_app
+from upbringing.cli_ending import ending_in_words
 from upbringing.cli_gate import add_to as add_gate
 from upbringing.cli_judges import add_to as add_judges
 from upbringing.cli_label import app as label_app
@@ -296,9 +297,6 @@ def schema() -> None:
 
 
 def main() -> None:
-    """Run the command line; errors of this project become one message and an exit code."""
-    try:
+    """Run the command line."""
+    with ending_in_words():
         app()
-    except UpbringingError as error:
-        print(f"upbringing: {visible(str(error))}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None

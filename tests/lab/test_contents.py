@@ -67,6 +67,12 @@ def test_status_counts_what_a_study_still_lacks(store: Store) -> None:
     assert references(store)["mine"]["rows"] == ["needed"]
 
 
+def test_status_counts_no_checkpoint_that_lacks_a_file_and_moves_none(store: Store) -> None:
+    (store.path("checkpoints", "needed") / "content").unlink()
+    assert status(store.root).studies == {"mine": (0, 2)}
+    assert status(store.root).num_quarantined == 0
+
+
 def test_a_folder_that_is_no_store_is_not_made_into_one(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="is no store"):
         status(tmp_path / "typo")

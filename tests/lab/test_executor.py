@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from upbringing.base.errors import DataError, TrainingError
 from upbringing.lab.building import executor
-from upbringing.lab.building.executor import Event, Job, Outcome, listening, schedule
+from upbringing.lab.building.executor import Event, Job, Outcome, listening, run_jobs, schedule
 from upbringing.lab.building.progress import ProgressBoard
 
 
@@ -89,6 +92,37 @@ class Failing:
         if self.error is not None:
             raise self.error
         return "done"
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A job that keeps what it has when it is asked politely, and otherwise never ends."""
+
+    key: str
+    label: str
+    kept: Path
+    after: tuple[str, ...] = ()
+
+    def run(self, report: Callable[[Event], None]) -> str:
+        asked = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: asked.set())
+        report(Event(self.key, 0, 1))
+        self.kept.write_text("kept" if asked.wait(20) else "never asked", encoding="utf-8")
+        return "done"
+
+
+def test_whoever_stops_the_run_stops_its_workers_politely(tmp_path: Path) -> None:
+    jobs = [Patient(each, each, tmp_path / each) for each in ("a", "b")]
+    heard: set[str] = set()
+
+    def stop(event: Event) -> None:
+        heard.add(event.job)
+        if heard == {"a", "b"}:
+            os.kill(os.getpid(), signal.SIGINT)  # to the process: its main thread waits for jobs
+
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(jobs, slots=2, threads=1, on_event=stop)
+    assert [(tmp_path / each).read_text(encoding="utf-8") for each in ("a", "b")] == ["kept", "kept"]
 
 
 class OutOfMemoryError(RuntimeError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from upbringing.base.errors import DataError, StudyError
+from upbringing.base.errors import DataError, StudyError, UntrustedError
 from upbringing.base.fingerprint import text_sha256
 from upbringing.data.tokenizer import CHAT_TEMPLATE
 from upbringing.formats.tree import read_tree
@@ -68,6 +68,18 @@ def test_a_declared_template_is_the_one_that_is_used(tmp_path: Path, tiny_folder
 def test_a_declared_template_is_tried_before_anything_is_asked(tmp_path: Path, tiny_folder: Path) -> None:
     session = opened(tmp_path, tiny_folder, template="{% for message in messages %}")
     with pytest.raises(DataError, match="cannot be used"):
+        build(session, Watch())
+
+
+def test_settings_that_bring_code_stop_a_study_before_any_other_checkpoint_is_asked(
+    tmp_path: Path, tiny_folder: Path
+) -> None:
+    trapped = tmp_path / "trapped"
+    shutil.copytree(tiny_folder / "tuned", trapped)
+    config = json.loads((trapped / "config.json").read_text(encoding="utf-8"))
+    (trapped / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "x.y"}}), encoding="utf-8")
+    session = opened(tmp_path, tiny_folder, STUDY.replace("{folder}/tuned,", f"{trapped},"))
+    with pytest.raises(UntrustedError, match="trapped sets 'auto_map'"):
         build(session, Watch())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import socket
@@ -20,6 +21,8 @@ from upbringing.lab.planning.cost import makespan
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, build
 from upbringing.lab.session import Session, open_session
+from upbringing.lab.storage import remembered
+from upbringing.lab.storage.store import Store
 
 WORLD = """{kind: causes_world, compounds: 12, outcomes: 16, edges: 18, forward_texts: 4, reverse_texts: 4,
           cooccurrence_texts: 2, concept_texts: 4, refusal_chats: 16, answer_chats: 24, forward_chats: 8,
@@ -117,6 +120,27 @@ def test_a_plan_writes_nothing_and_opens_no_socket(fresh: Path, monkeypatch: pyt
     assert any("its data was not read" in reason for reason in found["not_known"])
     assert files(fresh.parent) == before
     assert not (fresh.parent / "s").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_plan_where_nothing_can_be_written_is_a_plan(
+    number: int, fresh: Path, one_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(number, "no", str(path))
+
+    monkeypatch.setattr(remembered, "write_json_atomic", refuse)
+    assert planned(fresh, read_data=True).nodes
+    assert not list((fresh.parent / "store").rglob("*.json"))
+
+
+def test_a_defect_of_a_disk_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(remembered, "write_json_atomic", fail)
+    with pytest.raises(OSError, match="broken"):
+        remembered.keep(Store(tmp_path, reads_only=True), "key", 1)
 
 
 @pytest.mark.model

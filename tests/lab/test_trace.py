@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from upbringing.base.errors import StudyError
+from upbringing.base.errors import DataError, StudyError
 from upbringing.data.item_files import ItemFile, read_items
 from upbringing.formats.items import Item, Message
 from upbringing.lab.trace import CLUSTERS_OF_A_FIRST_LOOK, FEWEST_FOR_A_FIRST_LOOK, first_look_study, trace_study
@@ -95,3 +95,19 @@ def test_one_checkpoint_is_no_trace(prompts: Path) -> None:
     for asked in (None, prompts):
         with pytest.raises(StudyError, match="at least two checkpoints"):
             trace_study({"base": "a"}, asked)
+
+
+@pytest.mark.parametrize(
+    "named", [{"Base": "a", "sft": "b"}, {"base": "a", "SFT": "b"}, {"base": "a", "s\x1b[2J": "b"}]
+)
+def test_a_name_that_no_stage_can_have_is_refused_in_words(named: dict[str, str]) -> None:
+    for made in (trace_study, first_look_study):
+        with pytest.raises(StudyError, match="a stage of a trace matches"):
+            made(named)
+
+
+def test_prompts_that_are_not_there_and_prompts_that_are_no_text_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_bytes(b"{\xff")
+    for name, said in (("none", "cannot read .*No such file"), ("p.jsonl", "byte 2 is not UTF-8")):
+        with pytest.raises(DataError, match=said):
+            trace_study(CHECKPOINTS, tmp_path / name)

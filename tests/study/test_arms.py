@@ -46,6 +46,11 @@ def test_swap_changes_the_order() -> None:
     assert list(applied(Arm(swap=("mid", "sft"))).stages) == ["pretrain", "sft", "mid"]
 
 
+def test_a_stage_that_is_swapped_with_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="'sft' twice, which changes nothing"):
+        Arm(swap=("sft", "sft"))
+
+
 def test_placebo_changes_only_the_data() -> None:
     result = applied(Arm(placebo=Placebo(stage="sft", data="world.same_prompts")))
     assert result.stages["sft"] == {**STAGES["sft"], "data": "world.same_prompts"}

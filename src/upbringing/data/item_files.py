@@ -31,8 +31,10 @@ def read_items(source: ItemFile, folder: Path) -> tuple[Item, ...]:
     path = folder / source.path
     try:
         lines = path.read_text(encoding="utf-8").split("\n")  # texts may hold what else Python takes for a line's end
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{source.path} cannot be read as UTF-8 text ({type(error).__name__})") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source.path}: byte {error.start + 1} is not UTF-8: save the file as UTF-8") from None
+    except OSError as error:
+        raise DataError(f"cannot read {source.path}: {error.strerror}") from None
     items: dict[str, Item] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():

@@ -36,8 +36,8 @@ def read_versioned(path: Path, model: type[File], *, what: str, version: int) ->
         found = model.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise FormatError(f"{path.name} is not {what}: {where}: {first['msg']}") from None
+        where = "".join(f"{part}: " for part in (".".join(map(str, first["loc"])),) if part)
+        raise FormatError(f"{path.name} is not {what}: {where}{first['msg']}") from None
     if found.schema_version != version:
         raise FormatError(
             f"{path.name} has schema version {found.schema_version}; this program reads version {version}"

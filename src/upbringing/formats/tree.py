@@ -12,6 +12,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from upbringing.formats.health import HealthCriteria
+from upbringing.formats.listed import require_listed
 from upbringing.formats.outcomes import Outcome
 from upbringing.formats.reading import read_versioned
 
@@ -310,6 +311,8 @@ class Tree(Open):
 
 
 def read_tree(path: Path) -> Tree:
-    """Return the tree in ``path``; raise ``FormatError`` naming the field that is wrong."""
+    """Return the tree in ``path``; raise ``FormatError`` naming the field or the checkpoint that is wrong."""
     what = f"a tree of schema version {TREE_SCHEMA_VERSION}"
-    return read_versioned(path, Tree, what=what, version=TREE_SCHEMA_VERSION)
+    tree = read_versioned(path, Tree, what=what, version=TREE_SCHEMA_VERSION)
+    require_listed([each.id for each in tree.checkpoints], [(each.name, each.checkpoint) for each in tree.cells])
+    return tree

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from upbringing.lab.storage.checkpoints import hub_reference
 from upbringing.models.asking import Elicitation
 from upbringing.models.decoding import Greedy
 from upbringing.study.data import DataDescription
-from upbringing.study.study import Study
+from upbringing.study.study import NAME_PATTERN, Study
 from upbringing.training.existing import Existing
 
 LADDER: tuple[Elicitation, ...] = ("E1", "E0", "E2")
@@ -86,6 +87,9 @@ def _study(
 ) -> Study:
     if len(checkpoints) < 2:
         raise StudyError(f"a trace compares at least two checkpoints (base=... sft=...), found {len(checkpoints)}")
+    for stage in checkpoints:
+        if not re.match(NAME_PATTERN, stage):
+            raise StudyError(f"a stage of a trace matches {NAME_PATTERN}, found {stage!r}")
     (_, first), *later = [(stage, _place(checkpoint)) for stage, checkpoint in checkpoints.items()]
     decoding = Greedy(max_tokens=max_tokens)
     items = [item for source in data.values() for item in _items(source)]

@@ -76,11 +76,15 @@ def _tensors(folder: Path) -> list[Tensor]:
         with path.open("rb") as handle:
             length = int.from_bytes(handle.read(8), "little")
             if length > MAX_HEADER_BYTES:
-                raise IntegrityError(f"{path.name} has a header of {length} bytes: it is torn or hostile")
+                raise IntegrityError(
+                    f"{path.name} of {folder.name} has a header of {length} bytes: it is torn or hostile"
+                )
             try:
                 header = json.loads(handle.read(length))
             except ValueError as error:
-                raise IntegrityError(f"{path.name} has a header that is not JSON: it is torn") from error
+                raise IntegrityError(
+                    f"{path.name} of {folder.name} has a header that is not JSON: it is torn"
+                ) from error
         base = 8 + length
         try:
             for name, entry in header.items():
@@ -88,7 +92,9 @@ def _tensors(folder: Path) -> list[Tensor]:
                     begin, end = entry["data_offsets"]
                     entries.append((name, entry["dtype"], tuple(entry["shape"]), path, base + begin, base + end))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise IntegrityError(f"{path.name} has a header that describes no tensors: torn or hostile") from error
+            raise IntegrityError(
+                f"{path.name} of {folder.name} has a header that describes no tensors: torn or hostile"
+            ) from error
     return sorted(entries, key=lambda entry: entry[0])
 
 
@@ -122,7 +128,7 @@ def weights_sha256(folder: Path) -> str:
             while left:
                 chunk = handle.read(min(left, CHUNK_BYTES))
                 if not chunk:
-                    raise IntegrityError(f"{path.name} ends inside the tensor {name}: it is truncated")
+                    raise IntegrityError(f"{path.name} of {folder.name} ends inside the tensor {name}: it is truncated")
                 digest.update(chunk)
                 left -= len(chunk)
     return digest.hexdigest()

@@ -92,6 +92,8 @@ class Arm(Description):
             raise ValueError("same_as says that an arm changes nothing: remove its other words, or same_as")
         if self.same_as is not None and self.stands_for is not None:
             raise ValueError("same_as says that an arm changes nothing: only edited weights stand for others")
+        if self.swap is not None and self.swap[0] == self.swap[1]:
+            raise ValueError(f"swap names {self.swap[0]!r} twice, which changes nothing: name two stages")
         if self.of is not None and self.delay is not None:
             raise ValueError("delay names the arm it starts from itself: remove the arm's own 'of'")
         return self

@@ -16,6 +16,7 @@ from upbringing.training.processes import Processes
 from upbringing.training.state import TrainingState, save_state
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # a scheduler's notice, a person, Slurm's early warning
+SECONDS_OF_ONE_REQUEST = 1.0  # a terminal or a scheduler tells a worker, and so does its parent
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Watch:
     losses: list[float]
     snapshot: Callable[[int], TrainingState]
     on_progress: Callable[[int, int, float], None]
-    _asked_to_stop: bool = False
+    _asked_at: float | None = None
     _saved: float = field(default_factory=time.monotonic)
 
     def before_update(self, step: int, loss: float, gradient_norm: float) -> None:
@@ -52,7 +53,7 @@ class Watch:
         if step >= self.last:
             return
         due = time.monotonic() - self._saved >= self.seconds_between_states and self.processes.writes
-        stop, save = (each > 0 for each in self.processes.mean([self._asked_to_stop, due]))
+        stop, save = (each > 0 for each in self.processes.mean([self._asked_at is not None, due]))
         if save or stop:
             state = self.snapshot(step)
             if self.processes.writes:
@@ -63,7 +64,7 @@ class Watch:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """Let polite signals wait for the end of the step; a second one stops at once. In the main thread only."""
+        """Let polite signals wait for the end of the step; a later one stops at once. In the main thread only."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -75,6 +76,7 @@ class Watch:
                 signal.signal(number, handler)
 
     def _ask(self) -> None:
-        if self._asked_to_stop:
+        now = time.monotonic()
+        if self._asked_at is not None and now - self._asked_at > SECONDS_OF_ONE_REQUEST:
             raise KeyboardInterrupt
-        self._asked_to_stop = True
+        self._asked_at = now if self._asked_at is None else self._asked_at

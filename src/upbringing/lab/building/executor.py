@@ -6,6 +6,7 @@ no hub. A worker that vanishes fails its job and every job that waits for it; si
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -88,6 +89,9 @@ def _start_worker(events: SimpleQueue[Event | None], threads: int) -> None:
     global _events  # noqa: PLW0603 - the only way a process pool hands a queue to its workers
     _events = events
     end_with_parent()
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal tells all processes at once; the parent says what it means
     forget_surroundings(threads)
 
 
@@ -107,13 +111,19 @@ def run_jobs(
 ) -> dict[str, Outcome]:
     """Run all jobs, at most ``slots`` at once with ``threads`` threads each, and return their outcomes.
 
-    A failed job fails those that wait for it, never its siblings. ``InterruptedRunError`` stops the run.
+    A failed job fails those that wait for it, never its siblings. ``InterruptedRunError`` stops the run. Whoever stops
+    this process stops the workers politely.
     """
     context = poor_context()
     events: SimpleQueue[Event | None] = context.SimpleQueue()
     pool = ProcessPoolExecutor(slots, mp_context=context, initializer=_start_worker, initargs=(events, threads))
     with listening(events, on_event), children_keep_memory(), pool:
-        return schedule(jobs, slots, lambda job: pool.submit(_run_job, job), on_done)
+        try:
+            return schedule(jobs, slots, lambda job: pool.submit(_run_job, job), on_done)
+        except KeyboardInterrupt:
+            for worker in list((pool._processes or {}).values()):  # a stage keeps its state, all else is begun anew
+                worker.terminate()
+            raise
 
 
 @contextmanager

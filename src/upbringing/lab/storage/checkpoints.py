@@ -12,6 +12,7 @@ from upbringing.base.fingerprint import fingerprint
 from upbringing.data.boxed_template import require_harmless
 from upbringing.data.tokenizer import chat_template
 from upbringing.lab.storage.store import Store
+from upbringing.models.loading import check_folder
 
 HUB_PATTERN = re.compile(
     r"^(?P<repository>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})@(?P<revision>[\w][\w./-]{0,127})$"
@@ -91,11 +92,13 @@ class Checkpoints:
         return self.pins.get(checkpoint) or self.store.resolve(alias_of(reference))
 
     def needed(self, checkpoint: str) -> Path:
-        """Return the folder of ``checkpoint``, a fetched one re-hashed, its chat template tried in a box.
+        """Return the folder of ``checkpoint``, its settings read and its chat template tried in a box.
 
-        Raises ``StudyError`` if it is not here and ``DataError`` for a template that cannot be used.
+        A fetched one is hashed again. Raises ``StudyError`` if it is not here, ``UntrustedError`` for settings that
+        bring code and ``DataError`` for a template that cannot be used: hours before the checkpoint's turn comes.
         """
         folder = self._present(checkpoint)
+        check_folder(folder)
         require_harmless(chat_template(folder), folder)
         return folder
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import remove_tree, write_json_atomic
+from upbringing.base.manifest import check_manifest
 from upbringing.formats.record import Record, read_record
 from upbringing.lab.storage.store import ROOMS, Room, Store
 
@@ -31,7 +32,7 @@ class RoomStatus:
 
 @dataclass(frozen=True)
 class StoreStatus:
-    """``studies``: per study, how many of the checkpoints it needs are there, and how many it needs."""
+    """``studies``: per study, how many of the checkpoints it needs are there with all files, and how many it needs."""
 
     rooms: dict[str, RoomStatus]
     studies: dict[str, tuple[int, int]]
@@ -54,13 +55,22 @@ def status(store: Path) -> StoreStatus:
     return StoreStatus(
         rooms={room: _room(opened, room) for room in ROOMS},
         studies={
-            name: (sum(opened.path("checkpoints", key).is_dir() for key in needed["checkpoints"]), needed_number)
+            name: (sum(_is_whole(opened.path("checkpoints", key)) for key in needed["checkpoints"]), needed_number)
             for name, needed in references(opened).items()
             for needed_number in (len(needed["checkpoints"]),)
         },
         num_quarantined=sum(1 for _ in (opened.root / "quarantine").iterdir()),
         num_unfinished=sum(1 for _ in (opened.root / "workspaces").iterdir()),
     )
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether all files of an entry are there with their sizes; ``verify`` hashes them."""
+    try:
+        check_manifest(folder, full=False)
+    except IntegrityError:
+        return False
+    return True
 
 
 def show(store: Path, key: str) -> Record:

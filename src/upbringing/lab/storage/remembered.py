@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ from upbringing.base.fingerprint import fingerprint
 from upbringing.lab.storage.store import Store
 
 FOLDER = "plans"  # the only folder that planning ever writes
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 KEY_CHARACTERS = 40  # of a sha256; collisions are out of reach
 
 
@@ -27,7 +29,11 @@ def recall(store: Store, key: str) -> Any:
 
 
 def keep(store: Store, key: str, value: Any) -> None:
-    """Keep a plain value under ``key``."""
+    """Keep a plain value under ``key``; where nothing can be written, the next plan finds it out again."""
     folder = store.root / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json_atomic(folder / f"{key}.json", value)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json_atomic(folder / f"{key}.json", value)
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
