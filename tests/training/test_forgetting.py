@@ -17,7 +17,7 @@ from upbringing.training.fresh import create_fresh
 from upbringing.training.recalibration import loss_with_bias, recalibrated_bias
 from upbringing.training.start import FreshStart, TokenizerRecipe
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SLICE = {"heads": 1, "hidden": 32}
 STEPS = 300
