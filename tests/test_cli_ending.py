@@ -75,7 +75,8 @@ def test_a_store_that_cannot_be_made_is_named_without_a_traceback(tmp_path: Path
 @pytest.mark.parametrize("name", ["SIGINT", *POLITE])
 def test_whoever_stops_a_command_is_told_that_it_can_go_on(name: str) -> None:
     code = (
-        "import time, typer\n"
+        "import signal, time, typer\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell lets jobs behind it ignore it
         "from upbringing.cli_ending import ending_in_words\n"
         "app = typer.Typer()\n"
         "@app.command()\n"
