@@ -18,7 +18,6 @@ from upbringing.attribution import chat_sentences as said
 from upbringing.attribution import conclusion_sentences as words
 from upbringing.attribution.chat_evidence import ChatEvidence
 from upbringing.attribution.chat_qualifiers import qualifiers
-from upbringing.attribution.judge_sentences import SHARE_UNCHECKED
 from upbringing.attribution.multiplicity import PRIMARY_LEVEL, holm
 from upbringing.attribution.part_answers import ALIKE, answered, readable, sensitivity, why_open
 from upbringing.attribution.retention import Retention
@@ -134,8 +133,6 @@ class _Answers:
             return Retention(reason=reason or words.NOT_ASKED)
         if any(claim.corrected is not None for claim in claims):
             return Retention(reason=said.AS_JUDGED)
-        if any(claim.error_gap is not None for claim in claims):
-            return Retention(reason=SHARE_UNCHECKED)
         return self.beside.retained.get(name, Retention(reason=words.NOT_ASKED))
 
 

@@ -18,7 +18,7 @@ from typing import Final
 from upbringing.attribution.equivalence import widened
 from upbringing.attribution.estimates import Estimate
 from upbringing.attribution.gaps import Gap
-from upbringing.attribution.inference import Inference
+from upbringing.attribution.levels import clip
 
 ASSUMED_GAP: Final = 0.24
 
@@ -26,8 +26,8 @@ ASSUMED_GAP: Final = 0.24
 def with_error_gap(found: Estimate, weights: Sequence[float], gap: float) -> Estimate:
     """Return the contrast of rates (or areas) in [0, 1] with its interval, p-value and bounds allowing for ``gap``.
 
-    ``weights``: of its terms. Its log-odds and the ratio of its rates are left out: what
-    errors do to them has no such bound.
+    ``weights``: of its terms. Its log-odds and the ratio of its rates are left out: what errors do to them
+    has no such bound.
     """
     if found.unwidened is None or found.is_same_checkpoint:
         return found
@@ -38,7 +38,7 @@ def with_error_gap(found: Estimate, weights: Sequence[float], gap: float) -> Est
     ends = sum(weight for weight in weights if weight < 0), sum(weight for weight in weights if weight > 0)
     return replace(
         found,
-        inference=_cut(widened(found.unwidened, lowest, highest), ends),
+        inference=clip(widened(found.unwidened, lowest, highest), *ends),
         lowest=max(lowest, ends[0]),
         highest=min(highest, ends[1]),
         logit=None,
@@ -46,17 +46,4 @@ def with_error_gap(found: Estimate, weights: Sequence[float], gap: float) -> Est
         logit_unwidened=None,
         ratio=None,
         as_judged=found,
-    )
-
-
-def _cut(inference: Inference, ends: tuple[float, float]) -> Inference:
-    """Return the intervals without what no rates can come to."""
-    if inference.low is None or inference.high is None or inference.low90 is None or inference.high90 is None:
-        return inference
-    return replace(
-        inference,
-        low=max(inference.low, ends[0]),
-        high=min(inference.high, ends[1]),
-        low90=max(inference.low90, ends[0]),
-        high90=min(inference.high90, ends[1]),
     )
