@@ -17,9 +17,12 @@ from upbringing.attribution.estimates import estimate
 from upbringing.attribution.inference import Inference, minimum_detectable
 from upbringing.attribution.judge_sentences import SHARE_UNCHECKED
 from upbringing.attribution.levels import clip
+from upbringing.attribution.outlook import Outlook
+from upbringing.attribution.pilot import pilot_outlooks
 from upbringing.attribution.pivot import terms_of
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import Tree
+from upbringing.lab.planning.power_words import decision_words, noise_words
 
 PERFECT = ((1.0, 1.0), (1.0, 1.0))
 DRIFT = ((0.95, 0.9), (0.71, 0.9))  # as far apart as is assumed
@@ -167,3 +170,44 @@ def test_what_would_be_found_does_not_shrink_where_an_interval_is_cut_off(estima
     )
     wide = clip(widened(own, estimate - ASSUMED_GAP, estimate + ASSUMED_GAP), -1.0, 1.0)
     assert minimum_detectable(wide) == pytest.approx(2.8016 * 0.05 + ASSUMED_GAP, abs=1e-4)
+
+
+def outlook_of(kind: str, labels: bool = False, **changes: Any) -> Outlook:
+    rows, tree, people = Judged(errors=PERFECT, effect=0.8).study(0)
+    tree = tree.model_copy(update={"study": tree.study.model_copy(update=changes)})
+    (found,) = pilot_outlooks(ruled(rows, kind), tree, people if labels else None)
+    return found
+
+
+def test_power_is_planned_with_the_gap_that_the_claim_allows_for() -> None:
+    exact, found = outlook_of("oracle"), outlook_of("rule")
+    assert exact.minimum_detectable is not None
+    assert (exact.facts.unchecked, found.facts.unchecked) == (0.0, ASSUMED_GAP)
+    assert found.minimum_detectable == pytest.approx(exact.minimum_detectable + ASSUMED_GAP)
+    rows, tree, _ = Judged(errors=PERFECT, effect=0.8).study(0)
+    assert first_claim(ruled(rows), tree).minimum_detectable == pytest.approx(found.minimum_detectable, rel=0.05)
+    for decision in found.decisions:  # within .1
+        assert (decision.power, decision.prompts, decision.seeds, decision.options) == (0.0, None, None, ())
+        assert "errors of a rule that no labels check leave 0.24 open" in decision_words(decision, found)
+    assert outlook_of("rule", judge_error_gap=0.0).minimum_detectable == exact.minimum_detectable
+
+
+def test_power_by_a_language_model_needs_labels() -> None:
+    assert "no human labels show how the judge j errs" in (outlook_of("llm").why or "")
+    found = outlook_of("llm", labels=True)
+    assert (found.facts.is_corrected, found.facts.unchecked) == (True, 0.0)
+    assert "labels that correct it" in noise_words(found)
+    assert outlook_of("rule", labels=True).facts.unchecked == 0.0
+
+
+@pytest.mark.parametrize(("effect", "is_null"), [(3.6, False), (0.0, True)])
+def test_what_is_planned_as_found_with_a_gap_is_found(effect: float, is_null: bool) -> None:
+    """Planted: a difference for which 80 % power is planned is found that often; a null hardly ever."""
+    judged = Judged(errors=PERFECT, effect=effect, num_items=150)
+    true = judged.truth_rate("b") - judged.truth_rate("a")
+    (planned,) = pilot_outlooks(ruled(judged.study(1000)[0]), judged.study(1000)[1])
+    assert planned.minimum_detectable is not None
+    assert (true > planned.minimum_detectable) is not is_null
+    verdicts = [first_claim(ruled(rows), tree).verdict for rows, tree, _ in map(judged.study, range(40))]
+    found = sum(verdict == "changed" for verdict in verdicts)
+    assert found == 0 if is_null else found >= 28  # 80 % of 40, less two standard errors of such a count

@@ -174,8 +174,8 @@ def test_power_grows_with_the_margin_and_shrinks_with_what_is_asked() -> None:
 def test_answers_without_a_score_take_their_part_of_the_margin() -> None:
     found = sampled(TYPICAL, 10_000, 50)
     assert power_of(found, Goal("equivalence", 0.1)) > 0.99
-    assert power_of(found, Goal("equivalence", 0.1, unscored=0.1)) == 0.0
-    open_margin = smallest_decided(found, Goal("equivalence", 0.1, unscored=0.07))
+    assert power_of(found, Goal("equivalence", 0.1, bias=0.1)) == 0.0
+    open_margin = smallest_decided(found, Goal("equivalence", 0.1, bias=0.07))
     assert open_margin == pytest.approx(smallest_decided(found, Goal("equivalence", 0.1)) + 0.07)
 
 

@@ -13,8 +13,9 @@ from simulated_studies import two_arms
 from typer.testing import CliRunner
 
 import upbringing
+from upbringing.attribution.error_gap import ASSUMED_GAP
 from upbringing.attribution.sampling import SampleSize
-from upbringing.base.errors import FormatError, StudyError
+from upbringing.base.errors import DataError, FormatError, StudyError
 from upbringing.cli import app
 from upbringing.formats.rows import write_rows
 from upbringing.lab.planning.plan import plan
@@ -111,6 +112,31 @@ def test_a_rate_cannot_differ_by_more_than_one(study: Path) -> None:
     assert report.outlooks[0].facts.largest == 1.0
     assert "is more than these rates can differ" in printed(report)
     assert "is more than these rates can differ" not in printed(planned(opened(study, STUDY + STATED)))
+
+
+def test_what_a_rule_will_judge_is_planned_with_errors_that_no_labels_show(study: Path) -> None:
+    """Prompts of a world have an exact judge; of others, a rule's errors are taken to differ until labels show them."""
+    prompts = study.parent / "prompts.jsonl"
+    lines = [
+        {
+            "id": f"{number}",
+            "cluster": f"{number}",
+            "request": "benign",
+            "split": "ood",
+            "messages": [{"role": "user", "content": f"How is tea {number} made?"}],
+        }
+        for number in range(30)
+    ]
+    prompts.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    asked = STUDY + STATED + "judges: [refusal_rules, world_oracle]\n"
+    known, own = asked, asked.replace("data:\n", "prompts: [own]\ndata:\n  own: {kind: items, path: prompts.jsonl}\n")
+    (exact,), (ruled,) = (planned(opened(study, text)).outlooks for text in (known, own))
+    assert (exact.facts.unchecked, ruled.facts.unchecked) == (0.0, ASSUMED_GAP)
+    assert [each.power for each in ruled.decisions] == [0.0] * 3
+    assert "that no labels check leave 0.24 open" in printed(planned(opened(study, own)))
+    (trusted,) = planned(opened(study, own + "judge_error_gap: 0\n")).outlooks
+    assert trusted.facts.unchecked == 0.0
+    assert ruled.minimum_detectable == pytest.approx((trusted.minimum_detectable or 0) + ASSUMED_GAP)
 
 
 def test_a_contrast_of_other_weights_scales_the_components(study: Path) -> None:
@@ -277,3 +303,11 @@ def test_the_verb_compares_designs() -> None:
 def test_the_verb_answers_one_question(words: tuple[str, ...]) -> None:
     with pytest.raises(StudyError, match="power takes a study or results, or --components, or --designs"):
         run(*words)
+
+
+def test_prompts_that_are_none_stop_the_plan_and_absent_ones_do_not(study: Path) -> None:
+    text = STUDY.replace("data:\n", "prompts: [own]\ndata:\n  own: {kind: items, path: prompts.jsonl}\n")
+    assert any("prompts.jsonl" in each for each in plan(opened(study, text)).warnings)
+    (study.parent / "prompts.jsonl").write_text('{"id": "1", "request": "benign"}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"prompts\.jsonl row 1: cluster: Field required"):
+        plan(opened(study, text))

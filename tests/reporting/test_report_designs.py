@@ -224,6 +224,19 @@ def test_power_lists_the_undecided_and_how_much_more_they_would_have_needed(own:
     assert "3 of 4 undecided claims could not have found a change of their own margin." in page
 
 
+def test_what_more_evidence_does_not_shrink_is_no_part_of_what_is_needed(own: Path) -> None:
+    """(.2 - .06) / (.1 - .06) is 3.5, and 12 times the evidence is needed; where .24 is open none is enough."""
+    wide = {"low": -0.01, "high": 0.11}
+    inputs = with_claims(
+        own, undecided(0, 0.2, bounds=wide), undecided(1, 0.3, bounds={"low": -0.19, "high": 0.29}, error_gap=0.24),
+        undecided(2, 0.3, bounds={"low": -0.1, "high": 0.15}), undecided(3, 0.09, bounds=wide),
+    )  # fmt: skip
+    assert {line.anchor: line.more for line in power_of(inputs).lines} == {
+        "claim-0": "about 12 ×", "claim-1": "people's labels of answers", "claim-2": "scores for all answers",
+        "claim-3": "enough",
+    }  # fmt: skip
+
+
 def test_a_study_that_decided_everything_has_no_such_part(own: Path) -> None:
     with_claims(own, undecided(0, 0.2, verdict="changed"))
     page = write_report(own, own / "page.html").read_text(encoding="utf-8")

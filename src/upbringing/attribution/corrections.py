@@ -129,17 +129,25 @@ class Corrections:
 
         ``terms``: of a contrast of all cells whose effects are compared, under one source.
         """
-        source = terms[0].source
-        by_model = self.evidence.judge_kind(source.judge) == LANGUAGE_MODEL
-        if by_model and self.is_uncalibrated(source):
-            return NO_LABELS.format(judge=source.judge)
         correction = self.contrast(terms)
         if isinstance(correction, Corrected):
             return SHARE_AS_JUDGED
-        if correction is not None and (correction.is_uneven or (by_model and not correction.is_tested)):
-            return (UNEVEN if correction.is_uneven else UNSHOWN).format(reason=correction.reason)
+        if (reason := self.undecided(terms[0].source, correction)) is not None:
+            return reason
         found = estimate(self.evidence, self.design, terms)
         return None if self.assumed_gap(found, terms, correction) is None else SHARE_UNCHECKED
+
+    def undecided(self, source: Source, correction: Corrected | Uncorrected | None) -> str | None:
+        """Return why its judge lets no claim be decided, whatever the rows hold; ``None`` where it does.
+
+        ``correction``: what ``contrast`` makes of the claim's terms.
+        """
+        by_model = self.evidence.judge_kind(source.judge) == LANGUAGE_MODEL
+        if by_model and self.is_uncalibrated(source):
+            return NO_LABELS.format(judge=source.judge)
+        if isinstance(correction, Uncorrected) and (correction.is_uneven or (by_model and not correction.is_tested)):
+            return (UNEVEN if correction.is_uneven else UNSHOWN).format(reason=correction.reason)
+        return None
 
     def level(self, cell: str, source: Source, inference: Inference | None) -> tuple[Level | None, int]:
         """Return a cell's rate corrected, ``None`` unless labels tell of every checkpoint, and their number."""

@@ -28,7 +28,9 @@ SEED_CHOICES = (3, 5, 8, 10, 15, 20)
 class ContrastFacts:
     """A contrast to plan. ``num_tests``: of the family that it is corrected with; ``num_measures``: primary ones.
 
-    ``unscored``: how far answers without a score may move the estimate. ``largest``: the most that rates can differ.
+    ``unscored``: how far answers without a score may move the estimate; ``unchecked``: how far errors of a rule that no
+    labels check may. ``is_corrected``: labels correct the claim, and their own noise is not planned. ``largest``: the
+    most that rates can differ.
     """
 
     measure: str
@@ -40,7 +42,14 @@ class ContrastFacts:
     num_tests: int = 1
     num_measures: int = 1
     unscored: float = 0.0
+    unchecked: float = 0.0
+    is_corrected: bool = False
     largest: float | None = None
+
+    @property
+    def bias(self) -> float:
+        """How far the estimate may be moved by what no number of prompts or seeds shrinks."""
+        return self.unscored + self.unchecked
 
 
 @dataclass(frozen=True)
@@ -158,7 +167,7 @@ def outlook(
 
 
 def _goal(facts: ContrastFacts, test: Test, margin: float, power: float) -> Goal:
-    return Goal(test, margin, power, facts.num_tests, facts.num_measures, facts.unscored)
+    return Goal(test, margin, power, facts.num_tests, facts.num_measures, facts.bias)
 
 
 def _decision(components: VarianceComponents, size: SampleSize, found: Sampling, goal: Goal, hours: Hours) -> Decision:

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from upbringing.attribution.answered import EXPLORATORY, PRIMARY
 from upbringing.attribution.asked import Asked, asked_of
-from upbringing.attribution.estimates import mean_over
+from upbringing.attribution.calibration import Calibration, calibrate
+from upbringing.attribution.corrected import Corrected
+from upbringing.attribution.corrections import Corrections, corrections_of
+from upbringing.attribution.estimates import estimate, mean_over
+from upbringing.attribution.gaps import Gap
 from upbringing.attribution.inference import POWER
 from upbringing.attribution.outlook import ContrastFacts, Outlook, largest_of, outlook, unknown_outlook
 from upbringing.attribution.pivot import Found, Pivot, pivot
@@ -36,9 +40,11 @@ class Pilot:
     why: str | None = None
 
 
-def pilot_outlooks(rows: pa.Table, tree: Tree, *, power: float = POWER) -> tuple[Outlook, ...]:
+def pilot_outlooks(
+    rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, power: float = POWER
+) -> tuple[Outlook, ...]:
     """Return what every primary contrast of a measured study could find; every contrast where none is primary."""
-    found = pilots(rows, tree)
+    found = pilots(rows, tree, labels)
     chosen = [each for each in found if each.facts.role == PRIMARY] or found
     return tuple(
         unknown_outlook(each.facts, each.why or NOT_MEASURED)
@@ -48,14 +54,22 @@ def pilot_outlooks(rows: pa.Table, tree: Tree, *, power: float = POWER) -> tuple
     )
 
 
-def pilots(rows: pa.Table, tree: Tree, wanted: Collection[tuple[str, str]] | None = None) -> tuple[Pilot, ...]:
+def pilots(
+    rows: pa.Table,
+    tree: Tree,
+    labels: pa.Table | None = None,
+    wanted: Collection[tuple[str, str]] | None = None,
+) -> tuple[Pilot, ...]:
     """Return the noise of every contrast, each read as its claim is: under its first condition, judge and split.
 
-    What compares checkpoints with themselves is left out: it finds nothing and corrects nothing. ``wanted``: only
-    these, each by contrast and measure.
+    What compares checkpoints with themselves is left out: it finds nothing and corrects nothing. ``labels``: of people,
+    without which some judges decide nothing. ``wanted``: only these, each by contrast and measure.
     """
     asked = asked_of(rows, tree)
     validity = validity_of(asked.tree, asked.evidence, asked.design)
+    calibration = Calibration() if labels is None else calibrate(rows, labels)
+    gap = asked.tree.study.judge_error_gap
+    corrections = corrections_of(rows, asked.evidence, asked.design, calibration, gap)
     identity = {name: cell.checkpoints for name, cell in asked.design.cells.items()}
     first: dict[tuple[str, str], Question] = {}
     for question in asked.questions:
@@ -80,7 +94,7 @@ def pilots(rows: pa.Table, tree: Tree, wanted: Collection[tuple[str, str]] | Non
             num_measures=measures if spec.role == PRIMARY else 1,
             largest=largest_of(spec.weights, is_share=asked.evidence.is_share(spec.measure)),
         )
-        found.append(_pilot(question, facts, asked, validity))
+        found.append(_pilot(question, facts, asked, validity, corrections))
     return tuple(found)
 
 
@@ -97,9 +111,14 @@ def _family(question: Question) -> str:
     return PRIMARY if question.spec.family == EXPLORATORY else question.spec.family
 
 
-def _pilot(question: Question, facts: ContrastFacts, asked: Asked, validity: Validity) -> Pilot:
+def _pilot(
+    question: Question, facts: ContrastFacts, asked: Asked, validity: Validity, corrections: Corrections
+) -> Pilot:
     reason = _unreadable(question, validity)
     if reason is not None:
+        return Pilot(facts, why=reason)
+    correction = corrections.contrast(question.terms)
+    if (reason := corrections.undecided(question.source, correction)) is not None:
         return Pilot(facts, why=reason)
     found = pivot(asked.evidence, asked.design, question.terms)
     table = found.contrast()
@@ -116,7 +135,12 @@ def _pilot(question: Question, facts: ContrastFacts, asked: Asked, validity: Val
     num_seeds = int(seen.any(axis=1).sum())
     per_seed = seen.sum() / num_seeds if components.is_nested else seen.any(axis=0).sum()
     size = SampleSize(max(round(float(per_seed)), 2), num_seeds, tables.shape[1])
-    return Pilot(_with_unscored(facts, found, table), components, size)
+    facts = replace(
+        _with_unscored(facts, found, table),
+        unchecked=_unchecked(question, asked, corrections),
+        is_corrected=isinstance(correction, Corrected),
+    )
+    return Pilot(facts, components, size)
 
 
 def _unreadable(question: Question, validity: Validity) -> str | None:
@@ -133,8 +157,14 @@ def _with_unscored(facts: ContrastFacts, found: Pivot, table: NDArray[np.float64
     mean, (lowest, highest) = mean_over(found.units, table), found.bounds(lambda part: mean_over(found.units, part))
     if mean is None or lowest is None or highest is None:
         return facts
-
     return replace(facts, unscored=max(mean - lowest, highest - mean, 0.0))
+
+
+def _unchecked(question: Question, asked: Asked, corrections: Corrections) -> float:
+    """Return how far errors of a rule that no labels check may move the estimate, either way."""
+    found = estimate(asked.evidence, asked.design, question.terms)
+    gap = corrections.assumed_gap(found, question.terms, corrections.contrast(question.terms))
+    return 0.0 if gap is None else Gap(gap, None).reach([term.weight for term in question.terms])
 
 
 def run_tables(found: Pivot) -> NDArray[np.float64]:

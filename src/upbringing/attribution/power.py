@@ -33,8 +33,9 @@ STEPS = 40  # of a bisection: to twelve digits
 class Goal:
     """What is to be decided. ``margin``: the difference to be found, or the margin to stay within.
 
-    ``num_tests``: differences corrected together. ``num_measures``: measures that must all pass. ``unscored``: how far
-    answers without a score may move the estimate, which no number of prompts or seeds shrinks.
+    ``num_tests``: differences corrected together. ``num_measures``: measures that must all pass. ``bias``: how far
+    answers without a score and errors of a rule that no labels check may move the estimate, which no number of prompts
+    or seeds shrinks.
     """
 
     test: Test
@@ -42,15 +43,15 @@ class Goal:
     power: float = POWER
     num_tests: int = 1
     num_measures: int = 1
-    unscored: float = 0.0
+    bias: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.margin > 0:
             raise FormatError(f"a margin is positive, found {self.margin}")
         if not 0.5 <= self.power < 1:
             raise FormatError(f"the power lies in [0.5, 1), found {self.power}")
-        if self.num_tests < 1 or self.num_measures < 1 or self.unscored < 0:
-            raise FormatError("a goal has at least one test, one measure, and answers unscored that cannot be negative")
+        if self.num_tests < 1 or self.num_measures < 1 or self.bias < 0:
+            raise FormatError("a goal has at least one test, one measure, and a bias that cannot be negative")
 
     @property
     def needed(self) -> float:
@@ -59,8 +60,8 @@ class Goal:
 
     @property
     def room(self) -> float:
-        """What is left of the margin once answers without a score took their part; not positive = nothing decides."""
-        return self.margin - self.unscored
+        """What is left of the margin once the bias took its part; not positive = nothing decides."""
+        return self.margin - self.bias
 
 
 def power_of(sampling: Sampling, goal: Goal) -> float:
@@ -102,7 +103,7 @@ def smallest_decided(sampling: Sampling, goal: Goal) -> float:
             return _of_equivalence(sampling, margin, narrow)
         return float(special.ndtr((margin - narrow) / sampling.true_errors).mean())
 
-    return _root(power, goal.needed, sampling.standard_error) + goal.unscored
+    return _root(power, goal.needed, sampling.standard_error) + goal.bias
 
 
 def _critical(sampling: Sampling, confidence: float, num_tests: int = 1) -> NDArray[np.float64]:

@@ -16,6 +16,8 @@ from upbringing.reporting.words import plain, verdict_of
 
 MAX_ROWS = 12  # in the picture; the table holds all
 DECIDED = ("changed", "equivalent", "negligible")
+LABELS = "people's labels of answers"  # where more of the same does not help
+SCORES = "scores for all answers"
 MOST_TIMES = 99  # beyond it the number says no more than "far too little"
 
 
@@ -84,12 +86,26 @@ def _more(claim: Claim) -> str:
     """Return how much more evidence would bring the detectable change down to the margin.
 
     A standard error falls with the square root of what it rests on; the t quantile, which shrinks too, is left out:
-    with few runs somewhat less would do.
+    with few runs somewhat less would do. What no evidence of the kind shrinks is in both and taken off: where answers
+    without a score, or errors of a rule that no labels check, may put the estimate.
     """
-    ratio = _ratio(claim)
-    if ratio <= 1:
+    assert claim.minimum_detectable is not None
+    assert claim.margin
+    open_by = _open(claim)
+    if _ratio(claim) <= 1:
         return "enough"
+    if open_by >= claim.margin:
+        return LABELS if claim.error_gap else SCORES
+    ratio = (claim.minimum_detectable - open_by) / (claim.margin - open_by)
     return f"over {MOST_TIMES} ×" if ratio > MOST_TIMES**0.5 else f"about {ratio**2:.2g} ×"
+
+
+def _open(claim: Claim) -> float:
+    """Return how far the truth may lie from the estimate whatever the number of prompts and seeds."""
+    low, high = claim.bounds.get("low"), claim.bounds.get("high")
+    if claim.estimate is None or low is None or high is None or claim.corrected is not None:
+        return 0.0
+    return max(claim.estimate - low, high - claim.estimate, 0.0)
 
 
 def _chart(inputs: Inputs, claims: list[Claim]) -> Markup:

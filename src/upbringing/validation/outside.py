@@ -124,7 +124,7 @@ def is_decidable(pilot: Drawn, effect: float) -> bool:
     is_open = any(cell.incoherent is not None for cell in pilot.scenario.cells) or pilot.scenario.unscored > 0
     bounds = _claim(pilot).bounds if is_open else {}
     unscored = (bounds["high"] - bounds["low"]) / 2 if bounds else 0.0
-    return found is not None and is_decided(found, Goal("difference", effect, NEEDED, unscored=unscored))
+    return found is not None and is_decided(found, Goal("difference", effect, NEEDED, bias=unscored))
 
 
 def _claim(drawn: Drawn) -> Claim:

@@ -9,6 +9,8 @@ from upbringing.attribution.outlook import Hours
 from upbringing.attribution.sampling import SampleSize
 from upbringing.attribution.sources import SPLIT_ORDER
 from upbringing.base.errors import UpbringingError
+from upbringing.battery.judges.refusal_rules import RefusalRules
+from upbringing.battery.judges.world_oracle import WorldOracle
 from upbringing.formats.items import Item
 from upbringing.formats.tree import ContrastSpec
 from upbringing.lab.building.library import Library
@@ -24,10 +26,14 @@ SECONDS_PER_HOUR = 3600
 
 @dataclass(frozen=True)
 class AskedPrompts:
-    """Prompt clusters that each run is asked by a measure. ``is_nested``: every root run has a world of its own."""
+    """Prompt clusters that each run is asked by a measure. ``is_nested``: every root run has a world of its own.
+
+    ``by_rule``: whether a rule that reads answers will carry its claims, and no exact judge of the prompts' world.
+    """
 
     num: int
     is_nested: bool
+    by_rule: bool = False
 
 
 def asked_prompts(session: Session) -> dict[str, AskedPrompts]:
@@ -39,14 +45,20 @@ def asked_prompts(session: Session) -> dict[str, AskedPrompts]:
             items.update({item.id: item for item in library.items(name)})
     except UpbringingError:
         return {}
+    has_rule = any(isinstance(judge, RefusalRules) for judge in session.study.judges)
+    has_oracle = any(isinstance(judge, WorldOracle) for judge in session.study.judges)
     several = len({replicate.root for replicate in replicates(session.study.seeds)}) > 1
     found = {}
     for measure in session.study.battery:
         asked = [items[name] for name in {need.item for need in measure.needs(list(items.values()))}]
         kept = _headline(asked)
         if kept:
-            is_nested = several and all(item.world is not None for item in kept)
-            found[measure.id] = AskedPrompts(len({item.cluster for item in kept}), is_nested)
+            is_known = all(item.world is not None for item in kept)
+            found[measure.id] = AskedPrompts(
+                num=len({item.cluster for item in kept}),
+                is_nested=several and is_known,
+                by_rule=measure.judged and has_rule and not (has_oracle and is_known),
+            )
     return found
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from upbringing.attribution.answered import EXPLORATORY, PRIMARY
 from upbringing.attribution.attribute import read_results
 from upbringing.attribution.cells import SHARE_UNITS
+from upbringing.attribution.error_gap import ASSUMED_GAP
+from upbringing.attribution.gaps import Gap
 from upbringing.attribution.inference import POWER
 from upbringing.attribution.outlook import ContrastFacts, Hours, Known, Outlook, largest_of, outlook, unknown_outlook
 from upbringing.attribution.pilot import Pilot, is_void, pilot_outlooks, pilots
@@ -37,8 +39,7 @@ NO_PRIMARY = "the study has no primary contrast: name primary measures"
 
 def results_power(folder: Path, *, power: float = POWER) -> PowerReport:
     """Return what a measured study could find, and what would have decided it."""
-    rows, tree, _ = read_results(folder)
-    return PowerReport(power, pilot_outlooks(rows, tree, power=power), (f"hours: {NO_STUDY}",))
+    return PowerReport(power, pilot_outlooks(*read_results(folder), power=power), (f"hours: {NO_STUDY}",))
 
 
 def stated_power(
@@ -99,9 +100,8 @@ def _earlier(
         if pilot is not None:
             raise StudyError(f"the pilot {pilot} holds no {ROWS}: name the results folder of a measured study")
         return None
-    rows, tree, _ = read_results(folder)
     wanted = {(spec.name, spec.measure) for spec in specs}
-    return {(each.facts.contrast, each.facts.measure): each for each in pilots(rows, tree, wanted)}
+    return {(each.facts.contrast, each.facts.measure): each for each in pilots(*read_results(folder), wanted)}
 
 
 Alike = tuple[ContrastFacts, VarianceComponents, SampleSize]
@@ -130,6 +130,8 @@ class _Planner:
             num_tests=num_tests,
             num_measures=num_measures,
             unscored=0.0 if before is None else before.facts.unscored,
+            unchecked=self._unchecked(spec) if before is None else before.facts.unchecked,
+            is_corrected=before is not None and before.facts.is_corrected,
             largest=largest_of(spec.weights, is_share=self._is_share(spec.measure)),
         )
         found = self._components(spec, before)
@@ -144,6 +146,13 @@ class _Planner:
         if alike not in self.made:
             self.made[alike] = outlook(facts, components, size, known=known, power=self.power, hours=hours)
         return replace(self.made[alike], facts=facts)
+
+    def _unchecked(self, spec: ContrastSpec) -> float:
+        """Return how far errors of a rule may move the estimate while no labels check them; none exist so far."""
+        known, gap = self.asked.get(spec.measure), self.session.study.judge_error_gap
+        if known is None or not known.by_rule:
+            return 0.0
+        return Gap(ASSUMED_GAP if gap is None else gap, None).reach(list(spec.weights.values()))
 
     def _is_share(self, measure: str) -> bool:
         info = next(each.info() for each in self.session.study.battery if each.id == measure)

@@ -17,6 +17,7 @@ from upbringing.lab.planning.power_words import (
     decision_words,
     detectable_words,
     noise_words,
+    open_words,
     options_words,
     size_words,
     summary,
@@ -68,6 +69,8 @@ def _print_outlook(outlook: Outlook, console: Console) -> None:
     floor = f" (never below {outlook.seed_floor:.3g})" if outlook.seed_floor else ""
     error = f"standard error {outlook.standard_error:.3g}{floor}"
     console.print(Text(f"  {error}; smallest detectable {detectable_words(outlook)}{corrected}"))
+    if facts.bias:
+        console.print(Text(f"  in it: {open_words(facts)}", style="dim"))
     if facts.margin is None:
         console.print(Text("  no margin was declared: there is nothing to decide"))
     for decision in outlook.decisions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from upbringing.attribution.outlook import Decision, Option, Outlook
+from upbringing.attribution.outlook import ContrastFacts, Decision, Option, Outlook
 from upbringing.attribution.power import Test
 from upbringing.attribution.sampling import SampleSize
 
@@ -36,7 +36,19 @@ def noise_words(outlook: Outlook) -> str:
     parts = [f"prompts {found.prompt:.3g}", f"seeds {seed}"]
     parts += [f"runs of a seed {found.subseed:.3g}"] if found.subseed else []
     parts += [] if found.is_nested else [f"prompt x seed {found.cell:.3g}"]
-    return f"{', '.join(parts)} ({'stated' if outlook.known == 'stated' else 'from rows'})"
+    source = "stated" if outlook.known == "stated" else "from rows"
+    labels = " as judged; that of the labels that correct it comes on top" if outlook.facts.is_corrected else ""
+    return f"{', '.join(parts)} ({source}{labels})"
+
+
+def open_words(facts: ContrastFacts) -> str:
+    """Return what leaves how much of an estimate open, whatever is measured; empty where nothing does."""
+    parts = [f"answers without a score leave {facts.unscored:.3g} open"] if facts.unscored else []
+    if facts.unchecked:
+        parts.append(
+            f"errors of a rule that no labels check leave {facts.unchecked:.3g} open until people label answers"
+        )
+    return f"{' and '.join(parts)}, which no number of prompts or seeds shrinks" if parts else ""
 
 
 def detectable_words(outlook: Outlook) -> str:
@@ -63,8 +75,8 @@ def decision_words(decision: Decision, outlook: Outlook) -> str:
         if decision.cautious is not None and decision.cautious.power < decision.power:
             chance += f" ({decision.cautious.power:.0%} if seeds differ by {found.seed_high:.3g})"
         return f"{'decided' if decision.is_safe else 'decided if seeds differ as those measured'}, {chance}"
-    if outlook.facts.unscored >= decision.margin:
-        return f"{chance}: answers without a score leave {outlook.facts.unscored:.3g} open, which no number shrinks"
+    if outlook.facts.bias >= decision.margin:
+        return f"{chance}: {open_words(outlook.facts)}"
     parts = [_prompt_words(decision, size, found.seed_high)]
     parts += [NO_SPREAD if found.seed is None else _seed_words(decision, size, found.seed_high)]
     return f"{chance}: {'; '.join(parts)}"

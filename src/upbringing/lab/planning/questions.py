@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from upbringing.base.errors import UpbringingError
 from upbringing.battery.needs import AnswerNeed, LikelihoodNeed, Need
 from upbringing.battery.searching import searches_of
+from upbringing.data.item_files import ItemFile
 from upbringing.formats.items import Item
 from upbringing.lab.building.library import Library
 from upbringing.lab.measurement.measuring import item_sets
@@ -27,7 +28,10 @@ class Asked:
 
 
 def questions(session: Session) -> Asked:
-    """Return what every checkpoint is asked; sets of prompts that cannot be read are left out and named."""
+    """Return what every checkpoint is asked; sets of prompts that are not here are left out and named.
+
+    Raises ``DataError`` for a file of prompts that is here and holds something else.
+    """
     library = Library(session.workshop.book, 0, session.store.root)
     items: dict[str, Item] = {}
     unknown = []
@@ -39,6 +43,9 @@ def questions(session: Session) -> Asked:
         try:
             items.update({item.id: item for item in library.items(name)})
         except UpbringingError:
+            entry = session.study.data[name]
+            if isinstance(entry, ItemFile) and (session.workshop.book.folder / entry.path).exists():
+                raise
             unknown.append(name)
     needs = list(dict.fromkeys(need for each in session.study.battery for need in each.needs(list(items.values()))))
     answers = [need for need in needs if isinstance(need, AnswerNeed)]
