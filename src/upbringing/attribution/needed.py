@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from math import inf
 
 from upbringing.attribution.design import ENOUGH_UNITS
-from upbringing.attribution.power import Goal, is_decided, smallest_decided
+from upbringing.attribution.power import Goal, is_decided, smallest_at_least, smallest_decided
 from upbringing.attribution.sampling import SampleSize, sampling
 from upbringing.attribution.variance import VarianceComponents
 
@@ -30,14 +31,19 @@ def margin_floor(components: VarianceComponents, size: SampleSize, goal: Goal) -
 
     It need not be the one at most prompts: the less prompts scatter, the fewer degrees of freedom the seeds leave.
     """
-    found = []
+    known = []
     num = 2
     while num < 2 * MOST_PROMPTS:
         if (each := sampling(components, replace(size, prompts=num))) is None:
             return None
-        found.append(smallest_decided(each, goal))
+        known.append((smallest_at_least(each, goal), num, each))
         num *= 4
-    return min(found)
+    found = inf
+    for bound, _, each in sorted(known, key=lambda one: one[:2]):
+        if bound >= found:  # no size from here on goes below it
+            break
+        found = min(found, smallest_decided(each, goal))
+    return found
 
 
 @lru_cache(maxsize=4096)  # the searches of one contrast meet at the same sizes

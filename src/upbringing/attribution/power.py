@@ -93,15 +93,25 @@ def _may_be_decided(sampling: Sampling, goal: Goal) -> bool:
 
 def smallest_decided(sampling: Sampling, goal: Goal) -> float:
     """Return the smallest margin at which ``goal`` would be decided: for a difference, the smallest detectable one."""
-    critical = _critical(sampling, CONFIDENCE, goal.num_tests)
-    narrow = _critical(sampling, EQUIVALENCE_CONFIDENCE)
+    if goal.test == "difference":
+        return _smallest(sampling, goal, _critical(sampling, CONFIDENCE, goal.num_tests))
+    return _smallest(sampling, goal, _critical(sampling, EQUIVALENCE_CONFIDENCE))
 
+
+def smallest_at_least(sampling: Sampling, goal: Goal) -> float:
+    """Return a margin that ``smallest_decided`` is not below, at a fiftieth of its time: by the plain quantile."""
+    if goal.test == "difference":
+        return _smallest(sampling, goal, _plain(sampling, CONFIDENCE, goal.num_tests))
+    return smallest_decided(sampling, goal)
+
+
+def _smallest(sampling: Sampling, goal: Goal, critical: NDArray[np.float64]) -> float:
     def power(margin: float) -> float:
         if goal.test == "difference":
             return _of_difference(sampling, margin, critical)
         if goal.test == "equivalence":
-            return _of_equivalence(sampling, margin, narrow)
-        return float(special.ndtr((margin - narrow) / sampling.true_errors).mean())
+            return _of_equivalence(sampling, margin, critical)
+        return float(special.ndtr((margin - critical) / sampling.true_errors).mean())
 
     return _root(power, goal.needed, sampling.standard_error) + goal.bias
 
