@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from upbringing.attribution.design import Design, design_of
+from upbringing.attribution.units import units_of
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, StageInfo, StudyInfo, Tree
 
 STAGES = {"pretrain": "pretrain", "sft": "sft"}
@@ -34,19 +35,19 @@ EXISTING = Checkpoint(id="base", stages=(StageInfo(role="start", kind="existing"
 @pytest.mark.parametrize("base", [EXISTING, Checkpoint(id="base"), None])
 @pytest.mark.parametrize("weights", [("a@sft", "b@sft"), ("a@sft", "a@pretrain"), ("a@pretrain", "b@pretrain")])
 def test_pretraining_that_continues_a_base_is_given_that_base(base: Checkpoint | None, weights: list[str]) -> None:
-    units = continued(base).units(weights)
+    units = units_of(continued(base), weights)
     assert (units.estimand, units.conditional_on) == ("recipe-given-start", ("base",))
     assert (len(units.units), units.num_roots, units.is_paired) == (3, 1, True)
 
 
 def test_pretraining_from_random_weights_is_the_recipe() -> None:
     for base, parent in ((None, None), (Checkpoint(id="base", stages=(StageInfo(role="start", kind="fresh"),)), None)):
-        units = continued(base, parent=parent).units(("a@sft", "b@sft"))
+        units = units_of(continued(base, parent=parent), ("a@sft", "b@sft"))
         assert (units.estimand, units.conditional_on, units.num_roots) == ("recipe", (), 3)
 
 
 def test_what_branches_off_one_continued_run_is_given_that_run() -> None:
-    units = continued(EXISTING, runs=1).units(("a@sft", "b@sft"))
+    units = units_of(continued(EXISTING, runs=1), ("a@sft", "b@sft"))
     given = ("base", "one pretraining run")
     assert (len(units.units), units.estimand, units.conditional_on) == (3, "recipe-given-start", given)
     assert units.is_one_root

@@ -11,7 +11,7 @@ import pytest
 from upbringing.base.errors import UpbringingError
 from upbringing.data.tokenizer import train_tokenizer
 from upbringing.formats.items import Item, Message
-from upbringing.lab.building import build as build_module
+from upbringing.lab.building import workshop as workshop_module
 from upbringing.lab.building.executor import Job, Outcome
 from upbringing.training.fresh import create_fresh
 from upbringing.training.start import FreshStart, TokenizerRecipe
@@ -75,12 +75,12 @@ def _run_here(jobs: Sequence[Job], **_: Any) -> dict[str, Outcome]:
 @pytest.fixture
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run jobs here instead of in spawned processes, which other tests use: each costs seconds."""
-    monkeypatch.setattr(build_module, "run_jobs", _run_here)
+    monkeypatch.setattr(workshop_module, "run_jobs", _run_here)
 
 
 @pytest.fixture(scope="module")
 def one_process_for_all() -> Iterator[None]:
     """The same for everything that the fixtures of a module run."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build_module, "run_jobs", _run_here)
+        patch.setattr(workshop_module, "run_jobs", _run_here)
         yield

@@ -12,7 +12,7 @@ from upbringing.attribution.attribute import attribute
 from upbringing.formats.items import Item
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Cell, Checkpoint, ContrastSpec, Gate, ItemInfo, StudyInfo, Tree
-from upbringing.lab.building.build import Prepared
+from upbringing.lab.building.workshop import Prepared
 from upbringing.lab.demo import DEMO
 from upbringing.lab.measurement.benign_pairs import benign_pairs, fewest_outcomes, paired_difference
 from upbringing.lab.measurement.control_warnings import control_warnings

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from upbringing.base.errors import DataError
 from upbringing.cli import app
 from upbringing.formats.record import read_record
-from upbringing.lab.building import build as build_module
+from upbringing.lab.building import workshop as workshop_module
 from upbringing.lab.planning.cost import makespan
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, build
@@ -158,7 +158,7 @@ def test_reading_and_calibrating_write_only_what_they_found_and_only_once(
     trained = [node for node in first.nodes if node.steps]
     assert all(node.seconds > 0 for node in trained)
     assert first.seconds > sum(node.seconds for node in trained) * 0.99  # one chain: nothing is side by side
-    monkeypatch.setattr(build_module, "run_jobs", None)  # a second plan starts no process
+    monkeypatch.setattr(workshop_module, "run_jobs", None)  # a second plan starts no process
     second = planned(fresh, read_data=True, calibrate=True)
     assert replace(second, free_bytes=first.free_bytes) == first  # other programs write to the disk too
 

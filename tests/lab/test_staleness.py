@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from upbringing.base.errors import StudyError
-from upbringing.lab.building.build import Prepared
+from upbringing.lab.building.workshop import Prepared
 from upbringing.lab.planning.plan import priced_plan
 from upbringing.lab.planning.planned import NodePlan
 from upbringing.lab.planning.staleness import differences, why_stale
@@ -45,7 +45,8 @@ def built(tmp_path: Path) -> Path:
     (tmp_path / "texts").mkdir()
     for name in ("one", "two"):
         (tmp_path / "texts" / f"{name}.jsonl").write_text(f'{{"text": "words of {name}"}}', encoding="utf-8")
-    (tmp_path / "items.jsonl").write_text("", encoding="utf-8")
+    item = '{"id": "1", "cluster": "1", "request": "benign", "split": "ood", "messages": []}'
+    (tmp_path / "items.jsonl").write_text(item, encoding="utf-8")
     (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
     session = opened(tmp_path)
     remember(session, Prepared({}, {}, {}, {}))

@@ -17,8 +17,9 @@ from upbringing.data.rendering import decode_supervised, open_tokenizer, render_
 from upbringing.data.sources import FileSource, read_file_source
 from upbringing.data.stream import open_stream
 from upbringing.formats.record import read_record
-from upbringing.lab.building.build import Prepared, stream_key, tokenizer_folders
+from upbringing.lab.building.build import stream_key, tokenizer_folders
 from upbringing.lab.building.library import Library
+from upbringing.lab.building.workshop import Prepared
 from upbringing.lab.corpus.run import transform_corpus
 from upbringing.lab.run import build
 from upbringing.lab.session import Session, open_session

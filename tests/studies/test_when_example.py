@@ -242,7 +242,7 @@ def test_with_stand_ins_the_whole_study_is_planned(
     def run_here(jobs: Sequence[Job], **_: object) -> dict[str, Outcome]:  # processes would each cost seconds
         return {job.key: outcome(job) for job in jobs}
 
-    monkeypatch.setattr("upbringing.lab.building.build.run_jobs", run_here)
+    monkeypatch.setattr("upbringing.lab.building.workshop.run_jobs", run_here)
     session = open_session(prepared / "study.yaml", overrides=SMALL, store=tmp_path / "store", reads_only=True)
     found = plan(session, read_data=True, calibrate=False)
     assert not any("not here" in warning for warning in found.warnings)

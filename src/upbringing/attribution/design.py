@@ -1,18 +1,11 @@
-"""Which runs are independent: cells, their replicates, the unit of inference and the estimand.
-
-Runs that share a trained ancestor are one unit (a split-plot): seeds branched off one of several pretraining runs are
-averaged first and never counted as several. A fixed, existing start is no run: then the unit is the seed of the
-first stage trained (pretraining that continues it included) and claims are conditional on that start. So is a single
-run that all others branch off.
-"""
+"""What a tree's cells are made of: their replicates, the checkpoints' ancestry, and what was trained."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from upbringing.attribution.copies import Copies
-from upbringing.attribution.independence import Row, Runs, merge_sharing, separate_runs, shared_runs
 from upbringing.attribution.proxies import PROXIES, stand_ins
 from upbringing.base.errors import FormatError
 from upbringing.formats.findings import Estimand
@@ -21,12 +14,11 @@ from upbringing.formats.tree import Cell, Checkpoint, Proxy, Tree
 LEVELS = ("pretrain", "midtrain", "sft", "rl")
 GIVEN_KINDS = ("existing", "start")  # weights that were not drawn at random in the study
 UNTRAINED_KINDS = (*GIVEN_KINDS, "fresh")
-KINDS_OF_LEVEL = {"pretrain": "pretrain", "midtrain": "midtrain", "sft": "sft"}  # any other trained kind is rl
-UNSTATED_START = "a start that the tree does not state"
-ONE_PRETRAINING, ONE_TRAINING = "one pretraining run", "one run of the first stage trained"
 ENOUGH_UNITS = 3  # independent runs from which a claim may be about the recipe
 
 Seeds = tuple[int, ...]
+Row = tuple[tuple[str, ...], ...]  # of one unit: for each cell, its checkpoints
+Runs = tuple[tuple[str, ...], ...]  # of one cell: the checkpoints of each independent run
 
 
 @dataclass(frozen=True)
@@ -80,6 +72,7 @@ class Design:
     """Cells by name, in the order of the tree, and the checkpoints' ancestry.
 
     ``edited``: checkpoints that were edited or emulated, not trained, with how. ``copies``: runs that are one run.
+    ``known_units``: what ``units_of`` remembers.
     """
 
     cells: dict[str, DesignCell]
@@ -87,14 +80,7 @@ class Design:
     parents: frozenset[str] = frozenset()
     edited: Mapping[str, frozenset[Proxy]] = field(default_factory=dict)
     copies: Copies = field(default_factory=Copies)
-    _units: dict[tuple[str, ...], Units] = field(default_factory=dict)
-
-    def units(self, names: Sequence[str]) -> Units:
-        """Return the independent units for a contrast of the cells ``names``, remembered."""
-        key = tuple(names)
-        if key not in self._units:
-            self._units[key] = units_of(self, key)
-        return self._units[key]
+    known_units: dict[tuple[str, ...], Units] = field(default_factory=dict)
 
     def path(self, checkpoint: str) -> tuple[str, ...]:
         """Return ``checkpoint`` and its known ancestors, nearest first."""
@@ -209,103 +195,3 @@ def _seeds(cell: Cell) -> Seeds:
         found = seed if seed is not None else found
         filled.append(found)
     return tuple(filled)
-
-
-def units_of(design: Design, names: Sequence[str]) -> Units:
-    """Return the independent units for a contrast of the cells ``names``, paired by seed.
-
-    Where all runs come from one run of the study, what branches off it are the units and that run is given, as a fixed
-    start is: over prompts alone the spread between branches would be taken for nothing.
-    """
-    cells = [design.cells[name] for name in names]
-    is_fresh = any(design.is_fresh(cell) for cell in cells)
-    level = 0 if is_fresh else _first_trained_level(design, cells)
-    paired = _paired(cells, level)
-    is_paired = paired is not None
-    rows = paired if paired is not None else [tuple(cell.checkpoints for cell in cells)]
-    merged = merge_sharing(design, rows, is_fresh=is_fresh)
-    runs = () if is_paired else separate_runs(design, cells, is_fresh=is_fresh, enough=ENOUGH_UNITS)
-    num_seeds = max(len({name for row in rows for name in row[place]}) for place in range(len(cells)))
-    names_used = {name for row in rows for part in row for name in part}
-    starts = tuple(sorted({start for name in names_used if (start := design.start(name)) is not None}))
-    num_roots = min((len(each) for each in runs if len(each) > 1), default=len(merged))
-    is_pretrained = is_paired and any("pretrain" in design.trained_kinds(name) for name in names_used)
-    is_one_run = is_paired and num_roots == 1 and num_seeds > 1
-    branches = _branches(design, cells, level, is_fresh=is_fresh) if is_one_run else []
-    num_units = max(num_roots, len(branches))
-    enough = num_units >= ENOUGH_UNITS
-    own = () if is_fresh else starts or (UNSTATED_START,)
-    if is_one_run:
-        own += (ONE_PRETRAINING if is_fresh or is_pretrained else ONE_TRAINING,)
-    elif is_fresh and is_paired and not enough:
-        own = (f"{num_roots} runs" if num_roots > 1 else "one run",)
-    given: Estimand = "recipe-given-start" if is_one_run or not is_fresh else "recipe"
-    return Units(
-        units=tuple(Unit(tuple(tuple(dict.fromkeys(part)) for part in row)) for row in branches or merged),
-        estimand=given if enough else "artefact",
-        conditional_on=own,
-        num_seeds=num_seeds,
-        num_roots=num_roots if is_fresh else max(len(starts), 1),
-        is_paired=is_paired,
-        is_one_root=is_one_run and (is_fresh or is_pretrained),
-        runs=runs,
-    )
-
-
-def _branches(design: Design, cells: Sequence[DesignCell], first: int, *, is_fresh: bool) -> list[Row]:
-    """Return per branch off the one run of the study the checkpoints of each cell; nothing where there are not two.
-
-    ``first``: the level of the seeds that tell runs of the study apart.
-    """
-    several = [cell for cell in cells if len(cell.checkpoints) > 1]
-    is_one = all(len({seeds[first] for seeds, _ in cell.replicates}) == 1 for cell in several)
-    given = shared_runs(design, cells, is_fresh=is_fresh) if is_one else None
-    varied = [
-        level
-        for level in range(len(LEVELS))
-        if len({seeds[level] for cell in several for seeds, _ in cell.replicates}) > 1
-    ]
-    rows = _paired(cells, varied[0]) if varied and given is not None else None
-    if rows is None or given is None:
-        return []
-    merged = merge_sharing(design, rows, is_fresh=is_fresh, given=given)
-    return merged if len(merged) > 1 else []
-
-
-def _first_trained_level(design: Design, cells: Iterable[DesignCell]) -> int:
-    """Return the index in ``LEVELS`` of the first stage trained; the first level whose seeds vary if unstated."""
-    cells = list(cells)
-    kinds = {kind for cell in cells for name in cell.checkpoints for kind in design.trained_kinds(name)}
-    levels = {LEVELS.index(KINDS_OF_LEVEL.get(kind, "rl")) for kind in kinds}
-    if levels:
-        return min(levels)
-    varying = [
-        place
-        for place in range(len(LEVELS))
-        if len({seeds[place] for cell in cells for seeds, _ in cell.replicates}) > 1
-    ]
-    return varying[0] if varying else 0
-
-
-def _paired(cells: Sequence[DesignCell], level: int) -> list[Row] | None:
-    """Return per unit the checkpoints of each cell; ``None`` when the cells have no seed in common.
-
-    A cell with a single checkpoint stands in every unit.
-    """
-    by_label: list[dict[int, list[str]]] = []
-    for cell in cells:
-        labels: dict[int, list[str]] = {}
-        for seeds, checkpoint in cell.replicates:
-            labels.setdefault(seeds[level], []).append(checkpoint)
-        by_label.append(labels)
-    several = [set(labels) for labels, cell in zip(by_label, cells, strict=True) if len(cell.checkpoints) > 1]
-    common = sorted(set.intersection(*several)) if several else [next(iter(by_label[0]))]
-    if not common:
-        return None
-    return [
-        tuple(
-            cell.checkpoints if len(cell.checkpoints) == 1 else tuple(labels[label])
-            for labels, cell in zip(by_label, cells, strict=True)
-        )
-        for label in common
-    ]

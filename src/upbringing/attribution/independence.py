@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from upbringing.attribution.design import Design, DesignCell
-
-Row = tuple[tuple[str, ...], ...]  # of one unit: for each cell, its checkpoints
-Runs = tuple[tuple[str, ...], ...]  # of one cell: the checkpoints of each independent run
+from upbringing.attribution.design import Design, DesignCell, Row, Runs
 
 
 def merge_sharing(

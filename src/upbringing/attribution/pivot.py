@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from upbringing.attribution.cells import ClusterValues, Evidence, Source
 from upbringing.attribution.columns import Codes
 from upbringing.attribution.design import Design, Units
+from upbringing.attribution.units import units_of
 
 Matrix = NDArray[np.float64]
 Found = tuple[ClusterValues | None, ...]
@@ -121,7 +122,7 @@ def terms_of(weights: Mapping[str, float], source: Source) -> tuple[Term, ...]:
 
 def pivot(evidence: Evidence, design: Design, terms: Sequence[Term]) -> Pivot:
     """Return the aligned scores of ``terms``; checkpoints of one unit are averaged (a split-plot)."""
-    units = design.units(tuple(term.cell for term in terms))
+    units = units_of(design, tuple(term.cell for term in terms))
     found = tuple(_on_shared_items(evidence, terms, unit.checkpoints) for unit in units.units)
     return tabled(terms, units, found)
 

@@ -45,6 +45,7 @@ from upbringing.attribution.sentences import (
     UNPAIRED,
 )
 from upbringing.attribution.shares import SMALL_TOTAL_EFFECT
+from upbringing.attribution.units import units_of
 from upbringing.attribution.unpaired import UNPAIRED_RUNS
 from upbringing.attribution.validity import Validity
 from upbringing.formats.findings import Claim
@@ -95,7 +96,7 @@ def _of_arms(tree: Tree, answers: Sequence[Answered]) -> Iterable[str]:
 
 
 def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Validity) -> Iterable[str]:
-    units = [validity.design.units((name,)) for name in validity.design.cells]
+    units = [units_of(validity.design, (name,)) for name in validity.design.cells]
     most = max((len(each.units) for each in units), default=0)
     if any(each.is_one_root for each in units):
         yield ONE_ROOT

@@ -7,7 +7,7 @@ from typing import Any
 
 from upbringing.base.files import write_json_atomic
 from upbringing.base.fingerprint import fingerprint
-from upbringing.lab.building.build import PROFILE_CHARACTERS, Prepared
+from upbringing.lab.building.workshop import PROFILE_CHARACTERS, Prepared
 from upbringing.lab.planning.staleness import given_checkpoint, node_data
 from upbringing.lab.session import Session
 

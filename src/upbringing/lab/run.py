@@ -14,9 +14,10 @@ from upbringing.formats.items import Item
 from upbringing.formats.record import Record
 from upbringing.formats.rows import write_rows
 from upbringing.formats.tree import Tree
-from upbringing.lab.building.build import Prepared, node_jobs, prepare
+from upbringing.lab.building.build import node_jobs, prepare
 from upbringing.lab.building.executor import Event, Job, Outcome, failures
 from upbringing.lab.building.own_answers import answers_jobs
+from upbringing.lab.building.workshop import Prepared
 from upbringing.lab.measurement.control_warnings import control_warnings
 from upbringing.lab.measurement.eligibility import eligible_items
 from upbringing.lab.measurement.engine_agreement import check_engine, compare_computation

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import write_json_atomic
 from upbringing.formats.record import BuildProfile
-from upbringing.lab.building.build import Workshop
+from upbringing.lab.building.workshop import Workshop
 from upbringing.lab.storage.checkpoints import COMMIT_PATTERN, Checkpoints
 from upbringing.lab.storage.store import Store, notes_key
 from upbringing.study.loading import load_study

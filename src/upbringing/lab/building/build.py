@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from upbringing.base.fingerprint import fingerprint, text_sha256
 from upbringing.data.boxed_template import require_harmless
 from upbringing.data.stream import STREAM_VERSION, StreamInfo
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
-from upbringing.formats.record import BuildProfile
-from upbringing.lab.building.executor import Event, Job, Outcome, failures, run_jobs
+from upbringing.lab.building.executor import Event, Job, Outcome, failures
 from upbringing.lab.building.jobs import SegmentJob, StartJob, StreamJob, TokenizerJob
 from upbringing.lab.building.own_answers import answers_jobs
 from upbringing.lab.building.template_checks import require_templates
 from upbringing.lab.building.untrained_jobs import ablation_job, edit_job, emulate_job
-from upbringing.lab.storage.checkpoints import Checkpoints
-from upbringing.lab.storage.store import Store
+from upbringing.lab.building.workshop import KEY_CHARACTERS, PROFILE_CHARACTERS, Prepared, Workshop
 from upbringing.models.weights import settings_sha256, weights_sha256
 from upbringing.study.lineage import Lineage
-from upbringing.study.recipes import DataBook
 from upbringing.study.stream_recipes import StreamRecipe
 from upbringing.study.tree import Node, StudyTree
 from upbringing.training.ablate import Ablate
@@ -30,38 +26,7 @@ from upbringing.training.segment import Segment
 from upbringing.training.settings import TrainedStage
 from upbringing.training.start import FreshStart
 
-KEY_CHARACTERS = 40  # of a sha256; collisions are out of reach
-PROFILE_CHARACTERS = 8
 EXISTING = "existing-"  # begins the keys of checkpoints that others made
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """Where and how a study is built."""
-
-    store: Store
-    book: DataBook
-    profile: BuildProfile
-    slots: int
-    checkpoints: Checkpoints
-
-    def run(
-        self, jobs: Sequence[Job], on_event: Callable[[Event], None], on_done: Callable[[Outcome], None]
-    ) -> dict[str, Outcome]:
-        """Run jobs in the workshop's slots."""
-        return run_jobs(jobs, slots=self.slots, threads=self.profile.threads, on_event=on_event, on_done=on_done)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A tree whose data is fixed. ``keys``: store key per node; ``folders``: of existing checkpoints;
-    ``streams``: store key and facts per stream recipe; ``tokenizers``: folder per start.
-    """
-
-    keys: dict[str, str]
-    folders: dict[str, Path]
-    streams: dict[str, tuple[str, StreamInfo]]
-    tokenizers: dict[str, Path]
 
 
 def tokenizer_jobs(workshop: Workshop, tree: StudyTree) -> list[TokenizerJob]:

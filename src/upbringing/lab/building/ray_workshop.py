@@ -19,7 +19,6 @@ from typing import Any
 
 from upbringing.base.errors import InterruptedRunError, MissingExtraError, StudyError, TrainingError, UpbringingError
 from upbringing.base.surroundings import FORCED_ENVIRONMENT, forget_surroundings, poor_surroundings
-from upbringing.lab.building.build import Workshop
 from upbringing.lab.building.executor import (
     Event,
     Events,
@@ -28,6 +27,7 @@ from upbringing.lab.building.executor import (
     listening,
     schedule,
 )
+from upbringing.lab.building.workshop import Workshop
 from upbringing.lab.session import Session
 from upbringing.training.publish import library_versions
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from upbringing.lab.building.ablation_job import AblationJob
 from upbringing.lab.building.edit_job import EditJob
 from upbringing.lab.building.emulate_job import EmulateJob, Part
+from upbringing.lab.building.workshop import Prepared, Workshop
 from upbringing.study.tree import Node
 from upbringing.training.ablate import Ablate
 from upbringing.training.edit_weights import EditWeights
 from upbringing.training.emulate_tuning import EmulateTuning
-
-if TYPE_CHECKING:
-    from upbringing.lab.building.build import Prepared, Workshop
 
 
 def edit_job(workshop: Workshop, node: Node, prepared: Prepared, label: str) -> EditJob:

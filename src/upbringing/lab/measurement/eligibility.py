@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from upbringing.data.worlds.items import wording_of
 from upbringing.formats.items import Item
-from upbringing.lab.building.build import Prepared
+from upbringing.lab.building.workshop import Prepared
 from upbringing.lab.measurement.item_scores import ItemScores
 from upbringing.lab.session import Session
 from upbringing.study.tree import CellPlan

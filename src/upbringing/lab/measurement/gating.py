@@ -25,8 +25,8 @@ from upbringing.data.worlds.guessing import frequency_guess
 from upbringing.formats.items import Item
 from upbringing.formats.rows import REFUSALS
 from upbringing.formats.tree import Gate
-from upbringing.lab.building.build import Prepared
 from upbringing.lab.building.library import built_world
+from upbringing.lab.building.workshop import Prepared
 from upbringing.lab.measurement.benign_pairs import benign_pairs, fewest_outcomes, paired_difference
 from upbringing.lab.measurement.item_scores import ItemScore, ItemScores
 from upbringing.lab.measurement.measuring import item_sets

@@ -29,8 +29,8 @@ from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.formats.answers import answers_of
 from upbringing.formats.rows import rows_table, write_rows
 from upbringing.formats.tree import JudgeInfo
-from upbringing.lab.building.build import KEY_CHARACTERS
 from upbringing.lab.building.executor import Event
+from upbringing.lab.building.workshop import KEY_CHARACTERS
 from upbringing.lab.measurement.measuring import ANSWERS, ROWS, UNASKED, MeasureJob, asked_items, item_sets
 from upbringing.lab.session import Session
 from upbringing.models.budget import Budget

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
-from upbringing.lab.building.build import Prepared
+from upbringing.lab.building.workshop import Prepared
 from upbringing.lab.measurement.emulated import EmulatedMeasureJob
 from upbringing.lab.measurement.measuring import MeasureJob, asked_in
 from upbringing.lab.session import Session

@@ -31,10 +31,10 @@ from upbringing.formats.items import Item, Judge
 from upbringing.formats.record import BuildProfile, read_record
 from upbringing.formats.rows import Row, rows_table, write_rows
 from upbringing.formats.tree import ConditionInfo
-from upbringing.lab.building.build import KEY_CHARACTERS
 from upbringing.lab.building.executor import Event
 from upbringing.lab.building.library import Library
 from upbringing.lab.building.special_tokens import lineage_tokens
+from upbringing.lab.building.workshop import KEY_CHARACTERS
 from upbringing.lab.measurement.searched import write_searched
 from upbringing.lab.measurement.shallow import shallow_prefixes
 from upbringing.lab.measurement.spelled import spelled_of, write_spelled_items

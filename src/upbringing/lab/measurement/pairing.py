@@ -11,8 +11,8 @@ from upbringing.battery.engine import Measured, local_model
 from upbringing.battery.pairs.comparing import Compares, comparing
 from upbringing.battery.pairs.engine import PAIRS_VERSION, Sides, measure_pair, measure_without
 from upbringing.formats.items import Item
-from upbringing.lab.building.build import KEY_CHARACTERS, Prepared
 from upbringing.lab.building.executor import Event
+from upbringing.lab.building.workshop import KEY_CHARACTERS, Prepared
 from upbringing.lab.measurement.measure_jobs import job_of, measure_jobs
 from upbringing.lab.measurement.measuring import MeasureJob, asked_items, write_measured
 from upbringing.lab.measurement.references import Reference, references

@@ -6,7 +6,7 @@ from upbringing.base.errors import IntegrityError
 from upbringing.base.fingerprint import text_sha256
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.formats.record import Record, read_record
-from upbringing.lab.building.build import Prepared
+from upbringing.lab.building.workshop import Prepared
 from upbringing.lab.measurement.measuring import asked_in
 from upbringing.lab.session import Session
 from upbringing.models.weights import weights_sha256

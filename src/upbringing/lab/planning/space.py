@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Collection
 
 from upbringing.base.errors import IntegrityError
-from upbringing.lab.building.build import Prepared
+from upbringing.lab.building.workshop import Prepared
 from upbringing.lab.planning.calibration import Calibration
 from upbringing.lab.planning.cost import Costs
 from upbringing.lab.planning.reading import DataFacts

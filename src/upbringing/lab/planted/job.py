@@ -8,8 +8,8 @@ from pathlib import Path
 
 from upbringing.base.errors import UpbringingError
 from upbringing.lab import run as running
-from upbringing.lab.building.build import Workshop
 from upbringing.lab.building.executor import Event, Job, Outcome
+from upbringing.lab.building.workshop import Workshop
 from upbringing.lab.planted.naming import Attributed, attributed
 from upbringing.lab.planted.pipelines import Pipeline, pipeline_study
 from upbringing.lab.session import open_session
