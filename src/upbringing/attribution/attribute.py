@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from upbringing.attribution.aliasing import alias_tables
-from upbringing.attribution.answered import answer
+from upbringing.attribution.answered import Answered, answer
 from upbringing.attribution.asked import asked_of
 from upbringing.attribution.calibration import DIGEST, JOINED_COLUMNS, Calibration, calibrate
 from upbringing.attribution.chat_evidence import chat_evidence
@@ -31,13 +31,14 @@ from upbringing.attribution.passports import passports_of
 from upbringing.attribution.protocols import conclusions_of
 from upbringing.attribution.questions import sensitivity_questions
 from upbringing.attribution.relearning import relearning_table
+from upbringing.attribution.risk_ratio import Ratio
 from upbringing.attribution.robustness import robustness_lines, with_robustness
 from upbringing.attribution.sentences import LOOKED
 from upbringing.attribution.tables import level_table
 from upbringing.attribution.validity import validity_of
 from upbringing.attribution.warnings import study_warnings
 from upbringing.base.errors import FormatError
-from upbringing.formats.findings import Findings
+from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.labels import LABELS_NAME, read_labels_table
 from upbringing.formats.looks import LOOKS_NAME, Look, read_looks
 from upbringing.formats.tree import Tree, read_tree
@@ -78,7 +79,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
         question=completed.study.question,
         claims=claims,
         conclusions=(
-            *conclusions_of(completed.study, claims, _sides(completed), beside),
+            *conclusions_of(completed.study, claims, _sides(completed), beside, _ratios(claims, answers)),
             *direction_conclusions(grown),
         ),
         tables={
@@ -102,6 +103,12 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
 def _sides(tree: Tree) -> dict[str, str]:
     """Return the direction of every measure."""
     return {each.id: each.direction for each in tree.measures}
+
+
+def _ratios(claims: Sequence[Claim], answers: Sequence[Answered]) -> dict[str, Ratio]:
+    """Return by claim the ratio of rates that was asked for, where it has one."""
+    found = {claim.id: each.found.ratio for claim, each in zip(claims, answers, strict=True) if each.found is not None}
+    return {name: ratio for name, ratio in found.items() if ratio is not None}
 
 
 def attribute_folder(folder: Path) -> Findings:
