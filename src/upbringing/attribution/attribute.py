@@ -106,7 +106,7 @@ def _attribute(
         },
         warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),
     )
-    again = partial(_attribute, labels=labels, other_estimators=False)
+    again = partial(_attribute, labels=labels, other_estimators=False, basis=asked.basis)
     return with_health(findings, rows, completed, design, again)
 
 
