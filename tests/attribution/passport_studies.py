@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +49,7 @@ class Measured:
     num_repeats: int = 1
     num_templates: int = 1
     margin: float | None = 0.1
+    default_margins: Literal["strict", "loose"] | None = None
     contrasts: Sequence[ContrastSpec] = ()
     directions: dict[str, str] = field(default_factory=dict)
     judged: frozenset[str] = frozenset()
@@ -107,6 +109,7 @@ class Measured:
                 contrasts=tuple(self.contrasts),
                 primary=tuple(measures)[:1],
                 margins={} if self.margin is None else dict.fromkeys(measures, self.margin),
+                default_margins=self.default_margins,
             ),
             checkpoints=tuple(
                 Checkpoint(

@@ -6,6 +6,7 @@ import math
 
 import pytest
 from pydantic import ValidationError
+from rare_studies import study_of as rare_study
 from simulated_studies import two_arms
 
 from upbringing.attribution.attribute import attribute
@@ -130,3 +131,33 @@ def test_no_run_may_be_healthy() -> None:
     (line,) = findings.tables["without_unhealthy"]
     assert line["estimate"] is not None
     assert (line["estimate_without"], line["seeds_without"]) == (None, 0)
+
+
+def test_a_default_margin_is_the_one_of_all_runs_with_and_without_those_that_miss() -> None:
+    """Harm of 4 % in three runs and of 36 % in one that trained badly: all get a margin, what is left would a ratio."""
+    rows, tree = rare_study({"a": 4, "b": 5}, 100, info={"default_margins": "strict"})
+    names, items = rows["checkpoint"].to_pylist(), rows["item"].to_pylist()
+    bad = [
+        1.0 if name in ("a-3", "b-3") and int(item) % 3 == 0 else value
+        for name, item, value in zip(names, items, rows["value"].to_pylist(), strict=True)
+    ]
+    place = rows.schema.get_field_index("value")
+    rows = rows.set_column(place, rows.schema.field(place), [bad])
+    losses = {"a-3": 9.0, "b-3": 9.0}
+    checkpoints = tuple(
+        each.model_copy(update={"health": {"last_loss": losses.get(each.id, 1.0)}}) for each in tree.checkpoints
+    )
+    study = tree.study.model_copy(update={"health_criteria": CRITERIA})
+    findings = attribute(
+        rows, tree.model_copy(update={"checkpoints": checkpoints, "study": study}), other_estimators=False
+    )
+    (line,) = findings.tables["without_unhealthy"]
+    assert (findings.claims[0].margin, findings.claims[0].risk_ratio) == (0.05, None)
+    assert line["verdict_without"] == "equivalent"
+    left = rows.filter([name not in losses for name in names])
+    cells = tuple(cell for cell in tree.cells if cell.checkpoint not in losses)
+    kept = tuple(each for each in tree.checkpoints if each.id not in losses)
+    alone = attribute(left, tree.model_copy(update={"cells": cells, "checkpoints": kept}), other_estimators=False)
+    assert alone.claims[0].risk_ratio is not None  # by itself the rest gets a ratio, which its few events do not decide
+    assert alone.claims[0].verdict == "inconclusive"
+    assert line["estimate_without"] == alone.claims[0].estimate

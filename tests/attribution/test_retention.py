@@ -68,6 +68,40 @@ def test_no_effect_in_distribution_leaves_the_ratio_undefined() -> None:
     assert (line["value"], line["low"]) == (None, None)
 
 
+def reread(seed: int, inside: Mapping[str, float], **study: Any) -> dict[str, Any]:
+    """The line of what is retained in a study with other margins than the simulated one declares."""
+    outside = flat(-3.0, -3.0, 2.0, 2.0)
+    table, tree = simulated_chats(seed, {"inside": inside, "outside": outside}, drift=0.01, num_items=MANY)
+    tree = tree.model_copy(update={"study": tree.study.model_copy(update={"margins": {}, **study})})
+    (line,) = attribute(table, tree, other_estimators=False).tables["retention"]
+    return line
+
+
+MANY = {"inside": 400, "outside": 40}
+SMALL = flat(-0.6, -0.6, -0.3, -0.3)  # some .35 become some .42: told from 0, and less than .10
+
+
+def test_an_effect_within_the_default_margin_leaves_nothing_to_retain() -> None:
+    assert reread(3, SMALL)["value"] is not None  # nothing is asked of the denominator but to be told from 0
+    line = reread(3, SMALL, default_margins="loose")
+    assert (line["value"], line["low"], line["p"]) == (None, None, None)
+    assert line["reason"] == "the effect in distribution is within the default margin of 0.1 (loose)"
+    declared = reread(3, SMALL, margins={"trait": 0.2})
+    assert declared["reason"] == "the effect in distribution is within the margin of 0.2"
+    beyond = reread(3, SMALL, margins={"trait": 0.01}, default_margins="loose")  # what was declared stays
+    assert beyond["value"] is not None
+
+
+def test_an_effect_within_a_risk_ratio_leaves_nothing_to_retain() -> None:
+    within = reread(3, SMALL, ratio_margins={"trait": 2.0})
+    assert within["reason"] == "the effect in distribution is within the risk ratio of 2"
+    assert reread(3, SMALL, ratio_margins={"trait": 1.05})["value"] is not None
+
+
+def test_a_large_effect_is_retained_alike_with_and_without_the_default() -> None:
+    assert reread(5, INSIDE, default_margins="strict") == reread(5, INSIDE)
+
+
 def test_the_ratio_by_hand() -> None:
     """Worlds of their own: seed means s of (out - r x in) with t on S - 1 degrees of freedom, by the roots in r."""
     table, tree = simulated_chats(5, {"inside": INSIDE, "outside": flat(-3.0, -3.0, 0.0, 1.0)}, is_nested=True)

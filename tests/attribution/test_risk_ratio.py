@@ -15,8 +15,9 @@ from upbringing.attribution.pairs import square_and_add
 from upbringing.attribution.part_answers import why_open
 from upbringing.attribution.pipeline_gate import gate
 from upbringing.attribution.pivot import mean_of_rows
+from upbringing.attribution.ratio_limits import mover_ratio
 from upbringing.attribution.ratios import NOT_TWO_SIDES
-from upbringing.attribution.risk_ratio import DELTA_METHOD, FROM_LIMITS, Rates, Ratio, mover_ratio, risk_ratio
+from upbringing.attribution.risk_ratio import DELTA_METHOD, FROM_LIMITS, Rates, Ratio, risk_ratio
 from upbringing.base.errors import FormatError
 from upbringing.formats.findings import Findings
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from upbringing.attribution.far_tail import quantile, tail
 from upbringing.attribution.inference import CONFIDENCE, normal_quantile, t_quantile
 from upbringing.attribution.multiplicity import PRIMARY_LEVEL, holm
+from upbringing.attribution.risk_ratio import Ratio
 from upbringing.formats.findings import Claim, Corrected, Spread
 
 
@@ -18,29 +20,60 @@ class Adjusted:
     """An interval at the confidence that Holm leaves its place, and whether it lies wholly beyond the margin.
 
     ``low`` and ``high`` are ``None`` where the claim has no interval; ``is_beyond`` is false without a margin.
+    ``ratio_margin``: of a claim that a ratio of rates decides; then the interval is that of the ratio, and an end is
+    ``None`` where no event bounds it.
     """
 
     low: float | None
     high: float | None
     is_beyond: bool
+    ratio_margin: float | None = None
 
 
-def adjusted_intervals(claims: Sequence[Claim], num_asked: int) -> tuple[Adjusted, ...]:
+def adjusted_intervals(
+    claims: Sequence[Claim], num_asked: int, ratios: Mapping[str, Ratio] | None = None
+) -> tuple[Adjusted, ...]:
     """Return the Holm-adjusted interval of each claim. ``num_asked``: questions in the family, unanswered ones too.
 
     The hypothesis of each place is "the change is at most its margin", at 5% over the family (Holm 1979). The
     claim of rank k from the largest evidence gets the confidence ``1 - 0.05 / (num_asked - k + 1)``. What widened the
     95% interval (answers that could not be scored) widens these too. Where labels correct a claim, its corrected number
-    is meant. One question alone keeps its 95% interval.
+    is meant. One question alone keeps its 95% interval. ``ratios``: by id, the ratios of the claims that are held
+    against one; the hypothesis of such a claim is "the ratio is at most its margin, either way".
     """
     num = max(num_asked, len(claims))
-    p_values = np.array([_p_beyond(claim, num) for claim in claims] + [1.0] * (num - len(claims)))
+    by_ratio = [_ratio_of(claim, ratios or {}) for claim in claims]
+    known = [
+        _p_beyond(claim, num) if ratio is None else ratio.p_beyond(_margin_of(claim), in_family=num > 1)
+        for claim, ratio in zip(claims, by_ratio, strict=True)
+    ]
+    p_values = np.array(known + [1.0] * (num - len(claims)))
     adjusted = holm(p_values)[: len(claims)]
     ranks = np.argsort(np.argsort(p_values, kind="stable"), kind="stable")[: len(claims)]
     return tuple(
         _interval(claim, num, num - int(rank), is_beyond=bool(p <= PRIMARY_LEVEL))
-        for claim, rank, p in zip(claims, ranks, adjusted, strict=True)
+        if ratio is None
+        else _ratio_interval(ratio, _margin_of(claim), num, num - int(rank), is_beyond=bool(p <= PRIMARY_LEVEL))
+        for claim, ratio, rank, p in zip(claims, by_ratio, ranks, adjusted, strict=True)
     )
+
+
+def _ratio_of(claim: Claim, ratios: Mapping[str, Ratio]) -> Ratio | None:
+    """Return the ratio that decides a claim: none where labels correct its rates, for nothing corrects their ratio."""
+    return ratios.get(claim.id) if claim.risk_ratio is not None and claim.corrected is None else None
+
+
+def _margin_of(claim: Claim) -> float:
+    """Return the ratio that a claim is held against."""
+    assert claim.risk_ratio is not None
+    return claim.risk_ratio.margin
+
+
+def _ratio_interval(ratio: Ratio, margin: float, num_asked: int, num_left: int, *, is_beyond: bool) -> Adjusted:
+    if ratio.limits is None:
+        return Adjusted(None, None, False, margin)
+    low, high = ratio.limits(1 - PRIMARY_LEVEL / num_left, in_family=num_asked > 1)
+    return Adjusted(low, high if math.isfinite(high) else None, is_beyond, margin)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from upbringing.attribution.cells import Evidence, evidence_of
 from upbringing.attribution.copies import copies_of
-from upbringing.attribution.default_margins import with_margin
+from upbringing.attribution.default_margins import MarginBasis, with_margin
 from upbringing.attribution.defaults import default_contrasts
 from upbringing.attribution.design import Design, design_of
 from upbringing.attribution.edited import require_trained_roles, supporting_specs
@@ -21,17 +21,24 @@ from upbringing.formats.tree import ContrastSpec, Tree
 
 @dataclass(frozen=True)
 class Asked:
-    """The completed tree, the evidence, the design, and every contrast, declared or derived, with its questions."""
+    """The completed tree, the evidence, the design, and every contrast, declared or derived, with its questions.
+
+    ``basis``: the study that margins which nobody declared were picked in.
+    """
 
     tree: Tree
     evidence: Evidence
     design: Design
     specs: tuple[ContrastSpec, ...]
     questions: tuple[Question, ...]
+    basis: MarginBasis
 
 
-def asked_of(rows: pa.Table, tree: Tree) -> Asked:
-    """Return what is asked of ``rows``; raises ``FormatError`` where rows and tree do not fit together."""
+def asked_of(rows: pa.Table, tree: Tree, basis: MarginBasis | None = None) -> Asked:
+    """Return what is asked of ``rows``; raises ``FormatError`` where rows and tree do not fit together.
+
+    ``basis``: the study that margins are picked in, where ``rows`` are a part of it; absent = ``rows`` are all.
+    """
     _check_listed_once(tree)
     completed = with_cells(tree)
     evidence = evidence_of(rows, completed)
@@ -41,12 +48,13 @@ def asked_of(rows: pa.Table, tree: Tree) -> Asked:
     specs = completed.study.contrasts or default_contrasts(design, completed.study, measures)
     specs = supporting_specs(with_protocol(specs, completed.study), design)
     require_trained_roles(completed.study, design)
+    basis = basis or MarginBasis(completed, evidence, design)
     questions = tuple(
-        with_margin(question, completed, evidence, design)
+        with_margin(question, basis)
         for spec in specs
         for question in contrast_questions(completed, evidence, design, spec)
     )
-    return Asked(completed, evidence, design, specs, questions)
+    return Asked(completed, evidence, design, specs, questions, basis)
 
 
 def _check_listed_once(tree: Tree) -> None:

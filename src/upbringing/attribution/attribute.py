@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from upbringing.attribution.aliasing import alias_tables
-from upbringing.attribution.answered import answer
+from upbringing.attribution.answered import Answered, answer
 from upbringing.attribution.asked import asked_of
 from upbringing.attribution.calibration import DIGEST, JOINED_COLUMNS, Calibration, calibrate
 from upbringing.attribution.chat_evidence import chat_evidence
@@ -19,6 +19,7 @@ from upbringing.attribution.claims import claims_of
 from upbringing.attribution.columns import READ_COLUMNS
 from upbringing.attribution.controls import with_assay, with_batch_noise, with_copy_noise
 from upbringing.attribution.corrections import corrections_of
+from upbringing.attribution.default_margins import MarginBasis
 from upbringing.attribution.direction_effect import direction_verdicts
 from upbringing.attribution.direction_questions import direction_plans, direction_questions
 from upbringing.attribution.direction_tables import direction_conclusions, direction_table
@@ -31,13 +32,14 @@ from upbringing.attribution.passports import passports_of
 from upbringing.attribution.protocols import conclusions_of
 from upbringing.attribution.questions import sensitivity_questions
 from upbringing.attribution.relearning import relearning_table
+from upbringing.attribution.risk_ratio import Ratio
 from upbringing.attribution.robustness import robustness_lines, with_robustness
 from upbringing.attribution.sentences import LOOKED
 from upbringing.attribution.tables import level_table
 from upbringing.attribution.validity import validity_of
 from upbringing.attribution.warnings import study_warnings
 from upbringing.base.errors import FormatError
-from upbringing.formats.findings import Findings
+from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.labels import LABELS_NAME, read_labels_table
 from upbringing.formats.looks import LOOKS_NAME, Look, read_looks
 from upbringing.formats.tree import Tree, read_tree
@@ -51,7 +53,14 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
 
     Raises ``FormatError`` for tables and trees that do not follow the public formats.
     """
-    asked = asked_of(rows, tree)
+    return _attribute(rows, tree, labels, other_estimators=other_estimators)
+
+
+def _attribute(
+    rows: pa.Table, tree: Tree, labels: pa.Table | None, *, other_estimators: bool, basis: MarginBasis | None = None
+) -> Findings:
+    """Return what ``rows`` say. ``basis``: the study that they are a part of, in which default margins were picked."""
+    asked = asked_of(rows, tree, basis)
     completed, evidence, design = asked.tree, asked.evidence, asked.design
     directions = direction_plans(completed, evidence, design, asked.specs)
     sensitivity = sensitivity_questions(completed, evidence, design)
@@ -59,7 +68,8 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
     calibration = Calibration() if labels is None else calibrate(rows, labels)
     corrections = corrections_of(rows, evidence, design, calibration, completed.study.judge_error_gap)
     validity = validity_of(completed, evidence, design)
-    validity = replace(validity, passports=passports_of(completed, evidence, validity, asked.specs, corrections))
+    passports = passports_of(completed, evidence, validity, asked.specs, corrections, asked.basis)
+    validity = replace(validity, passports=passports)
     validity = replace(validity, fidelities=fidelities_of(completed, evidence, design, validity))
     answers = [answer(question, evidence, design, validity, corrections) for question in questions]
     claims = claims_of(answers, completed, evidence, corrections)
@@ -68,7 +78,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
     claims = with_assay(with_batch_noise(claims, completed), design, completed)
     claims = with_fidelity(claims, design, validity.fidelities, completed)
     grown = direction_verdicts(directions, claims)
-    beside = chat_evidence(completed, validity, corrections)
+    beside = chat_evidence(completed, validity, corrections, asked.basis)
     levels = level_table(evidence, design, validity, corrections)
     agreement = judge_agreement(evidence.scores.columns)
     relearning = relearning_table(evidence, design)
@@ -78,7 +88,7 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
         question=completed.study.question,
         claims=claims,
         conclusions=(
-            *conclusions_of(completed.study, claims, _sides(completed), beside),
+            *conclusions_of(completed.study, claims, _sides(completed), beside, _ratios(claims, answers)),
             *direction_conclusions(grown),
         ),
         tables={
@@ -96,12 +106,19 @@ def attribute(rows: pa.Table, tree: Tree, labels: pa.Table | None = None, *, oth
         },
         warnings=study_warnings(completed, evidence, validity, answers, claims, calibration),
     )
-    return with_health(findings, rows, completed, design, partial(attribute, labels=labels, other_estimators=False))
+    again = partial(_attribute, labels=labels, other_estimators=False, basis=asked.basis)
+    return with_health(findings, rows, completed, design, again)
 
 
 def _sides(tree: Tree) -> dict[str, str]:
     """Return the direction of every measure."""
     return {each.id: each.direction for each in tree.measures}
+
+
+def _ratios(claims: Sequence[Claim], answers: Sequence[Answered]) -> dict[str, Ratio]:
+    """Return by claim the ratio of rates that was asked for, where it has one."""
+    found = {claim.id: each.found.ratio for claim, each in zip(claims, answers, strict=True) if each.found is not None}
+    return {name: ratio for name, ratio in found.items() if ratio is not None}
 
 
 def attribute_folder(folder: Path) -> Findings:

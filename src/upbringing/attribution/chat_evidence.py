@@ -15,9 +15,11 @@ import numpy as np
 
 from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.corrections import Corrections
+from upbringing.attribution.default_margins import MarginBasis, with_margin
 from upbringing.attribution.design import Design
 from upbringing.attribution.estimates import mean_over
 from upbringing.attribution.pivot import Term, pivot, terms_of
+from upbringing.attribution.questions import Question
 from upbringing.attribution.retention import Asked, Retention, retention
 from upbringing.attribution.sentences import NOT_MEASURED
 from upbringing.attribution.sources import first_condition, first_judge
@@ -34,7 +36,7 @@ from upbringing.formats.chat_protocol import (
 )
 from upbringing.formats.outcomes import Outcome
 from upbringing.formats.parts import on_cells
-from upbringing.formats.tree import Protocol, Tree
+from upbringing.formats.tree import ContrastSpec, Protocol, Tree
 
 TRAINED_ON_CHATS = ("chats", "both")  # the roles that have seen chats that show the trait
 SEVERAL_ANSWERS = "the answers to a question are several or graded, so that its classes are not known"
@@ -72,12 +74,15 @@ class ChatEvidence:
         return {name: lines for name, lines in found.items() if lines}
 
 
-def chat_evidence(tree: Tree, validity: Validity, corrections: Corrections) -> ChatEvidence:
-    """Return what the protocol reads besides claims; empty where the study follows another."""
+def chat_evidence(tree: Tree, validity: Validity, corrections: Corrections, basis: MarginBasis) -> ChatEvidence:
+    """Return what the protocol reads besides claims; empty where the study follows another.
+
+    ``basis``: the study that margins which nobody declared are picked in.
+    """
     protocol = tree.study.protocol
     if protocol is None or protocol.kind != DOCUMENTS_AND_CHATS:
         return ChatEvidence()
-    reader = _Reader(tree, protocol, validity, corrections)
+    reader = _Reader(tree, protocol, validity, corrections, basis)
     primary = tree.study.primary
     return ChatEvidence(
         retained={measure: reader.retained(measure) for measure in primary},
@@ -94,6 +99,7 @@ class _Reader:
     protocol: Protocol
     validity: Validity
     corrections: Corrections
+    basis: MarginBasis
 
     @property
     def evidence(self) -> Evidence:
@@ -129,8 +135,10 @@ class _Reader:
             if barred := self.corrections.no_ratio(terms_of(weights, source)):
                 return Retention(reason=barred)
         margin = self.tree.study.margins.get(under.measure)
+        spec = ContrastSpec(name=UNDER_PART, weights=weights, measure=under.measure, margin=margin)
+        base = with_margin(Question(spec, under, terms_of(weights, under)), self.basis).spec
         threshold = self.protocol.settings.get(RETAINED, DEFAULT_RETAINED)
-        return retention(self.evidence, self.design, self.validity, Asked(weights, over, under, margin, threshold))
+        return retention(self.evidence, self.design, self.validity, Asked(base, over, under, threshold))
 
     def _are_made(self, cells: Iterable[str]) -> bool:
         return all(cell in self.design.cells for cell in cells)

@@ -19,7 +19,7 @@ from upbringing.attribution import conclusion_sentences as words
 from upbringing.attribution.chat_evidence import ChatEvidence
 from upbringing.attribution.chat_qualifiers import qualifiers
 from upbringing.attribution.multiplicity import PRIMARY_LEVEL, holm
-from upbringing.attribution.part_answers import ALIKE, answered, readable, sensitivity, why_open
+from upbringing.attribution.part_answers import ALIKE, answered, readable, sensitivity, why_alike, why_open
 from upbringing.attribution.retention import Retention
 from upbringing.formats.chat_protocol import (
     CHAT_PARTS,
@@ -145,8 +145,9 @@ def changed(claims: Sequence[Claim]) -> PartMeasure:
     if claim.verdict == "changed":
         return answered(claims, "supported")
     if claim.verdict in ALIKE:
-        is_live = claim.assay is not None  # a control that did not move has voided the likeness before this
-        return answered(claims, "refuted", words.ALIKE) if is_live else answered(claims, "not-decided", said.NO_CONTROL)
+        if claim.assay is None:  # a control that did not move has voided the likeness before this
+            return answered(claims, "not-decided", said.NO_CONTROL)
+        return answered(claims, "refuted", why_alike(claim))
     return answered(claims, "not-decided", why_open(claim, said.EFFECT_OPEN))
 
 
@@ -163,7 +164,7 @@ def amplified(claims: Sequence[Claim], effects: Sequence[Claim]) -> PartMeasure:
         agrees = _estimate(claim) * _estimate(effect) > 0
         return answered(claims, "supported") if agrees else answered(claims, "refuted", said.LESS_TOGETHER)
     if claim.verdict in ALIKE:
-        return answered(claims, "refuted", words.ALIKE)
+        return answered(claims, "refuted", why_alike(claim))
     return answered(claims, "not-decided", said.INTERACTION_OPEN)
 
 

@@ -8,7 +8,7 @@ kind a rate is, is read off the cells that are subtracted; harm that is not rare
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from upbringing.attribution.cells import Evidence, Source
 from upbringing.attribution.design import Design
@@ -33,16 +33,25 @@ NOT_TWO_SIDES = "the harm is rare, and this contrast compares no two rates, whic
 NO_GROUPS = "no helpful-only and safety-trained cells were declared, or the measure does not tell them apart"
 
 
-def with_margin(question: Question, tree: Tree, evidence: Evidence, design: Design) -> Question:
+@dataclass(frozen=True)
+class MarginBasis:
+    """The study that margins are picked in: the whole one, also where some of its runs are asked about."""
+
+    tree: Tree
+    evidence: Evidence
+    design: Design
+
+
+def with_margin(question: Question, basis: MarginBasis) -> Question:
     """Return the question with the ratio margin of its measure, else with the study's default, where it has neither."""
-    spec, study = question.spec, tree.study
+    spec, study = question.spec, basis.tree.study
     if spec.margin is not None or spec.ratio_margin is not None or not question.terms:
         return question
     if spec.measure in study.ratio_margins:
         return _changed(question, ratio_margin=study.ratio_margins[spec.measure])
     if study.default_margins is None:
         return question
-    found = _default(question, tree, evidence, design, study.default_margins)
+    found = _default(question, basis, study.default_margins)
     if isinstance(found, str):
         return replace(question, no_margin=found)
     return _changed(question, **found, margin_default=study.default_margins)
@@ -52,47 +61,45 @@ def _changed(question: Question, **update: object) -> Question:
     return replace(question, spec=question.spec.model_copy(update=update))
 
 
-def _default(
-    question: Question, tree: Tree, evidence: Evidence, design: Design, rule: DefaultMargins
-) -> dict[str, float] | str:
+def _default(question: Question, basis: MarginBasis, rule: DefaultMargins) -> dict[str, float] | str:
     """Return the margin as a field of a contrast, or why there is none."""
     measure, source = question.spec.measure, question.source
-    info = evidence.info(measure)
-    if evidence.is_share(measure):
-        return _of_rate(question, evidence, design, rule)
+    info = basis.evidence.info(measure)
+    if basis.evidence.is_share(measure):
+        return _of_rate(question, basis, rule)
     if info.estimator == "auroc" or info.unit == "AUROC":
         return {"margin": AUROC_MARGIN}
     if info.unit == LOG_PROBABILITY and info.direction.endswith("safer"):
-        gap = _known_gap(tree, evidence, design, source)
+        gap = _known_gap(basis, source)
         is_told = gap is not None and excludes_zero(gap)
         return {"margin": PART_OF_GAP * abs(gap.estimate)} if gap is not None and is_told else NO_GROUPS
     return NO_DEFAULT.format(unit=info.unit)
 
 
-def _of_rate(question: Question, evidence: Evidence, design: Design, rule: DefaultMargins) -> dict[str, float] | str:
+def _of_rate(question: Question, basis: MarginBasis, rule: DefaultMargins) -> dict[str, float] | str:
     spec = question.spec
     total = sum(weight for weight in spec.weights.values() if weight > 0)
     below = {cell: -weight / total for cell, weight in spec.weights.items() if weight < 0}
-    found = estimate(evidence, design, terms_of(below, question.source)).inference
+    found = estimate(basis.evidence, basis.design, terms_of(below, question.source)).inference
     if found is None:
         return NO_RATE
     (low, high), rate = COMMON, found.estimate
     if low <= rate <= high:
         return {"margin": RATE_MARGINS[rule]}
-    direction = evidence.info(spec.measure).direction
+    direction = basis.evidence.info(spec.measure).direction
     is_rare = rate < low if direction.startswith("lower") else rate > high and direction.startswith("higher")
     if not is_rare:
         return NOT_COMMON.format(rate=rate, low=low, high=high)
     return {"ratio_margin": RARE_RATIO} if is_of_two_sides(spec.weights.values()) else NOT_TWO_SIDES
 
 
-def _known_gap(tree: Tree, evidence: Evidence, design: Design, source: Source) -> Inference | None:
+def _known_gap(basis: MarginBasis, source: Source) -> Inference | None:
     """Return the difference between the cells known to be safety-trained and to be helpful only."""
-    groups = [_cells(tree, known) for known in ("safety-trained", "helpful-only")]
+    groups = [_cells(basis.tree, known) for known in ("safety-trained", "helpful-only")]
     if not all(groups):
         return None
     weights = {cell: sign / len(group) for group, sign in zip(groups, (1.0, -1.0), strict=True) for cell in group}
-    return estimate(evidence, design, terms_of(weights, source)).inference
+    return estimate(basis.evidence, basis.design, terms_of(weights, source)).inference
 
 
 def _cells(tree: Tree, known: str) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Runs that trained badly, by criteria declared beforehand: always kept, always named, and every claim without them.
 
 Source: statistics-and-measures 3.7: no run is dropped after safety scores were seen, only by declared criteria of how
-training went, with results with and without. Departures: claims are always with them; what is without stands beside.
+training went, with results with and without. Departures: claims are always with them; what is without stands beside,
+held against the default margins that the whole study picked, so that both differ in runs alone.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def with_health(
 ) -> Findings:
     """Return findings with what the criteria say and every claim without the runs that miss one beside it.
 
-    ``again``: the same analysis of other rows and another tree. Nothing is added where no criteria were declared.
+    ``again``: the same analysis of other rows and another tree, by the margins that were picked for all rows. Nothing
+    is added where no criteria were declared.
     """
     if not tree.study.health_criteria:
         return findings

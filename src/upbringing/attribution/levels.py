@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from upbringing.attribution.far_tail import quantile
 from upbringing.attribution.inference import CONFIDENCE, EQUIVALENCE_CONFIDENCE, Inference, normal_quantile, t_quantile
 
 ENOUGH_EVENTS = 15  # events and non-events from which the t interval covers (rule P1)
@@ -53,8 +54,7 @@ def effective_number(rate: float, variance: float | None, counts: RateCounts, co
 def rate_inference(inference: Inference, counts: RateCounts) -> Inference:
     """Return ``inference`` of a rate with the interval of rule P1 in place of a t interval on rare events."""
     rate = min(1.0, max(0.0, inference.estimate))
-    events = rate * counts.num_scores
-    if min(events, counts.num_scores - events) >= ENOUGH_EVENTS and inference.low is not None:
+    if _has_enough_events(inference, rate, counts):
         return clip(inference, 0.0, 1.0)
     variance = inference.standard_error**2 if inference.standard_error else None
     num = effective_number(rate, variance, counts)
@@ -63,6 +63,31 @@ def rate_inference(inference: Inference, counts: RateCounts) -> Inference:
     low90, high90 = wilson(rate, num90, EQUIVALENCE_CONFIDENCE)
     method = f"Wilson on {num:.4g} effective prompts"
     return Inference(rate, method, inference.standard_error, None, low, high, low90, high90, inference.p)
+
+
+def rate_limits(
+    inference: Inference, counts: RateCounts, confidence: float, *, in_family: bool = False
+) -> tuple[float, float]:
+    """Return the limits of ``rate_inference`` at another confidence.
+
+    ``in_family``: of several questions that are corrected together, where few runs show their own spread too badly
+    (``far_tail``). Wilson's effective number then shrinks as among few worlds. Source: Korn and Graubard 1998.
+    Departures: with the quantile of the far tail in place of that of t.
+    """
+    rate = min(1.0, max(0.0, inference.estimate))
+    error = inference.standard_error or 0.0
+    reach = quantile(confidence, inference.df, inference.spread if in_family else None)
+    if _has_enough_events(inference, rate, counts):
+        return max(0.0, inference.estimate - reach * error), min(1.0, inference.estimate + reach * error)
+    num = effective_number(rate, error**2 or None, counts, confidence)
+    if in_family and error and counts.num_worlds is None:
+        num = max(num * (normal_quantile(confidence) / reach) ** 2, 1.0)
+    return wilson(rate, num, confidence)
+
+
+def _has_enough_events(inference: Inference, rate: float, counts: RateCounts) -> bool:
+    events = rate * counts.num_scores
+    return min(events, counts.num_scores - events) >= ENOUGH_EVENTS and inference.low is not None
 
 
 def clip(inference: Inference, lowest: float, highest: float) -> Inference:

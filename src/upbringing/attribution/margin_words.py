@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from upbringing.formats.findings import Claim
+from upbringing.formats.tree import ContrastSpec
 
 UNBOUNDED = "no bound"
 DEFAULT = "its margin is the default ({rule}), none was declared for it"
@@ -17,6 +18,14 @@ def size_of_margin(claim: Claim) -> str:
     if claim.risk_ratio is not None:
         return f"a risk ratio of {claim.risk_ratio.margin:g}"
     return "?" if claim.margin is None else f"{claim.margin:g}"
+
+
+def margin_of_spec(spec: ContrastSpec) -> str:
+    """Return what a contrast is held against, and whether that is a default: "the default margin of 0.05 (strict)"."""
+    default, rule = ("", "") if spec.margin_default is None else ("default ", f" ({spec.margin_default})")
+    if spec.ratio_margin is not None:
+        return f"the {default}risk ratio of {spec.ratio_margin:g}{rule}"
+    return f"the {default}margin of {spec.margin:g}{rule}"
 
 
 def named_margin(claim: Claim) -> str:

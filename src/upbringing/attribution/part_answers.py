@@ -42,6 +42,29 @@ def why_open(claim: Claim, undecided: str, by_ratio: str | None = None) -> str:
     return words.NO_MARGIN if claim.margin is None else undecided
 
 
+def why_undecided(claim: Claim, interval: Adjusted) -> str:
+    """Return why neither likeness nor a change beyond the margin is shown: of a claim on a ratio, what that lacks."""
+    if claim.risk_ratio is None:
+        return why_open(claim, words.WITHIN)
+    margin = claim.risk_ratio.margin
+    if claim.corrected is not None:
+        return words.LABELLED_RATIO.format(margin=margin)
+    if interval.ratio_margin is None:
+        return claim.risk_ratio.reason or words.UNTESTED_RATIO.format(margin=margin)
+    return words.WITHIN_RATIO.format(margin=margin)
+
+
+def why_alike(claim: Claim) -> str:
+    """Return within what a claim is alike."""
+    ratio = claim.risk_ratio
+    return words.ALIKE if ratio is None else words.ALIKE_RATIO.format(margin=ratio.margin)
+
+
+def by_ratio(claim: Claim, sentence: str) -> str:
+    """Return what is said of a decision because a ratio made it; nothing of one by a margin on the difference."""
+    return "" if claim.risk_ratio is None else sentence.format(margin=claim.risk_ratio.margin)
+
+
 def sensitivity(claims: Sequence[Claim]) -> PartMeasure:
     """CA0: a positive control must have come out changed."""
     known, reason = readable(claims)
@@ -55,24 +78,34 @@ def sensitivity(claims: Sequence[Claim]) -> PartMeasure:
 
 
 def similarity(claims: Sequence[Claim], adjusted: Sequence[Adjusted], *, can_move: bool) -> PartMeasure:
-    """CA1: alike within the margin, which counts only where a positive control moved the measure."""
+    """CA1: alike within the margin, which counts only where a positive control moved the measure.
+
+    Where the margin is a ratio of rates, that decides likeness and what lies beyond.
+    """
     known, reason = readable(claims)
     if not known:
         return answered(claims, "not-decided", reason)
     claim, interval = known[0], adjusted[0]
-    said = answered(claims, "not-decided", why_open(claim, words.WITHIN, words.BY_RATIO))
+    said = answered(claims, "not-decided", why_undecided(claim, interval))
     if claim.verdict == "changed" and interval.is_beyond:
-        said = answered(claims, "refuted", words.BEYOND)
+        said = answered(claims, "refuted", by_ratio(claim, words.BEYOND_RATIO) or words.BEYOND)
+    elif claim.verdict in ALIKE and can_move:
+        said = answered(claims, "supported", by_ratio(claim, words.ALIKE_RATIO))
     elif claim.verdict in ALIKE:
-        said = answered(claims, "supported") if can_move else answered(claims, "not-decided", words.NO_CONTROL)
+        said = answered(claims, "not-decided", words.NO_CONTROL)
+    ratio = claim.risk_ratio if interval.ratio_margin is not None else None
     return said.model_copy(
         update={
-            "low": interval.low,
-            "high": interval.high,
-            "equivalence_radius": claim.equivalence_radius,
+            **_ends(interval),
+            "equivalence_radius": claim.equivalence_radius if ratio is None else ratio.radius,
             "profile_ratio": (claim.model_extra or {}).get("profile_ratio"),
         }
     )
+
+
+def _ends(interval: Adjusted) -> dict[str, float | None]:
+    """Return the interval that decides a part as its fields, and of a ratio what it is held against."""
+    return {"low": interval.low, "high": interval.high, "ratio_margin": interval.ratio_margin}
 
 
 def dominance(claims: Sequence[Claim]) -> PartMeasure:
@@ -101,7 +134,7 @@ def necessity(claims: Sequence[Claim]) -> PartMeasure:
     if claim.verdict == "changed":
         return answered(claims, "supported")
     if claim.verdict in ALIKE:
-        return answered(claims, "refuted", words.ALIKE)
+        return answered(claims, "refuted", why_alike(claim))
     return answered(claims, "not-decided", words.NEEDED_OPEN)
 
 
@@ -122,12 +155,12 @@ def large_effect(claims: Sequence[Claim], adjusted: Sequence[Adjusted]) -> PartM
     changed = [each.is_beyond and claim.verdict == "changed" for claim, each in zip(known, adjusted, strict=True)]
     chosen = changed.index(True) if any(changed) else 0
     if any(changed):
-        said = answered(claims, "supported")
+        said = answered(claims, "supported", by_ratio(known[chosen], words.BEYOND_RATIO))
     elif all(claim.verdict in ALIKE for claim in known):
-        said = answered(claims, "refuted", words.ALIKE)
+        said = answered(claims, "refuted", words.listed(why_alike(claim) for claim in known))
     else:
-        said = answered(claims, "not-decided", why_open(known[0], words.WITHIN, words.BY_RATIO))
-    return said.model_copy(update={"low": adjusted[chosen].low, "high": adjusted[chosen].high})
+        said = answered(claims, "not-decided", why_undecided(known[0], adjusted[0]))
+    return said.model_copy(update=_ends(adjusted[chosen]))
 
 
 def answered(claims: Sequence[Claim], verdict: Decision, reason: str = "") -> PartMeasure:

@@ -9,14 +9,18 @@ import numpy as np
 
 from upbringing.attribution.cells import Evidence
 from upbringing.attribution.corrections import Corrections
+from upbringing.attribution.default_margins import MarginBasis, with_margin
 from upbringing.attribution.design import ENOUGH_UNITS, Design
-from upbringing.attribution.equivalence import is_equivalent
 from upbringing.attribution.estimates import Estimate, estimate
-from upbringing.attribution.far_tail import far_p, quantile
-from upbringing.attribution.inference import CONFIDENCE, Inference
+from upbringing.attribution.far_tail import far_p
+from upbringing.attribution.inference import Inference
+from upbringing.attribution.margin_words import margin_of_spec
 from upbringing.attribution.passport import Status, Step, not_shown
+from upbringing.attribution.passport_margins import UNDECLARED, Held
 from upbringing.attribution.passport_runs import Runs
 from upbringing.attribution.pivot import terms_of
+from upbringing.attribution.questions import Question
+from upbringing.attribution.ratios import estimate_asked, said_of
 from upbringing.attribution.validity import Validity
 from upbringing.formats.tree import ContrastSpec, Tree
 
@@ -29,7 +33,10 @@ UNSEEN_SPREAD = "all runs score alike, so nothing shows how far runs differ"
 
 @dataclass(frozen=True)
 class Asked:
-    """A study as the steps of a passport look at it. ``specs``: every contrast, declared or derived."""
+    """A study as the steps of a passport look at it. ``specs``: every contrast, declared or derived.
+
+    ``basis``: the study that margins which nobody declared are picked in.
+    """
 
     tree: Tree
     evidence: Evidence
@@ -37,6 +44,7 @@ class Asked:
     validity: Validity
     specs: Sequence[ContrastSpec]
     corrections: Corrections
+    basis: MarginBasis
 
     def margin(self, measure: str) -> float | None:
         """Return the margin declared for a measure."""
@@ -44,13 +52,34 @@ class Asked:
 
     def estimate(self, runs: Runs, weights: Mapping[str, float]) -> Estimate | None:
         """Return a contrast of the headline scores, unless a cell of it may not be read."""
-        terms = terms_of(weights, runs.source)
-        if not all(cell in self.design.cells for cell in weights):
+        if not self._may_be_read(runs, weights):
             return None
-        if self.validity.reasons((term.cell, term.source) for term in terms):
-            return None
-        found = estimate(self.evidence, self.design, terms)
+        found = estimate(self.evidence, self.design, terms_of(weights, runs.source))
         return found if found.inference is not None else None
+
+    def held(self, runs: Runs, spec: ContrastSpec) -> Held | None:
+        """Return the same with its margin: that of ``spec``, else the one that a claim would be held against."""
+        if not self._may_be_read(runs, spec.weights):
+            return None
+        terms = terms_of(spec.weights, runs.source)
+        question = with_margin(Question(spec, runs.source, terms), self.basis)
+        found = estimate_asked(self.evidence, self.design, question.spec, terms)
+        return Held(question.spec, found, self._lacks(question, found)) if found.inference is not None else None
+
+    def _may_be_read(self, runs: Runs, weights: Mapping[str, float]) -> bool:
+        is_made = all(cell in self.design.cells for cell in weights)
+        return is_made and not self.validity.reasons((cell, runs.source) for cell in weights)
+
+    def _lacks(self, question: Question, found: Estimate) -> str:
+        """Return why nothing says what counts as alike: no margin, or no ratio to hold against one as in claims."""
+        spec = question.spec
+        if spec.ratio_margin is None:
+            why = f", and {question.no_margin}" if question.no_margin else ""
+            return f"{UNDECLARED}{why}" if spec.margin is None else ""
+        said = said_of(spec, found)
+        if said is None or said.reason:
+            return "" if said is None else said.reason
+        return self.corrections.no_ratio(question.terms) or ""
 
 
 def dose_step(study: Asked, runs: Runs) -> Step:
@@ -60,7 +89,9 @@ def dose_step(study: Asked, runs: Runs) -> Step:
     """
     name, why = "trend over a dose", f"no factor has {MIN_LEVELS} numbers for levels"
     for factor, weights in _trends(study.design):
-        found = study.estimate(runs, weights)
+        spec = ContrastSpec(name=name, weights=weights, measure=runs.measure, margin=study.margin(runs.measure))
+        held = study.held(runs, spec)
+        found = None if held is None else held.found
         if found is not None and (found.units.estimand == "artefact" or found.units.is_one_root):
             num = 1 if found.units.is_one_root else len(found.units.units)
             why = f"{num} of at least {ENOUGH_UNITS} independent runs of every level of {factor!r} may be read"
@@ -69,10 +100,12 @@ def dose_step(study: Asked, runs: Runs) -> Step:
         p = None if found is None else far_p(_of(found))
         if found is None or p is None:
             continue
-        flat = is_equivalent(_of(found), study.margin(runs.measure)) and factor == DOSE
+        flat = factor == DOSE and held is not None and held.is_alike
         status: Status = "passed" if p < TREND_LEVEL else "failed" if flat else "not shown"
         size = f"{_of(found).estimate:+.2f} from the least to the most of {factor!r}, p {p:.3g}"
-        sentence = f"{runs.measure}: the {name} is {size}; p below {TREND_LEVEL} is needed."
+        by_default = status == "failed" and held is not None and held.spec.margin_default is not None
+        flatness = f" It is within {margin_of_spec(held.spec)}." if by_default and held is not None else ""
+        sentence = f"{runs.measure}: the {name} is {size}; p below {TREND_LEVEL} is needed.{flatness}"
         return Step(runs.measure, 5, name, status, sentence, p, None, None, TREND_LEVEL)
     return not_shown(runs.measure, 5, name, why)
 
@@ -127,23 +160,23 @@ def _is_placebo(design: Design, spec: ContrastSpec) -> bool:
 
 def _unmoved(study: Asked, runs: Runs, name: str, specs: Sequence[ContrastSpec], *, bars: bool) -> Step:
     margin = next((spec.margin for spec in specs if spec.margin is not None), study.margin(runs.measure))
-    found = [each for spec in specs if (each := study.estimate(runs, spec.weights)) is not None]
+    declared = {} if margin is None else {"margin": margin, "ratio_margin": None}
+    found = [each for spec in specs if (each := study.held(runs, spec.model_copy(update=declared))) is not None]
     if not found:
         return not_shown(runs.measure, 6, name, "there is none that may be read")
-    worst = max(found, key=lambda each: abs(_of(each).estimate))
-    if all(each.is_same_checkpoint for each in found):
+    if all(each.found.is_same_checkpoint for each in found):
         sentence = f"{runs.measure}: a copy is one and the same checkpoint, scored the same."
         return Step(runs.measure, 6, name, "passed", sentence, 0.0, None, None, margin)
-    if margin is None:
-        return not_shown(runs.measure, 6, name, "no margin was declared")
-    moved = [each for each in found if _shows_noise(study.design, each) and _is_beyond(_of(each), margin, len(found))]
-    alike = all(each.is_same_checkpoint or is_equivalent(_of(each), margin) for each in found)
-    worst = moved[0] if moved else worst
-    status: Status = "failed" if moved else "passed" if alike else "not shown"
-    size = _of(worst)
-    sentence = f"{runs.measure}: the largest {name} is {size.estimate:+.2f}; less than {margin:g} is needed ({status})."
+    held = [each for each in found if not each.why]
+    if not held:
+        return not_shown(runs.measure, 6, name, found[0].why)
+    moved = [each for each in held if _shows_noise(study.design, each.found) and each.is_beyond(len(found))]
+    worst = moved[0] if moved else max(held, key=lambda each: abs(each.inference.estimate))
+    status: Status = "failed" if moved else "passed" if all(each.is_alike for each in found) else "not shown"
+    size = worst.size
+    sentence = f"{runs.measure}: the largest {name} is {size.words}; {worst.needed} is needed ({status})."
     return Step(
-        runs.measure, 6, name, status, sentence, size.estimate, size.low, size.high, margin, bars and bool(moved)
+        runs.measure, 6, name, status, sentence, size.value, size.low, size.high, size.threshold, bars and bool(moved)
     )
 
 
@@ -161,15 +194,3 @@ def _shows_noise(design: Design, found: Estimate) -> bool:
 def _of(found: Estimate) -> Inference:
     assert found.inference is not None
     return found.inference
-
-
-def _is_beyond(inference: Inference, margin: float, num: int) -> bool:
-    """Return whether the effect surely exceeds the margin, all ``num`` of them together at 95 %."""
-    if inference.standard_error is None or inference.df is None:
-        return (
-            inference.low is not None
-            and inference.high is not None
-            and (inference.low > margin or inference.high < -margin)
-        )
-    reach = quantile(1 - (1 - CONFIDENCE) / num, inference.df, inference.spread) * inference.standard_error
-    return abs(inference.estimate) - reach > margin

@@ -9,6 +9,7 @@ import numpy as np
 from upbringing.attribution.assays import POSITIVE_FAMILY
 from upbringing.attribution.cells import Evidence
 from upbringing.attribution.corrections import Corrections
+from upbringing.attribution.default_margins import MarginBasis
 from upbringing.attribution.design import Design
 from upbringing.attribution.passport import Passports, Step, not_shown
 from upbringing.attribution.passport_contrasts import Asked, dose_step, null_steps
@@ -31,9 +32,10 @@ def passports_of(
     validity: Validity,
     specs: Sequence[ContrastSpec],
     corrections: Corrections,
+    basis: MarginBasis,
 ) -> Passports:
-    """Return the passport of every measure in the rows."""
-    study = Asked(tree, evidence, validity.design, validity, specs, corrections)
+    """Return the passport of every measure in the rows. ``basis``: the study that default margins are picked in."""
+    study = Asked(tree, evidence, validity.design, validity, specs, corrections, basis)
     every = runs_of(tree, evidence, validity.design, validity)
     steps: list[Step] = []
     for runs in every:

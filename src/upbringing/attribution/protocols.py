@@ -3,7 +3,8 @@
 Source: claim A, "SFT alone is like SFT with RL; SFT drives safety". Supported = the measures can be moved (CA0), RL
 after SFT is alike on every primary measure (CA1, intersection-union), it moves less than a quarter of what SFT moves
 (CA2) and the data of SFT are needed (CA3). Refuted = a primary measure changed with its Holm-adjusted interval wholly
-beyond the margin, or CA2 rejected in the opposite direction. All else is not decided.
+beyond the margin, or CA2 rejected in the opposite direction. All else is not decided. Where a claim is held against a
+ratio of rates, likeness and the interval beyond are those of the ratio.
 
 Departures: CA2 and CA3 are asked of the measures that RL or the data of SFT move; one that both leave alike is set
 aside, unless all are. The source asks them of a metric and does not say of which.
@@ -29,6 +30,7 @@ from upbringing.attribution.part_answers import (
     sensitivity,
     similarity,
 )
+from upbringing.attribution.risk_ratio import Ratio
 from upbringing.attribution.start_protocol import start_conclusions
 from upbringing.formats.chat_protocol import DOCUMENTS_AND_CHATS
 from upbringing.formats.findings import Claim, Conclusion, ConclusionPart, Decision, PartMeasure
@@ -38,7 +40,7 @@ from upbringing.formats.start_protocol import INTERIOR_OPTIMUM
 from upbringing.formats.tree import StudyInfo
 
 CORE = ("CA0", "CA1", "CA2", "CA3")  # what the claim stands on; the others qualify it
-RULE_VERSION = "2"  # 1: a measure that neither RL nor the data of SFT move refuted CA3
+RULE_VERSION = "3"  # 1: a measure that neither RL nor the data of SFT move refuted CA3; 2: no ratio decided a part
 OF_MOVED = ("CA2", "CA3")  # ask of what SFT moves: which part of it RL adds, and whether it is needed
 
 
@@ -47,10 +49,12 @@ def conclusions_of(
     claims: Sequence[Claim],
     directions: Mapping[str, str],
     beside: ChatEvidence | None = None,
+    ratios: Mapping[str, Ratio] | None = None,
 ) -> tuple[Conclusion, ...]:
     """Return the conclusion of the study's protocol, none where it follows none that this version knows.
 
     ``directions``: of each measure, as in ``tree.json``. ``beside``: what ``documents_and_chats`` reads besides claims.
+    ``ratios``: by claim, the ratio of rates that it is held against, which decides the parts of ``sft_or_rl``.
     """
     if study.protocol is not None and study.protocol.kind == DOCUMENTS_AND_CHATS:
         return chat_conclusions(study, claims, beside or ChatEvidence())
@@ -58,7 +62,7 @@ def conclusions_of(
         return start_conclusions(study, claims, directions)
     if study.protocol is None or study.protocol.kind != SFT_OR_RL:
         return ()
-    evidence = _Evidence(study, {claim.id: claim for claim in claims}, _by_part(study.protocol.cells, claims))
+    evidence = _Evidence(study, _by_part(study.protocol.cells, claims), ratios or {})
     parts: dict[str, ConclusionPart] = {}
     for part in PARTS:
         parts[part.name] = evidence.part(part, parts)
@@ -89,11 +93,11 @@ def _by_part(cells: Mapping[str, str], claims: Sequence[Claim]) -> dict[str, dic
 
 @dataclass(frozen=True)
 class _Evidence:
-    """The claims of a protocol by part and measure."""
+    """The claims of a protocol by part and measure. ``ratios``: by claim, of rates that are held against a ratio."""
 
     study: StudyInfo
-    claims: Mapping[str, Claim]
     by_part: Mapping[str, Mapping[str, Sequence[Claim]]]
+    ratios: Mapping[str, Ratio]
 
     @property
     def cells(self) -> Mapping[str, str]:
@@ -139,7 +143,7 @@ class _Evidence:
         """Return the adjusted interval per claim; unanswered questions of the family still count as asked."""
         known = self.of((part.name,))
         num_asked = len(part.asked(self.cells)) * len(self.study.primary)
-        return dict(zip((claim.id for claim in known), adjusted_intervals(known, num_asked), strict=True))
+        return dict(zip((claim.id for claim in known), adjusted_intervals(known, num_asked, self.ratios), strict=True))
 
     def _measure(
         self, name: str, measure: str, intervals: Mapping[str, Adjusted], before: Mapping[str, ConclusionPart]
@@ -178,7 +182,7 @@ def _overall(parts: Mapping[str, ConclusionPart]) -> Decision:
 def _sentence(evidence: _Evidence, parts: Mapping[str, ConclusionPart], verdict: Decision) -> str:
     about = words.about(evidence.of(CORE))
     if verdict == "supported":
-        return words.SUPPORTED.format(about=about, measures=words.listed(evidence.study.primary))
+        return words.SUPPORTED.format(about=about, measures=_named(parts["CA1"], evidence.study.primary))
     if verdict == "refuted":
         why = [
             f"{measure}: {each.reason}"
@@ -195,17 +199,17 @@ def _qualifiers(evidence: _Evidence, parts: Mapping[str, ConclusionPart]) -> tup
     found = []
     if moved := _moved(parts["CA5"]):
         sentence = words.CONDUIT_RL if {"rl_teacher", "other_teacher"} <= set(evidence.cells) else words.CONDUIT
-        found.append(sentence.format(measures=words.listed(moved)))
+        found.append(sentence.format(measures=_named(parts["CA5"], moved)))
     elif parts["CA5"].missing:
         found.append(words.SAME_TEACHER)
     opposed = [measure for measure in _moved(parts["CA4"]) if _is_against(evidence, measure)]
     alike = [measure for measure in _moved(parts["CA4"]) if measure not in opposed]
     if alike:
-        found.append(words.REDUNDANT.format(measures=words.listed(alike)))
+        found.append(words.REDUNDANT.format(measures=_named(parts["CA4"], alike)))
     if opposed:
-        found.append(words.AGAINST.format(measures=words.listed(opposed)))
+        found.append(words.AGAINST.format(measures=_named(parts["CA4"], opposed)))
     if moved := _moved(parts["CA6"]):
-        found.append(words.PRETRAINING.format(measures=words.listed(moved)))
+        found.append(words.PRETRAINING.format(measures=_named(parts["CA6"], moved)))
     if any(num_runs(claim) < ENOUGH_RUNS for claim in evidence.of(CORE)):
         found.append(words.FEW_RUNS)
     return tuple(found)
@@ -213,6 +217,15 @@ def _qualifiers(evidence: _Evidence, parts: Mapping[str, ConclusionPart]) -> tup
 
 def _moved(part: ConclusionPart) -> list[str]:
     return [measure for measure, each in part.measures.items() if each.verdict == "supported"]
+
+
+def _named(part: ConclusionPart, measures: Sequence[str]) -> str:
+    """Return measures as a list in a sentence, each whose margin is a ratio with that."""
+    margins = {name: each.ratio_margin for name, each in part.measures.items()}
+    return words.listed(
+        name if (margin := margins.get(name)) is None else words.NAMED_RATIO.format(measure=name, margin=margin)
+        for name in measures
+    )
 
 
 def _is_against(evidence: _Evidence, measure: str) -> bool:

@@ -22,14 +22,17 @@ from upbringing.attribution.design import Design, Units
 from upbringing.attribution.estimates import Ends, mean_over
 from upbringing.attribution.fieller import Combined, Ratio, combined_of, ratio_of
 from upbringing.attribution.inference import Inference
-from upbringing.attribution.pivot import Matrix, Pivot, mean_of_rows, pivot, terms_of
+from upbringing.attribution.margin_words import margin_of_spec
+from upbringing.attribution.pivot import Matrix, Pivot, Term, mean_of_rows, pivot, terms_of
+from upbringing.attribution.ratios import estimate_asked
 from upbringing.attribution.sentences import NOT_MEASURED
 from upbringing.attribution.shares import CEILING
 from upbringing.attribution.unpaired import RUNS_APART
 from upbringing.attribution.validity import Validity
+from upbringing.formats.tree import ContrastSpec
 
 NO_BASE = "the effect in distribution is not told from 0"
-BASE_WITHIN_MARGIN = "the effect in distribution is within the margin of {margin}"
+BASE_WITHIN_MARGIN = "the effect in distribution is within {margin}"
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,20 @@ class Retention:
 
 @dataclass(frozen=True)
 class Asked:
-    """A contrast (weights of cells) from two sources, the margin of the second, and the ratio to tell it from."""
+    """A contrast from two sources, with the margin or risk ratio that the second is held against, declared or default.
 
-    weights: Mapping[str, float]
+    ``threshold``: the ratio to tell what is retained from.
+    """
+
+    spec: ContrastSpec
     over: Source
     under: Source
-    margin: float | None
     threshold: float
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """The weights of its cells."""
+        return self.spec.weights
 
 
 def retention(evidence: Evidence, design: Design, validity: Validity, asked: Asked) -> Retention:
@@ -82,8 +92,12 @@ def retention(evidence: Evidence, design: Design, validity: Validity, asked: Ask
     combined = two_sources(over, under)
     if combined is None:
         return Retention(reason=NOT_MEASURED)
+    ratio = ratio_of(combined)
+    if ratio.value is not None and _is_within_margin(evidence, design, asked.spec, terms[1], ratio.denominator):
+        reason = BASE_WITHIN_MARGIN.format(margin=margin_of_spec(asked.spec))
+        return Retention(reason=reason, base=ratio.denominator.estimate)
     is_share = evidence.is_share(asked.under.measure)
-    return _retained(ratio_of(combined), combined, asked, is_near_limit=is_share and _is_near_limit(under))
+    return _retained(ratio, combined, asked, is_near_limit=is_share and _is_near_limit(under))
 
 
 def _part(found: Pivot, rows: slice) -> Pivot:
@@ -150,14 +164,23 @@ def _is_near_limit(found: Pivot) -> bool:
     return any(rate is not None and rate > CEILING for rate in rates)
 
 
+def _is_within_margin(
+    evidence: Evidence, design: Design, spec: ContrastSpec, terms: Sequence[Term], base: Inference
+) -> bool:
+    """Return whether the effect in the denominator, as estimated, lies within its margin or its risk ratio."""
+    if spec.ratio_margin is not None:
+        found = estimate_asked(evidence, design, spec, terms).ratio
+        size = None if found is None else found.estimate
+        return size is not None and 1 / spec.ratio_margin <= size <= spec.ratio_margin
+    return spec.margin is not None and abs(base.estimate) <= spec.margin
+
+
 def _retained(found: Ratio, combined: Combined, asked: Asked, *, is_near_limit: bool) -> Retention:
     base = found.denominator
     if base.low is None:
         return Retention(reason=NO_INTERVAL, base=base.estimate)
     if found.value is None:
         return Retention(reason=NO_BASE, base=base.estimate)
-    if asked.margin is not None and abs(base.estimate) <= asked.margin:
-        return Retention(reason=BASE_WITHIN_MARGIN.format(margin=f"{asked.margin:g}"), base=base.estimate)
     if found.low is None or found.high is None:
         return Retention(reason=NO_INTERVAL, base=base.estimate)
     against = combined(1.0, -asked.threshold)

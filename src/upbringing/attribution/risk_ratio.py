@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,18 @@ from numpy.typing import NDArray
 from upbringing.attribution.equivalence import Answer, widened
 from upbringing.attribution.inference import Inference
 from upbringing.attribution.levels import ENOUGH_EVENTS, NO_EVENT, RateCounts, clip, rate_inference
+from upbringing.attribution.ratio_limits import (
+    LogLimits,
+    RateLimits,
+    RatioLimits,
+    TwoRateLimits,
+    beyond_p,
+    exp,
+    mover_ratio,
+)
 
 Matrix = NDArray[np.float64]
 ROUNDED = 1e-9  # of weights such as 1/3
-LARGEST_LOG = 700.0  # beyond, a ratio is infinite
 DELTA_METHOD, FROM_LIMITS = "log ratio by the delta method", "limits of both rates combined"
 
 
@@ -27,7 +35,8 @@ DELTA_METHOD, FROM_LIMITS = "log ratio by the delta method", "limits of both rat
 class Ratio:
     """A ratio of rates of harm with its 95% and 90% intervals. ``estimate`` ``None``: no event in the rate below.
 
-    Ends are 0 or infinite where the events do not bound them. ``above``, ``below``: the two rates.
+    Ends are 0 or infinite where the events do not bound them. ``above``, ``below``: the two rates. ``limits``: its
+    interval at any confidence, for several questions that are corrected together.
     """
 
     estimate: float | None
@@ -38,6 +47,7 @@ class Ratio:
     method: str
     above: float
     below: float
+    limits: RatioLimits | None = field(default=None, repr=False, compare=False)
 
     @property
     def radius(self) -> float:
@@ -59,6 +69,10 @@ class Ratio:
         if self.high90 < margin:
             return "yes"
         return "no" if self.low90 > margin else "undecided"
+
+    def p_beyond(self, margin: float, *, in_family: bool) -> float:
+        """Return the two-sided p-value of "the ratio lies between ``1 / margin`` and ``margin``"."""
+        return 1.0 if self.limits is None else beyond_p(self.limits, margin, in_family=in_family)
 
 
 @dataclass(frozen=True)
@@ -126,12 +140,9 @@ def _linearised(rates: Rates, means: tuple[float, ...], ends: Sequence[tuple[flo
         low90=found.low90 + shift,
         high90=found.high90 + shift,
     )
-    low, high, low90, high90 = (_exp(each) for each in _limits(widened(logs, lowest, highest)))
-    return Ratio(_exp(centre), low, high, low90, high90, DELTA_METHOD, above, below)
-
-
-def _exp(value: float) -> float:
-    return math.exp(value) if value < LARGEST_LOG else math.inf
+    wide = widened(logs, lowest, highest)
+    low, high, low90, high90 = (exp(each) for each in _limits(wide))
+    return Ratio(exp(centre), low, high, low90, high90, DELTA_METHOD, above, below, LogLimits(wide))
 
 
 def _limits(found: Inference) -> tuple[float, float, float, float]:
@@ -147,29 +158,14 @@ def _combined(
 ) -> Ratio:
     """Return the ratio from the limits of both rates."""
     counts = replace(counts, num_worlds=rates.num_worlds)
+    inferences = [rates.over(side) for side in sides]
     found = [
-        clip(widened(rate_inference(rates.over(side), counts), *end), 0.0, 1.0)
-        for side, end in zip(sides, ends, strict=True)
+        clip(widened(rate_inference(each, counts), *end), 0.0, 1.0) for each, end in zip(inferences, ends, strict=True)
     ]
     above, below = (each.estimate for each in found)
     (low1, high1, low1_90, high1_90), (low2, high2, low2_90, high2_90) = (_limits(each) for each in found)
     wide = mover_ratio((above, below), ((low1, high1), (low2, high2)))
     narrow = mover_ratio((above, below), ((low1_90, high1_90), (low2_90, high2_90)))
-    return Ratio(above / below if below > NO_EVENT else None, *wide, *narrow, FROM_LIMITS, above, below)
-
-
-def mover_ratio(rates: tuple[float, float], limits: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return the limits of ``first / second`` from the limits of both, taken to be independent.
-
-    Each end is the ratio R at which the square-and-add limit of ``first - R x second`` is 0. Source: Donner and Zou
-    2012 (MOVER-R). Departures: written so that neither rate needs an event; 0 and infinity where nothing bounds it.
-    """
-    (first, second), ((low1, high1), (low2, high2)) = rates, limits
-    product = first * second
-    below, above = low1 * (2 * first - low1), high1 * (2 * first - high1)
-    root = product + math.sqrt(max(product**2 - below * high2 * (2 * second - high2), 0.0))
-    low = below / root if root > 0 else 0.0
-    room = low2 * (2 * second - low2)
-    if room <= 0:
-        return low, math.inf
-    return low, (product + math.sqrt(max(product**2 - above * room, 0.0))) / room
+    first, second = (RateLimits(each, counts, *end) for each, end in zip(inferences, ends, strict=True))
+    limits = TwoRateLimits(first, second)
+    return Ratio(above / below if below > NO_EVENT else None, *wide, *narrow, FROM_LIMITS, above, below, limits)

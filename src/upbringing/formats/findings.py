@@ -239,7 +239,8 @@ class PartMeasure(Open):
     ``low``, ``high``: the interval corrected by Holm for everything the part asks, where the margin decides.
     ``reason``: why it is not decided, or by what it is refuted. ``set_aside``: the part is decided by other measures,
     because what it compares moves this one neither way. ``ratio``: of a part that asks for one, with its uncorrected
-    95% set as ``low`` and ``high``; left out of others.
+    95% set as ``low`` and ``high``; left out of others. ``ratio_margin``: where a ratio of rates decides, the ratio it
+    is held against; then ``low``, ``high`` (null = not bounded) and ``equivalence_radius`` are of the ratio.
     """
 
     claims: tuple[str, ...] = ()
@@ -251,6 +252,7 @@ class PartMeasure(Open):
     equivalence_radius: float | None = None
     profile_ratio: float | None = None
     ratio: float | None = Field(default=None, exclude_if=_is_absent)
+    ratio_margin: float | None = Field(default=None, exclude_if=_is_absent)
 
 
 class ConclusionPart(Open):
