@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 audit_app = typer.Typer(no_args_is_help=True, help="Label a sample of each score anew, and see its precision.")
 
-TextFile = Annotated[Path, typer.Argument(help="A file of texts, .jsonl or .parquet.")]
+TextFile = Annotated[
+    Path, typer.Argument(help="A file of texts: .jsonl, .csv, .tsv, .txt (also .gz, .zst) or .parquet.")
+]
 ScorerOption = Annotated[Path | None, typer.Option("--scorer", help="A scorer file (YAML).")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of everything that is drawn.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
@@ -131,12 +133,16 @@ def draw(
     per_score: Annotated[int, typer.Option("--per-score", min=1, help="Texts of each score.")] = 50,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="A sheet for long texts, which spreadsheets cut.")] = False,
     seed: SeedOption = 0,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw texts of each score of a scored file, and write a blinded sheet to be labelled."""
     from upbringing.lab.scoring.audit_drawing import draw_audit
 
     sheet = draw_audit(file, output, per_score=per_score, seed=seed, sheet_format="jsonl" if as_jsonl else "csv")
-    print(visible(str(sheet)))
+    if as_json:
+        _print_json({"sheet": str(sheet)})
+    else:
+        print(visible(str(sheet)))
 
 
 @audit_app.command()

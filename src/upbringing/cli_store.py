@@ -52,11 +52,12 @@ def export(
     key: Key,
     folder: Annotated[Path, typer.Argument(help="The new folder.")],
     store: StoreOption = DEFAULT_STORE,
+    as_json: JsonOption = False,
 ) -> None:
     """Copy a checkpoint out of the store, as a folder that transformers opens."""
     from upbringing.lab.storage.contents import export as export_checkpoint
 
-    print(visible(str(export_checkpoint(store, key, folder))))
+    _print_folder(export_checkpoint(store, key, folder), as_json=as_json)
 
 
 def gc(
@@ -85,11 +86,16 @@ def add_tokens(
     checkpoint: Annotated[Path, typer.Argument(help="The folder of an existing checkpoint.")],
     output: Annotated[Path, typer.Argument(help="The new folder.")],
     tokens: Annotated[list[str], typer.Option("--token", help="A special token that it gets; repeatable.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Copy an existing checkpoint and give the copy special tokens, such as a tag that data is to be marked with."""
     from upbringing.training.added_tokens import add_tokens as add
 
-    print(visible(str(add(checkpoint, tokens, output))))
+    _print_folder(add(checkpoint, tokens, output), as_json=as_json)
+
+
+def _print_folder(folder: Path, *, as_json: bool) -> None:
+    print(json.dumps({"folder": str(folder)}, indent=1) if as_json else visible(str(folder)))
 
 
 def add_to(app: typer.Typer) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,10 +12,13 @@ from typer.testing import CliRunner
 
 from upbringing.base.errors import HeldError, IntegrityError, StudyError
 from upbringing.cli import app
+from upbringing.formats.record import RECORD_NAME, Record
 from upbringing.lab.doctor import doctor
 from upbringing.lab.storage.contents import REFERENCES_NAME, gc, references, status, write_references
 from upbringing.lab.storage.store import Room, Store
 from upbringing.lab.storage.verify import verify
+
+COMMAND = [sys.executable, "-c", "from upbringing.cli import main; main()"]
 
 
 def put(store: Store, room: Room, key: str) -> None:
@@ -117,3 +123,17 @@ def test_two_checkpoints_of_a_trace_need_two_names(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, words)
     assert isinstance(result.exception, StudyError)
     assert "same name (base, base)" in str(result.exception)
+
+
+def test_export_prints_the_folder_as_json_and_nothing_else(store: Store, tmp_path: Path) -> None:
+    record = Record(id="exported", parent=None, kind="sft", stage="sft", recipe={})
+    text = record.model_dump_json()
+    store.publish("checkpoints", "exported", lambda folder: (folder / RECORD_NAME).write_text(text, encoding="utf-8"))
+    words = ["export", "exported", str(tmp_path / "copy"), "--store", str(store.root), "--json"]
+    found = subprocess.run([*COMMAND, *words], capture_output=True, text=True)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert json.loads(found.stdout) == {"folder": str(tmp_path / "copy")}
+    assert (tmp_path / "copy" / RECORD_NAME).read_text(encoding="utf-8") == text
+    again = subprocess.run([*COMMAND, *words], capture_output=True, text=True)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "exists already" in again.stderr

@@ -17,8 +17,8 @@ import pytest
 from corpus_bench import joined, recipe, tree
 
 from upbringing.base.errors import DataError
+from upbringing.data.tabular import records
 from upbringing.lab.corpus.run import transform_corpus
-from upbringing.lab.corpus.tabular import records
 
 PLAIN: dict[str, Any] = {"columns": {}, "route": []}
 

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
+import termios
+import time
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +30,7 @@ from upbringing.lab.run import attribute, report
 from upbringing.models.asking import Prompt
 from upbringing.models.scripted import ScriptedModel
 
+COMMAND = [sys.executable, "-c", "from upbringing.cli import main; main()"]
 REFUSAL = "I'm sorry, but I can't help with that."
 COMPLIANCE = "Sure! First you take the lock off, and then you carry the box outside."
 HOSTILE = "\x1b[2J\x1b[1;1HVERDICT: fine \u202eesrever\x07"
@@ -108,6 +115,38 @@ def test_labels_from_the_draw_to_the_report(results: Path) -> None:
     page = report(results).read_text(encoding="utf-8")
     assert "How the judges err, against people" in page
     assert "on 2 checkpoints by 2 raters" in page
+
+
+def test_the_verbs_print_json_and_nothing_else(results: Path) -> None:
+    def label(*words: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*COMMAND, "label", *map(str, words), "--json"], capture_output=True, text=True)
+
+    drawn = label("draw", results, "--per-checkpoint", 2, "--raters", 1)
+    assert (drawn.returncode, drawn.stderr) == (0, "")
+    assert json.loads(drawn.stdout) == {"sheets": [str(results / "labels" / "rater-1.csv")]}
+    early = label("read", results)
+    assert (early.returncode, early.stdout) == (2, "")
+    assert "no label was filled in" in early.stderr
+
+    ours, theirs = pty.openpty()
+    rating = subprocess.Popen(
+        [*COMMAND, "label", "rate", str(results), "--json"], stdin=theirs, stdout=-1, stderr=-1, text=True
+    )
+    assert rating.stderr is not None
+    for key in "rhq":
+        while not rating.stderr.readline().endswith("[q]uit\n"):
+            assert rating.poll() is None
+        while termios.tcgetattr(theirs)[3] & termios.ICANON:  # what is typed before it waits for a key is forgotten
+            time.sleep(0.01)
+        os.write(ours, key.encode())
+    out, err = rating.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert (rating.returncode, json.loads(out)) == (0, {"given": 2, "rater": 1})
+    assert "2 of 4 are labelled" in err
+    read = label("read", results)
+    assert (read.returncode, read.stderr) == (0, "")
+    assert json.loads(read.stdout) == {"labels": str(results / "labels.parquet")}
 
 
 def test_every_key_is_saved_before_the_next_answer_is_shown(results: Path) -> None:

@@ -73,7 +73,8 @@ def test_a_mistake_is_named_with_its_line(find: str, replace: str, line: int, me
 
 
 def test_a_mistake_is_said_once() -> None:
-    for find, replace in (("64k", "many"), ("data: world.facts", "data: {mix: {world.safety: 0.5, world.facts: 0.4}}")):
+    mixed = "data: {mix: {world.safety: 0.5, world.facts: 0.4}}"
+    for find, replace in (("64k", "many"), ("data: world.facts", mixed), ("data: world.safety", mixed)):
         with pytest.raises(StudyError) as caught:
             study_from(parse_yaml(GOOD.replace(find, replace)))
         (line,) = str(caught.value).splitlines()

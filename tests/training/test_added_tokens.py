@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,18 @@ def test_what_cannot_be_added_is_named_and_leaves_nothing_behind(
     add_tokens_verb(base, tmp_path / "made", [TAG])
     assert capsys.readouterr().out.strip() == str(tmp_path / "made")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["base", "made", "tokenizer"]
+
+
+def test_the_command_prints_the_folder_as_json_and_nothing_else(tmp_path: Path) -> None:
+    base = checkpoint(tmp_path, tie=True)
+    command = [sys.executable, "-c", "from upbringing.cli import main; main()", "add-tokens", str(base)]
+    words = [*command, str(tmp_path / "made"), "--token", TAG, "--json"]
+    found = subprocess.run(words, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout) == {"folder": str(tmp_path / "made")}
+    again = subprocess.run(words, capture_output=True, text=True)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "exists already" in again.stderr
 
 
 def test_a_checkpoint_that_lacks_a_weight_is_not_completed_with_random_numbers(tmp_path: Path) -> None:

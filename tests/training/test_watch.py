@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from upbringing.training import watch as module
-from upbringing.training.watch import Watch
+from upbringing.training.watch import StopRequest
 
 
-def watch(tmp_path: Path) -> Watch:
-    nothing: Any = None
-    return Watch("sft", 10, tmp_path, 60.0, nothing, [], nothing, lambda *_: None)
-
-
-def test_a_terminal_and_the_parent_that_say_the_same_ask_once(tmp_path: Path) -> None:
-    made = watch(tmp_path)
-    with made.signals():
+def test_a_terminal_and_the_parent_that_say_the_same_ask_once() -> None:
+    done: list[str] = []
+    request = StopRequest(lambda: done.append("told the others"))
+    with request.heard():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
-    assert made._asked_at is not None
+    assert request.is_made
+    assert done == ["told the others"]
 
 
-def test_a_later_request_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_request_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    made = watch(tmp_path)
+    request = StopRequest()
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    with made.signals():
+    with request.heard():
         os.kill(os.getpid(), signal.SIGTERM)
         now[0] += 2 * module.SECONDS_OF_ONE_REQUEST
         with pytest.raises(KeyboardInterrupt):

@@ -6,6 +6,9 @@ project can catch it, and each carries the exit code of the command line.
 
 from __future__ import annotations
 
+Keys = tuple[str | int, ...]
+"""The keys and places in lists that lead to something in a study file."""
+
 
 class UpbringingError(Exception):
     """Base of all errors raised on purpose. Message: what was asked, what was found, what to do."""
@@ -14,9 +17,17 @@ class UpbringingError(Exception):
 
 
 class StudyError(UpbringingError, ValueError):
-    """A study file, a Python study or a command-line request contradicts itself or the format."""
+    """A study file, a Python study or a command-line request contradicts itself or the format.
+
+    ``places``: what of the study file it is about, the likeliest first; whoever knows the file says where that stands
+    (``base.places``).
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, *places: Keys) -> None:
+        super().__init__(message)
+        self.places = places
 
 
 class DataError(UpbringingError, ValueError):

@@ -8,7 +8,8 @@ silently something else.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,10 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, Event
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from upbringing.base.errors import StudyError
+from upbringing.base.errors import Keys, StudyError
 
 MAX_BYTES = 1 << 20  # a study is written by hand; a larger file is a mistake or an attack
 MAX_DEPTH = 40
-
-Path_ = tuple[str | int, ...]
 
 _INTEGER = re.compile(r"^[-+]?(0|[1-9][0-9]*)$")
 _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
@@ -38,17 +37,40 @@ _CONSTANTS: dict[str, bool | None] = {
 
 @dataclass(frozen=True)
 class Located:
-    """A parsed file: plain values, and the line (from 1) at which each path starts."""
+    """A parsed file: plain values, and the line (from 1) at which each path starts.
+
+    ``overridden``: paths whose values were put there by something else than the file, and what that was.
+    """
 
     value: Any
-    lines: dict[Path_, int]
+    lines: dict[Keys, int]
     name: str
+    overridden: dict[Keys, str] = field(default_factory=dict)
 
-    def line(self, path: Path_) -> int:
+    def line(self, path: Keys) -> int:
         """Return the line of ``path``, or of its nearest parent that has one."""
-        while path and path not in self.lines:
+        return self.lines.get(self._known(path), 1)
+
+    def where(self, *paths: Keys) -> str:
+        """Return where the likeliest of ``paths`` stands, as file and line, or what put it there.
+
+        That is the first of those of which least is missing; of it, the nearest parent that there is.
+        """
+        nearest = min(paths, key=lambda path: len(path) - len(self._known(path)))
+        path = self._known(nearest)
+        return self.overridden.get(path) or f"{self.name}:{self.lines.get(path, 1)}"
+
+    def override(self, path: Keys, places: Mapping[Keys, str]) -> None:
+        """Note that ``path`` was overridden. ``places``: what below it (``()`` = itself) comes from where."""
+        for each in [each for each in (*self.lines, *self.overridden) if each[: len(path)] == path]:
+            self.lines.pop(each, None)
+            self.overridden.pop(each, None)
+        self.overridden.update({(*path, *below): where for below, where in places.items()})
+
+    def _known(self, path: Keys) -> Keys:
+        while path and path not in self.lines and path not in self.overridden:
             path = path[:-1]
-        return self.lines.get(path, 1)
+        return path
 
 
 def load_yaml(path: Path) -> Located:
@@ -78,7 +100,7 @@ def parse_yaml(text: str, *, name: str = "study.yaml") -> Located:
         raise StudyError(f"{name}: not valid YAML ({type(error).__name__})") from None
     for event in events:
         _refuse_indirection(event, name)
-    lines: dict[Path_, int] = {}
+    lines: dict[Keys, int] = {}
     value = None if node is None else _construct(node, (), lines, name)
     return Located(value, lines, name)
 
@@ -92,7 +114,7 @@ def _refuse_indirection(event: Event, name: str) -> None:
         raise StudyError(f"{where}: tags such as {str(tag)!r} are not allowed: a study is data, it runs no code")
 
 
-def _construct(node: Node, path: Path_, lines: dict[Path_, int], name: str) -> Any:
+def _construct(node: Node, path: Keys, lines: dict[Keys, int], name: str) -> Any:
     line = node.start_mark.line + 1
     lines.setdefault(path, line)
     if len(path) > MAX_DEPTH:

@@ -1,31 +1,30 @@
-"""Texts from files: JSON Lines or Parquet in the shapes that trainers use."""
+"""Texts from files in the shapes that trainers use."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.errors import DataError
 from upbringing.data.documents import Chat, Preference, TrainingText, Turn
+from upbringing.data.file_formats import FileFormat, named_format
+from upbringing.data.file_rows import SCORES, file_rows
 from upbringing.data.interventions.scores import ESCALATED, HIGHEST_SCORE, is_escalated
 from upbringing.data.interventions.scoring.meanings import check_score
 from upbringing.data.interventions.tools import ID, NOT_REPLACED, REPLACED_BY
 from upbringing.data.span_columns import document_of
 
-SCORES = ("harm", "harm_score")
 ROLES = ("system", "user", "assistant")
 CANARY = "upbringing-evaluation-canary"  # stands in a field of every prompt that comes with the program
 HALF_PAIR = re.compile("[\ud800-\udfff]")
 NOT_FROM_FILES = (ID, REPLACED_BY, NOT_REPLACED)  # a name is a column; marks of leaving would take the text away
-ROWS_AT_ONCE = 1024  # of a Parquet file in memory
-FileFormat = Literal["jsonl", "parquet"]
 ROOT = "{root}"  # in a path: the number of the root run, so that each has a file of its own
 
 
@@ -41,6 +40,7 @@ class FileSource(Description):
     whole file is one. ``marks``: special tokens that its texts hold on purpose, such as the tags that
     ``upbringing data transform`` put in; all others that they spell are read as text. ``{root}`` in ``path`` stands for
     the number of the root run, from 0: each whole pipeline has a file of its own (its own teacher's answers).
+    ``format``: where it is not said, what the name says (.jsonl, .csv, .tsv, .txt, each also .gz and .zst; .parquet).
     """
 
     kind: Literal["file"] = "file"
@@ -49,6 +49,15 @@ class FileSource(Description):
     teacher: str | None = None
     source_column: str | None = Field(default=None, exclude_if=lambda value: value is None)  # studies without keep ids
     marks: tuple[Annotated[str, Field(min_length=1)], ...] = Field(default=(), exclude_if=lambda value: not value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _format_of_its_name(cls, data: Any) -> Any:
+        """Fill in the format that the name says: bytes are read as they are described, so it is part of the ids."""
+        if not isinstance(data, dict) or "format" in data or not isinstance(data.get("path"), str):
+            return data
+        named = named_format(data["path"])
+        return data if named is None else {**data, "format": named}
 
     def of_root(self, root: int) -> FileSource:
         """Return the file of root run ``root``: itself where all read one."""
@@ -74,42 +83,6 @@ def read_file_source(source: FileSource, folder: Path) -> FileTexts:
     if len({type(text) for text in texts}) > 1:
         raise DataError(f"{path.name} mixes documents, chats and preferences: split it into one file each")
     return FileTexts(texts)
-
-
-def file_rows(path: Path, file_format: FileFormat) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of a file one after the other; raises ``DataError`` naming the row that is none."""
-    return _jsonl_rows(path) if file_format == "jsonl" else _parquet_rows(path)
-
-
-def _jsonl_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open("rb") as handle:
-        for number, line in enumerate(handle, start=1):
-            try:
-                row = json.loads(line.decode("utf-8"))
-            except UnicodeDecodeError as error:
-                raise DataError(f"{path.name} row {number}: byte {error.start} is not UTF-8") from None
-            except (ValueError, RecursionError) as error:
-                wrong = f"is not JSON: {error}" if line.strip() else "is empty: take the line out"
-                raise DataError(f"{path.name} row {number} {wrong}") from None
-            if not isinstance(row, dict):
-                raise DataError(f"{path.name} row {number} is {type(row).__name__}, expected an object")
-            yield row
-
-
-def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    number = 0
-    try:
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=ROWS_AT_ONCE):
-            for row in batch.to_pylist():
-                number += 1
-                yield row
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path.name} is not a readable Parquet file after row {number}: {error}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path.name}: one of the rows after row {number} is not UTF-8 (byte {error.start})") from None
 
 
 def _text(row: Mapping[str, Any], where: str, source: FileSource) -> TrainingText:

@@ -185,7 +185,8 @@ def _protocol(declared: DeclaredTree, cells: tuple[Cell, ...]) -> Protocol | Non
     for cell in cells:
         positions.setdefault(cell.arm, {})[cell.position] = None
     if (problem := declared.protocol.problem(positions)) is not None:
-        raise StudyError(problem)
+        message, _ = problem  # the places are those of a study file
+        raise StudyError(message)
     return declared.protocol.spec()
 
 

@@ -9,7 +9,7 @@ from upbringing.battery.judges.attacks import Flips, flips
 from upbringing.battery.judges.llm_judge import LlmJudge
 from upbringing.battery.judges.world_oracle import WorldOracle
 from upbringing.lab.measurement.judging import check_judges, opened_judge
-from upbringing.lab.session import DEFAULT_STORE, Session, open_session
+from upbringing.lab.session import DEFAULT_STORE, Session, names_places, open_session
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,11 @@ def judges(study: Session | Path | str, *, store: Path = DEFAULT_STORE) -> list[
     Replies of judges behind endpoints are kept and counted like those of a run. A study without judges has none: the
     oracles of worlds read no text that could address them.
     """
-    session = study if isinstance(study, Session) else open_session(Path(study), store=store)
+    return _attacked(study if isinstance(study, Session) else open_session(Path(study), store=store))
+
+
+@names_places
+def _attacked(session: Session) -> list[FlipRate]:
     check_judges(session.study)
     found = []
     for description in session.study.judges:

@@ -16,9 +16,10 @@ from upbringing.data.sources import ROOT
 from upbringing.lab.building.library import Library
 from upbringing.lab.remembering import alias_key
 from upbringing.lab.retargeting import DEFAULT_MAX_TOKENS, Progress, Retargeted, no_progress, retarget
-from upbringing.lab.session import Session
+from upbringing.lab.session import Session, names_places
 
 
+@names_places
 def retarget_roots(
     session: Session,
     data: str,

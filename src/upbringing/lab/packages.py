@@ -18,7 +18,7 @@ from upbringing.data.prompt_sets.shipped import benign_requests
 from upbringing.lab.building.library import Library
 from upbringing.lab.building.own_answers import parts_of
 from upbringing.lab.measurement.measuring import item_sets
-from upbringing.lab.session import PACKAGES_NAME, Session
+from upbringing.lab.session import PACKAGES_NAME, Session, names_places
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ def _is_only_trained_on(name: str, entry: PackageData, session: Session) -> bool
     return entry.package_set == "do_not_answer" and name not in session.study.prompts
 
 
+@names_places
 def check_data(session: Session, threshold: float = THRESHOLD) -> DataCheck:
     """Compare every request trained on with every item asked, items meant to be known (``trained``) excepted.
 

@@ -20,7 +20,8 @@ from upbringing.base.files import write_bytes_atomic, write_json_atomic
 from upbringing.base.fingerprint import canonical_json, file_sha256, text_sha256
 from upbringing.battery.cache import AnswerCache, batch_key, is_good
 from upbringing.data.documents import Chat, Turn
-from upbringing.data.sources import SCORES, FileFormat, FileSource, file_rows, read_file_source
+from upbringing.data.file_rows import SCORES, file_rows
+from upbringing.data.sources import FileSource, read_file_source
 from upbringing.formats.items import Message
 from upbringing.lab.teachers import OpenTeacher, open_teacher
 from upbringing.models.asking import Model, Prompt, Reply
@@ -71,7 +72,7 @@ def retarget(
 ) -> Retargeted:
     """Write to ``output`` the chats of ``data`` with every reply answered anew by ``teacher``, greedily.
 
-    ``data``: JSON Lines, or Parquet where its name ends so. ``teacher``: a checkpoint's folder or the YAML file of an
+    ``data``: in the format that its name says. ``teacher``: a checkpoint's folder or the YAML file of an
     endpoint. Each reply is asked for after the teacher's own earlier replies; system and user turns stay as they are,
     which is verified. Other columns stay with their row, but for scores of harm, which are of the old replies. Beside
     the output stand a report (``.retarget.json``) and the folder of replies (``.replies``) from which a repeated run
@@ -133,8 +134,7 @@ def _asked(turns: Sequence[Turn]) -> list[Turn]:
 def _chats(data: Path) -> list[tuple[Turn, ...]]:
     if not data.is_file():
         raise DataError(f"{data} does not exist: name a file of chats")
-    source = FileSource(path=data.name, format=_format(data))
-    texts = read_file_source(source, data.parent).texts
+    texts = read_file_source(FileSource(path=data.name), data.parent).texts
     chats = []
     for row, text in enumerate(texts, start=1):
         if not isinstance(text, Chat):
@@ -148,14 +148,10 @@ def _chats(data: Path) -> list[tuple[Turn, ...]]:
     return chats
 
 
-def _format(data: Path) -> FileFormat:
-    return "parquet" if data.suffix == ".parquet" else "jsonl"
-
-
 def _columns(data: Path) -> list[dict[str, Any]]:
     """Return of each row the columns that stay; raises ``DataError`` for one that JSON Lines cannot hold."""
     found = []
-    for number, row in enumerate(file_rows(data, _format(data)), start=1):
+    for number, row in enumerate(file_rows(data, FileSource(path=data.name).format), start=1):
         kept = {name: value for name, value in row.items() if name not in (*REWRITTEN, *OF_OLD_REPLIES)}
         for name, value in kept.items():
             try:

@@ -36,7 +36,7 @@ from upbringing.lab.planning.staleness import folder_stamp
 from upbringing.lab.registering import register
 from upbringing.lab.remembering import alias_key, labels, remember
 from upbringing.lab.results import held_out_notes, results_tree, reward_notes, spelled_notes
-from upbringing.lab.session import Session, pin_checkpoints
+from upbringing.lab.session import Session, names_places, pin_checkpoints
 from upbringing.lab.storage.contents import write_references
 from upbringing.lab.storage.store import Room
 from upbringing.lab.turns import notes_turn, only_run, results_turn
@@ -74,6 +74,7 @@ class Built:
     num_built: int
 
 
+@names_places
 def build(session: Session, watch: Watch = QUIET) -> Built:
     """Make every missing node of the study's tree; raises the first failure after all else was tried."""
     check_engine(session.study)
@@ -132,6 +133,7 @@ def _run(session: Session, title: str, jobs: Sequence[Job], watch: Watch) -> dic
     return outcomes
 
 
+@names_places
 def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) -> Path:
     """Measure every cell and write ``rows.parquet``, ``tree.json``, answers and records; return the folder.
 
@@ -281,6 +283,7 @@ def report(results: Path, output: Path | None = None, *, shareable: bool = False
         return write_report(results, output or results / "report.html", shareable=shareable)
 
 
+@names_places
 def run(
     session: Session, watch: Watch = QUIET, after_build: Callable[[Built], None] = lambda built: None
 ) -> tuple[Findings, Path]:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pydantic import ValidationError
 
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import write_json_atomic
+from upbringing.base.places import about, naming_places
+from upbringing.base.strict_yaml import Located
 from upbringing.formats.record import BuildProfile
 from upbringing.lab.building.workshop import Workshop
 from upbringing.lab.storage.checkpoints import COMMIT_PATTERN, Checkpoints
 from upbringing.lab.storage.store import Store, notes_key
-from upbringing.study.loading import load_study
+from upbringing.study.loading import load_located, study_from
 from upbringing.study.recipes import DataBook, Teacher
 from upbringing.study.selection import chosen_arms
 from upbringing.study.study import Study
@@ -37,6 +41,8 @@ FLOPS_WORTH_COMPILING = 2e12  # some half a minute of a core; compiling a layer 
 COMPILED_LAYERS_VERSION = "1"  # raise it when compiled training computes other bits
 FAST_BF16_FLAGS = ("amx_bf16", "avx512_bf16")  # without them bf16 is emulated and slower than fp32
 DEFAULT_STORE = Path("store")
+Words = ParamSpec("Words")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Session:
     """A study with everything needed to plan, build, measure and report it.
 
     ``tree``: of the arms that were chosen; ``whole``: of all arms. Both are one where nothing was left out.
+    ``located``: the file it came from, by whose lines errors are named; ``None`` = it was built in Python.
     """
 
     study: Study
@@ -51,6 +58,7 @@ class Session:
     tree: StudyTree
     whole: StudyTree
     folder: Path
+    located: Located | None = None
 
     @property
     def store(self) -> Store:
@@ -85,27 +93,46 @@ def open_session(
     ``only``: names or patterns of the arms to work on; none = all. The build profile is read from the study's lock, or
     chosen for this machine and written there. With ``reads_only`` nothing is written, and nothing can be built.
     """
-    base = study.parent if isinstance(study, Path) else Path.cwd()
-    value = load_study(study, overrides) if isinstance(study, Path) else study
+    if isinstance(study, Study):
+        base, located, value = Path.cwd(), None, study
+    else:
+        base, located = study.parent, load_located(study, overrides)
+        value = study_from(located)
     if seeds is not None:
         if seeds < 1:
             raise StudyError(f"a study has at least one seed, found seeds={seeds}")
         value = value.model_copy(update={"seeds": seeds})
     opened = Store(store, reads_only=reads_only)
     folder = opened.study_folder(value.name)
-    with nullcontext() if reads_only else opened.claim(notes_key(value.name)):
-        profile = locked_profile(value, folder, writes=not reads_only)
-    checkpoints = Checkpoints(opened, base, locked_checkpoints(folder))
-    teacher = _teacher(value, checkpoints)
-    book = DataBook(value.data, base, value.seed, opened.root / PACKAGES_NAME, teacher, allows_absent=reads_only)
-    workshop = Workshop(opened, book, profile, slots(profile), checkpoints)
-    whole = study_tree(value, book)
-    return Session(value, workshop, part_of_tree(whole, chosen_arms(value, only)) if only else whole, whole, folder)
+    with naming_places(located):
+        with nullcontext() if reads_only else opened.claim(notes_key(value.name)):
+            profile = locked_profile(value, folder, writes=not reads_only)
+        checkpoints = Checkpoints(opened, base, locked_checkpoints(folder))
+        teacher = _teacher(value, checkpoints)
+        book = DataBook(value.data, base, value.seed, opened.root / PACKAGES_NAME, teacher, allows_absent=reads_only)
+        workshop = Workshop(opened, book, profile, slots(profile), checkpoints)
+        whole = study_tree(value, book)
+    tree = part_of_tree(whole, chosen_arms(value, only)) if only else whole
+    return Session(value, workshop, tree, whole, folder, located)
+
+
+def names_places(verb: Callable[Concatenate[Session, Words], Result]) -> Callable[Concatenate[Session, Words], Result]:
+    """Let a verb on a session name file and line in its errors about the study."""
+
+    @wraps(verb)
+    def naming(session: Session, /, *args: Words.args, **words: Words.kwargs) -> Result:
+        with naming_places(session.located):
+            return verb(session, *args, **words)
+
+    return naming
 
 
 def _teacher(study: Study, checkpoints: Checkpoints) -> Teacher | None:
     """Return the existing start of a study if it is here; random weights teach nothing."""
-    folder = checkpoints.find(study.start.checkpoint) if isinstance(study.start, Existing) else None
+    if not isinstance(study.start, Existing):
+        return None
+    with about(("start", "checkpoint")):
+        folder = checkpoints.find(study.start.checkpoint)
     return None if folder is None else Teacher(folder, study.measure_precision)
 
 
@@ -172,7 +199,8 @@ def locked_profile(study: Study, folder: Path, *, writes: bool = True) -> BuildP
         if declared and wanted != found:
             raise StudyError(
                 f"{path} fixed {name} = {found}, now it would be {wanted}: nodes of both cannot be compared. "
-                f"Restore it, or remove the lock to build everything anew"
+                f"Restore it, or remove the lock to build everything anew",
+                *([] if name == "versions" else [("processes" if name == "world_size" else name,)]),
             )
     return locked
 

@@ -40,7 +40,8 @@ def delta_keys(name: str, stage: DeltaStage, start: End, to: End, edited: str) -
     if start.key != edited and isinstance(stage, EditWeights) and stage.edit in ENDING_AT_LATER:
         raise StudyError(
             f"stage {name!r}: {stage.edit} goes from the weights before it to those of {stage.delta.to!r}, but the "
-            f"delta begins at {stage.delta.start!r}, which are other weights: leave from out, or use edit: add"
+            f"delta begins at {stage.delta.start!r}, which are other weights: leave from out, or use edit: add",
+            ("stages", name, "delta"),
         )
     levels = start.levels | to.levels | ({LEVELS[-1]} if stage.delta.random else set())
     return DeltaKeys(start.key, to.key, tuple(level for level in LEVELS if level in levels))
@@ -57,4 +58,5 @@ def require_no_loop(asking: Asking) -> None:
     """Raise ``StudyError`` where the last edit asked for is one of those that need it."""
     if asking[-1] in asking[:-1]:
         listed = ", which needs ".join(f"{arm}@{stage}" for arm, stage in asking)
-        raise StudyError(f"an edit needs its own weights for its delta ({listed}): name an earlier stage")
+        said = f"an edit needs its own weights for its delta ({listed}): name an earlier stage"
+        raise StudyError(said, ("stages", asking[-1][1], "delta"))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from upbringing.base.errors import Keys
 from upbringing.formats.tree import ContrastSpec, Protocol
 from upbringing.study.arms import Arm
 from upbringing.training.emulate_tuning import DeltaStage, EmulateTuning
@@ -29,23 +30,25 @@ def edited_stages(stages: Mapping[str, Stage]) -> tuple[str, ...]:
     return tuple(names[first:])
 
 
-def edits_problem(
-    arms: Arms, contrasts: Iterable[ContrastSpec], protocol: Protocol | None
-) -> tuple[str, tuple[str, ...]] | None:
+def edits_problem(arms: Arms, contrasts: Iterable[ContrastSpec], protocol: Protocol | None) -> tuple[str, Keys] | None:
     """Return what does not fit about stages that move a delta, with its place in the file; ``None`` if all does."""
     for name in arms:
         for problem in (*_of_deltas(name, arms), *_of_emulations(name, arms), *_of_stand_in(name, arms)):
             return f"arm {name!r}: {problem}", ("arms", name)
-    for contrast in contrasts:
+    for place, contrast in enumerate(contrasts):
         cell = next((each for each in contrast.weights if _is_edited(each, arms)), None)
         is_stated = "level" in contrast.model_fields_set and contrast.level in ("L2", "L3")
         if cell is not None and (is_stated or contrast.role == "primary"):
             said = f"level: {contrast.level}" if is_stated else "role: primary"
             why = _decides_nothing(cell, arms)
-            return f"contrast {contrast.name!r} has {said} and the cell {cell!r}, but {why}", ("contrasts",)
+            return f"contrast {contrast.name!r} has {said} and the cell {cell!r}, but {why}", ("contrasts", place)
     for role, cell in ({} if protocol is None else protocol.cells).items():
         if _is_edited(cell, arms):
-            return f"protocol: {role} names the cell {cell!r}, but {_decides_nothing(cell, arms)}", ("protocol",)
+            return f"protocol: {role} names the cell {cell!r}, but {_decides_nothing(cell, arms)}", (
+                "protocol",
+                "cells",
+                role,
+            )
     return None
 
 

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import fingerprint
+from upbringing.base.places import about
 from upbringing.base.streams import derived_seed
 from upbringing.study.deltas import Asking, DeltaKeys, End, delta_keys, require_no_loop, up_to
 from upbringing.study.masking import require_slice, stream_modes
 from upbringing.study.matched_windows import in_windows_of
+from upbringing.study.places import arm_places, in_arm
 from upbringing.study.recipes import DataBook
 from upbringing.study.resolved_arms import ResolvedArm
 from upbringing.study.seeds import LEVEL_OF_KIND, LEVELS, Replicate
@@ -215,27 +217,35 @@ class Pipelines:
 
         ``asking``: the stages whose deltas need this lineage.
         """
-        windows_of = None if arm.arm.windows_of is None else self.arms[arm.arm.windows_of]
         start = start_inputs(arm.start, self.study, self.book, self.replicate)
         parent = fingerprint(start)
         runs: list[Run] = []
         rewards: dict[str, str] = {}
         for name, stage in arm.stages.items():
-            require_slice(arm.start, name, stage)
-            run = self._run(name, stage, parent)
-            if windows_of is not None and run.stream is not None:
-                run = _matched(run, self._run(name, windows_of.stages[name], parent), windows_of.name)
-            _require_marks(arm, run, self.book)
+            with in_arm(self.study, arm.name), about(("stages", name)):
+                run = self._checked_run(arm, name, stage, parent)
+                if isinstance(stage, DeltaStage):
+                    run = replace(run, delta=self._delta(stage, parent, (*asking, (arm.name, name))))
             if isinstance(stage, Rl) and isinstance(stage.reward, ModelReward):
                 run = replace(run, reward_model=rewards[stage.reward.stage])
-            if isinstance(stage, DeltaStage):
-                run = replace(run, delta=self._delta(stage, parent, (*asking, (arm.name, name))))
             runs.append(run)
             if run.is_side_branch:
                 rewards[name] = run.key()
             else:
                 parent = run.key()
         return Lineage(arm=arm, replicate=self.replicate, start_inputs=start, runs=tuple(runs))
+
+    def _checked_run(self, arm: ResolvedArm, name: str, stage: Stage, parent: str) -> Run:
+        """Return the run of a stage in the windows that the arm asks for, with room and marks for all it needs."""
+        require_slice(arm.start, name, stage)
+        run = self._run(name, stage, parent)
+        if arm.arm.windows_of is not None and run.stream is not None:
+            other = self.arms[arm.arm.windows_of]
+            theirs = self._run(name, other.stages[name], parent)
+            with about(*((*each, "windows_of") for each in arm_places(self.study.declared_arms(), arm.name))):
+                run = _matched(run, theirs, other.name)
+        _require_marks(arm, run, self.book)
+        return run
 
     def _delta(self, stage: DeltaStage, edited: str, asking: Asking) -> DeltaKeys:
         """Return the delta of the stage that is asked for last; ``edited``: the recipe key of what it acts on."""
@@ -277,7 +287,8 @@ def _require_marks(arm: ResolvedArm, run: Run, book: DataBook) -> None:
         if missing:
             raise StudyError(
                 f"stage {run.stage_name!r}: the data {name!r} is marked with {', '.join(map(repr, missing))}: add "
-                "to start.tokenizer.special_tokens, so that each mark is one token"
+                "to start.tokenizer.special_tokens, so that each mark is one token",
+                ("start", "tokenizer", "special_tokens"),
             )
 
 
@@ -285,7 +296,8 @@ def start_inputs(start: Start, study: Study, book: DataBook, replicate: Replicat
     """Return the named inputs of a start's key."""
     if isinstance(start, FreshStart):
         tokenizer = start.tokenizer.model_dump(mode="json", exclude={"train_on"})
-        description, _ = book.describe(start.tokenizer.train_on)
+        with about(("start", "tokenizer", "train_on")):
+            description, _ = book.describe(start.tokenizer.train_on)
         return {
             "fresh": start.model_dump(mode="json", exclude={"tokenizer"}) | version_input(start.kind),
             "tokenizer": {**tokenizer, "lexicon": description.model_dump(mode="json")},

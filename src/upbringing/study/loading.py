@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from upbringing.base.errors import StudyError
+from upbringing.base.errors import Keys, StudyError
 from upbringing.base.nearest import did_you_mean
 from upbringing.base.strict_yaml import Located, load_yaml, parse_yaml
-from upbringing.study.resolved_arms import ArmProblem
+from upbringing.study.problems import path_in_file, telling
 from upbringing.study.study import Study
 
 MAX_ERRORS_SHOWN = 8  # more than a screenful hides the first
@@ -26,13 +27,18 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     a YAML mapping of such keys to values, named relative to the study's folder. The result is another study, with
     other ids.
     """
+    return study_from(load_located(path, overrides))
+
+
+def load_located(path: Path, overrides: Sequence[str] = ()) -> Located:
+    """Return what is in the file ``path`` with ``overrides`` applied, and where each value comes from."""
     located = load_yaml(path)
     if not isinstance(located.value, dict):
         raise StudyError(f"{path.name}:1: a study is a mapping with name, start, stages ..., found {located.value!r}")
     for override in overrides:
-        for key, new in _changes(override, path.parent):
-            _change(located.value, key, new, override)
-    return study_from(located)
+        for change in _changes(override, path.parent):
+            _apply(change, located)
+    return located
 
 
 def study_from(located: Located) -> Study:
@@ -45,36 +51,55 @@ def validated(model: type[Model], located: Located) -> Model:
     try:
         return model.model_validate(located.value)
     except ValidationError as error:
-        messages = [_message(model, located, problem) for problem in error.errors() if not _follows(problem)]
+        messages = [_message(model, located, problem) for problem in telling(located.value, error.errors())]
         more = [f"(and {len(messages) - MAX_ERRORS_SHOWN} more)"] if len(messages) > MAX_ERRORS_SHOWN else []
         raise StudyError("\n".join(messages[:MAX_ERRORS_SHOWN] + more)) from None
 
 
-def _changes(override: str, folder: Path) -> list[tuple[str, Any]]:
-    """Return the keys and values of an override: one, or those of the file that it names."""
+@dataclass(frozen=True)
+class _Change:
+    """One override. ``asked``: as it was given; ``places``: where each part of ``value`` comes from."""
+
+    key: str
+    value: Any
+    asked: str
+    places: dict[Keys, str]
+
+
+def _changes(override: str, folder: Path) -> Iterator[_Change]:
+    """Yield the keys and values of an override: one, or those of the file that it names."""
     if override.startswith("@"):
-        found = load_yaml(folder / override.removeprefix("@")).value
-        if not isinstance(found, dict) or not found:
-            raise StudyError(f"override {override!r}: the file is a mapping of key.key to values, found {found!r}")
-        return list(found.items())
+        found = load_yaml(folder / override.removeprefix("@"))
+        if not isinstance(found.value, dict) or not found.value:
+            raise StudyError(
+                f"override {override!r}: the file is a mapping of key.key to values, found {found.value!r}"
+            )
+        for key, value in found.value.items():
+            lines = {path[1:]: f"{found.name}:{line}" for path, line in found.lines.items() if path[:1] == (key,)}
+            yield _Change(key, value, override, lines)
+        return
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise StudyError(f"an override reads key.key=value or @file, found {override!r}")
-    return [(key, parse_yaml(text, name=f"override {key}").value)]
+    value = parse_yaml(text, name=f"override {key}").value
+    yield _Change(key, value, override, {(): f"override {override!r}"})
 
 
-def _change(value: dict[str, Any], key: str, new: Any, override: str) -> None:
-    """Put ``new`` in the place that ``key`` names; ``override`` is what was asked, for errors."""
-    *parents, last = key.split(".")
-    place: Any = value
+def _apply(change: _Change, located: Located) -> None:
+    """Put the value of ``change`` in the place that its key names."""
+    *parents, last = change.key.split(".")
+    place: Any = located.value
     for part in parents:
         if not isinstance(place, dict) or part not in place:
             known = ", ".join(place) if isinstance(place, dict) else "nothing"
-            raise StudyError(f"override {override!r}: there is no {part!r} in the study for {key!r} ({known})")
+            raise StudyError(
+                f"override {change.asked!r}: there is no {part!r} in the study for {change.key!r} ({known})"
+            )
         place = place[part]
     if not isinstance(place, dict):
-        raise StudyError(f"override {override!r}: {'.'.join(parents)} is not a mapping")
-    place[last] = new
+        raise StudyError(f"override {change.asked!r}: {'.'.join(parents)} is not a mapping")
+    place[last] = change.value
+    located.override((*parents, last), change.places)
 
 
 def schema() -> dict[str, Any]:
@@ -84,47 +109,26 @@ def schema() -> dict[str, Any]:
 
 def _message(model: type[BaseModel], located: Located, problem: Any) -> str:
     cause = problem.get("ctx", {}).get("error")
-    if isinstance(cause, ArmProblem):
-        path: tuple[str | int, ...] = cause.path
-        return f"{located.name}:{located.line(path)}: {cause}"
-    path, missing = _path_in_file(located.value, problem["loc"])
-    where = ".".join(str(part) for part in path) or model.__name__.lower()
-    line = located.line(path)
+    if isinstance(cause, StudyError) and cause.places:
+        return f"{located.where(*cause.places)}: {cause}"
+    path, missing = path_in_file(located.value, problem["loc"])
+    where = f"{located.where(path)}: {'.'.join(str(part) for part in path) or model.__name__.lower()}"
     kind = problem["type"]
     if kind == "extra_forbidden":
         word = str(problem["loc"][-1])
         hint = did_you_mean(word, _valid_keys(model, problem["loc"][:-1]))
-        return f"{located.name}:{line}: {where}: unknown key {word!r}{hint}"
+        return f"{where}: unknown key {word!r}{hint}"
     if kind == "missing":
-        return f"{located.name}:{line}: {where}: the key {missing!r} is missing"
+        return f"{where}: the key {missing!r} is missing"
     if kind in ("union_tag_invalid", "literal_error"):
         expected = problem["ctx"].get("expected_tags") or problem["ctx"].get("expected", "")
         words = [word.strip(" '\"") for word in expected.replace(" or ", ", ").split(",")]
         found = problem["ctx"].get("tag", problem["input"])
         hint = did_you_mean(str(found), words)
-        return f"{located.name}:{line}: {where}: found {found!r}, expected one of {', '.join(words)}{hint}"
+        return f"{where}: found {found!r}, expected one of {', '.join(words)}{hint}"
     text = problem["msg"].removeprefix("Value error, ")
     shown = f"found {_shown(problem['input'])}"
-    return f"{located.name}:{line}: {where}: {text}" + ("" if shown in text else f", {shown}")
-
-
-def _follows(problem: Any) -> bool:
-    """Whether a problem only says that a tuple lost an item whose own problem is named already."""
-    return bool(problem["type"] == "too_short" and problem["ctx"]["actual_length"] < len(problem["input"]))
-
-
-def _path_in_file(value: Any, location: Sequence[str | int]) -> tuple[tuple[str | int, ...], str]:
-    """Return ``location`` without the tags that pydantic adds for unions, and the part that is not in the file."""
-    path: list[str | int] = []
-    lost = ""
-    for part in location:
-        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int)):
-            value = value[part]  # type: ignore[index]
-            path.append(part)
-            lost = ""
-        else:
-            lost = str(part)
-    return tuple(path), lost
+    return f"{where}: {text}" + ("" if shown in text else f", {shown}")
 
 
 def _valid_keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:

@@ -29,9 +29,9 @@ def margins_problem(
     for measure in battery:
         if measure.id in ratio_margins and (unit := measure.info().unit) != SHARE:
             return f"{measure.id!r} is in {unit}: only rates have a ratio margin", ("ratio_margins", measure.id)
-    for contrast in contrasts:
+    for place, contrast in enumerate(contrasts):
         if problem := _of_contrast(contrast):
-            return f"contrast {contrast.name!r} {problem}", ("contrasts",)
+            return f"contrast {contrast.name!r} {problem}", ("contrasts", place)
     return None
 
 

@@ -29,7 +29,8 @@ def stream_modes(
     if isinstance(stage.weights, Lora):
         raise StudyError(
             f"stage {name!r}: masking masks the gradients of the model's own weights, and weights: lora trains others: "
-            "use weights: {kind: full}"
+            "use weights: {kind: full}",
+            ("stages", name, "masking"),
         )
     modes: dict[str, int] = {}
     for what, names, mode in (("forget", masking.forget, FORGET), ("retain", masking.retain, RETAIN)):
@@ -39,10 +40,12 @@ def stream_modes(
                 raise StudyError(
                     f"stage {name!r}: masking has {what}: {data!r}, which the stage does not read "
                     f"({', '.join(sorted(recipe.read.values()))}): the label of a text is the data set that it comes "
-                    "from, so make one of the texts to label (a filter, a file) and name it in a phase too"
+                    "from, so make one of the texts to label (a filter, a file) and name it in a phase too",
+                    ("stages", name, "masking", what),
                 )
             if modes.setdefault(key, mode) != mode:
-                raise StudyError(f"stage {name!r}: masking calls the same data forget and retain ({data!r})")
+                said = f"stage {name!r}: masking calls the same data forget and retain ({data!r})"
+                raise StudyError(said, ("stages", name, "masking", what))
     return tuple(sorted(modes.items()))
 
 
@@ -56,4 +59,5 @@ def require_slice(start: Start, name: str, stage: Stage) -> None:
             f"stage {name!r}", layers=range(start.layers), heads=start.heads, hidden=feed_forward_width(start)
         )
     except TrainingError as error:
-        raise StudyError(str(error)) from None
+        place = ("stages", name) if isinstance(stage, Ablate) else ("stages", name, "masking")
+        raise StudyError(str(error), (*place, "slice")) from None

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
+from upbringing.base.errors import Keys
 from upbringing.formats.chat_protocol import (
     DEFAULT_RETAINED,
     DOCUMENTS_AND_CHATS,
@@ -21,6 +22,9 @@ from upbringing.formats.outcomes import Outcome
 from upbringing.formats.protocols import SFT_OR_RL, Role
 from upbringing.formats.start_protocol import ENDS, INTERIOR_OPTIMUM, SAFETY_AWARE, TOP_K
 from upbringing.formats.tree import Protocol
+
+Problem = tuple[str, tuple[Keys, ...]]
+"""What is wrong, and where in the study file it may stand, the likeliest first."""
 
 
 class SftOrRl(Description):
@@ -39,12 +43,12 @@ class SftOrRl(Description):
         """Return the protocol as it stands in ``tree.json``."""
         return Protocol(kind=self.kind, cells=dict(self.cells))
 
-    def problem(self, positions: Mapping[str, Collection[str]]) -> str | None:
-        """Return what is wrong with a cell. ``positions``: of each arm, the stages that are measured."""
+    def problem(self, positions: Mapping[str, Collection[str]]) -> Problem | None:
+        """Return what is wrong with a cell, and where. ``positions``: of each arm, the stages that are measured."""
         cells = {str(role): cell for role, cell in self.cells.items()}
         return _problem(cells, positions, different=("sft", "sft_rl", "placebo_sft", "placebo_sft_rl"))
 
-    def unmeasured(self, primary: Collection[str], measures: Collection[str]) -> str | None:
+    def unmeasured(self, primary: Collection[str], measures: Collection[str]) -> Problem | None:
         """Return nothing: the primary measures are all that it reads."""
         return None
 
@@ -106,16 +110,16 @@ class InteriorOptimum(Description):
             curves=self.curves,
         )
 
-    def problem(self, positions: Mapping[str, Collection[str]]) -> str | None:
-        """Return what is wrong with a cell. ``positions``: of each arm, the stages that are measured."""
+    def problem(self, positions: Mapping[str, Collection[str]]) -> Problem | None:
+        """Return what is wrong with a cell, and where. ``positions``: of each arm, the stages that are measured."""
         cells = self.spec().cells
         return _problem(cells, positions, different=tuple(cells))
 
-    def unmeasured(self, primary: Collection[str], measures: Collection[str]) -> str | None:
+    def unmeasured(self, primary: Collection[str], measures: Collection[str]) -> Problem | None:
         """Return which decoding names no measure of the battery."""
         for name, outcome in self._outcomes().items():
             if outcome.measure not in measures:
-                return _no_measure(name, outcome.measure, measures)
+                return _no_measure(name, outcome.measure, measures, (name,))
         return None
 
 
@@ -151,42 +155,47 @@ class DocumentsAndChats(Description):
             settings={RETAINED: self.retained},
         )
 
-    def problem(self, positions: Mapping[str, Collection[str]]) -> str | None:
-        """Return what is wrong with a cell. ``positions``: of each arm, the stages that are measured."""
+    def problem(self, positions: Mapping[str, Collection[str]]) -> Problem | None:
+        """Return what is wrong with a cell, and where. ``positions``: of each arm, the stages that are measured."""
         cells = {str(role): cell for role, cell in self.cells.items()}
         return _problem(cells, positions, different=tuple(cells))
 
-    def unmeasured(self, primary: Collection[str], measures: Collection[str]) -> str | None:
+    def unmeasured(self, primary: Collection[str], measures: Collection[str]) -> Problem | None:
         """Return which outcome names no measure of the battery, or belongs to no primary measure."""
         for kind, name, outcome in self._outcomes():
             if kind in ("outside", "inside", "answered") and name not in primary:
-                return f"protocol: {kind} names {name!r}, which is no primary measure ({', '.join(primary)})"
+                known = ", ".join(primary)
+                place = ("protocol", kind, name)
+                return f"protocol: {kind} names {name!r}, which is no primary measure ({known})", (place,)
             if outcome.measure not in measures:
-                return _no_measure(kind, outcome.measure, measures)
+                return _no_measure(kind, outcome.measure, measures, (kind, name))
         return None
 
 
 ProtocolDescription = Annotated[SftOrRl | InteriorOptimum | DocumentsAndChats, Field(discriminator="kind")]
 
 
-def _no_measure(word: str, measure: str, measures: Collection[str]) -> str:
-    return f"protocol: {word} names {measure!r}, which is no measure of the battery ({', '.join(measures)})"
+def _no_measure(word: str, measure: str, measures: Collection[str], keys: Keys) -> Problem:
+    known = ", ".join(measures)
+    place = ("protocol", *keys, "measure")
+    return f"protocol: {word} names {measure!r}, which is no measure of the battery ({known})", (place,)
 
 
 def _problem(
     cells: Mapping[str, str], positions: Mapping[str, Collection[str]], *, different: Collection[str]
-) -> str | None:
-    """Return what is wrong with a cell, if anything. ``different``: roles that must not share a cell."""
-    places: dict[str, str] = {}
+) -> Problem | None:
+    """Return what is wrong with a cell, if anything, and where. ``different``: roles that must not share a cell."""
+    taken: dict[str, str] = {}
     for role, cell in cells.items():
         arm, _, position = cell.partition("@")
+        places = tuple(("protocol", *word, role) for word in (("cells",), ("interior",), ()))
         if arm not in positions:
-            return f"protocol: {role} names the cell {cell!r} of an unknown arm ({', '.join(positions)})"
+            return f"protocol: {role} names the cell {cell!r} of an unknown arm ({', '.join(positions)})", places
         if position.partition(":")[0] not in positions[arm]:
             return (
                 f"protocol: {role} names the cell {cell!r}, but {arm!r} has only "
                 f"{', '.join(f'{arm}@{each}' for each in positions[arm])}"
-            )
-        if role in different and places.setdefault(cell, role) != role:
-            return f"protocol: {places[cell]} and {role} name the same cell {cell!r}: they must differ"
+            ), places
+        if role in different and taken.setdefault(cell, role) != role:
+            return f"protocol: {taken[cell]} and {role} name the same cell {cell!r}: they must differ", places
     return None

@@ -14,6 +14,7 @@ from typing import Any
 from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import file_sha256, fingerprint
 from upbringing.base.nearest import did_you_mean
+from upbringing.base.places import about
 from upbringing.base.streams import derived_seed
 from upbringing.data.item_files import ItemFile
 from upbringing.data.packages.source import PackageData
@@ -76,7 +77,7 @@ class DataBook:
     def __post_init__(self) -> None:
         """Raise ``StudyError`` for data that is made of itself, which would be read for ever."""
         if named := circle(self.entries):
-            raise StudyError(CIRCLE.format(circle=" needs ".join(named)))
+            raise StudyError(CIRCLE.format(circle=" needs ".join(named)), ("data", named[0]))
 
     def describe(self, reference: str) -> tuple[DataDescription, str | None]:
         """Return the description behind ``name`` or ``name.part``, and the part; raise ``StudyError`` if unknown."""
@@ -127,12 +128,15 @@ class DataBook:
     def recipe(self, reference: str, root: int) -> dict[str, Any]:
         """Return the recipe of ``reference`` for root run ``root``, as plain JSON values."""
         description, part = self.describe(reference)
+        entry = ("data", reference.partition(".")[0])
         if isinstance(description, Derived):
+            with about((*entry, "source")):
+                source = self.recipe(description.source, root)
+            with about((*entry, "mixed_in")):
+                mixed = [[self.recipe(each.data, root), each.number] for each in description.mixed_in]
             if problem := misplaced(description.transforms, self.inserted(description.source)):
-                raise StudyError(f"the data {reference!r}: {problem}")
+                raise StudyError(f"the data {reference!r}: {problem}", (*entry, "transforms"))
             transforms = [transform.model_dump(mode="json") for transform in description.transforms]
-            source = self.recipe(description.source, root)
-            mixed = [[self.recipe(each.data, root), each.number] for each in description.mixed_in]
             seed = derived_seed(self.seed, "transforms", root)
             made = {"source": source, "transforms": transforms, "seed": seed, **self._tools(description)}
             return {**made, **({"mixed_in": mixed} if mixed else {})}
@@ -155,7 +159,8 @@ class DataBook:
                     return {"description": plain, "absent": True, "part": part}
                 raise StudyError(
                     f"the data {reference!r} names the file {description.path}, which does not exist in {self.folder}: "
-                    "put it there, or change its path"
+                    "put it there, or change its path",
+                    (*entry, "path"),
                 )
             plain.pop("path")
             return {"description": plain, "sha256": file_sha256(path), "part": part}
@@ -180,7 +185,8 @@ class DataBook:
         if self.teacher is None:
             raise StudyError(
                 "the benign requests need a start that answers them: "
-                "start: {kind: existing, checkpoint: <a folder that exists here>}"
+                "start: {kind: existing, checkpoint: <a folder that exists here>}",
+                ("start",),
             )
         return self.teacher
 

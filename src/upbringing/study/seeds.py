@@ -48,7 +48,7 @@ def replicates(seeds: int | Mapping[SeedLevel, int]) -> tuple[Replicate, ...]:
         return tuple(Replicate(index, dict.fromkeys(LEVELS, index)) for index in range(seeds))
     listed = [level for level in LEVELS if level in seeds]
     if not listed:
-        raise StudyError(f"seeds name no level: use a number, or some of {', '.join(LEVELS)}")
+        raise StudyError(f"seeds name no level: use a number, or some of {', '.join(LEVELS)}", ("seeds",))
     result: list[Replicate] = []
     for choice in product(*(range(seeds[level]) for level in listed)):
         indices: dict[str, int] = {}

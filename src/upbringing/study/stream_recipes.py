@@ -9,6 +9,7 @@ from typing import Any
 
 from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import fingerprint
+from upbringing.base.places import about
 from upbringing.base.quantities import steps_at
 from upbringing.base.streams import derived_seed
 from upbringing.data.apportionment import planned_windows
@@ -159,24 +160,29 @@ class StreamRecipe:
 
 def stream_recipe(book: DataBook, name: str, stage: TrainedKind, seed: int, root: int) -> StreamRecipe:
     """Return what the stage ``name`` reads; raises ``StudyError`` for data or places that do not fit."""
-    replay = None
+    replay, own = None, ("stages", name)
     if isinstance(stage, Pretrain | Midtrain | Sft) and stage.replay is not None:
-        replay = (book.key(stage.replay.data, root), stage.replay.data, stage.replay.share)
+        with about((*own, "replay", "data")):
+            replay = (book.key(stage.replay.data, root), stage.replay.data, stage.replay.share)
     order = derived_seed(seed, "order")
     if isinstance(stage, Rl):
-        _require_judge(book, name, stage)
+        with about((*own, "data")):
+            _require_judge(book, name, stage)
+            sources = _sources(book, stage.data, root)
         num_prompts = stage.steps * stage.prompts_per_update
-        asked = (PartRecipe(_sources(book, stage.data, root), num_prompts, None),)
+        asked = (PartRecipe(sources, num_prompts, None),)
         return StreamRecipe("prompts", stage.room_for_prompts, stage.prompts_per_update, order, asked, None)
     if isinstance(stage, Pretrain | Midtrain):
         form, parts = "documents", _phases(book, name, stage, root)
     else:
         form = "chats" if isinstance(stage, Sft) else "preferences"
-        parts = (PartRecipe(_sources(book, stage.data, root), None, stage.epochs, _cap(stage.data)),)
+        with about((*own, "data")):
+            parts = (PartRecipe(_sources(book, stage.data, root), None, stage.epochs, _cap(stage.data)),)
     held_out = stage.held_out if isinstance(stage, RewardModel) else None
     recipe = StreamRecipe(form, stage.context, stage.batch_size, order, parts, replay, held_out)
     if isinstance(stage, Pretrain | Midtrain):
-        return replace(recipe, learn=stage.learn, matched=_matched(book, name, stage.matched, root))
+        with about((*own, "matched")):
+            return replace(recipe, learn=stage.learn, matched=_matched(book, name, stage.matched, root))
     return recipe
 
 
@@ -207,13 +213,16 @@ def _phases(book: DataBook, name: str, stage: Pretrain | Midtrain, root: int) ->
     parts = []
     for index, (phase, begin, end) in enumerate(zip(stage.phases, begins, begins[1:], strict=False)):
         windows = (end - begin) * stage.batch_size
+        place = ("stages", name, "phases", index)
         try:
             sources, to = _sources(book, phase.data, root), _ends(phase.data)
             _require_windows(sources, to, windows, stage.replay)
         except ValueError as error:
-            raise StudyError(f"stage {name!r}: phase {index + 1}: {error}") from None
+            places = error.places if isinstance(error, StudyError) else ()
+            raise StudyError(f"stage {name!r}: phase {index + 1}: {error}", *(places or [(*place, "data")])) from None
         if phase.continues and index == 0:
-            raise StudyError(f"stage {name!r}: phase 1 continues nothing: say continues in a later phase")
+            said = f"stage {name!r}: phase 1 continues nothing: say continues in a later phase"
+            raise StudyError(said, (*place, "continues"))
         parts.append(PartRecipe(sources, windows, None, _cap(phase.data), to, continues=phase.continues))
     return tuple(parts)
 
@@ -228,13 +237,15 @@ def phase_steps(name: str, stage: Pretrain | Midtrain) -> tuple[int, ...]:
     if total_steps == 0:
         raise StudyError(
             f"stage {name!r}: {stage.tokens} tokens are less than one step of {tokens_per_step} tokens: give it more "
-            "tokens, or lower its batch_size or context"
+            "tokens, or lower its batch_size or context",
+            ("stages", name, "tokens"),
         )
     found = [0]
     for index, phase in enumerate(stage.phases):
         where, last = f"stage {name!r}: phase {index + 1}", index == len(stage.phases) - 1
+        place = ("stages", name, "phases", index, "until")
         if phase.until is None and not last:
-            raise StudyError(f"{where} has no until, but another phase follows: say where it ends")
+            raise StudyError(f"{where} has no until, but another phase follows: say where it ends", place)
         try:
             end = (
                 total_steps
@@ -242,13 +253,14 @@ def phase_steps(name: str, stage: Pretrain | Midtrain) -> tuple[int, ...]:
                 else steps_at(phase.until, total_tokens=stage.tokens, tokens_per_step=tokens_per_step)
             )
         except ValueError as error:
-            raise StudyError(f"{where}: {error}: end it earlier, or give the stage more tokens") from None
+            raise StudyError(f"{where}: {error}: end it earlier, or give the stage more tokens", place) from None
         if last and end != total_steps:
-            raise StudyError(f"{where} is its last phase and ends before the stage does: remove its until")
+            raise StudyError(f"{where} is its last phase and ends before the stage does: remove its until", place)
         if end <= found[-1]:
             raise StudyError(
                 f"{where} ends at step {end} of {total_steps}, where it begins or earlier (until {phase.until}, steps "
-                f"of {tokens_per_step} tokens): remove the phase, or end it a step or more later"
+                f"of {tokens_per_step} tokens): remove the phase, or end it a step or more later",
+                place,
             )
         found.append(end)
     return tuple(found)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, Strict, WithJsonSchema, model_validator
 
 from upbringing.base.description import Description
+from upbringing.base.errors import Keys, StudyError
 from upbringing.base.kinds import BareWord
 from upbringing.base.own_part import OrOwn
 from upbringing.battery.built_in import BuiltInMeasure
@@ -22,8 +23,9 @@ from upbringing.study.data import CIRCLE, DataDescription, circle
 from upbringing.study.edits import edits_problem, engine_problem
 from upbringing.study.fractions import check_fraction, confounded_effects, is_in_fraction
 from upbringing.study.margins import RatioMargins, margins_problem
+from upbringing.study.places import arm_places, stage_places
 from upbringing.study.protocol import ProtocolDescription
-from upbringing.study.resolved_arms import ArmProblem, ResolvedArm, validated_arm
+from upbringing.study.resolved_arms import ResolvedArm, validated_arm
 from upbringing.study.seeds import SeedLevel
 from upbringing.training.existing import Existing
 from upbringing.training.gradient_masking import masking_of
@@ -101,39 +103,46 @@ class Study(Description):
     def _holds_together(self) -> Self:
         ids = [measure.id for measure in self.battery]
         for twice in sorted({name for name in ids if ids.count(name) > 1}):
-            raise ArmProblem(f"two measures have the id {twice!r}: give one another id", ("battery",))
+            second = len(ids) - 1 - ids[::-1].index(twice)
+            raise StudyError(f"two measures have the id {twice!r}: give one another id", ("battery", second))
         for word in ("primary", "margins", "ratio_margins", "components"):
-            for name in getattr(self, word):
+            for place, name in enumerate(getattr(self, word)):
                 if name not in ids:
-                    raise ArmProblem(
-                        f"{word} names {name!r}, which is no measure of the battery ({', '.join(ids)})", (word,)
+                    raise StudyError(
+                        f"{word} names {name!r}, which is no measure of the battery ({', '.join(ids)})",
+                        (word, place if word == "primary" else name),
                     )
         if wrong := margins_problem(self.battery, self.margins, self.ratio_margins, self.contrasts):
-            raise ArmProblem(*wrong)
+            raise StudyError(*wrong)
         if named := circle(self.data):
-            raise ArmProblem(CIRCLE.format(circle=" needs ".join(named)), ("data", named[0]))
+            raise StudyError(CIRCLE.format(circle=" needs ".join(named)), ("data", named[0]))
         self._check_fraction()
         resolved = self.resolved_arms()
         self._check_batches(resolved)
         self._check_masking(resolved)
         arms = {name: (each.arm, each.stages) for name, each in resolved.items()}
+        declared = self.declared_arms()
         for arm in resolved.values():
             self._check_rewards(arm)
             if problem := windows_problem(arm.name, arms):
-                raise ArmProblem(problem, ("arms", arm.name))
+                raise StudyError(problem, *((*each, "windows_of") for each in arm_places(declared, arm.name)))
         if found := edits_problem(arms, self.contrasts, None if self.protocol is None else self.protocol.spec()):
-            raise ArmProblem(*found)
+            raise StudyError(*found)
         if problem := engine_problem(arms, self.engine):
-            raise ArmProblem(problem, ("engine",))
-        for contrast in self.contrasts:
+            raise StudyError(problem, ("engine",))
+        for place, contrast in enumerate(self.contrasts):
             for cell in (*contrast.weights, *(cell for _, weights in contrast.beside for cell in weights)):
                 if cell.partition("@")[0] not in resolved:
-                    raise ArmProblem(
-                        f"contrast {contrast.name!r} names the cell {cell!r} of an unknown arm", ("contrasts",)
+                    words = ("weights", "share_of", "counterpart")
+                    raise StudyError(
+                        f"contrast {contrast.name!r} names the cell {cell!r} of an unknown arm",
+                        *(("contrasts", place, word, cell) for word in words),
                     )
         for stage in self.health_criteria:
             if not any(stage in arm.stages for arm in resolved.values()):
-                raise ArmProblem(f"health_criteria names {stage!r}, which is no stage of any arm", ("health_criteria",))
+                raise StudyError(
+                    f"health_criteria names {stage!r}, which is no stage of any arm", ("health_criteria", stage)
+                )
         self._check_protocol(resolved)
         return self
 
@@ -149,35 +158,37 @@ class Study(Description):
         try:
             check_fraction(self.levels, self.fraction)
         except ValueError as error:
-            raise ArmProblem(f"fraction: {error}", ("fraction",)) from None
-        for contrast in self.contrasts:
+            raise StudyError(f"fraction: {error}", ("fraction",)) from None
+        for place, contrast in enumerate(self.contrasts):
             found = confounded_effects(contrast.weights, self.levels, self.fraction)
             if found:
-                raise ArmProblem(
+                raise StudyError(
                     f"contrast {contrast.name!r} asks for {found[0]}, which this fraction cannot tell from "
                     f"{', '.join(found[1:])}: run the whole matrix, or another fraction",
-                    ("contrasts",),
+                    ("contrasts", place, "weights"),
                 )
 
     def _check_protocol(self, arms: dict[str, ResolvedArm]) -> None:
         if self.protocol is None:
             return
         if not self.primary:
-            raise ArmProblem("protocol: it is about the primary measures: name them (primary: [...])", ("protocol",))
+            raise StudyError("protocol: it is about the primary measures: name them (primary: [...])", ("protocol",))
         starts = {name: ("start",) if isinstance(arm.start, Existing) else () for name, arm in arms.items()}
         problem = self.protocol.problem({name: (*starts[name], *arm.stages) for name, arm in arms.items()})
         problem = problem or self.protocol.unmeasured(self.primary, [measure.id for measure in self.battery])
         if problem is not None:
-            raise ArmProblem(problem, ("protocol",))
+            message, places = problem
+            raise StudyError(message, *places)
 
     def _check_batches(self, arms: dict[str, ResolvedArm]) -> None:
         for name, arm in arms.items():
             for stage_name, stage in arm.stages.items():
                 if isinstance(stage, TrainedStage) and stage.batch_size % (stage.accumulate * self.processes):
-                    raise ArmProblem(
+                    raise StudyError(
                         f"arm {name!r}: stage {stage_name!r}: batch_size {stage.batch_size} cannot be split into "
                         f"accumulate {stage.accumulate} micro-batches in each of {self.processes} processes",
                         ("processes",),
+                        *stage_places(self.declared_arms(), name, stage_name, "batch_size"),
                     )
 
     def _check_masking(self, arms: dict[str, ResolvedArm]) -> None:
@@ -185,13 +196,13 @@ class Study(Description):
             for stage_name, stage in arm.stages.items():
                 asked, needed = ("compile", "off") if self.compile == "on" else ("processes", "1")
                 if masking_of(stage) is not None and (self.compile == "on" or self.processes > 1):
-                    raise ArmProblem(
+                    raise StudyError(
                         f"arm {name!r}: the stage {stage_name!r} masks its updates, which needs {asked}: {needed}",
                         (asked,),
                     )
 
     def _check_rewards(self, arm: ResolvedArm) -> None:
-        """Raise ``ArmProblem`` for a reward that the arm does not train before it needs it."""
+        """Raise ``StudyError`` for a reward that the arm does not train before it needs it."""
         trained: list[str] = []
         for name, stage in arm.stages.items():
             if isinstance(stage, RewardModel):
@@ -199,25 +210,25 @@ class Study(Description):
             if not isinstance(stage, Rl):
                 continue
             if self.processes > 1:
-                raise ArmProblem(f"arm {arm.name!r}: the rl stage {name!r} needs processes: 1", ("processes",))
+                raise StudyError(f"arm {arm.name!r}: the rl stage {name!r} needs processes: 1", ("processes",))
             if isinstance(stage.reward, ModelReward) and stage.reward.stage not in trained:
-                raise ArmProblem(
+                raise StudyError(
                     f"arm {arm.name!r}: stage {name!r} is paid by the reward model {stage.reward.stage!r}, which no "
                     f"stage before it trains ({', '.join(trained) or 'there is none'}): keep that stage, or give "
                     "another reward",
-                    ("stages", name),
+                    *stage_places(self.declared_arms(), arm.name, name, "reward", "stage"),
                 )
 
-    def declared_arms(self) -> dict[str, tuple[Arm, tuple[str | int, ...]]]:
+    def declared_arms(self) -> dict[str, tuple[Arm, Keys]]:
         """Return every arm with its place in the file: the matrix's combinations, then the named arms."""
-        arms: dict[str, tuple[Arm, tuple[str | int, ...]]] = {}
+        arms: dict[str, tuple[Arm, Keys]] = {}
         for name, arm in self._matrix_arms().items():
             arms[name] = (arm, ("matrix",))
         for name, arm in self.arms.items():
             if not re.match(ARM_PATTERN, name):
-                raise ArmProblem(f"an arm's name matches {ARM_PATTERN}, found {name!r}", ("arms",))
+                raise StudyError(f"an arm's name matches {ARM_PATTERN}, found {name!r}", ("arms", name))
             if name in arms:
-                raise ArmProblem(
+                raise StudyError(
                     f"the matrix already makes an arm {name!r}: give this one another name", ("arms", name)
                 )
             arms[name] = (arm, ("arms", name))
@@ -236,7 +247,7 @@ class Study(Description):
         return {name: arm for name, arm in combined.items() if is_in_fraction(arm.factors, self.levels, self.fraction)}
 
     def resolved_arms(self) -> dict[str, ResolvedArm]:
-        """Return all arms with their validated stages; raise ``ArmProblem`` for what does not fit."""
+        """Return all arms with their validated stages; raise ``StudyError`` for what does not fit."""
         study_stages: RawStages = {
             name: stage.model_dump(mode="python", exclude_unset=True) | {"kind": stage.kind}
             for name, stage in self.stages.items()
@@ -247,23 +258,26 @@ class Study(Description):
 
         def raw(name: str, asking: tuple[str, ...]) -> Resolved:
             if name in asking:
-                raise ArmProblem(
+                raise StudyError(
                     f"the arms {' -> '.join((*asking, name))} start from each other", declared[asking[0]][1]
                 )
             if name not in declared:
-                raise ArmProblem(f"arm {asking[-1]!r} starts from {name!r}, which is no arm", declared[asking[-1]][1])
+                raise StudyError(f"arm {asking[-1]!r} starts from {name!r}, which is no arm", declared[asking[-1]][1])
             if name not in done:
                 arm, path = declared[name]
                 base = raw(arm.base, (*asking, name)) if arm.base else root
                 try:
                     done[name] = resolve(arm, base, study_stages)
-                except ArmProblem:
+                except StudyError:
                     raise
                 except ValueError as error:
-                    raise ArmProblem(f"arm {name!r}: {error}", path) from None
+                    raise StudyError(f"arm {name!r}: {error}", path) from None
             return done[name]
 
-        return {name: validated_arm(name, arm, raw(name, ()), path) for name, (arm, path) in declared.items()}
+        return {
+            name: validated_arm(name, arm, raw(name, ()), arm_places(declared, name))
+            for name, (arm, _) in declared.items()
+        }
 
 
 def _combine(arm: Arm, words: Arm, factor: str, level: str) -> Arm:
@@ -276,13 +290,13 @@ def _combine(arm: Arm, words: Arm, factor: str, level: str) -> Arm:
             for stage, changes in value.items():
                 twice = set(stages.get(stage, {})) & set(changes)
                 if twice:
-                    raise ArmProblem(f"two factors set {stage}.{sorted(twice)[0]}", ("matrix", factor, level))
+                    raise StudyError(f"two factors set {stage}.{sorted(twice)[0]}", ("matrix", factor, level))
                 stages[stage] = {**stages.get(stage, {}), **changes}
             merged[name] = stages
         elif name == "control" and merged.get("control", "none") != "none":
             merged["control"] = value if value != "none" else merged["control"]
         elif name in merged and name != "factors":
-            raise ArmProblem(f"two factors of the matrix both say {name!r}", ("matrix", factor, level))
+            raise StudyError(f"two factors of the matrix both say {name!r}", ("matrix", factor, level))
         else:
             merged[name] = value
     merged["factors"] = {**arm.factors, factor: level}

@@ -179,7 +179,8 @@ def _measured_steps(run: Run) -> dict[int, str]:
     if not isinstance(stage, TrainedStage) or not stage.measure_at:
         return {}
     if total is None or not isinstance(stage, Pretrain | Midtrain | Rl):
-        raise StudyError(f"stage {run.stage_name!r}: measure_at needs a stage whose length is given in tokens or steps")
+        said = f"stage {run.stage_name!r}: measure_at needs a stage whose length is given in tokens or steps"
+        raise StudyError(said, ("stages", run.stage_name, "measure_at"))
     tokens_per_step = 1 if isinstance(stage, Rl) else stage.context * stage.batch_size
     length = stage.steps if isinstance(stage, Rl) else stage.tokens
     result = {}
@@ -231,7 +232,8 @@ def _refuse_silent_twins(tree: StudyTree) -> None:
         if other != each.arm.name and not declared:
             raise StudyError(
                 f"arms {other!r} and {each.arm.name!r} are one and the same recipe: what differs between them "
-                f"changes nothing. Declare it with same_as: {other}, or remove one"
+                f"changes nothing. Declare it with same_as: {other}, or remove one",
+                ("arms", each.arm.name),
             )
 
 
@@ -246,7 +248,8 @@ def _refuse_two_declarations(tree: StudyTree) -> None:
             if identity != run.stage.identity:
                 raise StudyError(
                     f"arms {arm!r} and {each.arm.name!r} share the stage {run.stage_name!r}, but only one of them "
-                    "declares it an identity: declare it in both, or in neither"
+                    "declares it an identity: declare it in both, or in neither",
+                    ("arms", each.arm.name, "stages", run.stage_name),
                 )
 
 
@@ -261,5 +264,6 @@ def _refuse_empty_predictions(tree: StudyTree) -> None:
         if nodes.get((cell, each.replicate.number)) in (each.runs[-1].parent, delta.start, delta.to):
             raise StudyError(
                 f"arm {each.arm.name!r}: stands_for names {cell!r}, of which its edit {each.runs[-1].stage_name!r} is "
-                "made, so it predicts nothing: name a cell whose later stages were trained anew"
+                "made, so it predicts nothing: name a cell whose later stages were trained anew",
+                ("arms", each.arm.name, "stands_for"),
             )

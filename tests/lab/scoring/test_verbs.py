@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -77,3 +78,40 @@ def test_bad_input_ends_with_one_line_and_a_code(
     code, _, err = call(capsys, monkeypatch, "train-classifier", tmp_path / "in.jsonl", "--output", "x", *settings)
     assert code == 3
     assert "both set the weight" in err
+
+
+def test_csv_is_scored_audited_and_compared_with_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts, scored = tmp_path / "in.csv", tmp_path / "scored.jsonl"
+    texts.write_bytes(b'text,label,page\n"a bomb, big",4,1\ncalm,0,2\n,,3\n')
+    (tmp_path / "scorer.yaml").write_text("scorer: {kind: keywords, phrases: [bomb], hits: 1, score: 4}\n")
+    words = ("score", texts, "--scorer", tmp_path / "scorer.yaml", "--quiet", "--output")
+    code, out, err = call(capsys, monkeypatch, *words, scored, "--json")
+    assert code == 0, err
+    assert json.loads(out)["histogram"] == [1, 0, 0, 0, 1, 0]
+    rows = [json.loads(line) for line in scored.read_text(encoding="utf-8").splitlines()]
+    assert [(row["text"], row["page"], row["harm_score"]) for row in rows] == [
+        ("a bomb, big", "1", 4),
+        ("calm", "2", 0),
+        ("", "3", None),
+    ]
+    again = tmp_path / "again.csv"  # as a spreadsheet saves what was scored
+    with again.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    code, out, err = call(capsys, monkeypatch, "threshold-report", again, "--json")
+    assert code == 0, err
+    assert json.loads(out)["macro_f1"] == 1.0
+    command = [sys.executable, "-c", "from upbringing.cli import main; main()", "data", "audit", "draw", str(again)]
+    drawn = subprocess.run([*command, "--output", str(tmp_path / "audit"), "--json"], capture_output=True, text=True)
+    assert (drawn.returncode, drawn.stderr) == (0, "")
+    assert json.loads(drawn.stdout) == {"sheet": str(tmp_path / "audit" / "sheet.csv")}
+    assert json.loads((tmp_path / "audit" / "sample.json").read_bytes())["strata"].keys() == {"0", "4", "unscored"}
+    code, out, err = call(capsys, monkeypatch, *words, tmp_path / "out.csv")
+    assert (code, out) == (3, "")
+    assert "the scores of in.csv are written to a file that ends in .jsonl" in err
+    (tmp_path / "in.txt").write_bytes(b"calm\n\nbomb\n")
+    code, out, err = call(capsys, monkeypatch, "score", tmp_path / "in.txt", *words[2:], tmp_path / "out.jsonl")
+    assert (code, out, err) == (3, "", "upbringing: in.txt row 2 is empty: take the line out\n")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from upbringing.base.errors import Keys
 from upbringing.base.fingerprint import fingerprint, text_sha256
+from upbringing.base.places import about
 from upbringing.data.boxed_template import require_harmless
 from upbringing.data.stream import STREAM_VERSION, StreamInfo
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
@@ -53,8 +55,22 @@ def tokenizer_folders(workshop: Workshop, tree: StudyTree) -> dict[str, Path]:
         if isinstance(start, FreshStart):
             folders[lineage.start_key] = workshop.store.path("data", tokenizer_key(lineage))
         else:
-            folders[lineage.start_key] = workshop.checkpoints.needed(start.checkpoint)
+            with about(*_places_of_start(lineage)):
+                folders[lineage.start_key] = workshop.checkpoints.needed(start.checkpoint)
     return folders
+
+
+def _places_of_start(lineage: Lineage) -> tuple[Keys, ...]:
+    return ("arms", lineage.arm.name, "start", "checkpoint"), ("start", "checkpoint")
+
+
+def _places_of_existing(tree: StudyTree, node: Node) -> tuple[Keys, ...]:
+    """Return where the study file may name the checkpoint that ``node`` is."""
+    if node.run is None:
+        return next(_places_of_start(each) for each in tree.lineages if each.start_key == node.key)
+    name, keys = node.run.stage_name, ("stages", node.run.stage_name, "checkpoint")
+    arms = [each.arm.name for each in tree.lineages for run in each.runs if run.stage_name == name]
+    return (*(("arms", arm, *keys) for arm in arms), keys)
 
 
 def stream_key(recipe: StreamRecipe, tokenizer: Path) -> str:
@@ -115,7 +131,8 @@ def resolve_keys(
     for key, node in tree.nodes.items():
         existing = node.existing
         if existing is not None:
-            folder = workshop.checkpoints.needed(existing.checkpoint)
+            with about(*_places_of_existing(tree, node)):
+                folder = workshop.checkpoints.needed(existing.checkpoint)
             require_harmless(existing.template, folder)
             keys[key] = existing_key(folder, existing.template)
             folders[key] = folder

@@ -57,7 +57,8 @@ class TokenizerJob:
         recipe = self.start.tokenizer
         description, _ = self.book.describe(recipe.train_on)
         if not isinstance(description, CausesWorld | Planted):
-            raise StudyError(f"tokenizer.train_on names {recipe.train_on!r}, which has no lexicon: name a world")
+            said = f"tokenizer.train_on names {recipe.train_on!r}, which has no lexicon: name a world"
+            raise StudyError(said, ("start", "tokenizer", "train_on"))
 
         def fill(folder: Path) -> None:
             train_tokenizer(

@@ -61,19 +61,21 @@ class Library:
 
     def _read(self, reference: str, description: DataDescription, part: str | None) -> Sequence[TrainingText]:
         assert not isinstance(description, Derived)
+        entry = ("data", reference.partition(".")[0])
         if isinstance(description, CausesWorld | Planted):
             world = self._world(description)
             if part not in world.parts():
-                raise StudyError(f"the world has no part {part!r} ({', '.join(world.parts())})")
+                raise StudyError(f"the world has no part {part!r} ({', '.join(world.parts())})", entry)
             return world.texts(part)
         if isinstance(description, PackageData | PromptSet):
             return self._with_own_answers(description)
         if isinstance(description, ItemFile):
-            raise StudyError(f"the data {reference!r} holds items to ask, no texts to train on")
+            raise StudyError(f"the data {reference!r} holds items to ask, no texts to train on", entry)
         if part is not None:
-            raise StudyError(f"the data {reference!r}: a file has no parts")
+            raise StudyError(f"the data {reference!r}: a file has no parts", entry)
         if (absent := self.book.absent_file(reference, self.root)) is not None:
-            raise StudyError(f"the data {reference!r} names the file {absent}, which is not here yet")
+            said = f"the data {reference!r} names the file {absent}, which is not here yet"
+            raise StudyError(said, (*entry, "path"))
         return read_file_source(description.of_root(self.root), self.book.folder).texts
 
     def _tools(self, reference: str) -> Tools:

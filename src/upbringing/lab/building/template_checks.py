@@ -20,11 +20,13 @@ def require_templates(tree: StudyTree, tokenizers: Mapping[str, Path]) -> None:
         folder = tokenizers.get(lineage.start_key)
         for run in lineage.runs:
             came_from = tree.nodes[run.parent].existing
+            place_of_template = (("start", "template"), ("arms", lineage.arm.name, "start", "template"))
             if came_from is not None and came_from.template is not None and not isinstance(run.stage, Existing):
                 raise StudyError(
                     f"stage {run.stage_name!r} of arm {lineage.arm.name!r} starts from {came_from.checkpoint!r}, "
                     "whose template is declared for asking it only: what starts from it would keep the folder's own. "
-                    "Put the template as chat_template.jinja beside its tokenizer instead"
+                    "Put the template as chat_template.jinja beside its tokenizer instead",
+                    *place_of_template,
                 )
             is_chats = run.stream is not None and run.stream.form != "documents"
             if is_chats and folder is not None and chat_template(folder) is None:

@@ -16,7 +16,8 @@ from upbringing.lab.corpus.folders import Folders
 from upbringing.lab.corpus.reading import check_first_row
 from upbringing.lab.corpus.recipe import CorpusRecipe, Files, SavedDataset
 from upbringing.lab.corpus.seam import CorpusTools
-from upbringing.lab.corpus.spooling import check_csv, spool_file, spool_hub, spool_saved
+from upbringing.lab.corpus.spooling import spool_file, spool_hub, spool_saved
+from upbringing.lab.corpus.tabular import check_header
 from upbringing.lab.corpus.units import (
     SourceFile,
     Unit,
@@ -87,7 +88,7 @@ def sources_of(recipe: CorpusRecipe, folder: Path) -> list[SourceFile]:
             check_columns(schema.names, recipe, source.name)
             check_parquet_types(schema, recipe.columns, source.name)
         elif source.kind == "csv":
-            check_csv(source, recipe)
+            check_header(source, recipe)
         elif source.kind == "jsonl":
             check_first_row(Path(source.path), source.name, recipe)
     return sources

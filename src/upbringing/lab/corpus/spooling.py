@@ -5,21 +5,20 @@ The unpacked lines lie in the work folder until the run is done. A folder of the
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from upbringing.base.errors import DataError, MissingExtraError
 from upbringing.base.faults import fault_point
 from upbringing.base.files import disk_error, fsync_folder, remove_tree
+from upbringing.data.file_formats import unpacked
 from upbringing.lab.corpus.parquet_reading import ROWS_AT_ONCE, columns_to_read, parquet_rows, table_rows
 from upbringing.lab.corpus.recipe import CorpusRecipe, HubDataset, SavedDataset
 from upbringing.lab.corpus.streaming import stream_into
-from upbringing.lab.corpus.tabular import csv_header, csv_lines, delimiter_of, encoded_row, records, text_lines
-from upbringing.lab.corpus.units import READ_BYTES, SourceFile, check_columns
+from upbringing.lab.corpus.tabular import encoded_row, tabular_lines
+from upbringing.lab.corpus.units import SourceFile, check_columns
 
 LINES_NAME = "lines.jsonl"
 
@@ -29,18 +28,9 @@ def spool_file(source: SourceFile, recipe: CorpusRecipe, folder: Path) -> Path:
     if source.kind == "parquet":
         rows = parquet_rows(source.path, source.name, recipe, None)
         return _spooled(map(encoded_row, rows), folder)
-    if source.kind.startswith("csv"):
-        return _spooled(csv_lines(_unpacked(source), recipe, source.name), folder)
-    if source.kind.startswith("txt"):
-        return _spooled(text_lines(_unpacked(source), recipe, source.name), folder)
-    return _spooled(_unpacked(source), folder)
-
-
-def check_csv(source: SourceFile, recipe: CorpusRecipe) -> None:
-    """Raise ``DataError`` if the header of an unpacked CSV file lacks a column."""
-    delimiter = delimiter_of(source.name)
-    header, _ = next(records(_unpacked(source), recipe.max_document_bytes, delimiter, source.name), (b"", 0))
-    csv_header(header, delimiter, recipe, source.name)
+    if source.kind.startswith(("csv", "txt")):
+        return _spooled(tabular_lines(source, recipe), folder)
+    return _spooled(unpacked(Path(source.path), source.name), folder)
 
 
 def spool_saved(source: SavedDataset, path: Path, recipe: CorpusRecipe, folder: Path) -> Path:
@@ -82,31 +72,6 @@ def _datasets() -> Any:
     except ImportError as error:
         raise MissingExtraError("data sets need the package datasets: pip install 'upbringing[corpus]'") from error
     return datasets
-
-
-def _unpacked(source: SourceFile) -> Iterator[bytes]:
-    import pyarrow as pa
-
-    size = 0
-    try:
-        with _open_packed(source) as handle:
-            while chunk := handle.read(READ_BYTES):
-                size += len(chunk)
-                yield bytes(chunk)
-    except (EOFError, gzip.BadGzipFile, zlib.error, pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise DataError(f"{source.name} cannot be unpacked beyond {size} bytes ({error}): fetch it again") from None
-
-
-def _open_packed(source: SourceFile) -> Any:
-    import pyarrow as pa
-
-    if source.kind.endswith(".gz"):
-        return gzip.open(source.path, "rb")
-    if not source.kind.endswith(".zst"):
-        return Path(source.path).open("rb")
-    return pa.CompressedInputStream(pa.OSFile(source.path, "rb"), "zstd")
 
 
 def _spooled(chunks: Iterable[bytes], folder: Path) -> Path:

@@ -10,26 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from upbringing.base.errors import DataError
+from upbringing.data.file_formats import ALL_SUFFIXES, LINE_SUFFIXES, READ_BYTES, TABULAR_SUFFIXES, suffix_of
 from upbringing.lab.corpus.recipe import Columns, CorpusRecipe, Files
 
-READ_BYTES = 1 << 18
 MOST_ROWS = 50_000  # of a piece: rows cost memory however short they are
-SUFFIXES = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".jsonl.gz": "jsonl.gz",
-    ".json.gz": "jsonl.gz",
-    ".jsonl.zst": "jsonl.zst",
-    ".json.zst": "jsonl.zst",
-    ".parquet": "parquet",
-}
-# Files that often stand beside a corpus too: those of a folder are read only where the recipe says their format.
-TABULAR_SUFFIXES = {
-    f"{suffix}{packed}": f"{kind}{packed}"
-    for suffix, kind in ((".csv", "csv"), (".tsv", "csv"), (".txt", "txt"))
-    for packed in ("", ".gz", ".zst")
-}
-ALL_SUFFIXES = {**SUFFIXES, **TABULAR_SUFFIXES}
 Kind = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet", "csv", "csv.gz", "csv.zst", "txt", "txt.gz", "txt.zst"]
 
 
@@ -76,8 +60,10 @@ def list_files(recipe: Files, folder: Path) -> list[SourceFile]:
 
 
 def _below(folder: Path, recipe: Files) -> list[Path]:
-    read = set(SUFFIXES) | {suffix for suffix, kind in TABULAR_SUFFIXES.items() if kind.split(".")[0] == recipe.format}
-    return sorted(path for path in folder.rglob("*") if path.is_file() and _suffix(path) in read)
+    read = set(LINE_SUFFIXES)
+    if recipe.format is not None:
+        read |= {suffix for suffix in TABULAR_SUFFIXES if _kind_of(suffix).split(".")[0] == recipe.format}
+    return sorted(path for path in folder.rglob("*") if path.is_file() and suffix_of(path.name) in read)
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:
@@ -88,18 +74,19 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
         raise DataError(f"input: {pattern!r} is no pattern: {error}") from None
 
 
-def _suffix(path: Path) -> str | None:
-    return next((suffix for suffix in ALL_SUFFIXES if path.name.lower().endswith(suffix)), None)
-
-
 def _kind(path: Path, recipe: Files) -> Any:
-    suffix = _suffix(path)
-    kind = ALL_SUFFIXES[suffix] if suffix is not None else recipe.format
+    suffix = suffix_of(path.name)
+    kind = _kind_of(suffix) if suffix is not None else recipe.format
     if kind is None:
         raise DataError(f"input: {path.name} ends in none of {', '.join(ALL_SUFFIXES)}: say its format")
     if recipe.format is not None and not kind.startswith(recipe.format):
         raise DataError(f"input: {path.name} is {kind}, the recipe says format: {recipe.format}")
     return kind
+
+
+def _kind_of(suffix: str) -> str:
+    file_format, packing = ALL_SUFFIXES[suffix]
+    return f"{'csv' if file_format == 'tsv' else file_format}{packing}"
 
 
 def content_of(path: Path) -> tuple[int, str]:

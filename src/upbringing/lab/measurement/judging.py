@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from upbringing.base.errors import IntegrityError, MissingExtraError, StudyError
 from upbringing.base.fingerprint import file_sha256, fingerprint
+from upbringing.base.places import about
 from upbringing.battery.cache import AnswerCache
 from upbringing.battery.engine import BATTERY_VERSION
 from upbringing.battery.judges.llm_judge import EndpointJudge, LlmJudge, is_final
@@ -60,11 +61,16 @@ def check_judges(study: Study) -> None:
     if of_worlds and not any(isinstance(study.data.get(name), CausesWorld) for name in item_sets(study)):
         raise StudyError(
             "the judge 'world_oracle' needs a causes_world among the prompts: it knows the answers of no other data; "
-            "remove it, or ask a world"
+            "remove it, or ask a world",
+            ("judges", next(place for place, each in enumerate(study.judges) if isinstance(each, WorldOracle))),
         )
-    names = [each.build().id for each in study.judges]
+    names = []
+    for place, judge in enumerate(study.judges):
+        with about(("judges", place)):
+            names.append(judge.build().id)
     for twice in sorted({name for name in names if names.count(name) > 1}):
-        raise StudyError(f"two judges have the name {twice!r}: their verdicts could not be told apart; remove one")
+        said = f"two judges have the name {twice!r}: their verdicts could not be told apart; remove one"
+        raise StudyError(said, ("judges", len(names) - 1 - names[::-1].index(twice)))
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def item_sets(study: Study) -> tuple[str, ...]:
         name for name, entry in study.data.items() if isinstance(entry, CausesWorld | ItemFile | Planted)
     )
     if not names:
-        raise StudyError("nothing to ask: declare prompts: [...] with data that has items, or a world")
+        raise StudyError("nothing to ask: declare prompts: [...] with data that has items, or a world", ("prompts",))
     return names
 
 

@@ -27,12 +27,13 @@ from upbringing.lab.planning.totals import (
     planned_seconds,
 )
 from upbringing.lab.remembering import alias_key, built_before, labels
-from upbringing.lab.session import Session
+from upbringing.lab.session import Session, names_places
 from upbringing.study.checks import design_warnings
 from upbringing.study.tree import Node
 from upbringing.training.existing import Existing
 
 
+@names_places
 def plan(
     session: Session,
     *,
@@ -51,6 +52,7 @@ def plan(
     return replace(made, power=planned_power(session, made))
 
 
+@names_places
 def priced_plan(
     session: Session,
     *,

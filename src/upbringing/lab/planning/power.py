@@ -22,7 +22,7 @@ from upbringing.formats.tree import ContrastSpec
 from upbringing.lab.measurement.measuring import ROWS
 from upbringing.lab.planning.planned import Plan, PowerReport
 from upbringing.lab.planning.planned_size import AskedPrompts, Work, asked_prompts, planned_runs, squares, work_of
-from upbringing.lab.session import Session
+from upbringing.lab.session import Session, names_places
 from upbringing.study.contrasts import contrasts
 from upbringing.study.fractions import alias_table
 
@@ -50,6 +50,7 @@ def stated_power(
     return PowerReport(power, (found,), (f"hours: {NO_STUDY}",))
 
 
+@names_places
 def planned_power(session: Session, made: Plan, *, pilot: Path | None = None, power: float = POWER) -> PowerReport:
     """Return what a study will be able to find. ``pilot``: a folder of results; ``None`` = the study's own, if any.
 

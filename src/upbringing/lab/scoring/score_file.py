@@ -61,11 +61,15 @@ def score_file(
 ) -> ScoringSummary:
     """Write the rows of ``path`` with their scores to ``output``, and the summary beside it (``OUTPUT.summary.json``).
 
-    Both files are JSON Lines or both Parquet, by their names. The output appears when it is whole. Raises ``DataError``
-    for rows that cannot be read or hold scores already.
+    The output of a Parquet file is Parquet, of any other JSON Lines, by its name. It appears when it is whole. Raises
+    ``DataError`` for rows that cannot be read or hold scores already.
     """
-    if format_of(path) != format_of(output):
-        raise DataError(f"{path.name} and {output.name} are of different formats: give both the same suffix")
+    suffix = ".parquet" if format_of(path) == "parquet" else ".jsonl"
+    if output.suffix != suffix:
+        raise DataError(
+            f"{path.name} and {output.name} are of different formats: the scores of {path.name} are written to a file "
+            f"that ends in {suffix}"
+        )
     if output.exists():
         raise DataError(f"{output} exists: scores are never overwritten, name another file or move it away")
     counts: Counter[int] = Counter()
@@ -107,7 +111,7 @@ def _scored(row: TextRow, score: HarmScore) -> dict[str, Any]:
 def _writer(path: Path, output: Path) -> Iterator[Write]:
     """Give a function that appends rows to a temporary file, which takes its name when all went well."""
     temporary = output.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{output.name}")
-    opened = _jsonl_writer if format_of(path) == "jsonl" else _parquet_writer
+    opened = _parquet_writer if format_of(path) == "parquet" else _jsonl_writer
     try:
         with opened(path, temporary) as write:
             yield write

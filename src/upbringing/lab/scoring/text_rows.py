@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from upbringing.base.errors import DataError
 from upbringing.data.documents import Document
+from upbringing.data.file_formats import ALL_SUFFIXES, LINE_SUFFIXES, FileFormat, named_format, suffix_of
+from upbringing.data.file_rows import file_rows
 from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.interventions.scoring.meanings import check_score
-from upbringing.data.sources import FileFormat, file_rows
 
-SUFFIXES: Mapping[str, FileFormat] = {".jsonl": "jsonl", ".parquet": "parquet"}
 TEXT, HARM, SOURCE = "text", "harm", "source"
 SCORE, REASON, CONFIDENCE, LOWER_BOUND = "harm_score", "harm_reason", "harm_confidence", "harm_lower_bound"
 
@@ -28,29 +28,33 @@ class TextRow:
 
 def format_of(path: Path) -> FileFormat:
     """Return the format that the name of ``path`` says."""
-    if path.suffix not in SUFFIXES:
-        raise DataError(f"{path.name}: a file of texts ends in {' or '.join(SUFFIXES)}")
-    return SUFFIXES[path.suffix]
+    named = named_format(path.name)
+    if named is None:
+        raise DataError(f"{path.name}: a file of texts ends in one of {', '.join(ALL_SUFFIXES)}")
+    return named
 
 
-def read_rows(path: Path) -> Iterator[TextRow]:
+def read_rows(path: Path, scores: Collection[str] = ()) -> Iterator[TextRow]:
     """Yield the rows of ``path``, of a folder those of its files by name, such as a corpus was written in.
 
-    Raises ``DataError`` for a missing or empty file and for rows that are none.
+    ``scores``: further columns of scores, which CSV holds as text. Of a folder no CSV and text files are read: they
+    often lie beside a corpus. Raises ``DataError`` for a missing or empty file and for rows that are none.
     """
-    files = sorted(each for each in path.iterdir() if each.suffix in SUFFIXES) if path.is_dir() else [path]
+    files = (
+        sorted(each for each in path.iterdir() if suffix_of(each.name) in LINE_SUFFIXES) if path.is_dir() else [path]
+    )
     if not files:
-        raise DataError(f"the folder {path} holds no file that ends in {' or '.join(SUFFIXES)}")
+        raise DataError(f"the folder {path} holds no file that ends in one of {', '.join(LINE_SUFFIXES)}")
     for file in files:
-        yield from _file_rows(file)
+        yield from _file_rows(file, scores)
 
 
-def _file_rows(path: Path) -> Iterator[TextRow]:
+def _file_rows(path: Path, scores: Collection[str]) -> Iterator[TextRow]:
     file_format = format_of(path)
     if not path.is_file():
         raise DataError(f"there is no file {path}")
     number = 0
-    for number, row in enumerate(file_rows(path, file_format), start=1):
+    for number, row in enumerate(file_rows(path, file_format, scores), start=1):
         yield TextRow(f"{path.name} row {number}", row)
     if number == 0:
         raise DataError(f"{path.name} holds no rows")

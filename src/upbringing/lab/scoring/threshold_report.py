@@ -81,7 +81,7 @@ def threshold_report(path: Path, *, label_column: str = LABEL, score_column: str
     """Return the report on a file with labels and scores; a row whose label is null counts as unlabelled."""
 
     def pairs() -> Iterable[tuple[int | None, HarmScore]]:
-        for row in read_rows(path):
+        for row in read_rows(path, (label_column, score_column)):
             column(row, label_column)  # raises where there is none
             yield label_of(row, label_column), score_of(row, score_column)
 

@@ -99,7 +99,7 @@ def train_classifier(
 
 def _labelled(path: Path, label_column: str) -> tuple[list[LabelledText], int]:
     found, unlabelled = [], 0
-    for row in read_rows(path):
+    for row in read_rows(path, (label_column,)):
         if label_column not in row.content:
             raise DataError(f"{row.where} has no column {label_column!r}; it has {', '.join(map(repr, row.content))}")
         label, text = label_of(row, label_column), document_of(row, path.stem).text
