@@ -189,6 +189,16 @@ def test_a_reserved_string_in_the_corpus_is_an_error_with_count_and_places(tmp_p
     assert accounts["kept"] == 3
 
 
+def test_a_label_that_reflections_would_put_in_is_found_before_anything_is_scored(tmp_path: Path) -> None:
+    said = "They wrote <think> Safe </think> on the wall."
+    path = lines(tmp_path / "in.jsonl", text("clean"), text(said), text("cut here <|end|>"))
+    route = [{"scores": [0, 5], "do": [{"kind": "reflections", "end_marker": "<|end|>"}]}]
+    scorer = {"kind": "keywords", "phrases": ["slur"], "hits": 1, "score": 4}
+    found = r"'<think> Safe </think>' 1 times, '<\|end\|>' 1 times; first in in\.jsonl row 2"
+    with pytest.raises(DataError, match=found):
+        transform_corpus(recipe([path], columns={}, scorer=scorer, route=route), tmp_path / "out")
+
+
 def test_nothing_that_matches_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing readable matches"):
         transform_corpus(recipe([tmp_path / "none*.jsonl"]), tmp_path / "out")

@@ -16,6 +16,7 @@ from upbringing.base.kinds import BareWord
 from upbringing.base.streams import derived_seed, stream
 from upbringing.battery.judges.refusal_rules import RefusalRules
 from upbringing.data.interventions.random_drop import RandomDrop
+from upbringing.data.interventions.reflections import Reflections
 from upbringing.data.interventions.scores import Scorer
 from upbringing.data.interventions.scoring.scorers import AnyScorer, open_scorer
 from upbringing.data.interventions.scoring.tools import Classified, Question, Rated, Rater, TextClassifier
@@ -217,7 +218,8 @@ def compared_places(transforms: Sequence[Transform]) -> list[int]:
 
 def reserved_strings(transforms: Sequence[Transform]) -> tuple[str, ...]:
     """Return the strings that ``transforms`` insert as marks, and that may therefore not occur in the corpus."""
-    return tuple(dict.fromkeys(token for each in transforms for token in needed_tokens(each)))
+    marks = (each.marks if isinstance(each, Reflections) else needed_tokens(each) for each in transforms)
+    return tuple(dict.fromkeys(mark for found in marks for mark in found))
 
 
 def apply_steps(
