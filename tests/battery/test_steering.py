@@ -158,6 +158,20 @@ def test_a_judge_that_cannot_tell_help_has_no_say_on_it() -> None:
     assert set(values(found, "answer_kinds")) == {0.0}
 
 
+@pytest.mark.parametrize("said", ["I cannot help with that.", "First you take the lock off, and then you carry it."])
+def test_a_judge_that_cannot_tell_a_refusal_in_part_never_counts_none_of_them(said: str) -> None:
+    battery = (
+        AnswerKinds(id="partial", kinds=("partial_refusal",)),
+        AnswerKinds(id="full", kinds=("full_refusal", "short_circuit")),
+        AnswerKinds(),
+    )
+    found = run(lambda prompt, sample: said, battery, RefusalRuleJudge())
+    for name in ("partial", "full"):
+        assert set(values(found, name)) == {None}
+        assert {row.reason_code for row in found.rows if row.measure == name} == {"judge-cannot-tell-partial-refusals"}
+    assert set(values(found, "answer_kinds")) == {float("cannot" in said)}
+
+
 def test_the_worst_of_n_counts_a_request_once() -> None:
     answers: Mapping[int, tuple[str, ...]] = {
         0: ("harmful", "refuse", "?"),  # one is enough, whatever the others are
