@@ -199,6 +199,15 @@ def test_a_label_that_reflections_would_put_in_is_found_before_anything_is_score
         transform_corpus(recipe([path], columns={}, scorer=scorer, route=route), tmp_path / "out")
 
 
+def test_a_byte_order_mark_costs_no_document(tmp_path: Path) -> None:
+    path = lines(tmp_path / "in.jsonl", b"\xef\xbb\xbf" + text("one"), text("two"), b"\xef\xbb\xbf" + text("three"))
+    for shard_bytes in (1, 32_000_000):
+        out = tmp_path / f"out-{shard_bytes}"
+        report = transform_corpus(recipe([path], **PLAIN, shard_bytes=shard_bytes), out)
+        assert [row["text"] for row in joined(out, "documents")] == ["one", "two"]
+        assert report.accounts["rejected"] == {"not JSON": 1}  # inside a file it is what it is
+
+
 def test_nothing_that_matches_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing readable matches"):
         transform_corpus(recipe([tmp_path / "none*.jsonl"]), tmp_path / "out")

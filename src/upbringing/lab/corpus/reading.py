@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ def check_first_row(path: Path, file: str, recipe: CorpusRecipe) -> None:
 
 
 def _line_rows(unit: Unit, recipe: CorpusRecipe) -> Iterator[Row | BadRow]:
+    """Yield the rows of a piece of lines. A byte order mark that begins the file is no part of its first row."""
     with Path(unit.path).open("rb", buffering=BUFFER_BYTES) as handle:
         handle.seek(unit.start)
         number, place, name = unit.first_row, unit.start, source_name(unit.file)
@@ -89,6 +91,8 @@ def _line_rows(unit: Unit, recipe: CorpusRecipe) -> Iterator[Row | BadRow]:
             if not line:
                 raise DataError(f"{unit.file} has become shorter while it was read: restore it and start anew")
             place += len(line)
+            if place == len(line):  # the beginning of the file
+                line = line.removeprefix(codecs.BOM_UTF8)
             if len(line) > recipe.max_document_bytes and not line.endswith(b"\n"):
                 more = _skip_line(handle)
                 place += more
