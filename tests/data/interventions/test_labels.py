@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from upbringing.base.errors import DataError
-from upbringing.data.documents import Chat, Document, Preference, TrainingText, Turn
+from upbringing.data.documents import Chat, Document, Preference, Span, TrainingText, Turn
 from upbringing.data.interventions.conditional_tokens import ConditionalTokens
 from upbringing.data.interventions.persona_reflections import PersonaReflections, ramped
 from upbringing.data.interventions.reflections import Reflections
@@ -107,6 +107,23 @@ def test_a_mark_is_an_error_in_whatever_text_it_stands(transform: Any, mark: str
     ):
         with pytest.raises(DataError, match=r"occurs in a text of '\w+' already \(\w+: 'Fine "):
             transform.apply([document("Fine."), text], 0, TOOLS)
+
+
+def test_labels_and_notes_stand_in_documents_of_which_parts_are_masked() -> None:
+    text = "Fine day. A bomb. Good sun."
+    masked = Document(text=text, source="made", spans=(Span(0, 17, loss=False),))
+    (found,) = Reflections(max_words=2, unsafe_from=1).apply([masked], 0, TOOLS).texts
+    assert isinstance(found, Document)
+    safe, unsafe = " <think> Safe </think>", " <think> Unsafe:Harm </think>"
+    assert [(found.text[span.begin : span.end], span.loss) for span in found.spans] == [
+        ("Fine day.", False),
+        (safe, True),
+        (" A bomb.", False),
+        (unsafe, True),
+        (safe, True),
+    ]
+    noted = PersonaReflections(safe=("s",), unsafe=("u",), share=1.0).apply([masked], 0, TOOLS)
+    assert not noted.rejects
 
 
 def chat(*turns: str, **metadata: int) -> Chat:
