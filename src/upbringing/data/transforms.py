@@ -111,6 +111,11 @@ def needed_tokens(transform: Transform) -> tuple[str, ...]:
     return transform.needed_tokens if isinstance(transform, Marks) else ()
 
 
+def refused_marks(transform: Transform) -> tuple[str, ...]:
+    """Return the strings that no text may hold before ``transform`` puts them in, because they would pass for its."""
+    return transform.marks if isinstance(transform, Reflections) else needed_tokens(transform)
+
+
 @runtime_checkable
 class Inserts(Protocol):
     """A transform that puts in strings which may be special tokens."""

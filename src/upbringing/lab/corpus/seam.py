@@ -16,7 +16,6 @@ from upbringing.base.kinds import BareWord
 from upbringing.base.streams import derived_seed, stream
 from upbringing.battery.judges.refusal_rules import RefusalRules
 from upbringing.data.interventions.random_drop import RandomDrop
-from upbringing.data.interventions.reflections import Reflections
 from upbringing.data.interventions.scores import Scorer
 from upbringing.data.interventions.scoring.scorers import AnyScorer, open_scorer
 from upbringing.data.interventions.scoring.tools import Classified, Question, Rated, Rater, TextClassifier
@@ -30,9 +29,9 @@ from upbringing.data.transforms import (
     Sample,
     Transform,
     compares_labels,
-    needed_tokens,
     one_step,
     refills,
+    refused_marks,
 )
 from upbringing.formats.items import Item
 from upbringing.lab.scoring.opening import ScorerFile, scoring_tools
@@ -218,8 +217,7 @@ def compared_places(transforms: Sequence[Transform]) -> list[int]:
 
 def reserved_strings(transforms: Sequence[Transform]) -> tuple[str, ...]:
     """Return the strings that ``transforms`` insert as marks, and that may therefore not occur in the corpus."""
-    marks = (each.marks if isinstance(each, Reflections) else needed_tokens(each) for each in transforms)
-    return tuple(dict.fromkeys(mark for found in marks for mark in found))
+    return tuple(dict.fromkeys(mark for each in transforms for mark in refused_marks(each)))
 
 
 def apply_steps(
