@@ -199,6 +199,21 @@ def test_a_label_that_reflections_would_put_in_is_found_before_anything_is_score
         transform_corpus(recipe([path], columns={}, scorer=scorer, route=route), tmp_path / "out")
 
 
+def test_a_column_that_stands_twice_is_a_reject(tmp_path: Path) -> None:
+    path = lines(
+        tmp_path / "in.jsonl",
+        b'{"text": "one", "text": "two"}\n',
+        b'{"text": "text", "more": {"text": "a", "text": "b"}}\n',
+        b'{"text": "the \\"text\\" of it", "x": 1, "x": 2}\n',
+        b'{"text": "text", "x": ' + b"9" * 5000 + b"}\n",
+    )
+    report = transform_corpus(recipe([path], **PLAIN), tmp_path / "out")
+    assert report.accounts["rejected"] == {"key twice": 1, "not JSON": 1}
+    reject, _ = joined(tmp_path / "out", "rejects")
+    assert (reject["row"], reject["reason"]) == (1, "the key 'text' stands twice")
+    assert [row["text"] for row in joined(tmp_path / "out", "documents")] == ["text", 'the "text" of it']
+
+
 def test_a_byte_order_mark_costs_no_document(tmp_path: Path) -> None:
     path = lines(tmp_path / "in.jsonl", b"\xef\xbb\xbf" + text("one"), text("two"), b"\xef\xbb\xbf" + text("three"))
     for shard_bytes in (1, 32_000_000):
