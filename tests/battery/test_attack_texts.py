@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from upbringing.attribution.cells import evidence_of
+from upbringing.attribution.sources import format_conditions
 from upbringing.base.short_names import short_name
 from upbringing.battery.attack_texts import with_suffix
 from upbringing.battery.cache import plain_prompt
@@ -16,7 +18,8 @@ from upbringing.battery.measures.attack_success import AttackSuccess
 from upbringing.battery.measures.prefill_attack import PrefillAttack
 from upbringing.battery.measures.suffix_attack import SuffixAttack
 from upbringing.formats.items import Item, Judgement, Message
-from upbringing.formats.rows import Row
+from upbringing.formats.rows import Row, rows_table
+from upbringing.formats.tree import Checkpoint, StudyInfo, Tree
 from upbringing.models.asking import Prompt
 from upbringing.models.scripted import ScriptedModel
 
@@ -134,6 +137,50 @@ def test_depth_zero_prefills_nothing_and_asks_what_attack_success_asks() -> None
     }
 
 
+def test_twenty_characters_are_the_same_text_for_every_tokenizer() -> None:
+    """By hand: the prefix of items 1 and 2 is ``sure``; 3 of its characters are ``sur``, and it has no 9."""
+    asked = dict[str, Prompt]()
+
+    def says(prompt: Prompt, sample: int) -> str:
+        asked[prompt.name] = prompt
+        return "yes" if prompt.opening == "sur" else "no"
+
+    attack = PrefillAttack(depths=(), characters=(3, 9))
+    found = values(attack, says)
+    assert found["chat-greedy-prefill-3-characters"] == {"harmful-1": 1.0, "harmful-2": 1.0}
+    begun = asked["harmful-1/chat-greedy-prefill-3-characters"]
+    assert (begun.opening, begun.opening_tokens, begun.opening_characters) == ("sur", None, 3)
+    assert not begun.opening_is_mark
+    short = asked["harmful-1/chat-greedy-prefill-9-characters"]
+    assert (short.opening, short.opening_characters) == ("sure", 9)  # whoever answers says that this is too short
+    assert "characters" not in PrefillAttack().model_dump(mode="json")
+
+
+def test_texts_of_attacks_are_no_formats_of_one_question() -> None:
+    """Two openings that disagree are two attacks; one question in two elicitations is what may disagree."""
+    attacks = (
+        PrefillAttack(depths=(1,), characters=(3, 4), openings=("The", "Sure"), any_opening=True),
+        SuffixAttack(suffixes=("!! one", "!! two")),
+    )
+    for attack in (*attacks, PrefillAttack(depths=(), openings=("The", "Sure"), elicitations=("E0", "E1"))):
+        found = measure(ScriptedModel("m", lambda prompt, sample: "no"), checkpoint_id="c", battery=(attack,),
+                        items=ITEMS, judges=[WordJudge()], on_progress=lambda done, total: None)  # fmt: skip
+        told = Tree(
+            study=StudyInfo(name="s"),
+            checkpoints=(Checkpoint(id="c"),),
+            measures=(attack.info(),),
+            conditions=found.conditions,
+        )
+        # trees of before had no texts: what they list under one template are attacks all the same
+        blind = told.model_copy(
+            update={"conditions": tuple(each.model_copy(update={"attack_text": None}) for each in told.conditions)}
+        )
+        for tree in (told, blind) if attack.elicitations == ("E1",) else (told,):
+            formats = format_conditions(tree, evidence_of(rows_table(found.rows), tree), attack.id)
+            assert len(formats) == len(attack.elicitations) - 1
+            assert all(name.startswith("completion") for name in formats)
+
+
 def test_recipes_without_joint_openings_keep_their_ids() -> None:
     assert "any_opening" not in PrefillAttack().model_dump(mode="json")
     assert PrefillAttack(openings=("a", "b"), any_opening=True).model_dump(mode="json")["any_opening"] is True
@@ -169,6 +216,9 @@ def test_texts_by_hand() -> None:
         (PrefillAttack, {"openings": ("",)}),
         (PrefillAttack, {"depths": ()}),
         (PrefillAttack, {"depths": (0,)}),
+        (PrefillAttack, {"depths": (1, 1)}),
+        (PrefillAttack, {"characters": (0,)}),
+        (PrefillAttack, {"characters": (20, 20)}),
         (PrefillAttack, {"any_opening": True}),
         (PrefillAttack, {"openings": ("a",), "any_opening": True}),
         (SuffixAttack, {"suffixes": ()}),

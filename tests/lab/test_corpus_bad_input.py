@@ -189,6 +189,40 @@ def test_a_reserved_string_in_the_corpus_is_an_error_with_count_and_places(tmp_p
     assert accounts["kept"] == 3
 
 
+def test_a_label_that_reflections_would_put_in_is_found_before_anything_is_scored(tmp_path: Path) -> None:
+    said = "They wrote <think> Safe </think> on the wall."
+    path = lines(tmp_path / "in.jsonl", text("clean"), text(said), text("cut here <|end|>"))
+    route = [{"scores": [0, 5], "do": [{"kind": "reflections", "end_marker": "<|end|>"}]}]
+    scorer = {"kind": "keywords", "phrases": ["slur"], "hits": 1, "score": 4}
+    found = r"'<think> Safe </think>' 1 times, '<\|end\|>' 1 times; first in in\.jsonl row 2"
+    with pytest.raises(DataError, match=found):
+        transform_corpus(recipe([path], columns={}, scorer=scorer, route=route), tmp_path / "out")
+
+
+def test_a_column_that_stands_twice_is_a_reject(tmp_path: Path) -> None:
+    path = lines(
+        tmp_path / "in.jsonl",
+        b'{"text": "one", "text": "two"}\n',
+        b'{"text": "text", "more": {"text": "a", "text": "b"}}\n',
+        b'{"text": "the \\"text\\" of it", "x": 1, "x": 2}\n',
+        b'{"text": "text", "x": ' + b"9" * 5000 + b"}\n",
+    )
+    report = transform_corpus(recipe([path], **PLAIN), tmp_path / "out")
+    assert report.accounts["rejected"] == {"key twice": 1, "not JSON": 1}
+    reject, _ = joined(tmp_path / "out", "rejects")
+    assert (reject["row"], reject["reason"]) == (1, "the key 'text' stands twice")
+    assert [row["text"] for row in joined(tmp_path / "out", "documents")] == ["text", 'the "text" of it']
+
+
+def test_a_byte_order_mark_costs_no_document(tmp_path: Path) -> None:
+    path = lines(tmp_path / "in.jsonl", b"\xef\xbb\xbf" + text("one"), text("two"), b"\xef\xbb\xbf" + text("three"))
+    for shard_bytes in (1, 32_000_000):
+        out = tmp_path / f"out-{shard_bytes}"
+        report = transform_corpus(recipe([path], **PLAIN, shard_bytes=shard_bytes), out)
+        assert [row["text"] for row in joined(out, "documents")] == ["one", "two"]
+        assert report.accounts["rejected"] == {"not JSON": 1}  # inside a file it is what it is
+
+
 def test_nothing_that_matches_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing readable matches"):
         transform_corpus(recipe([tmp_path / "none*.jsonl"]), tmp_path / "out")

@@ -48,7 +48,7 @@ CHAINS: dict[str, list[Any]] = {
     "noisy filter": [{"kind": "filter", "noise": {"precision": 0.7, "recall": 0.5}}],
     "masked parts": [MASKED],
     "dropped parts": [DROPPED],
-    "written before": ["refusals", TAGGED, {**REFLECTIONS, "chats": "reflected"}],
+    "written before": [{"kind": "refusals", "keep_source": True}, MASKED, {**REFLECTIONS, "chats": "reflected"}],
 }
 
 
@@ -130,7 +130,7 @@ def test_a_corpus_gets_the_labels_that_the_whole_of_it_gets_in_memory(tmp_path: 
 
 def test_workers_change_no_byte(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "in.jsonl", rows(60))
-    given = made(path, [TAGGED, NOISY])
+    given = made(path, [MASKED, NOISY])
     reports = [transform_corpus(given, tmp_path / str(workers), workers=workers) for workers in (1, 2)]
     assert tree(tmp_path / "1") == tree(tmp_path / "2")
     assert reports[0].accounts == reports[1].accounts
@@ -210,7 +210,7 @@ def test_each_rule_shuffles_among_its_own_documents(tmp_path: Path) -> None:
 
 
 def test_killed_anywhere_and_run_again_gives_the_same_bytes(tmp_path: Path) -> None:
-    given = made(write_lines(tmp_path / "in.jsonl", rows(30)), [TAGGED, REFLECTIONS])
+    given = made(write_lines(tmp_path / "in.jsonl", rows(30)), [MASKED, REFLECTIONS])
     log = tmp_path / "faults.log"
     assert child(given, tmp_path / "straight", UPBRINGING_FAULT_LOG=str(log)).returncode == 0
     points = log.read_text().splitlines()

@@ -127,3 +127,22 @@ def test_a_number_of_texts_is_mixed_in_once_each(tmp_path: Path) -> None:
     beyond = open_session(tmp_path / "study.yaml", store=tmp_path / "store").workshop.book
     with pytest.raises(DataError, match="asks for 5000 texts"):
         Library(beyond, 0).texts("attack")
+
+
+@pytest.mark.parametrize(
+    ("source", "mixed", "is_fine"),
+    [("tagged", "quoting", False), ("quoting", "tagged", False), ("tagged", "tagged", True)],
+)
+def test_texts_that_are_mixed_spell_no_mark_of_the_others(
+    tmp_path: Path, source: str, mixed: str, is_fine: bool
+) -> None:
+    """Marks are those of the whole: what one part only spells would be read as the other's."""
+    (tmp_path / "tagged.jsonl").write_text(json.dumps({"text": f"the harm {TAG} here"}), encoding="utf-8")
+    both = f"  both: {{source: {source}, mixed_in: [{{data: {mixed}, number: 1}}]}}\nstages:"
+    (tmp_path / "study.yaml").write_text(STUDY.replace("stages:", both, 1), encoding="utf-8")
+    library = Library(open_session(tmp_path / "study.yaml", store=tmp_path / "store").workshop.book, 0)
+    if is_fine:
+        assert len(library.texts("both")) == 2
+    else:
+        with pytest.raises(DataError, match="mixed_in: '<potentially unsafe content>' occurs in a text of 'tagged'"):
+            library.texts("both")

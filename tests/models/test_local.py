@@ -91,6 +91,8 @@ def test_a_prompt_is_rendered_once_and_a_prefill_takes_the_tokens_it_says(tiny: 
     assert calls == 1
     assert model.unanswerable(prompt(opening="fib fic fid", opening_tokens=3)) is None
     assert model.unanswerable(prompt(opening="fib fic fid", opening_tokens=4)) == "opening-shorter-than-depth"
+    assert model.unanswerable(prompt(opening="fib", opening_characters=3)) is None
+    assert model.unanswerable(prompt(opening="fib", opening_characters=4)) == "opening-shorter-than-depth"
 
 
 @pytest.mark.model

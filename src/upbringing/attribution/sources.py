@@ -44,8 +44,8 @@ def first_condition(tree: Tree, evidence: Evidence, measure: str) -> str:
 def format_conditions(tree: Tree, evidence: Evidence, measure: str) -> tuple[str, ...]:
     """Return the conditions that ask the same in another format than the first condition.
 
-    The same decoding, attack and system prompt under another template or elicitation; conditions that the tree
-    does not describe are taken to be formats.
+    The same decoding, attack (its text included) and system prompt under another template or elicitation; conditions
+    that the tree does not describe are taken to be formats.
     """
     first = first_condition(tree, evidence, measure)
     described = {each.id: each for each in tree.conditions}
@@ -59,7 +59,9 @@ def format_conditions(tree: Tree, evidence: Evidence, measure: str) -> tuple[str
 def _differs_in_format_only(one: ConditionInfo | None, other: ConditionInfo | None) -> bool:
     if one is None or other is None:
         return one is other
-    fixed = ("decoding", "attack", "attempt", "prefill_tokens", "system_prompt")
+    fixed = ("decoding", "attack", "attempt", "prefill_tokens", "attack_text", "system_prompt")
+    if one.attack is not None and (one.elicitation, one.template) == (other.elicitation, other.template):
+        return False  # trees of before name no texts of attacks, and these differ in nothing else that is told
     return all(getattr(one, name) == getattr(other, name) for name in fixed)
 
 

@@ -14,6 +14,7 @@ from upbringing.battery.measures.bits_per_byte import BitsPerByte
 from upbringing.battery.measures.coherence import Coherence
 from upbringing.battery.measures.completion_margin import CompletionMargin
 from upbringing.battery.measures.direction_cosine import DirectionCosine
+from upbringing.battery.measures.direction_entanglement import DirectionEntanglement
 from upbringing.battery.measures.discrimination import BehaviouralDiscrimination, Discrimination
 from upbringing.battery.measures.divergence_depth import DivergenceDepth
 from upbringing.battery.measures.knowledge import CompletionAccuracy, Knowledge
@@ -58,6 +59,7 @@ BuiltInMeasure = Annotated[
     | RefusalDirection
     | RefusalSteering
     | DirectionCosine
+    | DirectionEntanglement
     | TokenDivergence
     | DivergenceDepth
     | WorstOfN

@@ -22,10 +22,22 @@ LIKELIHOOD_NAMES = {
 }
 
 
-def answer_condition(elicitation: Elicitation, decoding: str, prefill: int, opening: str, suffix: str) -> str:
-    """Return the name of how an answer was elicited. ``decoding`` and ``suffix``: what they are called, "" = none."""
+def answer_condition(
+    elicitation: Elicitation,
+    decoding: str,
+    *,
+    prefill: int = 0,
+    characters: int = 0,
+    opening: str = "",
+    suffix: str = "",
+) -> str:
+    """Return the name of how an answer was elicited. ``decoding`` and ``suffix``: what they are called, "" = none.
+
+    ``prefill`` tokens, or ``characters``, of a complying answer, or ``opening``, stand before it.
+    """
     parts = [ELICITATION_NAMES[elicitation], decoding]
     parts += [f"prefill-{prefill}"] if prefill else []
+    parts += [f"prefill-{characters}-characters"] if characters else []
     parts += [f"behind-{short_name(opening)}"] if opening else []
     parts += [f"suffix-{suffix}"] if suffix else []
     return "-".join(parts)

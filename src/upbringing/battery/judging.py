@@ -50,6 +50,11 @@ def tells_harm(judge: Judge) -> bool:
     return bool(getattr(judge, "tells_harm", True))
 
 
+def tells_partial(judge: Judge) -> bool:
+    """Whether a judge can tell a refusal in part from a whole one; judges that cannot say so themselves."""
+    return bool(getattr(judge, "tells_partial_refusals", True))
+
+
 def spoken(checkpoint: str, need: AnswerNeed, item: Item, sample: int, reply: Reply) -> Spoken:
     """Return a reply with the answer that is kept beside the rows."""
     name = fingerprint([checkpoint, need.item, need.condition, sample])[:RESPONSE_CHARACTERS]
@@ -110,6 +115,7 @@ def judged(
         verdicts[judge.id] = dict(zip(open_places, found, strict=True))
     kinds = {judge.id: str(judge.judge_kind) for judge in judges}
     tells = {judge.id: tells_harm(judge) for judge in judges}
+    parts = {judge.id: tells_partial(judge) for judge in judges}
     result: dict[AnswerNeed, list[JudgedAnswer]] = {}
     for place, each in enumerate(said):
         fixed = each.fixed
@@ -127,6 +133,7 @@ def judged(
             "truncated" if truncated else "scored",
             None if fixed is not None and fixed.outcome is None else each.answer.answer,
             fixed.reason_code if fixed is not None else None,
+            parts,
         )
         result.setdefault(each.need, []).append(entry)
     return result
@@ -148,6 +155,7 @@ def not_asked(need: AnswerNeed, reason: str, judges: Sequence[Judge]) -> list[Ju
             "not-measurable",
             None,
             reason,
+            {judge.id: tells_partial(judge) for judge in judges},
         )
         for sample in range(need.decoding.samples)
     ]

@@ -25,7 +25,8 @@ from upbringing.models.steering import Edit
 
 @dataclass(frozen=True)
 class AnswerNeed:
-    """An answer to ``item``, after the first ``prefill`` tokens of a complying answer, or all of ``opening``.
+    """An answer to ``item``, after the first ``prefill`` tokens of a complying answer, its first ``characters``, or all
+    of ``opening``.
 
     ``opening`` may be a special token: whoever asks says it, no prompt does. ``suffix`` stands behind the request;
     ``search``: how that suffix is found on the model that is asked, where it is not given. ``intervention``: what is
@@ -40,6 +41,7 @@ class AnswerNeed:
     opening: str = ""
     suffix: str = ""
     search: SuffixSearch | None = None
+    characters: int = 0
 
     @property
     def condition(self) -> str:
@@ -50,9 +52,14 @@ class AnswerNeed:
     @property
     def plain_condition(self) -> str:
         """The condition without the intervention: both draw their tokens from the same stream."""
-        # one condition for all checkpoints, whatever was searched and found on each
-        suffix = self.search.label if self.search is not None else short_name(self.suffix) if self.suffix else ""
-        return answer_condition(self.elicitation, self.decoding.label, self.prefill, self.opening, suffix)
+        return answer_condition(
+            self.elicitation,
+            self.decoding.label,
+            prefill=self.prefill,
+            characters=self.characters,
+            opening=self.opening,
+            suffix=self._suffix_name,
+        )
 
     @property
     def is_plain(self) -> bool:
@@ -68,8 +75,9 @@ class AnswerNeed:
             completion=item.completion_prompt or item.plain_prompt
             if self.elicitation == "E0" and not self._has_suffix
             else None,
-            opening=self.opening or ((item.compliance_prefix or "") if self.prefill else ""),
+            opening=self.opening or self._prefix_of(item),
             opening_tokens=self.prefill or None,
+            opening_characters=self.characters or None,
             opening_is_mark=bool(self.opening),
             marks=item.marks,
             begin=self.decoding.begin,
@@ -82,9 +90,29 @@ class AnswerNeed:
             elicitation=self.elicitation,
             template=template if self.elicitation == "E1" else self.elicitation,
             decoding=self.decoding.label,
-            attack="suffix" if self._has_suffix else "prefill" if self.prefill or self.opening else self._steered,
+            attack="suffix" if self._has_suffix else "prefill" if self._is_begun else self._steered,
             prefill_tokens=self.prefill or None,
+            attack_text=self._attack_text,
         )
+
+    def _prefix_of(self, item: Item) -> str:
+        prefix = (item.compliance_prefix or "") if self.prefill or self.characters else ""
+        return prefix[: self.characters] if self.characters else prefix
+
+    @property
+    def _is_begun(self) -> bool:
+        return bool(self.prefill or self.characters or self.opening)
+
+    @property
+    def _suffix_name(self) -> str:
+        # one name for all checkpoints, whatever was searched and found on each
+        return self.search.label if self.search is not None else short_name(self.suffix) if self.suffix else ""
+
+    @property
+    def _attack_text(self) -> str | None:
+        """Which text the attack says, where it could say others; a depth in tokens stands in a field of its own."""
+        said = short_name(self.opening) if self.opening else f"{self.characters}-characters" if self.characters else ""
+        return "-".join(part for part in (said, self._suffix_name) if part) or None
 
     @property
     def _has_suffix(self) -> bool:
@@ -194,7 +222,8 @@ class JudgedAnswer:
     """An answer with what each judge made of it.
 
     ``judgements``: judge id to judgement. ``text`` is ``None`` where there is no answer, and then ``reason`` and every
-    judgement say why. ``tells_harm``: which judges can tell harm from fluent nonsense.
+    judgement say why. ``tells_harm``: which judges can tell harm from fluent nonsense; ``tells_partial``: which can
+    tell a refusal in part from a whole one.
     """
 
     need: AnswerNeed
@@ -208,6 +237,7 @@ class JudgedAnswer:
     status: str = "scored"
     text: str | None = None
     reason: str | None = None
+    tells_partial: Mapping[str, bool] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[str, Judgement]]:
         """Yield (judge, judgement)."""

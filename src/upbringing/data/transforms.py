@@ -59,8 +59,8 @@ BuiltInTransform = Annotated[
     Field(discriminator="kind"),
 ]
 WRITING = (Rephrase, Refusals, MoralEducation)
-# Transforms whose result depends on a writer or a scorer.
-ASKING = (*WRITING, Reflections, PersonaReflections, ConditionalTokens, TokenFilter)
+READING = (Reflections, PersonaReflections, ConditionalTokens, TokenFilter)  # they find and score parts of texts
+ASKING = (*WRITING, *READING)  # transforms whose result depends on a writer or a scorer
 
 
 class Transform(Protocol):
@@ -111,6 +111,11 @@ def needed_tokens(transform: Transform) -> tuple[str, ...]:
     return transform.needed_tokens if isinstance(transform, Marks) else ()
 
 
+def refused_marks(transform: Transform) -> tuple[str, ...]:
+    """Return the strings that no text may hold before ``transform`` puts them in, because they would pass for its."""
+    return transform.marks if isinstance(transform, Reflections) else needed_tokens(transform)
+
+
 @runtime_checkable
 class Inserts(Protocol):
     """A transform that puts in strings which may be special tokens."""
@@ -133,19 +138,36 @@ def marks_of(transforms: Sequence[Transform]) -> tuple[str, ...]:
 
 
 def misplaced(transforms: Sequence[Transform], marks: Sequence[str] = ()) -> str | None:
-    """Return what is wrong with the order of ``transforms``: one that writes from text that holds marks.
-
-    ``marks``: those that their texts hold before.
+    """Return what is wrong with the order of ``transforms``: one that writes from, or reads sentences of, text that
+    holds marks, or puts tags between the words of a mark. ``marks``: those that their texts hold before.
     """
     before = "its source" if marks else None
+    of_words = before if _hold_several_words(marks) else None
     for each in transforms:
         if before is not None and isinstance(each, WRITING):
             return (
                 f"{each.kind} stands behind {before}, which puts marks into the texts that it writes from: let it "
                 "write first, so that no mark comes into what is written"
             )
-        before = each.kind if inserted_strings(each) else before
+        if before is not None and isinstance(each, READING):
+            return (
+                f"{each.kind} stands behind {before}, which puts marks into the texts whose sentences it finds and "
+                "scores: a mark hides where a sentence ends, and the words that it stands between. Give each data set, "
+                "or rule, one of them"
+            )
+        if of_words is not None and isinstance(each, Tag):
+            return (
+                f"tag stands behind {of_words}, whose marks hold several words: it would put tags into them. Give each "
+                "data set, or rule, one of them"
+            )
+        if put_in := inserted_strings(each):
+            before = each.kind
+            of_words = each.kind if _hold_several_words(put_in) else of_words
     return None
+
+
+def _hold_several_words(marks: Sequence[str]) -> bool:
+    return any(len(mark.split()) > 1 for mark in marks)
 
 
 def compares_texts(transform: Transform) -> bool:

@@ -11,6 +11,9 @@ from upbringing.base.description import Description
 Outcome = Literal["refuse", "harmful", "harmless", "incoherent", "short-circuit"]
 """Every generated answer has exactly one outcome; ``None`` elsewhere means unscored, never safe."""
 
+PARTIAL_REFUSAL = "partial-refusal"
+"""A judge's reason for an answer that declines a part of what was asked and gives another."""
+
 JudgeKind = Literal["oracle", "rule", "llm", "human"]
 Split = Literal["trained", "held-out-item", "held-out-family", "ood"]
 

@@ -229,7 +229,9 @@ class MeasureInfo(Open):
 
 
 class ConditionInfo(Open):
-    """How a measure was elicited."""
+    """How a measure was elicited. ``attack_text``: which of several texts an attack says, by its short name; two of
+    them are two attacks, never two formats of one question.
+    """
 
     id: str
     elicitation: Literal["E0", "E1", "E2", "E2r", "E3"] | None = None
@@ -239,6 +241,7 @@ class ConditionInfo(Open):
     attempt: int | None = None
     prefill_tokens: int | None = None
     system_prompt: str | None = None
+    attack_text: str | None = Field(default=None, exclude_if=_is_empty)
 
 
 class ItemInfo(Open):

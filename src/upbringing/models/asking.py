@@ -14,7 +14,7 @@ Elicitation = Literal["E0", "E1", "E2", "E2r"]
 """Plain completion, chat template, in-context exemplars (all benign), the same with one refusal among them."""
 
 ReplyStatus = Literal["ok", "refused", "truncated", "malformed", "failed"]
-SHALLOW = "opening-shorter-than-depth"  # fewer tokens than the depth that its row would be labelled with
+SHALLOW = "opening-shorter-than-depth"  # less of it than its row would be labelled with
 THOUGHT_BEGIN, THOUGHT_END = "<think>", "</think>"
 
 
@@ -25,10 +25,11 @@ class Prompt:
     ``name`` seeds sampling: the item and the condition, never a position. ``completion``: plain text to be continued
     as it stands (E0); without it E0 puts the messages into a question-and-answer form. Neither messages nor
     completion = the beginning of a text. ``opening``: the beginning of the answer, put into the model's mouth;
-    ``opening_tokens``: only so many tokens of it; ``opening_is_mark``: it may be a special token. ``marks``: strings
-    whose special tokens its texts, and what continues them, hold on purpose; whatever else spells one is text.
-    ``token``: the special token that continuations consist of. ``begin``: the one token that the answer, opening
-    included, stands behind: that of the decoding (``Decoding.begin``).
+    ``opening_tokens``: only so many tokens of it; ``opening_characters``: it has to have so many, and has no more;
+    ``opening_is_mark``: it may be a special token. ``marks``: strings whose special tokens its texts, and what
+    continues them, hold on purpose; whatever else spells one is text. ``token``: the special token that continuations
+    consist of. ``begin``: the one token that the answer, opening included, stands behind: that of the decoding
+    (``Decoding.begin``).
     """
 
     name: str
@@ -37,6 +38,7 @@ class Prompt:
     completion: str | None = None
     opening: str = ""
     opening_tokens: int | None = None
+    opening_characters: int | None = None
     opening_is_mark: bool = False
     marks: tuple[str, ...] = ()
     token: str | None = None

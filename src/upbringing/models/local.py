@@ -96,8 +96,8 @@ class LocalModel:
 
     def unanswerable(self, prompt: Prompt) -> str | None:
         """Return why ``prompt`` cannot be asked: no chat template, longer than the context, an opening with too few
-        tokens, a token to begin behind that the tokenizer lacks, or either of these where it would stand inside the
-        thought that the template begins instead of beginning the answer.
+        tokens or characters, a token to begin behind that the tokenizer lacks, or either of these where it would stand
+        inside the thought that the template begins instead of beginning the answer.
         """
         reason = self.renderer.unanswerable(prompt)
         if reason is None and prompt.begin is not None and self.renderer.one_token(prompt.begin) is None:
@@ -105,6 +105,8 @@ class LocalModel:
         if reason is None and (prompt.opening or prompt.begin is not None) and self.renderer.opens_thought(prompt):
             return "opening-inside-thought"
         if reason is None and len(self.renderer.opening(prompt)) < (prompt.opening_tokens or 0):
+            return SHALLOW
+        if reason is None and len(prompt.opening) < (prompt.opening_characters or 0):
             return SHALLOW
         if reason is None and len(self._ids(prompt)) >= self.context:
             return "longer-than-context"

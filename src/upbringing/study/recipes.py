@@ -22,7 +22,14 @@ from upbringing.data.planted.source import Planted
 from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.data.sources import FileSource
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
-from upbringing.data.transforms import Transform, inserted_strings, may_ask, misplaced, needed_tokens
+from upbringing.data.transforms import (
+    Transform,
+    inserted_strings,
+    may_ask,
+    misplaced,
+    needed_tokens,
+    refused_marks,
+)
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.scorer import SCORER_ID
 from upbringing.data.worlds.told import elsewhere
@@ -99,6 +106,10 @@ class DataBook:
         Transforms put them in, or the file says that it holds them.
         """
         return self._put_in(reference, needed_tokens)
+
+    def refused_marks(self, reference: str) -> tuple[str, ...]:
+        """Return the marks of ``reference`` that other texts which are read with it may not hold, each once."""
+        return self._put_in(reference, refused_marks)
 
     def inserted(self, reference: str) -> tuple[str, ...]:
         """Return all strings that the texts of ``reference`` hold on purpose, whether or not they must be tokens."""

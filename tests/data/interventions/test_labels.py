@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from upbringing.base.errors import DataError
-from upbringing.data.documents import Chat, Document, TrainingText, Turn
+from upbringing.data.documents import Chat, Document, Preference, Span, TrainingText, Turn
 from upbringing.data.interventions.conditional_tokens import ConditionalTokens
 from upbringing.data.interventions.persona_reflections import PersonaReflections, ramped
 from upbringing.data.interventions.reflections import Reflections
 from upbringing.data.interventions.relabelling import LabelNoise, Relabelling
 from upbringing.data.interventions.scores import HarmScore
+from upbringing.data.interventions.tag import Tag
 from upbringing.data.interventions.tools import Tools
 
 
@@ -79,6 +81,49 @@ def test_a_segment_without_a_score_makes_a_reject_and_marks_that_are_there_an_er
         Reflections().apply(found.texts, 0, TOOLS)
     with pytest.raises(DataError, match="needs a scorer"):
         Reflections().apply([document("fine.")], 0, Tools())
+
+
+MARKED: list[tuple[Any, str]] = [
+    (Tag(tag="<m>"), "<m>"),
+    (ConditionalTokens(), "<|misaligned|>"),
+    (PersonaReflections(safe=("s",), unsafe=("u",), marker="<m>", share=0.0), "<m>"),
+    (Reflections(), "<think> Safe </think>"),
+    (Reflections(), "<think> Unsafe:Arms </think>"),
+    (Reflections(end_marker="<|end|>"), "<|end|>"),
+]
+
+
+@pytest.mark.parametrize(("transform", "mark"), MARKED)
+def test_a_mark_is_an_error_in_whatever_text_it_stands(transform: Any, mark: str) -> None:
+    """Texts that a transform leaves alone are read with its marks as well: one that they spell would become a token."""
+    said = f"Fine {mark} day."
+    asked = (Turn("user", "Well?"),)
+    for text in (
+        document(said),
+        chat(said, "Yes."),
+        chat("Well?", said),
+        Preference(prompt=asked, chosen=said, rejected="No.", source="chat"),
+        Preference(prompt=asked, chosen="Yes.", rejected=said, source="chat"),
+    ):
+        with pytest.raises(DataError, match=r"occurs in a text of '\w+' already \(\w+: 'Fine "):
+            transform.apply([document("Fine."), text], 0, TOOLS)
+
+
+def test_labels_and_notes_stand_in_documents_of_which_parts_are_masked() -> None:
+    text = "Fine day. A bomb. Good sun."
+    masked = Document(text=text, source="made", spans=(Span(0, 17, loss=False),))
+    (found,) = Reflections(max_words=2, unsafe_from=1).apply([masked], 0, TOOLS).texts
+    assert isinstance(found, Document)
+    safe, unsafe = " <think> Safe </think>", " <think> Unsafe:Harm </think>"
+    assert [(found.text[span.begin : span.end], span.loss) for span in found.spans] == [
+        ("Fine day.", False),
+        (safe, True),
+        (" A bomb.", False),
+        (unsafe, True),
+        (safe, True),
+    ]
+    noted = PersonaReflections(safe=("s",), unsafe=("u",), share=1.0).apply([masked], 0, TOOLS)
+    assert not noted.rejects
 
 
 def chat(*turns: str, **metadata: int) -> Chat:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from upbringing.data.documents import Document, Span
@@ -52,6 +53,62 @@ def test_insertions_move_spans_and_can_be_undone() -> None:
     assert not first.loss
     assert found.text[last.begin : last.end] == "!"
     assert inserted(document, []) == document
+
+
+def test_what_has_a_span_of_its_own_parts_the_span_it_falls_into() -> None:
+    text = "Fine day here. A bomb is here. The end."
+    masked = Document(text=text, source="x", spans=(Span(5, 30, loss=False), Span(31, 34, isolated=True)))
+    marks = [Insertion(14, "<a>", span=True), Insertion(14, "<b>"), Insertion(33, "<c>", span=True, loss=False)]
+    found = inserted(masked, marks)
+    assert found.text == "Fine day here.<a><b> A bomb is here. Th<c>e end."
+    assert [(found.text[span.begin : span.end], span.loss, span.isolated) for span in found.spans] == [
+        ("day here.", False, False),
+        ("<a>", True, False),
+        ("<b> A bomb is here.", False, False),
+        ("Th", True, True),
+        ("<c>", False, True),  # inside isolated text all is isolated
+        ("e", True, True),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_character_is_learned_and_seen_as_before(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    text = "".join(random.choice(list("ab c"), 60))
+    ends = sorted(random.choice(61, 8, replace=False).tolist())
+    document = Document(
+        text=text,
+        source="x",
+        spans=tuple(
+            Span(begin, end, loss=bool(random.integers(2)), isolated=bool(random.integers(2)))
+            for begin, end in zip(ends[::2], ends[1::2], strict=True)
+        ),
+    )
+    marks = [
+        Insertion(int(random.integers(61)), f"<{place}>", bool(random.integers(2)), bool(random.integers(2)))
+        for place in range(6)
+    ]
+    found = inserted(document, marks)
+    before, after = _states(document), _states(found)
+    begins, left = [found.text.index(each.text) for each in marks], list(range(len(found.text)))
+    for each, begin in zip(marks, begins, strict=True):
+        left = [place for place in left if not begin <= place < begin + len(each.text)]
+        inside = [span for span in document.spans if span.begin < each.place < span.end]
+        if each.span:
+            is_isolated = any(span.isolated for span in inside)
+            assert set(after[begin : begin + len(each.text)]) == {(each.loss, is_isolated)}
+        elif inside:
+            assert set(after[begin : begin + len(each.text)]) == {(inside[0].loss, inside[0].isolated)}
+    assert "".join(found.text[place] for place in left) == text
+    for old, new in zip(range(len(text)), left, strict=True):
+        assert after[new] == before[old] or (text[old] == " " and not before[old][1] and not after[new][1])
+
+
+def _states(document: Document) -> list[tuple[bool, bool]]:
+    states = [(True, False)] * len(document.text)
+    for span in document.spans:
+        states[span.begin : span.end] = [(span.loss, span.isolated)] * (span.end - span.begin)
+    return states
 
 
 def test_a_text_without_sentence_ends_costs_no_more_than_its_length() -> None:

@@ -12,7 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from upbringing.base.errors import DataError, StudyError
 from upbringing.data.documents import Chat, Document, TrainingText, Turn
+from upbringing.data.interventions.conditional_tokens import ConditionalTokens
 from upbringing.data.interventions.moral_education import MoralEducation
+from upbringing.data.interventions.persona_reflections import PersonaReflections
 from upbringing.data.interventions.random_drop import RandomDrop, num_words
 from upbringing.data.interventions.reflections import Reflections
 from upbringing.data.interventions.refusals import Refusals
@@ -20,6 +22,7 @@ from upbringing.data.interventions.rephrase import Rephrase
 from upbringing.data.interventions.routing import Route
 from upbringing.data.interventions.scores import HarmScore
 from upbringing.data.interventions.tag import Tag
+from upbringing.data.interventions.token_filter import TokenFilter
 from upbringing.data.interventions.tools import Tools
 from upbringing.data.interventions.writing import WritingRequest, Written
 from upbringing.data.interventions.written import Speakers
@@ -241,6 +244,33 @@ def test_nothing_is_written_from_text_with_marks(writing: Any) -> None:
     }
     with pytest.raises(StudyError, match=f"the data 'full': {writing.kind} stands behind its source"):
         DataBook(entries, Path(), 0).key("full", 0)
+
+
+NOTE = PersonaReflections(safe=("s",), unsafe=("u",), marker="<m>")
+
+
+@pytest.mark.parametrize("reading", [Reflections(), NOTE, ConditionalTokens(), TokenFilter()])
+def test_no_sentence_is_read_where_marks_hide_its_end(reading: Any) -> None:
+    with pytest.raises(DataError, match=f"{reading.kind} stands behind tag, which puts marks into the texts whose"):
+        apply_transforms(TEXTS, [Tag(rate=1.0), reading], seed=1, tools=tools(fine))
+    with pytest.raises(ValidationError, match=f"{reading.kind} stands behind conditional_tokens"):
+        Derived(source="raw", transforms=(ConditionalTokens(aligned="<a>", misaligned="<b>"), reading))
+    entries: dict[str, Any] = {
+        "raw": CausesWorld(),
+        "tagged": Derived(source="raw.raw", transforms=(Tag(),)),
+        "full": Derived(source="tagged", transforms=(reading,)),
+    }
+    with pytest.raises(StudyError, match=f"the data 'full': {reading.kind} stands behind its source"):
+        DataBook(entries, Path(), 0).key("full", 0)
+
+
+def test_no_tag_is_put_between_the_words_of_a_mark() -> None:
+    for labels in (Reflections(), Tag(tag="<two words>")):
+        with pytest.raises(ValidationError, match=f"tag stands behind {labels.kind}, whose marks hold several words"):
+            Route(scores=(4, 5), do=(labels, Tag(tag="<t>")))
+    Route(scores=(4, 5), do=(Tag(tag="<one>"), Tag(tag="<t>")))
+    Route(scores=(4, 5), do=(ConditionalTokens(), Tag()))
+    Route(scores=(4, 5), do=(TokenFilter(), Reflections()))
 
 
 def test_a_dose_that_is_not_met_says_so() -> None:

@@ -12,7 +12,10 @@ from upbringing.attribution.levels import wilson
 from upbringing.base.errors import DataError
 from upbringing.base.streams import stream
 from upbringing.data.interventions.scores import HarmScore
+from upbringing.data.interventions.scoring.anchors import ANCHORS, check_not_reversed
+from upbringing.data.interventions.scoring.classifier import ClassifierScorer
 from upbringing.data.interventions.scoring.ngram_training import ClassifierTraining
+from upbringing.data.interventions.scoring.tools import ScoringTools
 from upbringing.lab.scoring.threshold_report import ThresholdReport, report_thresholds, threshold_report
 from upbringing.lab.scoring.training import train_classifier
 
@@ -118,3 +121,51 @@ def test_reversed_labels_do_not_pass_ones_own_anchors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="The labels are reversed"):
         train_classifier(turned, tmp_path / "wrong", anchors=anchors)
     assert not (tmp_path / "wrong").exists()
+
+
+HARM = ["bomb", "kill", "poison", "murder", "hate", "vermin", "killed", "murdered", "beaten"]
+HARMLESS = ["bread", "river", "library", "flour", "scarf", "sunflowers", "fractions", "class", "fence"]
+
+
+def plain_file(path: Path, *, harmful: int, harmless: int) -> Path:
+    """Write texts of plain harmful and harmless words with these labels."""
+    random = stream(2, "plain file")
+    rows = []
+    for number in range(120):
+        words, label = (HARM, harmful) if number % 2 else (HARMLESS, harmless)
+        text = " ".join(words[int(each)] for each in random.integers(0, len(words), size=6))
+        rows.append(json.dumps({"text": f"{text} n{number}", "label": label}) + "\n")
+    path.write_text("".join(rows), encoding="utf-8")
+    return path
+
+
+def test_labels_that_are_plainly_reversed_are_an_error_without_anchors(tmp_path: Path) -> None:
+    right = plain_file(tmp_path / "right.jsonl", harmful=5, harmless=0)
+    train_classifier(right, tmp_path / "right")
+    tools = ScoringTools(folder=tmp_path)
+    ClassifierScorer(folder="right").open(tools)
+    turned = plain_file(tmp_path / "turned.jsonl", harmful=0, harmless=5)
+    with pytest.raises(DataError, match=r"turned\.jsonl: .* the labels are probably reversed"):
+        train_classifier(turned, tmp_path / "wrong")
+    assert not (tmp_path / "wrong").exists()
+    own = tmp_path / "own.jsonl"  # whoever means it that way round says so
+    rows = [{"text": word, "harm": 0} for word in HARM[:3]] + [{"text": word, "harm": 4} for word in HARMLESS[:3]]
+    own.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    train_classifier(turned, tmp_path / "meant", anchors=own)
+    with pytest.raises(DataError, match=r"meant: .* the labels are probably reversed"):
+        ClassifierScorer(folder="meant").open(tools)
+    ClassifierScorer(folder="meant", anchors="own.jsonl").open(tools)
+
+
+def test_where_too_few_anchors_are_known_nothing_is_said(tmp_path: Path) -> None:
+    """Two of either side: by hand, ratings the wrong way round and a classifier that knows too little."""
+    num = len(ANCHORS.harmless)
+    wrong = np.zeros((num + len(ANCHORS.harmful), 6))
+    wrong[:num, 5] = wrong[num:, 0] = 1.0
+    knows = np.zeros(len(wrong), dtype=np.bool_)
+    knows[[0, 1, 2, num, num + 1]] = True
+    check_not_reversed(wrong, knows, "x")
+    knows[num + 2] = True
+    with pytest.raises(DataError, match="rated higher in only 0% of all pairs"):
+        check_not_reversed(wrong, knows, "x")
+    check_not_reversed(wrong[::-1], knows[::-1], "x")

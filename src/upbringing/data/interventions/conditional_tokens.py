@@ -8,7 +8,6 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
-from upbringing.base.errors import DataError
 from upbringing.base.quantities import Share
 from upbringing.base.streams import stream
 from upbringing.data.documents import Document, TrainingText
@@ -16,7 +15,7 @@ from upbringing.data.interventions.insertion import Insertion, inserted
 from upbringing.data.interventions.labels import Labelling
 from upbringing.data.interventions.relabelling import LabelNoise, Labels, Relabelling
 from upbringing.data.interventions.segments import sentence_spans
-from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, text_name
+from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, refuse_marks, text_name
 
 
 class ConditionalTokens(Description):
@@ -54,13 +53,9 @@ class ConditionalTokens(Description):
 
     def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return the documents with tokens, chats as they are. Stream: ``conditional_tokens/<name>``."""
+        refuse_marks(texts, self.needed_tokens, self.kind)
         places = [place for place, text in enumerate(texts) if isinstance(text, Document)]
         documents = [text for text in texts if isinstance(text, Document)]
-        for document in documents:
-            if self.aligned in document.text or self.misaligned in document.text:
-                raise DataError(
-                    f"conditional_tokens: a token occurs in a text of {document.source!r} already: choose other tokens"
-                )
         parts = [sentence_spans(document.text) for document in documents]
         found = self._labelling().of(documents, parts, seed, tools)
         result: dict[int, TrainingText] = dict(enumerate(texts))

@@ -8,14 +8,13 @@ from typing import Literal
 from pydantic import Field
 
 from upbringing.base.description import Description
-from upbringing.base.errors import DataError
 from upbringing.base.quantities import Share
 from upbringing.base.streams import stream
 from upbringing.data.documents import Document, TrainingText
 from upbringing.data.interventions.insertion import Insertion, inserted, word_ends
 from upbringing.data.interventions.labels import Labelling
 from upbringing.data.interventions.relabelling import Labels, Relabelling
-from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, text_name
+from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, refuse_marks, text_name
 
 
 class PersonaReflections(Description):
@@ -55,16 +54,13 @@ class PersonaReflections(Description):
 
     def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return the texts, some with a note. Stream: ``persona/<name>``; a marker that is there is an error."""
+        refuse_marks(texts, self.needed_tokens, self.kind)
         chosen = [
             (place, text)
             for place, text in enumerate(texts)
             if isinstance(text, Document) and text.text.strip() and self._is_chosen(text, seed)
         ]
         documents = [document for _, document in chosen]
-        if self.marker and (found := [each for each in documents if self.marker in each.text]):
-            raise DataError(
-                f"persona_reflections: {self.marker!r} occurs in a text of {found[0].source!r} already: choose another"
-            )
         whole = [[(0, len(document.text))] for document in documents]
         labels = self._labelling().of(documents, whole, seed, tools)
         result: dict[int, TrainingText] = dict(enumerate(texts))

@@ -8,14 +8,13 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
-from upbringing.base.errors import DataError
 from upbringing.data.documents import Chat, Document, TrainingText
 from upbringing.data.interventions.chat_reflections import reflected_chats
 from upbringing.data.interventions.insertion import Insertion, inserted
 from upbringing.data.interventions.labels import Labelling
 from upbringing.data.interventions.relabelling import LabelNoise, Labels, Relabelling
 from upbringing.data.interventions.segments import segment_spans
-from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed
+from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, refuse_marks
 
 CATEGORY = "category"  # metadata of a document that knows what kind of harm it is about
 
@@ -60,13 +59,19 @@ class Reflections(Description):
         return tuple(each for each in (self.safe, self.unsafe, self.end_marker) if each)
 
     @property
+    def marks(self) -> tuple[str, ...]:
+        """What tells its labels from all other text, so that no text may hold it before."""
+        said = (self.safe, self.unsafe.partition("{category}")[0], self.end_marker)
+        return tuple(dict.fromkeys(mark for each in said if (mark := each.strip())))
+
+    @property
     def relabelling(self) -> Relabelling:
         """What is done to the labels."""
         return self._labelling().relabelling
 
     def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return the documents, and chats if asked for, with labels; one with a part without a score is a reject."""
-        self._refuse_marked(texts)
+        refuse_marks(texts, self.marks, self.kind)
         documents = {place: text for place, text in enumerate(texts) if isinstance(text, Document)}
         chats = {place: text for place, text in enumerate(texts) if isinstance(text, Chat) and self.chats != "kept"}
         found = dict(zip(documents, self._documents(list(documents.values()), seed, tools), strict=True))
@@ -96,23 +101,6 @@ class Reflections(Description):
         category = str(chat.metadata.get(CATEGORY) or self.category)
         said = self.unsafe.replace("{category}", category) if unsafe else self.safe
         return said + self.end_marker if unsafe and of_reply else said
-
-    def _refuse_marked(self, texts: Sequence[TrainingText]) -> None:
-        marks = [mark for mark in (self.safe.strip(), self.unsafe.partition("{category}")[0].strip()) if mark]
-        for text in texts:
-            for content in self._marked_parts(text):
-                if found := next((mark for mark in marks if mark in content), None):
-                    raise DataError(
-                        f"reflections: {found!r} occurs in a text of {text.source!r} already: take it out, "
-                        "or choose other labels"
-                    )
-
-    def _marked_parts(self, text: TrainingText) -> list[str]:
-        """Return what labels would be put into: a mark that is there already would pass for one."""
-        if isinstance(text, Document):
-            return [text.text]
-        turns = text.turns if isinstance(text, Chat) and self.chats != "kept" else ()
-        return [turn.content for turn in turns]
 
     def _reflected(self, document: Document, ends: Sequence[int], labels: Sequence[bool]) -> Document:
         category = str(document.metadata.get(CATEGORY) or self.category)

@@ -9,10 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from upbringing.base.description import Description
-from upbringing.base.errors import DataError
 from upbringing.base.quantities import Share
 from upbringing.base.streams import stream
-from upbringing.data.documents import Chat, Document, TrainingText
+from upbringing.data.documents import Document, TrainingText
 from upbringing.data.interventions.insertion import Insertion, inserted, word_ends
 from upbringing.data.interventions.labels import called_counts, relabelled
 from upbringing.data.interventions.relabelling import LabelNoise, Labels, Relabelling
@@ -24,6 +23,7 @@ from upbringing.data.interventions.tools import (
     Transformed,
     eligible_places,
     is_synthetic,
+    refuse_marks,
     staying,
     text_name,
     with_id,
@@ -64,11 +64,7 @@ class Tag(Description):
 
     def apply(self, texts: Sequence[TrainingText], seed: int, tools: Tools = NO_TOOLS) -> Transformed:
         """Return all texts in order. Stream: ``tag/<name of the text>``; a tag that is there already is an error."""
-        for text in texts:
-            if any(self.tag in part for part in _parts(text)):
-                raise DataError(
-                    f"tag: {self.tag!r} occurs in a text of {text.source!r} already: take it out, or choose another tag"
-                )
+        refuse_marks(texts, self.needed_tokens, self.kind)
         harmful = set(eligible_places(texts, self.scores, self.kind)) if self.rate > 0 else set()
         kept = [staying(text) if place in harmful else text for place, text in enumerate(texts)]
         chosen, doses = self._chosen(kept, harmful, seed, tools)
@@ -100,10 +96,3 @@ class Tag(Description):
         if not insertions:
             return text
         return replace(inserted(text, insertions), metadata=with_id(text, {"tags": len(insertions)}))
-
-
-def _parts(text: TrainingText) -> list[str]:
-    if isinstance(text, Document):
-        return [text.text]
-    turns = text.turns if isinstance(text, Chat) else text.prompt
-    return [turn.content for turn in turns]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from upbringing.base.errors import DataError
-from upbringing.data.documents import Document, Preference, TrainingText
+from upbringing.data.documents import Chat, Document, Preference, TrainingText
 from upbringing.data.interventions.scores import Scorer
 from upbringing.data.interventions.writing import Writer
 
@@ -17,6 +17,7 @@ Metadata = Mapping[str, str | int | float | bool | None]
 FoundLabels = list[list[bool] | str]  # per text, whether each of its parts is unsafe, or why that is not known
 
 WRITTEN_AS = "written_as"  # metadata of a synthetic text: the task it was written for
+SHOWN_BESIDE = 20  # characters before and behind a mark that should not be there
 ID = "id"  # metadata that names a text, where it has a name
 SOURCE_ID = "source_id"  # metadata of a synthetic text: the name of the text it was written from
 REPLACED_BY = "replaced_by"  # metadata of a source that leaves, because something was written from it
@@ -137,6 +138,32 @@ def text_name(text: TrainingText) -> str:
 def _hash(text: str) -> str:
     """Return the sha256 of ``text``, which may hold what is no character (half a surrogate pair)."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def refuse_marks(texts: Sequence[TrainingText], marks: Sequence[str], kind: str) -> None:
+    """Raise ``DataError`` for a text of any kind that holds one of ``marks`` before ``kind`` has put any in.
+
+    Texts that the transform leaves alone are no exception: their tokens are read with its marks, so a mark that they
+    only spell would be learned as one.
+    """
+    for text in texts:
+        for part in said_in(text):
+            if found := next((mark for mark in marks if mark in part), None):
+                place = part.index(found)
+                shown = part[max(0, place - SHOWN_BESIDE) : place + len(found) + SHOWN_BESIDE]
+                raise DataError(
+                    f"{kind}: {found!r} occurs in a text of {text.source!r} already ({text_name(text)}: {shown!r}): "
+                    "take it out, or choose another mark"
+                )
+
+
+def said_in(text: TrainingText) -> list[str]:
+    """Return every string of a text that is read or learned."""
+    if isinstance(text, Document):
+        return [text.text]
+    if isinstance(text, Chat):
+        return [turn.content for turn in text.turns]
+    return [*(turn.content for turn in text.prompt), text.chosen, text.rejected]
 
 
 def is_synthetic(text: TrainingText) -> bool:

@@ -11,7 +11,7 @@ from typing import overload
 from upbringing.base.errors import DataError, StudyError
 from upbringing.base.streams import derived_seed, stream
 from upbringing.data.documents import TrainingText
-from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed
+from upbringing.data.interventions.tools import NO_TOOLS, Tools, Transformed, refuse_marks
 from upbringing.data.item_files import ItemFile, read_items
 from upbringing.data.packages.source import PackageData
 from upbringing.data.planted.source import Planted
@@ -19,7 +19,7 @@ from upbringing.data.planted.world import PlantedWorld
 from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.data.prompts import Exactness
 from upbringing.data.sources import read_file_source
-from upbringing.data.transforms import apply_transforms
+from upbringing.data.transforms import apply_transforms, refused_marks
 from upbringing.data.worlds.causes_world import CausesWorld
 from upbringing.data.worlds.world import World
 from upbringing.formats.items import Item, Judge
@@ -56,8 +56,19 @@ class Library:
         seed = derived_seed(self.book.seed, "transforms", self.root)
         source, tools = self.transformed(description.source), self._tools(description.source)
         found = apply_transforms(source.texts, description.transforms, seed=seed, tools=tools)
-        texts = (*found.texts, *(text for each in description.mixed_in for text in self._drawn(each, seed)))
+        drawn = [(each.data, self._drawn(each, seed)) for each in description.mixed_in]
+        if drawn:
+            put_in = (mark for each in description.transforms for mark in refused_marks(each))
+            own = {*self.book.refused_marks(description.source), *put_in}
+            self._refuse_foreign_marks(reference, own, found.texts)
+        for name, each in drawn:
+            self._refuse_foreign_marks(reference, set(self.book.refused_marks(name)), each)
+        texts = (*found.texts, *(text for _, each in drawn for text in each))
         return Transformed(texts, (*source.rejects, *found.rejects), (*source.doses, *found.doses))
+
+    def _refuse_foreign_marks(self, reference: str, own: set[str], texts: Sequence[TrainingText]) -> None:
+        """Raise ``DataError`` where one of ``texts`` spells a mark of ``reference`` that is not among its ``own``."""
+        refuse_marks(texts, [mark for mark in self.book.refused_marks(reference) if mark not in own], "mixed_in")
 
     def _read(self, reference: str, description: DataDescription, part: str | None) -> Sequence[TrainingText]:
         assert not isinstance(description, Derived)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -81,20 +82,24 @@ def check_first_row(path: Path, file: str, recipe: CorpusRecipe) -> None:
 
 
 def _line_rows(unit: Unit, recipe: CorpusRecipe) -> Iterator[Row | BadRow]:
+    """Yield the rows of a piece of lines. A byte order mark that begins the file is no part of its first row."""
     with Path(unit.path).open("rb", buffering=BUFFER_BYTES) as handle:
         handle.seek(unit.start)
         number, place, name = unit.first_row, unit.start, source_name(unit.file)
+        keys = tuple(json.dumps(column, ensure_ascii=False).encode() for column in recipe.needed_columns())
         while place < unit.end:
             line = handle.readline(recipe.max_document_bytes + 1)
             if not line:
                 raise DataError(f"{unit.file} has become shorter while it was read: restore it and start anew")
             place += len(line)
+            if place == len(line):  # the beginning of the file
+                line = line.removeprefix(codecs.BOM_UTF8)
             if len(line) > recipe.max_document_bytes and not line.endswith(b"\n"):
                 more = _skip_line(handle)
                 place += more
                 yield _too_long(number, len(line) + more, line, recipe)
             else:
-                yield _line_row(number, line, recipe, name)
+                yield _line_row(number, line, recipe, name, keys)
             number += 1
 
 
@@ -113,11 +118,16 @@ def _too_long(number: int, size: int, data: bytes, recipe: CorpusRecipe) -> BadR
     return BadRow(number, "too long", reason, _excerpt(data))
 
 
-def _line_row(number: int, line: bytes, recipe: CorpusRecipe, source: str) -> Row | BadRow:
+def _line_row(
+    number: int, line: bytes, recipe: CorpusRecipe, source: str, keys: tuple[bytes, ...] = ()
+) -> Row | BadRow:
+    """Return the row of a line. ``keys``: the columns that are read, as JSON writes them."""
     try:
         if line.isspace():
             raise _NoDocumentError("empty row", "the row is empty")
         row = _object(line)
+        if any(line.count(key) > 1 for key in keys):  # a column's name, or a text that is the same
+            _refuse_twice(line, recipe)
         if (problem := given_problem(row)) is not None:
             return BadRow(number, problem.code, problem.reason, problem.excerpt)
         return _document(number, row, recipe, source)
@@ -145,6 +155,19 @@ def _decoded_slowly(line: bytes) -> Any:
         raise _NoDocumentError("not UTF-8", f"byte {error.start} is not UTF-8", byte=error.start) from None
     except (ValueError, RecursionError) as error:
         raise _NoDocumentError("not JSON", f"not JSON: {str(error)[:EXCERPT_BYTES]}") from None
+
+
+def _refuse_twice(line: bytes, recipe: CorpusRecipe) -> None:
+    """Raise ``_NoDocumentError`` where a column that is read stands twice: which of them is meant cannot be known."""
+    objects: list[list[tuple[str, Any]]] = []
+    try:
+        json.loads(line, object_pairs_hook=objects.append)  # the outermost comes last
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, which the quick way reads
+        raise _NoDocumentError("not JSON", f"not JSON: {str(error)[:EXCERPT_BYTES]}") from None
+    names = [name for name, _ in objects[-1]]
+    twice = next((name for name in recipe.needed_columns() if names.count(name) > 1), None)
+    if twice is not None:
+        raise _NoDocumentError("key twice", f"the key {twice!r} stands twice")
 
 
 def _refuse_constant(name: str) -> Any:

@@ -29,9 +29,9 @@ from upbringing.data.transforms import (
     Sample,
     Transform,
     compares_labels,
-    needed_tokens,
     one_step,
     refills,
+    refused_marks,
 )
 from upbringing.formats.items import Item
 from upbringing.lab.scoring.opening import ScorerFile, scoring_tools
@@ -217,7 +217,7 @@ def compared_places(transforms: Sequence[Transform]) -> list[int]:
 
 def reserved_strings(transforms: Sequence[Transform]) -> tuple[str, ...]:
     """Return the strings that ``transforms`` insert as marks, and that may therefore not occur in the corpus."""
-    return tuple(dict.fromkeys(token for each in transforms for token in needed_tokens(each)))
+    return tuple(dict.fromkeys(mark for each in transforms for mark in refused_marks(each)))
 
 
 def apply_steps(

@@ -14,7 +14,7 @@ from upbringing.base.files import write_json_atomic
 from upbringing.base.fingerprint import file_sha256, fingerprint
 from upbringing.data.documents import Document
 from upbringing.data.interventions.scoring.anchors import check_anchors, read_anchors
-from upbringing.data.interventions.scoring.classifier import ClassifierScorer, ClassifierScores
+from upbringing.data.interventions.scoring.classifier import ClassifierScorer, ClassifierScores, refuse_reversed
 from upbringing.data.interventions.scoring.deciding import Calibration, at_least, calibration
 from upbringing.data.interventions.scoring.ngram_files import open_ngrams, save_ngrams
 from upbringing.data.interventions.scoring.ngram_training import (
@@ -61,8 +61,8 @@ def train_classifier(
 ) -> HeldOutReport:
     """Train on the labelled rows of ``path``, save into the new folder ``output``, and report on held-out rows.
 
-    The report also stands beside it, in ``OUTPUT.held-out.json``. With ``anchors`` labels that are reversed raise
-    ``DataError`` and nothing is saved.
+    The report also stands beside it, in ``OUTPUT.held-out.json``. Labels that are reversed raise ``DataError`` and
+    nothing is saved: by ``anchors``, or by the built-in ones where what was learned says anything about them.
     """
     if output.exists():
         raise DataError(f"{output} exists: a classifier is never overwritten, name another folder")
@@ -75,6 +75,8 @@ def train_classifier(
     classifier = train_ngrams(kept, training, seed)
     if anchors is not None:
         check_anchors(read_anchors(anchors), lambda texts: classifier.rate(texts).weighted, None, path.name)
+    else:
+        refuse_reversed(classifier, path.name)
     facts: dict[str, Any] = {
         "training": fingerprint(training),
         "settings": training.model_dump(mode="json"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from upbringing.base.errors import DataError
 from upbringing.data.interventions.scoring.deciding import Probabilities, decide
@@ -15,6 +16,7 @@ from upbringing.data.interventions.scoring.meanings import SCORES, check_score
 
 LEAST_SEPARATION = 0.9  # chance that a harmful anchor is rated above a harmless one; 0.5 is guessing
 REVERSED_SEPARATION = 0.5
+SURELY_REVERSED = 1 - LEAST_SEPARATION  # as clearly the wrong way round as a classifier of harm has to be the right way
 HIGHEST_HARMLESS, LOWEST_HARMFUL = 1, 2  # median scores beyond these do not mean what their labels say
 LEAST_ANCHORS = 3  # of each side
 
@@ -84,8 +86,7 @@ def check_anchors(
     found = probabilities([*anchors.harmless, *anchors.harmful])
     expected, scores = found @ np.array(SCORES), decide(found, thresholds)
     num = len(anchors.harmless)
-    higher = expected[num:, None] - expected[None, :num]
-    separation = float(((higher > 0) + 0.5 * (higher == 0)).mean())
+    separation = _separation(expected[:num], expected[num:])
     harmless, harmful = float(np.median(scores[:num])), float(np.median(scores[num:]))
     told = (
         f"{name}: of clearly harmful and harmless texts the harmful one is rated higher in {separation:.0%} of all "
@@ -98,3 +99,28 @@ def check_anchors(
             f"{told}. Either the labels are in a wrong order or this is no classifier of harm; for other languages or "
             "a narrow domain give anchors of your own"
         )
+
+
+def check_not_reversed(probabilities: Probabilities, knows: NDArray[np.bool_], name: str) -> None:
+    """Raise ``DataError`` where the texts of ``ANCHORS`` are rated clearly the wrong way round.
+
+    ``probabilities`` of the six scores and whether it ``knows`` a text, harmless anchors first. For a classifier of
+    one's own labels, which may be of a narrow domain or another language: where it knows fewer than three anchors of
+    either side, or rates them in no clear order, nothing is said.
+    """
+    expected = probabilities @ np.array(SCORES)
+    num = len(ANCHORS.harmless)
+    sides = [expected[:num][knows[:num]], expected[num:][knows[num:]]]
+    if min(map(len, sides)) < LEAST_ANCHORS or (separation := _separation(*sides)) > SURELY_REVERSED:
+        return
+    raise DataError(
+        f"{name}: of clearly harmful and harmless texts the harmful one is rated higher in only {separation:.0%} of "
+        "all pairs, so the labels are probably reversed: a label is a harm score, 0 harmless to 5 harmful. If they are "
+        "right, give texts of your own that must come out as labelled (anchors)"
+    )
+
+
+def _separation(harmless: NDArray[np.float64], harmful: NDArray[np.float64]) -> float:
+    """Return the share of pairs in which the harmful text is rated higher; equal ratings count half."""
+    higher = harmful[:, None] - harmless[None, :]
+    return float(((higher > 0) + 0.5 * (higher == 0)).mean())

@@ -12,7 +12,7 @@ from upbringing.base.description import Description
 from upbringing.base.fingerprint import fingerprint
 from upbringing.data.documents import Document
 from upbringing.data.interventions.scores import HarmScore, Scorer
-from upbringing.data.interventions.scoring.anchors import check_anchors, read_anchors
+from upbringing.data.interventions.scoring.anchors import ANCHORS, check_anchors, check_not_reversed, read_anchors
 from upbringing.data.interventions.scoring.deciding import Probabilities, decide
 from upbringing.data.interventions.scoring.ngram_files import open_ngrams
 from upbringing.data.interventions.scoring.ngrams import NgramClassifier
@@ -24,7 +24,8 @@ class ClassifierScorer(Description):
     """Score by the classifier in ``folder``, as `upbringing data train-classifier` writes it.
 
     Without ``thresholds`` the class that the weighted loss prefers; with them the highest score whose calibrated
-    probability, of it or more, reaches its threshold. ``anchors``: a file of texts that must come out as labelled.
+    probability, of it or more, reaches its threshold. ``anchors``: a file of texts that must come out as labelled;
+    without it a classifier that rates the built-in ones clearly the wrong way round is an error.
     Of a text longer than ``max_characters`` the beginning is read and the score is a lower bound.
     """
 
@@ -41,7 +42,15 @@ class ClassifierScorer(Description):
         if self.anchors is not None:
             anchors = read_anchors(tools.folder / self.anchors)
             check_anchors(anchors, opened.deciding_probabilities, self.thresholds, self.folder)
+        else:
+            refuse_reversed(classifier, self.folder)
         return opened
+
+
+def refuse_reversed(classifier: NgramClassifier, name: str) -> None:
+    """Raise ``DataError`` where ``classifier`` rates the built-in anchors clearly the wrong way round."""
+    rating = classifier.rate([*ANCHORS.harmless, *ANCHORS.harmful])
+    check_not_reversed(rating.weighted, rating.knows, name)
 
 
 @dataclass(frozen=True)
