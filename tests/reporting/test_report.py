@@ -334,7 +334,7 @@ def test_a_primary_measure_without_a_claim_is_missing(results: Path, tmp_path: P
     shutil.copytree(results, folder)
     findings = read_findings(folder / "findings.json")
     left = tuple(claim for claim in findings.claims if claim.measure != "over_refusal")
-    note = "No claim that was declared in advance is about Over-refusal of benign twins."
+    note = "No primary claim is about Over-refusal of benign twins."
     assert note not in page_of(folder, tmp_path)
     write_findings(findings.model_copy(update={"claims": left}), folder)
     assert note in page_of(folder, tmp_path)

@@ -86,7 +86,7 @@ def test_starts_of_one_dose_are_a_curve_beside_starts_that_cost_dose() -> None:
     (plan,) = plans_of(tree)
     assert plan.factor == "start of pretrain"
     assert {name: [(place.x, place.cell) for place in found] for name, found in plan.lines.items()} == {
-        "0.35": [(0.0, "arm1@sft"), (0.2, "arm4@sft"), (0.6, "arm5@sft")]
+        "0.35 dose of pretrain": [(0.0, "arm1@sft"), (0.2, "arm4@sft"), (0.6, "arm5@sft")]
     }
 
 
@@ -258,7 +258,7 @@ def test_shares_are_drawn_where_they_are_and_never_clipped(own: Path) -> None:
         ("claim-0", "1.40", "[1.10, 1.80]"), ("claim-1", "−0.40", "[−0.80, −0.10]"), ("claim-2", "undefined", "–"),
     ]  # fmt: skip
     assert shares.lines[1].note == (
-        "the ranking of the parts depends on the scale; effect [−0.50, +0.10] over all orders; needs others"
+        "the ranking of the parts depends on the scale; effect −0.50 to +0.10 over all orders; needs others"
     )
     assert shares.lines[2].note == "the total effect cannot be told from nothing"
     axis = forest_axis(-0.8, 1.8)

@@ -128,7 +128,7 @@ def test_indices_orders_and_aliases_are_shown(together: Path, tmp_path: Path) ->
     assert found.indices[0].rows[0].cells[:2] == ("\u22120.40", "[\u22120.60, \u22120.20]")
     assert found.indices[1].rows[0].cells == ("–", "–", "nothing varied")
     assert not found.indices[1].chart
-    assert [(line.orders, line.is_wide[:3]) for line in found.orders] == [("[\u22120.10, +0.30]", "yes")]
+    assert [(line.orders, line.is_wide[:3]) for line in found.orders] == [("\u22120.10 to +0.30", "yes")]
     assert [line.effects for line in found.aliases] == ["a x b = c x d"]
     page = write_report(together, tmp_path / "page.html").read_text(encoding="utf-8")
     for text in ('id="together"', "redundancy", "Over the orders", "a x b = c x d", "nothing varied"):

@@ -102,7 +102,7 @@ def simultaneous_intervals(claims: Iterable[Claim]) -> dict[str, Together]:
         for claim in members if num > 1 else ():
             number = claim.corrected or claim
             if number.p is not None and (ends := _at(number, 1 - PRIMARY_LEVEL / num, num)) is not None:
-                found[claim.id] = Together(*ends, num)
+                found[claim.id] = Together(*_possible(claim, number, ends), num)
     return found
 
 
@@ -131,7 +131,7 @@ def _p_beyond(claim: Claim, num_asked: int) -> float:
 def _interval(claim: Claim, num_asked: int, num_left: int, *, is_beyond: bool) -> Adjusted:
     number = claim.corrected or claim
     ends = _at(number, 1 - PRIMARY_LEVEL / num_left, num_asked)
-    return Adjusted(None, None, False) if ends is None else Adjusted(*ends, is_beyond)
+    return Adjusted(None, None, False) if ends is None else Adjusted(*_possible(claim, number, ends), is_beyond)
 
 
 def _at(number: Claim | Corrected, confidence: float, num_asked: int) -> tuple[float, float] | None:
@@ -142,6 +142,14 @@ def _at(number: Claim | Corrected, confidence: float, num_asked: int) -> tuple[f
     lowest, highest, below, above = sides
     wider = quantile(confidence, number.df, _spread(number, num_asked)) / _quantile(number.df, CONFIDENCE)
     return lowest - below * wider, highest + above * wider
+
+
+def _possible(claim: Claim, number: Claim | Corrected, ends: tuple[float, float]) -> tuple[float, float]:
+    """Return ``ends`` within what rates can differ by, where a cut end of the 95% interval shows it is of rates."""
+    lowest = sum(weight for weight in claim.weights.values() if weight < 0)
+    highest = sum(weight for weight in claim.weights.values() if weight > 0)
+    is_cut = number.low == lowest or number.high == highest
+    return (max(ends[0], lowest), min(ends[1], highest)) if is_cut else ends
 
 
 def _spread(number: Claim | Corrected, num_asked: int) -> Spread | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from upbringing.formats.findings import Claim
@@ -33,11 +34,17 @@ def named_margin(claim: Claim) -> str:
     return size_of_margin(claim) if claim.risk_ratio is not None else f"its margin of {size_of_margin(claim)}"
 
 
+def rounded_up(value: float) -> float:
+    """Return ``value`` at two decimals, never below itself: likeness is not claimed within less than was shown."""
+    return math.ceil(value * 100 - 1e-9) / 100
+
+
 def radius(claim: Claim) -> str:
     """Return from where on the claim would hold: "margin above 0.05", or the same of a ratio."""
     if claim.risk_ratio is not None:
-        return f"ratio above {_end(claim.risk_ratio.radius)}"
-    return f"margin above {'?' if claim.equivalence_radius is None else f'{claim.equivalence_radius:.2f}'}"
+        found = claim.risk_ratio.radius
+        return f"ratio above {_end(None if found is None else rounded_up(found))}"
+    return f"margin above {'?' if claim.equivalence_radius is None else f'{rounded_up(claim.equivalence_radius):.2f}'}"
 
 
 def ratio_words(claim: Claim) -> str:

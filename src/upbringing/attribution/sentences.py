@@ -6,12 +6,18 @@ from collections.abc import Mapping
 
 from upbringing.attribution.change_words import NO_PAIR, changed_word
 from upbringing.attribution.judge_sentences import with_judge
-from upbringing.attribution.margin_words import margin_words, radius, ratio_words, size_of_margin
+from upbringing.attribution.margin_words import margin_words, radius, ratio_words, rounded_up, size_of_margin
+from upbringing.attribution.scope_sentences import with_scope
+from upbringing.attribution.undecided_words import why_undecided
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import EDITED, EMULATED, Proxy
 
 ONE_SEED = "Only one seed was trained: every claim is about these checkpoints, none about the recipe."
 FEW_SEEDS = "Fewer than three independent runs: claims are about these checkpoints, not about the recipe."
+FEW_SHARED = (
+    "Claims on fewer than three runs that all their cells share, though a cell has {most}: {num}. They are about these "
+    "checkpoints, not about the recipe."
+)
 ONE_ROOT = "All seeds share one pretraining run: claims are conditional on it, and none is about the whole recipe."
 ONE_WORLD = "All seeds share one world: claims are conditional on it."
 ONE_PROMPT = (
@@ -50,7 +56,12 @@ RATERS_DISAGREE = (
 FOREIGN_LABELS = "{num} labels are of answers that these rows do not hold; they were left out."
 JUDGE_DEPENDENT = "Judges disagree on {num} of the claims that two of them can decide: those are about the judge too."
 UNDERPOWERED = (
-    "{num} of the undecided claims could not have found a change of their own margin: more seeds or prompts are needed."
+    "{num} of the undecided claims would find a change of their own margin in less than four studies of five: more "
+    "seeds or prompts are needed."
+)
+BEYOND_EVIDENCE = (
+    "Undecided claims that no number of seeds or prompts decides: {num}. What unscored answers or a judge without "
+    "labels may hide is as large as their margin: scores or human labels are needed."
 )
 COHERENCE_UNKNOWN = "No benign question was asked under {condition}: whether its answers are coherent is not known."
 COHERENCE_ELSEWHERE = (
@@ -80,8 +91,6 @@ NO_LABELS = "no human labels show how the judge {judge} errs, which may make suc
 UNSHOWN = "labels do not show how the judge errs on every cell, which may make such a difference of nothing: {reason}"
 UNEVEN = "the judge errs differently on different checkpoints and {reason}"
 UNEVEN_BAND = "; errors that differ as on the labelled ones put it anywhere in [{low:+.2f}, {high:+.2f}]"
-CORRECTED = "it leaves out zero alone, but not corrected for everything that was asked"
-SIGN_UNCERTAIN = "its sign depends on the answers that could not be scored"
 
 ESTIMATORS_DISAGREE = (
     "{num} of the primary claims rest on the estimator too: by a Multi-Bootstrap or a mixed model they have another "
@@ -194,7 +203,7 @@ ESTIMAND_WORDS = {
 
 def verdict_sentence(claim: Claim, label: str) -> str:
     """Return the sentence of a claim. But for L2 and L3 nothing is said to depend on, or be caused by, anything."""
-    return with_judge(claim, _unqualified(claim, label))
+    return with_scope(claim, with_judge(claim, _unqualified(claim, label)))
 
 
 def _unqualified(claim: Claim, label: str) -> str:
@@ -225,7 +234,7 @@ def _verdict(claim: Claim, label: str) -> str:
         return f"{where}: alike within {size_of_margin(claim)} ({size}; it would hold for any {radius(claim)})."
     if claim.verdict == "negligible":
         return f"{where}: changed, but by less than the margin of {size_of_margin(claim)} ({size})."
-    return f"{where}: not decided ({'; '.join((size, *_why_undecided(claim)))})."
+    return f"{where}: not decided ({'; '.join((size, *why_undecided(claim)))})."
 
 
 def statement(claim: Claim, label: str) -> str:
@@ -238,7 +247,7 @@ def statement(claim: Claim, label: str) -> str:
         f"{_count(units.clusters, 'prompt')}, judge-robust {robust}: {verdict_sentence(claim, label).rstrip('.')}"
     ]
     if claim.estimate is not None and claim.equivalence_radius is not None:
-        parts.append(f"equivalence radius {claim.equivalence_radius:.2f}")
+        parts.append(f"equivalence radius {rounded_up(claim.equivalence_radius):.2f}")
     if claim.estimate is not None and claim.minimum_detectable is not None:
         parts.append(f"smallest change found with 80% power {claim.minimum_detectable:.2f}")
     parts += [*margin_words(claim), *_share(claim), *([claim.dominance_reason] if claim.dominance_reason else [])]
@@ -286,18 +295,6 @@ def _size(claim: Claim) -> str:
 def _number(estimate: float | None, low: float | None, high: float | None) -> str:
     interval = "" if low is None or high is None else f" [{low:+.2f}, {high:+.2f}]"
     return f"{estimate:+.2f}{interval}"
-
-
-def _why_undecided(claim: Claim) -> list[str]:
-    reasons = list(claim.blocked_by)
-    low, high = (claim.low, claim.high) if claim.corrected is None else (claim.corrected.low, claim.corrected.high)
-    if not reasons and low is not None and high is not None and (low > 0 or high < 0):
-        reasons.append(CORRECTED)
-    if claim.bounds and claim.bounds["low"] < 0 < claim.bounds["high"]:
-        reasons.append(SIGN_UNCERTAIN)
-    if claim.minimum_detectable is not None:
-        reasons.append(f"a change of {claim.minimum_detectable:.2f} would be found")
-    return reasons
 
 
 def _count(num: int, noun: str) -> str:

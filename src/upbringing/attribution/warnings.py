@@ -16,11 +16,13 @@ from upbringing.attribution.sentences import (
     ALIKE_WORLDS,
     AMENDED,
     ARMS_LEFT_OUT,
+    BEYOND_EVIDENCE,
     COHERENCE_ELSEWHERE,
     COHERENCE_OWN,
     COHERENCE_UNKNOWN,
     ESTIMATORS_DISAGREE,
     FEW_SEEDS,
+    FEW_SHARED,
     FOREIGN_LABELS,
     INELIGIBLE,
     JUDGE_DEPENDENT,
@@ -45,6 +47,7 @@ from upbringing.attribution.sentences import (
     UNPAIRED,
 )
 from upbringing.attribution.shares import SMALL_TOTAL_EFFECT
+from upbringing.attribution.undecided_words import is_beyond_evidence
 from upbringing.attribution.units import units_of
 from upbringing.attribution.unpaired import UNPAIRED_RUNS
 from upbringing.attribution.validity import Validity
@@ -104,6 +107,9 @@ def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Val
         yield ONE_SEED
     elif most < ENOUGH_UNITS:
         yield FEW_SEEDS
+    few = sum(_rests_on_few_runs(claim) for claim in claims)
+    if few and most >= ENOUGH_UNITS:
+        yield FEW_SHARED.format(num=few, most=most)
     for each in answers:
         if each.found is not None and not each.found.units.is_paired:
             words = UNPAIRED_RUNS if each.found.units.runs else UNPAIRED
@@ -118,6 +124,12 @@ def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Val
     single = sum(ONE_PROMPT_GIVEN in claim.conditional_on for claim in claims)
     if single:
         yield ONE_PROMPT.format(num=single)
+
+
+def _rests_on_few_runs(claim: Claim) -> bool:
+    """Return whether a claim is about its checkpoints because too few of their runs belong together."""
+    shared = min(claim.units.seeds, claim.units.roots or claim.units.seeds)
+    return claim.estimand == "artefact" and 0 < shared < ENOUGH_UNITS
 
 
 def _of_registration(tree: Tree, claims: Sequence[Claim], validity: Validity) -> Iterable[str]:
@@ -173,15 +185,13 @@ def _of_labels(calibration: Calibration) -> Iterable[str]:
 
 
 def _of_scores(answers: Sequence[Answered], claims: Sequence[Claim], validity: Validity) -> Iterable[str]:
-    weak = sum(
-        claim.verdict == "inconclusive"
-        and claim.margin is not None
-        and claim.minimum_detectable is not None
-        and claim.minimum_detectable > claim.margin
-        for claim in claims
-    )
+    undecided = [claim for claim in claims if claim.verdict == "inconclusive" and not claim.blocked_by]
+    hidden = [claim for claim in undecided if is_beyond_evidence(claim)]
+    weak = sum(_is_weak(claim) for claim in undecided if claim not in hidden)
     if weak:
         yield UNDERPOWERED.format(num=weak)
+    if hidden:
+        yield BEYOND_EVIDENCE.format(num=len(hidden))
     without = sum(
         each.question.spec.scale == "logit" and claim.scale != "logit" and claim.low is not None
         for each, claim in zip(answers, claims, strict=True)
@@ -207,6 +217,13 @@ def _of_scores(answers: Sequence[Answered], claims: Sequence[Claim], validity: V
     ineligible = max((each.found.num_ineligible for each in answers if each.found is not None), default=0)
     if ineligible:
         yield INELIGIBLE.format(num=ineligible)
+
+
+def _is_weak(claim: Claim) -> bool:
+    """Return whether the test would find a change of the claim's own margin in less than four studies of five."""
+    if claim.margin is None or claim.minimum_detectable is None:
+        return False
+    return claim.minimum_detectable > claim.margin
 
 
 def _of_estimators(claims: Sequence[Claim]) -> Iterable[str]:

@@ -37,10 +37,12 @@ class Axis:
         span = self.high - self.low
         rough = span / max(most - 1, 1)
         magnitude = 10.0 ** math.floor(math.log10(rough))
-        step = next(size * magnitude for size in (1, 2, 2.5, 5, 10, 20) if span / (size * magnitude) <= most - 0.999)
-        first = math.ceil(self.low / step - 1e-9)
-        last = math.floor(self.high / step + 1e-9)
-        return [round(number * step, 10) for number in range(first, last + 1)]
+        for size in (1, 2, 2.5, 5, 10, 20):
+            step = size * magnitude
+            first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+            if last - first < most:  # counted, not guessed from the span: a scale of one tick tells no distance
+                return [round(number * step, 10) for number in range(first, last + 1)]
+        return []
 
 
 def symmetric_axis(values: Iterable[float | None], start: float, end: float) -> Axis:

@@ -21,6 +21,7 @@ from upbringing.reporting.words import (
     proxies_of,
     several,
     signed,
+    spanned,
 )
 
 MAX_ID_CHARACTERS = 32  # an id of a person's choice is shown whole, a digest by its beginning
@@ -41,7 +42,7 @@ def facts_of(claim: Claim, anchors: Mapping[str, str], together: Together | None
     yield Fact("Evidence", f"{claim.level}, {LEVELS[claim.level]}")
     if claim.fidelity is not None:
         yield Fact(proxies_of(claim).capitalize(), EDITED[claim.fidelity])
-    yield Fact("About", _about(claim))
+    yield Fact("About", about_of(claim))
     yield Fact(
         "Rests on",
         f"{several(units.seeds, 'seed')}, {several(units.roots, 'root run')}, {several(units.worlds, 'world')}, "
@@ -81,7 +82,8 @@ def facts_of(claim: Claim, anchors: Mapping[str, str], together: Together | None
     yield Fact("Claim", f"{claim.id} ({claim.role}, {claim.kind}, {claim.confidence:.0%} interval)")
 
 
-def _about(claim: Claim) -> str:
+def about_of(claim: Claim) -> str:
+    """Return what a claim is about: these checkpoints, the recipe on this start or the recipe, and given what."""
     given = f", given {', '.join(claim.conditional_on)}" if claim.conditional_on else ""
     return f"{ESTIMANDS[claim.estimand]}{given}"
 
@@ -107,7 +109,7 @@ def _ratio(claim: Claim) -> Iterable[Fact]:
 def _orders(claim: Claim) -> Iterable[Fact]:
     if claim.order_range is not None:
         wide = "; more than a fifth of the total apart" if claim.order_range.is_wide else ""
-        yield Fact("Over the orders", f"{interval(claim.order_range.low, claim.order_range.high)}{wide}")
+        yield Fact("Over the orders", f"{spanned(claim.order_range.low, claim.order_range.high)}{wide}")
     if claim.teacher_separable is not None:
         told = "told apart" if claim.teacher_separable else "not told apart: no other teacher's answers were tried"
         yield Fact("Stage and its teacher", told)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from upbringing.attribution.cells import Source
 from upbringing.reporting.curves import Point, Scale, Series, curves
 from upbringing.reporting.differences import anchor_of
-from upbringing.reporting.factors import Place, Plan, claims_about, plans_of
+from upbringing.reporting.factors import TOLD, Place, Plan, claims_about, plans_of
 from upbringing.reporting.figure import Figure, TableRow
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.levels import (
@@ -95,7 +95,8 @@ def _factor(plan: Plan) -> str:
 def _scale(plan: Plan) -> Scale:
     places: Sequence[Place] = [place for found in plan.lines.values() for place in found]
     ticks = {place.x: place.level for place in places}
-    name = f"{plan.factor}; a line per {plan.crossed}" if plan.crossed else plan.factor
+    share = ", share of the stage" if plan.factor.startswith(TOLD) else ""
+    name = f"{plan.factor}; a line per {plan.crossed}" if plan.crossed else f"{plan.factor}{share}"
     return Scale(tuple(sorted(ticks.items())), name)
 
 

@@ -11,11 +11,12 @@ from markupsafe import Markup
 from upbringing.attribution.adjusted_intervals import Together, simultaneous_intervals
 from upbringing.attribution.cells import Source
 from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL
+from upbringing.attribution.undecided_words import sign_uncertain
 from upbringing.base.fingerprint import fingerprint
 from upbringing.formats.findings import Claim
 from upbringing.reporting.alike import alike_of
 from upbringing.reporting.chart import Axis, Interval, strip, strip_axis, strip_scale
-from upbringing.reporting.claim_facts import Fact, facts_of, flips_text, p_text
+from upbringing.reporting.claim_facts import Fact, about_of, facts_of, flips_text, p_text
 from upbringing.reporting.deciding import correction_of, of_claim
 from upbringing.reporting.figure import Figure, TableRow
 from upbringing.reporting.inputs import Inputs
@@ -32,6 +33,7 @@ from upbringing.reporting.words import (
     consequence,
     count,
     decimals,
+    difference_in,
     interval,
     is_greyed,
     on_scale,
@@ -50,7 +52,10 @@ Key = tuple[str, str, str | None, str]
 
 @dataclass(frozen=True)
 class ClaimView:
-    """One claim as the page shows it. ``words``: what a filter searches. ``correction``: by people's labels, if any."""
+    """One claim as the page shows it. ``words``: what a filter searches. ``correction``: by people's labels, if any.
+
+    ``about``: what it is about, where that is less than the recipe.
+    """
 
     anchor: str
     id: str
@@ -68,6 +73,7 @@ class ClaimView:
     role: str
     flips: str
     brief: str
+    about: str
     why: str
     margin: str
     detectable: str
@@ -75,6 +81,7 @@ class ClaimView:
     facts: tuple[Fact, ...]
     chart: Markup
     hero: Markup
+    drawn: str
     alike: Figure | None
     robustness: tuple[TableRow, ...]
     robustness_title: str
@@ -95,7 +102,7 @@ class Group:
 
     @property
     def claims(self) -> tuple[ClaimView, ...]:
-        """All claims, those declared in advance first."""
+        """All claims, primary ones first."""
         return (*self.primary, *self.others)
 
 
@@ -135,11 +142,11 @@ def _group(inputs: Inputs, runs: Runs, claims: Sequence[Claim], *, several: bool
     primary = [view for view in views if view.role == "primary"]
     others = sorted((view for view in views if view.role != "primary"), key=lambda view: levels[view.id], reverse=True)
     is_logit = first.scale == "logit"
-    place = (first.condition if several else "", f"split {first.split}" if first.split else "", LOG_ODDS * is_logit)
+    place = (first.condition if several else "", f"split {first.split}" if first.split else "")
     return Group(
         title=inputs.label(first.measure),
-        place=", ".join(filter(None, place)),
-        note=" · ".join(filter(None, (*place, _margin_note(claims)))),
+        place=", ".join(filter(None, (*place, LOG_ODDS * is_logit))),
+        note=" · ".join(filter(None, (difference_in(first.unit, first.scale), *place, _margin_note(claims)))),
         scale=strip_scale(axis, LOG_ODDS if is_logit else first.unit),
         primary=tuple(primary),
         others=tuple(others),
@@ -198,12 +205,14 @@ def claim_view(
         role=claim.role,
         flips=flips_text(claim),
         brief=_brief(claim),
+        about=_about(claim),
         why=_why(claim) or disagreement_of(claim),
         margin=plain(claim.margin),
         detectable=plain(claim.minimum_detectable, 3),
         adjusted=DASH if claim.p_adjusted is None else p_text(claim.p_adjusted),
         facts=tuple(facts_of(claim, checkpoint_anchors(inputs.tree), together)),
         chart=strip(found, axis, margin=claim.margin, verdict=verdict, title=title),
+        drawn=_drawn(claim, found),
         hero=strip(found, axis, margin=claim.margin, verdict=verdict, title=title, is_labelled=True),
         alike=alike,
         robustness=rows_of(claim),
@@ -239,7 +248,7 @@ def _why(claim: Claim) -> str:
     if verdict_of(claim) != "inconclusive" or found.low is None or found.high is None or found.low <= 0 <= found.high:
         return ""
     if claim.bounds and claim.bounds.get("low", 0.0) < 0 < claim.bounds.get("high", 0.0):
-        return "the sign depends on what the incoherent answers are taken for"
+        return sign_uncertain(claim)
     if claim.p_adjusted is not None and claim.p_adjusted > claim_level(claim):
         return f"leaves out zero alone, but not corrected for all that was asked (p {p_text(claim.p_adjusted)})"
     return ""
@@ -261,3 +270,20 @@ def _brief(claim: Claim) -> str:
     if claim.unscored:
         parts.append(f"{count(claim.unscored)} unscored")
     return ", ".join(filter(None, parts))
+
+
+def _drawn(claim: Claim, found: Interval | None) -> str:
+    """Return what the picture of one claim shows, for who reads nothing else."""
+    margin = "" if claim.margin is None else f"band: margin ±{claim.margin:g}"
+    dots = "dots: single runs" if found is not None and found.seeds else ""
+    bar = f"{difference_in(claim.unit, claim.scale)} with its 95 % interval"
+    return "; ".join(filter(None, (bar[0].upper() + bar[1:], dots, margin)))
+
+
+def _about(claim: Claim) -> str:
+    """Return what a claim is about, where that is less than the recipe: no verdict may be read as more than it is."""
+    if claim.estimate is None:
+        return ""
+    if claim.estimand == "recipe" and not claim.conditional_on:
+        return ""
+    return f"about {about_of(claim)}"

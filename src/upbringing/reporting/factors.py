@@ -181,4 +181,9 @@ def _told_by(cells: Mapping[str, Settings], factor: str) -> list[str]:
 
 
 def _others(settings: Settings, without: Sequence[str]) -> str:
-    return ", ".join(level for name, level in settings.items() if name not in without)
+    """Return the other settings; a bare number says nothing, so the name of its factor follows it."""
+    return ", ".join(
+        level if number_of(level) is None else f"{level} {name}"
+        for name, level in settings.items()
+        if name not in without
+    )

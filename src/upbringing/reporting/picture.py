@@ -30,13 +30,17 @@ class Level:
 
 @dataclass(frozen=True)
 class Effect:
-    """What a step or a branch did: a mark, a word, a size and a tone (``good``, ``bad`` or ``none``)."""
+    """What a step or a branch did: a mark, a word, a size and a tone (``good``, ``bad`` or ``none``).
+
+    ``limits``: the interval of the size, so that no effect stands without its noise.
+    """
 
     mark: str
     word: str
     size: str
     tone: str
     note: str = ""
+    limits: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,7 @@ def _edge(parent: Node, child: Node, step: Effect | None) -> list[str]:
         middle = x2 - 50
         body.append(text(middle, y2 - 7, f"{step.mark} {step.word}", f"effect t-{step.tone}", "middle"))
         body.append(text(middle, y2 + 17, " ".join(filter(None, (step.size, step.note))), "tick", "middle"))
+        body.append(text(middle, y2 + 31, step.limits, "tick", "middle"))
     return body
 
 
@@ -116,9 +121,10 @@ def _branch(upper: Node, lower: Node, effect: Effect) -> list[str]:
     path = f"M{x:.1f} {y1:.1f}C{x + 18:.1f} {y1:.1f} {x + 18:.1f} {y2:.1f} {x:.1f} {y2:.1f}"
     return [
         f'<path d="{path}" class="branch t-{effect.tone}"/>',
-        box(x + 16, middle - 15, 112, 30, "plate", 4),
-        text(x + 20, middle - 3, f"{effect.mark} {effect.word}", f"effect t-{effect.tone}"),
-        text(x + 20, middle + 11, effect.size, "tick"),
+        box(x + 16, middle - 22, 112, 44, "plate", 4),
+        text(x + 20, middle - 10, f"{effect.mark} {effect.word}", f"effect t-{effect.tone}"),
+        text(x + 20, middle + 4, effect.size, "tick"),
+        text(x + 20, middle + 18, effect.limits, "tick"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -11,7 +12,8 @@ from upbringing.reporting.chart import Interval
 from upbringing.reporting.differences import anchor_of
 from upbringing.reporting.forest import ForestRow, forest, forest_axis
 from upbringing.reporting.inputs import Inputs
-from upbringing.reporting.words import DASH, interval, plain, verdict_of
+from upbringing.reporting.naming import claim_names
+from upbringing.reporting.words import DASH, interval, plain, spanned, verdict_of
 
 MAX_ROWS = 24  # in the picture; the table holds all
 UNDEFINED = "undefined"
@@ -41,26 +43,23 @@ def shares_of(inputs: Inputs) -> Shares:
     asked = [claim for claim in inputs.findings.claims if claim.share is not None or _reason(claim)]
     claims = sorted(asked, key=lambda claim: (claim.share is None, claim.role != "primary"))
     drawn = [claim for claim in claims if claim.share is not None][:MAX_ROWS]
-    return Shares(_chart(inputs, drawn) if drawn else None, tuple(_line(inputs, claim) for claim in claims))
+    names = claim_names(inputs, claims)
+    return Shares(_chart(names, drawn) if drawn else None, tuple(_line(names, claim) for claim in claims))
 
 
 def _reason(claim: Claim) -> str:
     return str(getattr(claim, "share_reason", None) or "")
 
 
-def _line(inputs: Inputs, claim: Claim) -> ShareLine:
+def _line(names: Mapping[str, str], claim: Claim) -> ShareLine:
     is_known = claim.share is not None
     return ShareLine(
-        label=_label(inputs, claim),
+        label=names[claim.id],
         anchor=anchor_of(claim),
         share=plain(claim.share) if is_known else UNDEFINED,
         interval=_interval_text(claim) if is_known else DASH,
         note="; ".join(filter(None, (_reason(claim), _scale(claim), _orders(claim), _pattern(claim)))),
     )
-
-
-def _label(inputs: Inputs, claim: Claim) -> str:
-    return f"{inputs.label(claim.measure)}: {claim.contrast}"
 
 
 def _interval_text(claim: Claim) -> str:
@@ -76,19 +75,19 @@ def _orders(claim: Claim) -> str:
     if found is None:
         return ""
     ends = (found["low"], found["high"]) if isinstance(found, dict) else (found.low, found.high)
-    return f"effect {interval(*ends)} over all orders"
+    return f"effect {spanned(*ends)} over all orders"
 
 
 def _pattern(claim: Claim) -> str:
     return str(getattr(claim, "pattern", None) or "").replace("-", " ")
 
 
-def _chart(inputs: Inputs, claims: list[Claim]) -> Markup:
+def _chart(names: Mapping[str, str], claims: list[Claim]) -> Markup:
     """Return the shares with their intervals; below 0 and above 1 they stand where they are, never clipped."""
     found = [_drawn(claim) for claim in claims]
     rows = [
         ForestRow(
-            label=_label(inputs, claim),
+            label=names[claim.id],
             found=each,
             verdict=verdict_of(claim),
             number=f"{plain(claim.share)} {_interval_text(claim)}",

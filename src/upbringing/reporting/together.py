@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ from upbringing.reporting.differences import anchor_of
 from upbringing.reporting.figure import Figure, TableRow
 from upbringing.reporting.forest import ForestRow, forest, forest_axis
 from upbringing.reporting.inputs import Inputs
-from upbringing.reporting.words import DASH, interval, plain, signed, verdict_of
+from upbringing.reporting.naming import claim_names
+from upbringing.reporting.words import DASH, LOG_ODDS, interval, plain, signed, spanned, verdict_of
 
 MAX_ROWS = 24  # in a picture; its table holds all
 INDICES = {
@@ -47,11 +48,11 @@ class AliasLine:
 
 @dataclass(frozen=True)
 class Together:
-    """Everything this part of the page shows. ``orders_chart``: the effect inside its range over the orders."""
+    """Everything this part of the page shows. ``orders_charts``: by unit, effects within their ranges."""
 
     indices: tuple[Figure, ...]
     orders: tuple[OrderLine, ...]
-    orders_chart: Markup | None
+    orders_charts: Mapping[str, Markup]
     aliases: tuple[AliasLine, ...]
 
     @property
@@ -64,10 +65,11 @@ def together_of(inputs: Inputs) -> Together:
     """Return the tables ``indices`` and ``aliases`` of the findings, and all claims with a range over orders."""
     ranged = [(claim, claim.order_range) for claim in inputs.findings.claims if claim.order_range is not None]
     ranged.sort(key=lambda each: (each[0].role != "primary", not each[1].is_wide))
+    names = claim_names(inputs, [claim for claim, _ in ranged])
     return Together(
         indices=tuple(_indices(inputs)),
-        orders=tuple(_order_line(inputs, claim, found) for claim, found in ranged),
-        orders_chart=_orders_chart(inputs, ranged[:MAX_ROWS]) if ranged else None,
+        orders=tuple(_order_line(names, claim, found) for claim, found in ranged),
+        orders_charts=_orders_charts(names, ranged),
         aliases=tuple(_aliases(inputs)),
     )
 
@@ -115,33 +117,42 @@ def _index_interval(row: dict[str, Any], name: str) -> Interval:
     return Interval(value, value if low is None else float(low), value if high is None else float(high))
 
 
-def _order_line(inputs: Inputs, claim: Claim, found: OrderRange) -> OrderLine:
+def _order_line(names: Mapping[str, str], claim: Claim, found: OrderRange) -> OrderLine:
     number = of_claim(claim)
     return OrderLine(
-        label=f"{inputs.label(claim.measure)}: {claim.contrast}",
+        label=names[claim.id],
         anchor=anchor_of(claim),
         effect=f"{signed(number.estimate)} {interval(number.low, number.high)}".strip(),
-        orders=interval(found.low, found.high),
+        orders=spanned(found.low, found.high),
         is_wide={True: "yes, by more than a fifth of the total", False: "no", None: "the total is not told from 0"}[
             found.is_wide
         ],
     )
 
 
-def _orders_chart(inputs: Inputs, ranged: Sequence[tuple[Claim, OrderRange]]) -> Markup:
+def _orders_charts(names: Mapping[str, str], ranged: Sequence[tuple[Claim, OrderRange]]) -> dict[str, Markup]:
+    """Return a chart per unit: what is counted in other units has no common scale."""
+    by_unit: dict[str, list[tuple[Claim, OrderRange]]] = {}
+    for claim, found in ranged:
+        unit = LOG_ODDS if claim.scale == "logit" else claim.unit
+        by_unit.setdefault(unit, []).append((claim, found))
+    return {unit: _orders_chart(names, found[:MAX_ROWS], unit) for unit, found in by_unit.items()}
+
+
+def _orders_chart(names: Mapping[str, str], ranged: Sequence[tuple[Claim, OrderRange]], unit: str) -> Markup:
     """Return each range as a bar with the claim's own estimate as its mark: no interval, which is drawn elsewhere."""
     rows = [
         ForestRow(
-            label=f"{inputs.label(claim.measure)}: {claim.contrast}",
+            label=names[claim.id],
             found=_ranged(claim, found),
             verdict=verdict_of(claim),
-            number=interval(found.low, found.high),
+            number=spanned(found.low, found.high),
         )
         for claim, found in ranged
     ]
     reach = max(abs(value) for _, found in ranged for value in (found.low, found.high)) or 1.0
     axis = forest_axis(-reach, reach)
-    return forest(rows, axis, title="What a part contributes over the orders", unit="effect")
+    return forest(rows, axis, title=f"What a part contributes over the orders, {unit}", unit=unit)
 
 
 def _ranged(claim: Claim, found: OrderRange) -> Interval:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from upbringing.attribution.cells import Source
 from upbringing.formats.findings import Claim
 from upbringing.reporting.chart import NUM_STYLES, swatch
+from upbringing.reporting.deciding import of_claim
 from upbringing.reporting.figure import Figure, TableRow
 from upbringing.reporting.inputs import TRAINED_SPLIT, Inputs
 from upbringing.reporting.levels import (
@@ -31,6 +32,7 @@ from upbringing.reporting.words import (
     consequence,
     deciding_estimate,
     decimals,
+    interval,
     movement,
     on_scale,
     short_count,
@@ -156,7 +158,7 @@ def _bare_tree(inputs: Inputs, lineage: Lineage) -> Figure:
 
 
 def _step_text(step: Effect | None) -> str:
-    return DASH if step is None else " ".join(filter(None, (step.mark, step.word, step.size, step.note)))
+    return DASH if step is None else " ".join(filter(None, (step.mark, step.word, step.size, step.limits, step.note)))
 
 
 def _stages(inputs: Inputs, lineage: Lineage) -> list[tuple[str, str]]:
@@ -194,8 +196,16 @@ def _effect(inputs: Inputs, claim: Claim, word: str) -> Effect:
     direction = inputs.measure(claim.measure).direction
     sign, moved, tone = movement(claim, direction)
     estimate = deciding_estimate(claim)
+    number = of_claim(claim)
     size = on_scale(claim, signed(estimate)) if estimate is not None else ""
-    return Effect(sign, word or moved, size, tone, consequence(claim, direction))
+    return Effect(
+        sign,
+        word or moved,
+        size,
+        tone,
+        consequence(claim, direction),
+        interval(number.low, number.high) if size else "",
+    )
 
 
 def _branches(inputs: Inputs, lineage: Lineage, source: Source) -> list[Branch]:
@@ -206,8 +216,7 @@ def _branches(inputs: Inputs, lineage: Lineage, source: Source) -> list[Branch]:
             continue
         places = [number for cell in claim.weights for number, node in enumerate(lineage.nodes) if cell in node.cells]
         if len(places) == 2 and lineage.nodes[places[0]].column == lineage.nodes[places[1]].column:
-            depends = verdict_of(claim) in ("changed", "negligible")
-            word = "depends on it" if depends else VERDICT_WORDS[verdict_of(claim)]
+            word = "depends on it" if verdict_of(claim) == "changed" else VERDICT_WORDS[verdict_of(claim)]
             upper, lower = sorted(places, key=lambda place: lineage.nodes[place].row)
             branches.append(Branch(upper, lower, _effect(inputs, claim, word)))
     return branches[:MAX_BRANCHES]

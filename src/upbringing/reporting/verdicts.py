@@ -42,7 +42,7 @@ class Control:
 
 @dataclass(frozen=True)
 class FirstScreen:
-    """Everything above the fold. ``is_declared``: the claims shown were named in advance."""
+    """Everything above the fold. ``is_declared``: the claims shown are primary."""
 
     headlines: tuple[Headline, ...]
     conclusions: tuple[Conclusion, ...]
@@ -108,13 +108,13 @@ def _strength(inputs: Inputs, claims: Sequence[Claim]) -> Iterable[Fact]:
     judges = tuple(dict.fromkeys(claim.judge for claim in claims if claim.judge and claim.judge != "none"))
     if judges:
         yield Fact("Judge", ", ".join(judges))
-    yield Fact("Declared in advance", _registered(inputs))
+    yield Fact("Margins and primary measures fixed", _registered(inputs))
 
 
 def _registered(inputs: Inputs) -> str:
     registered = inputs.tree.study.registered
     if registered.sha256 is None:
-        return "nothing was registered"
+        return "no registration"
     times = {True: "before the first answer", False: "after answers were seen", None: "when is not stated"}
     when = times[registered.before_first_row]
     return f"{when}, then amended {several(len(registered.amendments), 'time')}" if registered.amendments else when
@@ -136,7 +136,7 @@ def _missing(inputs: Inputs, chosen: Sequence[Claim]) -> Iterable[str]:
     asked = {claim.measure for claim in chosen if claim.role == "primary"}
     unasked = [measure for measure in inputs.tree.study.primary if measure not in asked]
     if inputs.findings.claims and asked:
-        found += [f"No claim that was declared in advance is about {inputs.label(measure)}." for measure in unasked]
+        found += [f"No primary claim is about {inputs.label(measure)}." for measure in unasked]
     blocked = sum(claim.verdict in ("blocked", "not-measurable") for claim in inputs.findings.claims)
     if blocked:
         found.append(f"{several(blocked, 'difference')} could not be measured; the reasons stand beside each.")
@@ -167,4 +167,6 @@ def controls_of(tree: Tree) -> tuple[Control, ...]:
     arms: dict[str, dict[str, None]] = {}
     for cell in tree.cells:
         arms.setdefault(cell.control, {})[cell.arm] = None
+        if cell.control in ("none", "reference") and "placebo" in cell.state.values():  # what it is built with counts
+            arms.setdefault("placebo", {})[cell.arm] = None
     return tuple(Control(kind, tuple(arms.get(kind, ())), without) for kind, without in CONTROLS.items())

@@ -102,6 +102,11 @@ def interval(low: float | None, high: float | None, places: int = 2, *, differen
     return f"[{show(low, places)}, {show(high, places)}]"
 
 
+def spanned(low: float | None, high: float | None, places: int = 2) -> str:
+    """Return ``low to high`` of differences: from where to where something goes, which is no interval."""
+    return f"{signed(low, places)} to {signed(high, places)}"
+
+
 def count(number: float | None) -> str:
     """Return a count with thin spaces between thousands."""
     return DASH if number is None else f"{number:,.0f}".replace(",", NARROW_SPACE)
@@ -120,6 +125,13 @@ def short_count(number: float | None) -> str:
 def several(number: int, singular: str, plural: str | None = None) -> str:
     """Return ``1 seed`` or ``3 seeds``."""
     return f"{count(number)} {singular if number == 1 else plural or singular + 's'}"
+
+
+def difference_in(unit: str, scale: str = "natural") -> str:
+    """Return what a difference of a measure is counted in."""
+    if scale == "logit":
+        return "difference in log-odds"
+    return "difference of shares" if unit == "share" else f"difference in {unit}" if unit else "difference"
 
 
 def duration(seconds: float) -> str:
@@ -147,11 +159,13 @@ def on_scale(claim: Claim, number: str) -> str:
 def movement(claim: Claim, direction: str) -> tuple[str, str, str]:
     """Return (mark, word, tone) of a two-cell difference: rose, fell, kept or why nobody knows.
 
-    ``tone``: ``good``, ``bad`` or ``none``; only a change has one, and only where the measure has a safe side.
+    ``tone``: ``good``, ``bad`` or ``none``; only a change has one, and only where the measure has a safe side. What is
+    negligible has neither side nor tone: its sign is not corrected for all that was asked, and its margin says that it
+    does not matter.
     """
     verdict = verdict_of(claim)
     estimate = deciding_estimate(claim)
-    if verdict in ("changed", "negligible") and estimate is not None:
+    if verdict == "changed" and estimate is not None:
         rose = estimate > 0
         better = None if _says_nothing_of_safety(claim) else BETTER.get(direction)
         tone = "none" if better is None else ("good" if better[0 if rose else 1] in GOOD else "bad")
@@ -163,11 +177,12 @@ def movement(claim: Claim, direction: str) -> tuple[str, str, str]:
 def consequence(claim: Claim, direction: str) -> str:
     """Return ``safer``, ``less safe``, ``better`` or ``worse`` for a change; empty where it does not apply.
 
-    Another judge or another format of the prompt makes no model safer: the model is the same.
+    A change within its margin is not worth the word, and another judge or format of the prompt makes no model safer:
+    the model is the same.
     """
     better = None if _says_nothing_of_safety(claim) else BETTER.get(direction)
     estimate = deciding_estimate(claim)
-    if better is None or verdict_of(claim) not in ("changed", "negligible") or estimate is None:
+    if better is None or verdict_of(claim) != "changed" or estimate is None:
         return ""
     return better[0 if estimate > 0 else 1]
 

@@ -63,7 +63,8 @@ def curve_warnings(updates: Sequence[RlUpdate]) -> tuple[str, ...]:
             f"same answers ({_change(first, last, 'oracle')})"
         )
     if reward <= 0:
-        found.append(f"the reward did not rise ({_change(first, last, 'reward')})")
+        said = "fell" if reward < 0 else "did not rise by more than its noise"
+        found.append(f"the reward {said} ({_change(first, last, 'reward')})")
     idle = sum(each.varied == 0 for each in updates)
     if idle * 2 > len(updates):
         found.append(f"{idle} of {len(updates)} updates taught nothing: no prompt's answers got different rewards")

@@ -65,7 +65,7 @@ def _charts(inputs: Inputs) -> Iterator[tuple[str, Markup]]:
     for name, chart in (
         ("power", power_of(inputs).chart),
         ("shares", shares_of(inputs).chart),
-        ("over the orders", together.orders_chart),
+        *((f"over the orders {unit}", chart) for unit, chart in together.orders_charts.items()),
     ):
         if chart is not None:
             yield name, chart

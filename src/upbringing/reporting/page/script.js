@@ -188,7 +188,7 @@
       const where = make("p", "where", text(place[1]) + (several ? ", seed " + place[2] : ""));
       where.append(make("span", "outcome o-" + text(answer[1]), text(answer[1])));
       box.append(where);
-      if (!withText || answer[2] < 0) { where.append(make("span", "", answer[3] + " characters")); return box; }
+      if (!withText || answer[2] < 0) { where.append(make("span", "", answer[3] + (answer[3] === 1 ? " character" : " characters"))); return box; }
       const label = "answer at " + text(place[1]);
       if (answer.length > 5 && answer[5] >= 0) box.append(long("what aside", "thought: " + text(answer[5]), "thought before the " + label));
       box.append(long("what", text(answer[2]), label));
@@ -251,7 +251,7 @@
     const page = () => {
       for (const item of found.slice(shown, shown + PAGE)) list.append(card(item));
       shown = Math.min(found.length, shown + PAGE);
-      count.textContent = shown + " of " + found.length + " questions shown, " + data.items.length + " in all";
+      count.textContent = (found.length ? shown + " of " + found.length + (found.length === 1 ? " question" : " questions") + " shown, " : "No question fits, ") + data.items.length + " in all";
       more.hidden = shown >= found.length;
     };
     const inArm = (item) => item.answers.filter((answer) => !arm.value || text(data.places[answer[0]][0]) === arm.value);
