@@ -14,7 +14,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from upbringing.attribution.rates import Rate, simple_rate
+from upbringing.attribution.statistics.rates import Rate, simple_rate
 from upbringing.battery.judges.refusal_rules import RefusalRuleJudge
 from upbringing.data.packages.judge_rows import LabelledAnswer, labelled_answers
 from upbringing.formats.items import Item, Message

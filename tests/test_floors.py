@@ -25,6 +25,19 @@ MAY_IMPORT = {
 }
 MAY_IMPORT["lab"] = set(MAY_IMPORT)
 MAY_IMPORT["validation"] = {"base", "formats", "attribution"}
+ROOMS = (
+    "statistics",
+    "evidence",
+    "words",
+    "contrasts",
+    "judges",
+    "validity",
+    "effects",
+    "claims",
+    "protocols",
+    "power",
+)
+"""The rooms of the attribution floor: each may import from those before it."""
 HEAVY = {
     "torch",
     "transformers",
@@ -66,6 +79,20 @@ def test_a_file_imports_only_from_the_floors_below_it(path: Path) -> None:
         parts = name.split(".")
         if parts[0] == "upbringing" and len(parts) > 1:
             assert parts[1] in MAY_IMPORT[floor] | {floor}, f"{floor} may not import {name}"
+
+
+def rooms() -> list[Path]:
+    return sorted((SOURCE / "attribution").glob("*/*.py"))
+
+
+@pytest.mark.parametrize("path", rooms(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_room_of_attribution_imports_only_from_those_before_it(path: Path) -> None:
+    room = path.parent.name
+    allowed = ROOMS[: ROOMS.index(room) + 1]
+    for name in imported_modules(path):
+        parts = name.split(".")
+        if parts[:2] == ["upbringing", "attribution"] and len(parts) > 2:
+            assert parts[2] in allowed, f"{room} may not import {name}"
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(SOURCE)))

@@ -12,7 +12,7 @@ import typer
 from upbringing.base.errors import StudyError
 
 if TYPE_CHECKING:
-    from upbringing.attribution.variance import VarianceComponents
+    from upbringing.attribution.statistics.variance import VarianceComponents
 
 DEFAULT_STORE = Path("store")
 PARTS = ("prompt", "seed", "cell", "subseed")
@@ -57,8 +57,8 @@ def power(
         return
     from rich.console import Console
 
-    from upbringing.attribution.outlook import ContrastFacts
-    from upbringing.attribution.sampling import SampleSize
+    from upbringing.attribution.power.outlook import ContrastFacts
+    from upbringing.attribution.power.sampling import SampleSize
     from upbringing.lab.planning.power import stated_power
     from upbringing.lab.planning.power_drawing import print_power
     from upbringing.lab.verbs import power as power_of
@@ -79,7 +79,7 @@ def power(
 def _designs(num_stages: int, seeds: int, runs: int | None, *, as_json: bool) -> None:
     from rich.console import Console
 
-    from upbringing.attribution.design_power import design_table, designs_for_runs
+    from upbringing.attribution.power.design_power import design_table, designs_for_runs
     from upbringing.lab.planning.power_drawing import print_designs
 
     stages = [f"stage {number + 1}" for number in range(num_stages)]
@@ -93,7 +93,7 @@ def _designs(num_stages: int, seeds: int, runs: int | None, *, as_json: bool) ->
 
 def _stated(text: str) -> VarianceComponents:
     """Return the components in ``prompt=0.15,seed=0.05,cell=0.45``."""
-    from upbringing.attribution.variance import VarianceComponents
+    from upbringing.attribution.statistics.variance import VarianceComponents
 
     found: dict[str, float] = {}
     for part in text.split(","):

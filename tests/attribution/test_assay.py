@@ -5,10 +5,10 @@ from __future__ import annotations
 import pyarrow as pa
 from simulated_studies import two_arms
 
-from upbringing.attribution.assays import UNASKED
 from upbringing.attribution.attribute import attribute
+from upbringing.attribution.evidence.assays import UNASKED
 from upbringing.attribution.pipeline_gate import gate
-from upbringing.attribution.sentences import DEAD_ASSAY
+from upbringing.attribution.words.sentences import DEAD_ASSAY
 from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, ContrastSpec, MeasureInfo, StageInfo, StudyInfo, Tree

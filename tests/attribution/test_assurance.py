@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import special
 
-from upbringing.attribution.inference import t_quantile
-from upbringing.attribution.outlook import ContrastFacts, outlook
-from upbringing.attribution.power import Goal, power_of
-from upbringing.attribution.sampling import SampleSize, sampling
-from upbringing.attribution.variance import LIKELY, VarianceComponents, estimated_components
+from upbringing.attribution.power.outlook import ContrastFacts, outlook
+from upbringing.attribution.power.power import Goal, power_of
+from upbringing.attribution.power.sampling import SampleSize, sampling
+from upbringing.attribution.statistics.inference import t_quantile
+from upbringing.attribution.statistics.variance import LIKELY, VarianceComponents, estimated_components
 
 
 def promised(components: VarianceComponents, size: SampleSize, goal: Goal) -> float:

@@ -11,13 +11,13 @@ import pytest
 from simulated_studies import two_arms
 
 from upbringing.attribution.attribute import attribute, attribute_folder
-from upbringing.attribution.crossed import components, crossed_inference, seed_means_inference
-from upbringing.attribution.equivalence import four_way_verdict
-from upbringing.attribution.inference import t_inference
-from upbringing.attribution.levels import RateCounts, rate_inference, rule_of_three, wilson
-from upbringing.attribution.multiplicity import benjamini_hochberg, holm
-from upbringing.attribution.pairs import mcnemar_mid_p, newcombe_interval
-from upbringing.attribution.sentences import FEW_SEEDS, NESTED, NO_MARGIN, ONE_SEED
+from upbringing.attribution.statistics.crossed import components, crossed_inference, seed_means_inference
+from upbringing.attribution.statistics.equivalence import four_way_verdict
+from upbringing.attribution.statistics.inference import t_inference
+from upbringing.attribution.statistics.levels import RateCounts, rate_inference, rule_of_three, wilson
+from upbringing.attribution.statistics.multiplicity import benjamini_hochberg, holm
+from upbringing.attribution.statistics.pairs import mcnemar_mid_p, newcombe_interval
+from upbringing.attribution.words.sentences import FEW_SEEDS, NESTED, NO_MARGIN, ONE_SEED
 from upbringing.base.errors import FormatError
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Gate, Tree

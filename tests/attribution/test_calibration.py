@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from upbringing.attribution.attribute import attribute, attribute_folder
-from upbringing.attribution.calibration import calibrate
+from upbringing.attribution.judges.calibration import calibrate
 from upbringing.base.errors import FormatError
 from upbringing.formats.labels import LABEL_MEASURE, LABELS_NAME
 from upbringing.formats.rows import Row, rows_table, write_rows

@@ -11,11 +11,11 @@ import pytest
 from scipy import special
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.cell_tables import CellTables, cell_tables, in_log_odds
-from upbringing.attribution.cells import Source, evidence_of
-from upbringing.attribution.design import design_of
-from upbringing.attribution.estimates import estimate, over_units
-from upbringing.attribution.pivot import terms_of
+from upbringing.attribution.contrasts.cell_tables import CellTables, cell_tables, in_log_odds
+from upbringing.attribution.contrasts.estimates import estimate, over_units
+from upbringing.attribution.evidence.cells import Source, evidence_of
+from upbringing.attribution.evidence.design import design_of
+from upbringing.attribution.evidence.pivot import terms_of
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import Tree
 

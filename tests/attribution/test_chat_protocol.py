@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from upbringing.attribution import chat_sentences as said
-from upbringing.attribution.chat_evidence import ChatEvidence
-from upbringing.attribution.protocols import conclusions_of
-from upbringing.attribution.retention import Retention
+from upbringing.attribution.effects.retention import Retention
+from upbringing.attribution.protocols.chat_evidence import ChatEvidence
+from upbringing.attribution.protocols.protocols import conclusions_of
+from upbringing.attribution.words import chat_sentences as said
 from upbringing.formats.chat_protocol import CHAT_PARTS, CHAT_ROLE_WORDS, chat_contrasts, outcome_name, outcomes_of
 from upbringing.formats.findings import Claim, Conclusion, Corrected, Units
 from upbringing.formats.outcomes import Outcome

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.copies import ALIKE_RUNS, COPIES
-from upbringing.attribution.lacking import LACKING
+from upbringing.attribution.evidence.copies import ALIKE_RUNS, COPIES
+from upbringing.attribution.evidence.lacking import LACKING
 from upbringing.formats.findings import Findings
 from upbringing.formats.tree import Tree
 

@@ -12,8 +12,8 @@ import pytest
 from judged_studies import WORDS, Judged
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.corrected import hidden_variance
-from upbringing.attribution.crossed import components
+from upbringing.attribution.judges.corrected import hidden_variance
+from upbringing.attribution.statistics.crossed import components
 from upbringing.formats.findings import Claim, Corrected
 from upbringing.formats.tree import Tree
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from upbringing.attribution.crossed import components, crossed_inference
+from upbringing.attribution.statistics.crossed import components, crossed_inference
 
 pandas = pytest.importorskip("pandas")
 linear_model = pytest.importorskip("statsmodels.regression.linear_model")

@@ -6,7 +6,7 @@ import pytest
 from rare_studies import claim_of, study_of
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.default_margins import NO_GROUPS, NOT_TWO_SIDES
+from upbringing.attribution.contrasts.default_margins import NO_GROUPS, NOT_TWO_SIDES
 from upbringing.formats.tree import MeasureInfo
 
 STRICT, LOOSE = {"default_margins": "strict"}, {"default_margins": "loose"}

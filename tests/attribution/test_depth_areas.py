@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from upbringing.attribution.cells import Source, evidence_of
-from upbringing.attribution.depth_areas import area_line, area_of, depth_weights
-from upbringing.attribution.design import design_of
-from upbringing.attribution.estimates import Estimate
+from upbringing.attribution.contrasts.estimates import Estimate
+from upbringing.attribution.effects.depth_areas import area_line, area_of, depth_weights
+from upbringing.attribution.evidence.cells import Source, evidence_of
+from upbringing.attribution.evidence.design import design_of
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, ItemInfo, MeasureInfo, StageInfo, StudyInfo, Tree
 

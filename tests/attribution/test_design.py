@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from upbringing.attribution.design import Design, design_of
-from upbringing.attribution.units import units_of
+from upbringing.attribution.evidence.design import Design, design_of
+from upbringing.attribution.evidence.units import units_of
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, StageInfo, StudyInfo, Tree
 
 STAGES = {"pretrain": "pretrain", "sft": "sft"}

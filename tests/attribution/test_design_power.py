@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from upbringing.attribution.design_power import design_table, designs_for_runs, detectable
-from upbringing.attribution.inference import t_inference
+from upbringing.attribution.power.design_power import design_table, designs_for_runs, detectable
+from upbringing.attribution.statistics.inference import t_inference
 from upbringing.base.errors import FormatError
 
 STAGES = ("a", "b", "c", "d")

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.direction_effect import direction_verdicts
-from upbringing.attribution.direction_questions import DirectionPlan
-from upbringing.attribution.direction_tables import sentence_of
+from upbringing.attribution.protocols.direction_effect import direction_verdicts
+from upbringing.attribution.protocols.direction_questions import DirectionPlan
+from upbringing.attribution.protocols.direction_tables import sentence_of
 from upbringing.battery.needs import Intervention
 from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.rows import Row, rows_table

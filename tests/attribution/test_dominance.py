@@ -9,8 +9,8 @@ import pytest
 from scipy import special
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.equivalence import NO_DOMINANCE_SCALE
-from upbringing.attribution.part_answers import dominance
+from upbringing.attribution.protocols.part_answers import dominance
+from upbringing.attribution.statistics.equivalence import NO_DOMINANCE_SCALE
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import Tree
 

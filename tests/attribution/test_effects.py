@@ -9,7 +9,7 @@ import pytest
 from simulated_designs import MEASURE, crossed, planted
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.sentences import NEEDS_OTHERS, OVERDETERMINED, verdict_sentence
+from upbringing.attribution.words.sentences import NEEDS_OTHERS, OVERDETERMINED, verdict_sentence
 from upbringing.base.errors import FormatError
 from upbringing.formats.effects import coalitions
 from upbringing.formats.effects.trends import LINEAR, QUADRATIC, trend

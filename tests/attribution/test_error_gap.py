@@ -9,17 +9,17 @@ import pytest
 from judged_studies import Judged
 from simulated_designs import crossed, planted
 
-from upbringing.attribution.asked import asked_of
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.equivalence import widened
-from upbringing.attribution.error_gap import ASSUMED_GAP, with_error_gap
-from upbringing.attribution.estimates import estimate
-from upbringing.attribution.inference import Inference, minimum_detectable
-from upbringing.attribution.judge_sentences import SHARE_UNCHECKED
-from upbringing.attribution.levels import clip
-from upbringing.attribution.outlook import Outlook
-from upbringing.attribution.pilot import pilot_outlooks
-from upbringing.attribution.pivot import terms_of
+from upbringing.attribution.claims.asked import asked_of
+from upbringing.attribution.contrasts.estimates import estimate
+from upbringing.attribution.evidence.pivot import terms_of
+from upbringing.attribution.judges.error_gap import ASSUMED_GAP, with_error_gap
+from upbringing.attribution.power.outlook import Outlook
+from upbringing.attribution.power.pilot import pilot_outlooks
+from upbringing.attribution.statistics.equivalence import widened
+from upbringing.attribution.statistics.inference import Inference, minimum_detectable
+from upbringing.attribution.statistics.levels import clip
+from upbringing.attribution.words.judge_sentences import SHARE_UNCHECKED
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import Tree
 from upbringing.lab.planning.power_words import decision_words, noise_words

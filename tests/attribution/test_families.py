@@ -8,13 +8,13 @@ from scipy import stats
 from simulated_studies import two_arms
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.crossed import crossed_inference
-from upbringing.attribution.families import Tested, corrected_together
-from upbringing.attribution.far_tail import quantile, tail
-from upbringing.attribution.inference import Inference, minimum_detectable, t_inference
-from upbringing.attribution.power import Goal, smallest_decided
-from upbringing.attribution.sampling import SampleSize, sampling
-from upbringing.attribution.variance import VarianceComponents
+from upbringing.attribution.power.power import Goal, smallest_decided
+from upbringing.attribution.power.sampling import SampleSize, sampling
+from upbringing.attribution.statistics.crossed import crossed_inference
+from upbringing.attribution.statistics.families import Tested, corrected_together
+from upbringing.attribution.statistics.far_tail import quantile, tail
+from upbringing.attribution.statistics.inference import Inference, minimum_detectable, t_inference
+from upbringing.attribution.statistics.variance import VarianceComponents
 
 FIVE_RUNS = t_inference(0.2, 0.05, 4.0, "seed means")
 

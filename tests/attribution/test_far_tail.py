@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import special
 
-from upbringing.attribution.crossed import crossed_inference
-from upbringing.attribution.far_tail import Spreads, far_p, half_widths, quantile, tail
-from upbringing.attribution.inference import t_inference
+from upbringing.attribution.statistics.crossed import crossed_inference
+from upbringing.attribution.statistics.far_tail import Spreads, far_p, half_widths, quantile, tail
+from upbringing.attribution.statistics.inference import t_inference
 from upbringing.formats.findings import Spread
 
 ONLY_RUNS = Spread(items=0.0, runs=0.25, residual=0.0, items_df=99.0, runs_df=4.0)

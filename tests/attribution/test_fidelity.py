@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.fidelity import NUM_RESAMPLES, Pair, fidelity_numbers, sign_agreement
+from upbringing.attribution.validity.fidelity import NUM_RESAMPLES, Pair, fidelity_numbers, sign_agreement
 from upbringing.base.errors import FormatError
 from upbringing.base.streams import stream
 from upbringing.formats.findings import Findings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from upbringing.attribution.gaps import Gap, errors_by_checkpoint, gap_of
-from upbringing.attribution.labelled import LabelledAnswer
+from upbringing.attribution.judges.gaps import Gap, errors_by_checkpoint, gap_of
+from upbringing.attribution.judges.labelled import LabelledAnswer
 
 YES, NO = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import special
 
-from upbringing.attribution.glmm import ABSENT, SMALLEST, fit_glmm
-from upbringing.attribution.inference import t_quantile
-from upbringing.attribution.laplace import Counts, Model, State
+from upbringing.attribution.statistics.glmm import ABSENT, SMALLEST, fit_glmm
+from upbringing.attribution.statistics.inference import t_quantile
+from upbringing.attribution.statistics.laplace import Counts, Model, State
 
 DIFFERENCE = np.array([-1.0, 1.0])
 TYPICAL = np.array([0.2, -0.3, -0.7, -1.0, 0.4, -0.9])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-import upbringing.attribution.judge_agreement as module
+import upbringing.attribution.judges.judge_agreement as module
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.columns import read_columns
-from upbringing.attribution.judge_agreement import judge_agreement
+from upbringing.attribution.evidence.columns import read_columns
+from upbringing.attribution.judges.judge_agreement import judge_agreement
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Checkpoint, StudyInfo, Tree
 

@@ -13,15 +13,15 @@ from simulated_studies import two_arms
 from typer.testing import CliRunner
 
 import upbringing
-from upbringing.attribution.anytime import (
+from upbringing.attribution.attribute import attribute_folder
+from upbringing.attribution.looks import look_at
+from upbringing.attribution.statistics.anytime import (
     MIN_CLUSTERS,
     confidence_sequence,
     mixture_variance,
     relative_width,
 )
-from upbringing.attribution.attribute import attribute_folder
-from upbringing.attribution.inference import normal_quantile
-from upbringing.attribution.looks import look_at
+from upbringing.attribution.statistics.inference import normal_quantile
 from upbringing.base.errors import FormatError, StudyError
 from upbringing.cli import app
 from upbringing.formats.looks import LOOKS_NAME, Look, read_looks

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from upbringing.attribution import multi_bootstrap as module
-from upbringing.attribution.multi_bootstrap import NUM_DRAWS, draw_counts, multi_bootstrap
+from upbringing.attribution.statistics import multi_bootstrap as module
+from upbringing.attribution.statistics.multi_bootstrap import NUM_DRAWS, draw_counts, multi_bootstrap
 from upbringing.base.streams import stream
 from upbringing.validation.drawing import draw
 from upbringing.validation.planted import EFFECTIVE, NULL

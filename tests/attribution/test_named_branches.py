@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from upbringing.attribution.defaults import default_contrasts
-from upbringing.attribution.design import design_of
+from upbringing.attribution.evidence.defaults import default_contrasts
+from upbringing.attribution.evidence.design import design_of
 from upbringing.formats.tree import Cell, Checkpoint, ContrastSpec, StudyInfo, Tree
 
 MEASURE = "safe"

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from simulated_studies import two_arms
 
-from upbringing.attribution.aliasing import alias_tables
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.defaults import default_contrasts
-from upbringing.attribution.design import design_of
+from upbringing.attribution.evidence.defaults import default_contrasts
+from upbringing.attribution.evidence.design import design_of
+from upbringing.attribution.validity.aliasing import alias_tables
 from upbringing.base.errors import FormatError
 from upbringing.formats.effects.generators import fraction_runs, standard_generators
 from upbringing.formats.rows import Row, rows_table

@@ -6,7 +6,7 @@ import pytest
 from simulated_designs import crossed, planted
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.sentences import DIFFER, NEEDS_OTHERS, OVERDETERMINED, statement, verdict_sentence
+from upbringing.attribution.words.sentences import DIFFER, NEEDS_OTHERS, OVERDETERMINED, statement, verdict_sentence
 from upbringing.formats.findings import Claim, OrderRange
 
 

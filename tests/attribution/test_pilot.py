@@ -10,10 +10,10 @@ import pytest
 from simulated_studies import two_arms
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.outlook import ContrastFacts, Outlook, outlook
-from upbringing.attribution.pilot import pilot_outlooks, pilots
-from upbringing.attribution.sampling import SampleSize
-from upbringing.attribution.variance import VarianceComponents
+from upbringing.attribution.power.outlook import ContrastFacts, Outlook, outlook
+from upbringing.attribution.power.pilot import pilot_outlooks, pilots
+from upbringing.attribution.power.sampling import SampleSize
+from upbringing.attribution.statistics.variance import VarianceComponents
 from upbringing.base.errors import FormatError
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, ContrastSpec, Gate, StageInfo, StudyInfo, Tree

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 import upbringing
-from upbringing.attribution.equivalence import beyond_margin, noninferior
-from upbringing.attribution.inference import minimum_detectable, t_inference
 from upbringing.attribution.pipeline_gate import FAILED_EXIT_CODE, gate
+from upbringing.attribution.statistics.equivalence import beyond_margin, noninferior
+from upbringing.attribution.statistics.inference import minimum_detectable, t_inference
 from upbringing.base import errors
 from upbringing.base.errors import FormatError, StudyError, UpbringingError
 from upbringing.cli import app

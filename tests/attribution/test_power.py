@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from upbringing.attribution.crossed import crossed_inference, prompts_inference, seed_means_inference
-from upbringing.attribution.equivalence import is_equivalent, noninferior
-from upbringing.attribution.far_tail import far_p
-from upbringing.attribution.inference import minimum_detectable, t_inference
-from upbringing.attribution.needed import margin_floor, prompts_needed, seeds_needed
-from upbringing.attribution.power import Goal, Test, is_decided, power_of, smallest_decided
-from upbringing.attribution.sampling import SampleSize, Sampling, floor, sampling
-from upbringing.attribution.variance import VarianceComponents, estimated_components
+from upbringing.attribution.power.needed import margin_floor, prompts_needed, seeds_needed
+from upbringing.attribution.power.power import Goal, Test, is_decided, power_of, smallest_decided
+from upbringing.attribution.power.sampling import SampleSize, Sampling, floor, sampling
+from upbringing.attribution.statistics.crossed import crossed_inference, prompts_inference, seed_means_inference
+from upbringing.attribution.statistics.equivalence import is_equivalent, noninferior
+from upbringing.attribution.statistics.far_tail import far_p
+from upbringing.attribution.statistics.inference import minimum_detectable, t_inference
+from upbringing.attribution.statistics.variance import VarianceComponents, estimated_components
 from upbringing.base.errors import FormatError
 
 Table = NDArray[np.float64]

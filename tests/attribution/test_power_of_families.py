@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from upbringing.attribution import power as planner
-from upbringing.attribution.far_tail import half_widths
-from upbringing.attribution.needed import seeds_needed
-from upbringing.attribution.power import Goal, is_decided, power_of, smallest_decided
-from upbringing.attribution.sampling import SampleSize, sampling
-from upbringing.attribution.variance import VarianceComponents
+from upbringing.attribution.power import power as planner
+from upbringing.attribution.power.needed import seeds_needed
+from upbringing.attribution.power.power import Goal, is_decided, power_of, smallest_decided
+from upbringing.attribution.power.sampling import SampleSize, sampling
+from upbringing.attribution.statistics.far_tail import half_widths
+from upbringing.attribution.statistics.variance import VarianceComponents
 
 NOISY = VarianceComponents(prompt=0.15, seed=0.08, cell=0.45)
 

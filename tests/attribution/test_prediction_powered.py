@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from upbringing.attribution.prediction_powered import Form, Labelled, prediction_powered
+from upbringing.attribution.statistics.prediction_powered import Form, Labelled, prediction_powered
 
 HUMAN = np.array([1.0, 0.0, 1.0, 0.0])
 JUDGED = np.array([1.0, 0.0, 0.0, 0.0])

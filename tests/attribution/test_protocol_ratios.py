@@ -11,16 +11,23 @@ import pytest
 from scipy import stats
 from simulated_protocols import SFT_CARRIES_IT, simulated
 
-from upbringing.attribution import conclusion_sentences as words
-from upbringing.attribution.adjusted_intervals import Adjusted, adjusted_intervals
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.crossed import crossed_inference
-from upbringing.attribution.inference import Inference
-from upbringing.attribution.levels import RateCounts, effective_number, wilson
-from upbringing.attribution.part_answers import large_effect, necessity, similarity
-from upbringing.attribution.pivot import mean_of_rows
-from upbringing.attribution.ratio_limits import SMALLEST_P, LogLimits, RateLimits, TwoRateLimits, beyond_p, mover_ratio
-from upbringing.attribution.risk_ratio import DELTA_METHOD, FROM_LIMITS, Rates, Ratio, risk_ratio
+from upbringing.attribution.evidence.pivot import mean_of_rows
+from upbringing.attribution.protocols.part_answers import large_effect, necessity, similarity
+from upbringing.attribution.statistics.adjusted_intervals import Adjusted, adjusted_intervals
+from upbringing.attribution.statistics.crossed import crossed_inference
+from upbringing.attribution.statistics.inference import Inference
+from upbringing.attribution.statistics.levels import RateCounts, effective_number, wilson
+from upbringing.attribution.statistics.ratio_limits import (
+    SMALLEST_P,
+    LogLimits,
+    RateLimits,
+    TwoRateLimits,
+    beyond_p,
+    mover_ratio,
+)
+from upbringing.attribution.statistics.risk_ratio import DELTA_METHOD, FROM_LIMITS, Rates, Ratio, risk_ratio
+from upbringing.attribution.words import conclusion_sentences as words
 from upbringing.formats.findings import Claim, Conclusion, Corrected, Spread
 from upbringing.formats.risk_ratio import RiskRatio
 

@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 from simulated_protocols import SFT_CARRIES_IT, simulated
 
-from upbringing.attribution import conclusion_sentences as words
-from upbringing.attribution.adjusted_intervals import adjusted_intervals
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.protocols import conclusions_of
+from upbringing.attribution.protocols.protocols import conclusions_of
+from upbringing.attribution.statistics.adjusted_intervals import adjusted_intervals
+from upbringing.attribution.words import conclusion_sentences as words
 from upbringing.formats.findings import Claim, Conclusion, Corrected, Spread, Units
 from upbringing.formats.parts import contrast_name
 from upbringing.formats.protocols import PARTS, ROLE_WORDS, missing_roles, protocol_contrasts

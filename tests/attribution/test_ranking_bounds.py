@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.influence import auroc_bounds, auroc_values
+from upbringing.attribution.evidence.influence import auroc_bounds, auroc_values
 from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import (

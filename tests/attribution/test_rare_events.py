@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.inference import t_inference, t_quantile
-from upbringing.attribution.levels import RateCounts, rate_inference, wilson
-from upbringing.attribution.sentences import ALIKE_WORLDS, NESTED
+from upbringing.attribution.statistics.inference import t_inference, t_quantile
+from upbringing.attribution.statistics.levels import RateCounts, rate_inference, wilson
+from upbringing.attribution.words.sentences import ALIKE_WORLDS, NESTED
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import (
     Cell,

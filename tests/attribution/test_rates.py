@@ -10,9 +10,9 @@ from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.proportion import proportion_confint
 
-from upbringing.attribution.calibration import kappa
-from upbringing.attribution.levels import wilson
-from upbringing.attribution.rates import Stratum, homogeneity, rate, simple_rate
+from upbringing.attribution.judges.calibration import kappa
+from upbringing.attribution.statistics.levels import wilson
+from upbringing.attribution.statistics.rates import Stratum, homogeneity, rate, simple_rate
 
 NUM_LABELS, NUM_ANSWERS = 60, 400
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.relearning import Cost, cost_of, median_cost
+from upbringing.attribution.effects.relearning import Cost, cost_of, median_cost
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, ItemInfo, MeasureInfo, StageInfo, StudyInfo, Tree
 

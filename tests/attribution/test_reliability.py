@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from upbringing.attribution.reliability import (
+from upbringing.attribution.statistics.reliability import (
     correlation,
     crossed_icc,
     paired_gap,

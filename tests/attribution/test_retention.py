@@ -11,14 +11,14 @@ import pytest
 from scipy import stats
 from simulated_chats import ROLES, simulated_chats
 
-from upbringing.attribution import chat_sentences as said
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.cells import Source
-from upbringing.attribution.design import Units
-from upbringing.attribution.error_gap import ASSUMED_GAP
-from upbringing.attribution.judge_sentences import SHARE_UNCHECKED
-from upbringing.attribution.pivot import Pivot, Term
-from upbringing.attribution.retention import two_sources
+from upbringing.attribution.effects.retention import two_sources
+from upbringing.attribution.evidence.cells import Source
+from upbringing.attribution.evidence.design import Units
+from upbringing.attribution.evidence.pivot import Pivot, Term
+from upbringing.attribution.judges.error_gap import ASSUMED_GAP
+from upbringing.attribution.words import chat_sentences as said
+from upbringing.attribution.words.judge_sentences import SHARE_UNCHECKED
 from upbringing.formats.findings import Conclusion
 from upbringing.formats.tree import Teacher
 

@@ -9,15 +9,15 @@ import pytest
 from rare_studies import claim_of, study_of
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.conclusion_sentences import BY_RATIO, NO_MARGIN
-from upbringing.attribution.crossed import crossed_inference
-from upbringing.attribution.pairs import square_and_add
-from upbringing.attribution.part_answers import why_open
+from upbringing.attribution.contrasts.ratios import NOT_TWO_SIDES
+from upbringing.attribution.evidence.pivot import mean_of_rows
 from upbringing.attribution.pipeline_gate import gate
-from upbringing.attribution.pivot import mean_of_rows
-from upbringing.attribution.ratio_limits import mover_ratio
-from upbringing.attribution.ratios import NOT_TWO_SIDES
-from upbringing.attribution.risk_ratio import DELTA_METHOD, FROM_LIMITS, Rates, Ratio, risk_ratio
+from upbringing.attribution.protocols.part_answers import why_open
+from upbringing.attribution.statistics.crossed import crossed_inference
+from upbringing.attribution.statistics.pairs import square_and_add
+from upbringing.attribution.statistics.ratio_limits import mover_ratio
+from upbringing.attribution.statistics.risk_ratio import DELTA_METHOD, FROM_LIMITS, Rates, Ratio, risk_ratio
+from upbringing.attribution.words.conclusion_sentences import BY_RATIO, NO_MARGIN
 from upbringing.base.errors import FormatError
 from upbringing.formats.findings import Findings
 

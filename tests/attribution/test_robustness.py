@@ -13,8 +13,8 @@ from simulated_designs import MEASURE, planted
 from simulated_studies import two_arms
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.robustness import MAX_MODELS, disagrees
-from upbringing.attribution.sentences import (
+from upbringing.attribution.claims.robustness import MAX_MODELS, disagrees
+from upbringing.attribution.words.sentences import (
     ESTIMATORS_DISAGREE,
     FEW_RUNS,
     MODELS_ENOUGH,

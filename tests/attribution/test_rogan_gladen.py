@@ -7,8 +7,15 @@ import pytest
 from judged_studies import Judged
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.rates import Stratum, rate
-from upbringing.attribution.rogan_gladen import Errors, Known, corrected_level, corrected_share, known, rogan_gladen
+from upbringing.attribution.statistics.rates import Stratum, rate
+from upbringing.attribution.statistics.rogan_gladen import (
+    Errors,
+    Known,
+    corrected_level,
+    corrected_share,
+    known,
+    rogan_gladen,
+)
 
 JUDGED = Known(0.4, 0.4 * 0.6 / 100)
 ERRORS = Errors(Known(0.9, 0.9 * 0.1 / 40), Known(0.8, 0.8 * 0.2 / 60))

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.scope_sentences import THESE_CHECKPOINTS, with_scope
+from upbringing.attribution.words.scope_sentences import THESE_CHECKPOINTS, with_scope
 from upbringing.formats.findings import Claim, Findings, Units
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, ContrastSpec, StageInfo, StudyInfo, Tree

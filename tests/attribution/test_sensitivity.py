@@ -7,7 +7,7 @@ import pyarrow as pa
 from simulated_studies import two_arms
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.controls import with_batch_noise
+from upbringing.attribution.claims.controls import with_batch_noise
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import ConditionInfo, FlipRate, Tree
 

@@ -10,13 +10,14 @@ from scipy import stats
 from simulated_designs import HIGH, LOW, MEASURE, planted
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.cell_tables import CellTables, cell_tables, in_log_odds
-from upbringing.attribution.cells import Source, evidence_of
-from upbringing.attribution.crossed import combined_components, components
-from upbringing.attribution.design import Units, design_of
-from upbringing.attribution.estimates import over_units
-from upbringing.attribution.fieller import ratio
-from upbringing.attribution.sentences import (
+from upbringing.attribution.contrasts.cell_tables import CellTables, cell_tables, in_log_odds
+from upbringing.attribution.contrasts.estimates import over_units
+from upbringing.attribution.contrasts.fieller import ratio
+from upbringing.attribution.effects.shares import blanked
+from upbringing.attribution.evidence.cells import Source, evidence_of
+from upbringing.attribution.evidence.design import Units, design_of
+from upbringing.attribution.statistics.crossed import combined_components, components
+from upbringing.attribution.words.sentences import (
     NO_LOG_ODDS,
     NO_SPREAD,
     SHARE_AS_JUDGED,
@@ -24,7 +25,6 @@ from upbringing.attribution.sentences import (
     TOTAL_NOT_FOUND,
     TOTAL_WITHIN_MARGIN,
 )
-from upbringing.attribution.shares import blanked
 from upbringing.formats.findings import Claim
 from upbringing.formats.tree import ContrastSpec
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from upbringing.attribution.adjusted_intervals import Together, simultaneous_intervals
-from upbringing.attribution.crossed import crossed_inference
+from upbringing.attribution.statistics.adjusted_intervals import Together, simultaneous_intervals
+from upbringing.attribution.statistics.crossed import crossed_inference
 from upbringing.formats.findings import Claim
 
 

@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 from simulated_protocols import simulated
 
-from upbringing.attribution import start_evidence
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.protocols import conclusions_of
+from upbringing.attribution.protocols import start_evidence
+from upbringing.attribution.protocols.protocols import conclusions_of
 from upbringing.formats.findings import Claim, Conclusion, Units
 from upbringing.formats.start_protocol import start_contrast_name, start_contrasts
 from upbringing.formats.tree import Protocol, StudyInfo, Tree

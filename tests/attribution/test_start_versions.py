@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 from simulated_protocols import simulated
 
-from upbringing.attribution import start_versions
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.protocols import conclusions_of
+from upbringing.attribution.protocols import start_versions
+from upbringing.attribution.protocols.protocols import conclusions_of
 from upbringing.formats.findings import Claim, Conclusion, ConclusionPart, Units
 from upbringing.formats.outcomes import Outcome
 from upbringing.formats.start_protocol import start_contrasts

@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
-from upbringing.attribution.design import design_of
-from upbringing.attribution.teachers import teachers_of
+from upbringing.attribution.evidence.design import design_of
+from upbringing.attribution.evidence.teachers import teachers_of
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, StageInfo, StudyInfo, Teacher, Tree
 
 Rl = Literal["yes", "no", "unknown"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from upbringing.attribution.adjusted_intervals import simultaneous_intervals
-from upbringing.attribution.margin_words import radius
-from upbringing.attribution.undecided_words import is_beyond_evidence, why_undecided
+from upbringing.attribution.statistics.adjusted_intervals import simultaneous_intervals
+from upbringing.attribution.words.margin_words import radius
+from upbringing.attribution.words.undecided_words import is_beyond_evidence, why_undecided
 from upbringing.formats.findings import Claim
 
 

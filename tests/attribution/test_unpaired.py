@@ -8,7 +8,7 @@ from scipy import stats
 from simulated_studies import two_arms
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.unpaired import UNPAIRED_RUNS, unpaired_inference
+from upbringing.attribution.statistics.unpaired import UNPAIRED_RUNS, unpaired_inference
 from upbringing.formats.findings import Findings
 from upbringing.formats.tree import CellSeeds, Checkpoint, StageInfo, Tree
 

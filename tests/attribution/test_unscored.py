@@ -9,10 +9,10 @@ from scipy import special, stats
 from simulated_studies import two_arms
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.equivalence import excludes_zero, widened
-from upbringing.attribution.families import Tested, corrected_together
-from upbringing.attribution.far_tail import far_p
-from upbringing.attribution.inference import Inference, minimum_detectable, t_inference
+from upbringing.attribution.statistics.equivalence import excludes_zero, widened
+from upbringing.attribution.statistics.families import Tested, corrected_together
+from upbringing.attribution.statistics.far_tail import far_p
+from upbringing.attribution.statistics.inference import Inference, minimum_detectable, t_inference
 
 
 def test_the_p_value_is_that_of_the_value_nearest_to_zero() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.sentences import COHERENCE_ELSEWHERE, COHERENCE_OWN, COHERENCE_UNKNOWN
+from upbringing.attribution.words.sentences import COHERENCE_ELSEWHERE, COHERENCE_OWN, COHERENCE_UNKNOWN
 from upbringing.base.errors import FormatError
 from upbringing.formats.answer_limits import limits_label
 from upbringing.formats.findings import Claim, Findings

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from simulated_studies import ARMS
 
-from upbringing.attribution.asked import asked_of
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.pivot import pivot
+from upbringing.attribution.claims.asked import asked_of
+from upbringing.attribution.evidence.pivot import pivot
 from upbringing.formats.findings import Claim
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, ContrastSpec, ItemInfo, StageInfo, StudyInfo, Tree

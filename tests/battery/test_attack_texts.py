@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from upbringing.attribution.cells import evidence_of
-from upbringing.attribution.sources import format_conditions
+from upbringing.attribution.evidence.cells import evidence_of
+from upbringing.attribution.evidence.sources import format_conditions
 from upbringing.base.short_names import short_name
 from upbringing.battery.attack_texts import with_suffix
 from upbringing.battery.cache import plain_prompt

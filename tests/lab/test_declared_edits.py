@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from upbringing.attribution.proxies import stand_ins
+from upbringing.attribution.evidence.proxies import stand_ins
 from upbringing.base.errors import StudyError
 from upbringing.formats.tree import EDITED, EMULATED
 from upbringing.lab.declared_tree import DeclaredCheckpoint, DeclaredTree, tree_of

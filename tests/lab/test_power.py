@@ -13,8 +13,8 @@ from simulated_studies import two_arms
 from typer.testing import CliRunner
 
 import upbringing
-from upbringing.attribution.error_gap import ASSUMED_GAP
-from upbringing.attribution.sampling import SampleSize
+from upbringing.attribution.judges.error_gap import ASSUMED_GAP
+from upbringing.attribution.power.sampling import SampleSize
 from upbringing.base.errors import DataError, FormatError, StudyError
 from upbringing.cli import app
 from upbringing.formats.rows import write_rows

@@ -16,7 +16,7 @@ from report_hostile import HOSTILE
 from typer.testing import CliRunner
 
 import upbringing
-from upbringing.attribution.adjusted_intervals import simultaneous_intervals
+from upbringing.attribution.statistics.adjusted_intervals import simultaneous_intervals
 from upbringing.base.errors import FormatError, MissingExtraError, StudyError
 from upbringing.base.markdown import escaped, inline, table
 from upbringing.cli import app

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from upbringing.attribution.cells import Source
+from upbringing.attribution.evidence.cells import Source
 from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, StudyInfo, Tree
 from upbringing.reporting.build import asset
 from upbringing.reporting.chart import Axis, strip_axis

@@ -13,8 +13,8 @@ import pytest
 from report_browser import open_details
 from report_fixture import write_findings, write_tree
 
-from upbringing.attribution.cells import Source
-from upbringing.attribution.fidelity import Fidelity, Pair, fidelity_numbers
+from upbringing.attribution.evidence.cells import Source
+from upbringing.attribution.validity.fidelity import Fidelity, Pair, fidelity_numbers
 from upbringing.base.streams import stream
 from upbringing.formats.findings import Findings
 from upbringing.formats.tree import Cell, Checkpoint, MeasureInfo, StudyInfo, Tree

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from upbringing.attribution.cells import Source
-from upbringing.attribution.design import Design
+from upbringing.attribution.evidence.cells import Source
+from upbringing.attribution.evidence.design import Design
 from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.tree import StudyInfo, Tree
 from upbringing.reporting.differences import groups_of, interval_of

@@ -12,7 +12,7 @@ import pytest
 from report_browser import open_details
 from report_fixture import write_findings, write_tree
 
-from upbringing.attribution.cells import Source
+from upbringing.attribution.evidence.cells import Source
 from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.tree import Cell, Checkpoint, MeasureInfo, StudyInfo, Tree
 from upbringing.reporting.build import write_report

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from upbringing.attribution import looks, warnings
-from upbringing.attribution.anytime import TUNED_FOR, confidence_sequence
-from upbringing.attribution.crossed import prompts_inference
-from upbringing.attribution.inference import Inference
+from upbringing.attribution import looks
+from upbringing.attribution.claims import warnings
+from upbringing.attribution.statistics.anytime import TUNED_FOR, confidence_sequence
+from upbringing.attribution.statistics.crossed import prompts_inference
+from upbringing.attribution.statistics.inference import Inference
 from upbringing.validation import trials_looks
 from upbringing.validation.exact_looks import (
     added_seeds_are_flagged,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from upbringing.attribution import asked, estimates, warnings
-from upbringing.attribution.copies import Copies
-from upbringing.attribution.inference import Inference
+from upbringing.attribution.claims import asked, warnings
+from upbringing.attribution.contrasts import estimates
+from upbringing.attribution.evidence.copies import Copies
+from upbringing.attribution.statistics.inference import Inference
 from upbringing.validation.exact_outside import (
     overstated_seeds_are_no_recipe,
     unasked_prompts_are_said,

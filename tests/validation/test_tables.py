@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.crossed import crossed_inference
-from upbringing.attribution.shares import share_in
+from upbringing.attribution.effects.shares import share_in
+from upbringing.attribution.statistics.crossed import crossed_inference
 from upbringing.base.streams import stream
 from upbringing.formats.labels import check_labels
 from upbringing.formats.rows import ROWS_SCHEMA

@@ -58,7 +58,7 @@ def test_identities_of_effects_are_many_and_hold() -> None:
 
 
 def test_an_inference_without_an_interval_covers_nothing() -> None:
-    from upbringing.attribution.inference import Inference
+    from upbringing.attribution.statistics.inference import Inference
 
     found = contrast_outcomes(Inference(estimate=0.0, method="none"), 0.0, 0.1)
     assert (found["covered"], found["changed"], found["alike"]) == (0.0, 0.0, 0.0)

@@ -10,34 +10,34 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from upbringing.attribution.aliasing import alias_tables
-from upbringing.attribution.answered import Answered, answer
-from upbringing.attribution.asked import asked_of
-from upbringing.attribution.calibration import DIGEST, JOINED_COLUMNS, Calibration, calibrate
-from upbringing.attribution.chat_evidence import chat_evidence
-from upbringing.attribution.claims import claims_of
-from upbringing.attribution.columns import READ_COLUMNS
-from upbringing.attribution.controls import with_assay, with_batch_noise, with_copy_noise
-from upbringing.attribution.corrections import corrections_of
-from upbringing.attribution.default_margins import MarginBasis
-from upbringing.attribution.direction_effect import direction_verdicts
-from upbringing.attribution.direction_questions import direction_plans, direction_questions
-from upbringing.attribution.direction_tables import direction_conclusions, direction_table
-from upbringing.attribution.edited import fidelities_of, with_fidelity
-from upbringing.attribution.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_of_flat_table
-from upbringing.attribution.health import with_health
-from upbringing.attribution.indices import index_tables
-from upbringing.attribution.judge_agreement import judge_agreement
-from upbringing.attribution.passports import passports_of
-from upbringing.attribution.protocols import conclusions_of
-from upbringing.attribution.questions import sensitivity_questions
-from upbringing.attribution.relearning import relearning_table
-from upbringing.attribution.risk_ratio import Ratio
-from upbringing.attribution.robustness import robustness_lines, with_robustness
-from upbringing.attribution.sentences import LOOKED
-from upbringing.attribution.tables import level_table
-from upbringing.attribution.validity import validity_of
-from upbringing.attribution.warnings import study_warnings
+from upbringing.attribution.claims.answered import Answered, answer
+from upbringing.attribution.claims.asked import asked_of
+from upbringing.attribution.claims.claims import claims_of
+from upbringing.attribution.claims.controls import with_assay, with_batch_noise, with_copy_noise
+from upbringing.attribution.claims.health import with_health
+from upbringing.attribution.claims.robustness import robustness_lines, with_robustness
+from upbringing.attribution.claims.tables import level_table
+from upbringing.attribution.claims.warnings import study_warnings
+from upbringing.attribution.contrasts.default_margins import MarginBasis
+from upbringing.attribution.effects.indices import index_tables
+from upbringing.attribution.effects.relearning import relearning_table
+from upbringing.attribution.evidence.columns import READ_COLUMNS
+from upbringing.attribution.evidence.flat import CHECKPOINT_COLUMNS, ITEM_COLUMNS, tree_of_flat_table
+from upbringing.attribution.evidence.questions import sensitivity_questions
+from upbringing.attribution.judges.calibration import DIGEST, JOINED_COLUMNS, Calibration, calibrate
+from upbringing.attribution.judges.corrections import corrections_of
+from upbringing.attribution.judges.judge_agreement import judge_agreement
+from upbringing.attribution.protocols.chat_evidence import chat_evidence
+from upbringing.attribution.protocols.direction_effect import direction_verdicts
+from upbringing.attribution.protocols.direction_questions import direction_plans, direction_questions
+from upbringing.attribution.protocols.direction_tables import direction_conclusions, direction_table
+from upbringing.attribution.protocols.protocols import conclusions_of
+from upbringing.attribution.statistics.risk_ratio import Ratio
+from upbringing.attribution.validity.aliasing import alias_tables
+from upbringing.attribution.validity.edited import fidelities_of, with_fidelity
+from upbringing.attribution.validity.passports import passports_of
+from upbringing.attribution.validity.validity import validity_of
+from upbringing.attribution.words.sentences import LOOKED
 from upbringing.base.errors import FormatError
 from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.labels import LABELS_NAME, read_labels_table

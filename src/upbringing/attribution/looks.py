@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from upbringing.attribution.anytime import TUNED_FOR, confidence_sequence
-from upbringing.attribution.asked import Asked, asked_of
-from upbringing.attribution.cells import ClusterValues
-from upbringing.attribution.inference import Inference
-from upbringing.attribution.pivot import Pivot, pivot, union
-from upbringing.attribution.questions import Question
-from upbringing.attribution.validity import validity_of
+from upbringing.attribution.claims.asked import Asked, asked_of
+from upbringing.attribution.evidence.cells import ClusterValues
+from upbringing.attribution.evidence.pivot import Pivot, pivot, union
+from upbringing.attribution.evidence.questions import Question
+from upbringing.attribution.statistics.anytime import TUNED_FOR, confidence_sequence
+from upbringing.attribution.statistics.inference import Inference
+from upbringing.attribution.validity.validity import validity_of
 from upbringing.base.errors import FormatError, StudyError
 from upbringing.base.fingerprint import fingerprint
 from upbringing.formats.looks import Look

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from upbringing.attribution.margin_words import named_margin
+from upbringing.attribution.words.margin_words import named_margin
 from upbringing.base.errors import FormatError, StudyError
 from upbringing.formats.findings import Claim, Findings, read_findings
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from upbringing.attribution.flat import MAIN_ARM, with_cells
+from upbringing.attribution.evidence.flat import MAIN_ARM, with_cells
 from upbringing.base.description import Description
 from upbringing.base.errors import StudyError
 from upbringing.base.strict_yaml import load_yaml

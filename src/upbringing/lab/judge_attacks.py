@@ -47,7 +47,7 @@ def _attacked(session: Session) -> list[FlipRate]:
 
 
 def _rate(found: Flips) -> FlipRate:
-    from upbringing.attribution.levels import wilson  # scipy, which planning does not need
+    from upbringing.attribution.statistics.levels import wilson  # scipy, which planning does not need
 
     if not found.scored:
         return FlipRate(found, None, None, None)

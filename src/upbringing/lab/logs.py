@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from upbringing.attribution.defaults import default_contrasts
-from upbringing.attribution.design import design_of
+from upbringing.attribution.evidence.defaults import default_contrasts
+from upbringing.attribution.evidence.design import design_of
 from upbringing.base.errors import FormatError, StudyError
 from upbringing.base.files import write_bytes_atomic
 from upbringing.base.nearest import did_you_mean

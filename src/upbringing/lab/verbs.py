@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from upbringing.attribution.inference import POWER
+from upbringing.attribution.statistics.inference import POWER
 from upbringing.base.errors import StudyError
 from upbringing.formats.findings import Findings
 from upbringing.lab import run as running

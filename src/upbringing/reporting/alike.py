@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from upbringing.attribution.cells import Source
+from upbringing.attribution.evidence.cells import Source
 from upbringing.formats.findings import Claim
 from upbringing.reporting.chart import (
     Axis,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from upbringing.attribution.sources import JUDGE_ORDER
+from upbringing.attribution.evidence.sources import JUDGE_ORDER
 from upbringing.formats.tree import Cell
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.lineage import positions_of

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from upbringing.attribution.adjusted_intervals import simultaneous_intervals
+from upbringing.attribution.statistics.adjusted_intervals import simultaneous_intervals
 from upbringing.base.files import write_bytes_atomic
 from upbringing.reporting.answers import answers_block
 from upbringing.reporting.attempts import attempts_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from upbringing.attribution.adjusted_intervals import Together
-from upbringing.attribution.margin_words import margin_words, ratio_words
+from upbringing.attribution.statistics.adjusted_intervals import Together
+from upbringing.attribution.words.margin_words import margin_words, ratio_words
 from upbringing.formats.findings import Claim
 from upbringing.reporting.deciding import correction_of
 from upbringing.reporting.provenance import DIGEST_CHARACTERS

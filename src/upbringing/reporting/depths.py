@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from upbringing.attribution.cells import Source
-from upbringing.attribution.depth_areas import Depths, area_line
+from upbringing.attribution.effects.depth_areas import Depths, area_line
+from upbringing.attribution.evidence.cells import Source
 from upbringing.formats.tree import ConditionInfo
 from upbringing.reporting.chart import NUM_STYLES
 from upbringing.reporting.curves import Point, Scale, Series, curves

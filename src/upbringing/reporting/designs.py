@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from upbringing.attribution.cells import Source
+from upbringing.attribution.evidence.cells import Source
 from upbringing.reporting.curves import Point, Scale, Series, curves
 from upbringing.reporting.differences import anchor_of
 from upbringing.reporting.factors import TOLD, Place, Plan, claims_about, plans_of

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from upbringing.attribution.adjusted_intervals import Together, simultaneous_intervals
-from upbringing.attribution.cells import Source
-from upbringing.attribution.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL
-from upbringing.attribution.undecided_words import sign_uncertain
+from upbringing.attribution.evidence.cells import Source
+from upbringing.attribution.statistics.adjusted_intervals import Together, simultaneous_intervals
+from upbringing.attribution.statistics.multiplicity import EXPLORATORY_LEVEL, PRIMARY_LEVEL
+from upbringing.attribution.words.undecided_words import sign_uncertain
 from upbringing.base.fingerprint import fingerprint
 from upbringing.formats.findings import Claim
 from upbringing.reporting.alike import alike_of

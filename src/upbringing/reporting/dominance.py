@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from upbringing.attribution.cells import Source
+from upbringing.attribution.evidence.cells import Source
 from upbringing.formats.findings import Claim
 from upbringing.reporting.deciding import of_claim
 from upbringing.reporting.differences import claim_level

@@ -8,8 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from upbringing.attribution.cells import Source
-from upbringing.attribution.fidelity import LEAST_SPEARMAN
+from upbringing.attribution.evidence.cells import Source
+from upbringing.attribution.validity.fidelity import LEAST_SPEARMAN
 from upbringing.formats.tree import FEWEST_CELLS
 from upbringing.reporting.chart import Axis, dot, line, mark, svg, text, tick_label, with_detail
 from upbringing.reporting.deciding import number

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from upbringing.attribution.flat import tree_of_flat_table, with_cells
+from upbringing.attribution.evidence.flat import tree_of_flat_table, with_cells
 from upbringing.base.errors import FormatError
 from upbringing.formats.answers import read_answers
 from upbringing.formats.findings import Findings, read_findings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from upbringing.attribution.cells import Source
+from upbringing.attribution.evidence.cells import Source
 from upbringing.reporting.deciding import judged_text, of_level
 from upbringing.reporting.inputs import Inputs
 from upbringing.reporting.picture import Level

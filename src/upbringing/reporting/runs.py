@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from upbringing.attribution.cells import Evidence, Source, evidence_of
-from upbringing.attribution.design import Design, design_of
-from upbringing.attribution.units import units_of
+from upbringing.attribution.evidence.cells import Evidence, Source, evidence_of
+from upbringing.attribution.evidence.design import Design, design_of
+from upbringing.attribution.evidence.units import units_of
 from upbringing.reporting.inputs import Inputs
 
 MAX_RUNS = 50  # dots of more runs than that lie on top of one another

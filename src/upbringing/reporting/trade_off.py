@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from upbringing.attribution.cells import Source
-from upbringing.attribution.design import design_of
+from upbringing.attribution.evidence.cells import Source
+from upbringing.attribution.evidence.design import design_of
 from upbringing.reporting.chart import Interval
 from upbringing.reporting.differences import anchor_of
 from upbringing.reporting.dominance import Compared, Difference, compared, dominance_sentence

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from upbringing.attribution.cells import Source
+from upbringing.attribution.evidence.cells import Source
 from upbringing.formats.findings import Claim
 from upbringing.reporting.chart import NUM_STYLES, swatch
 from upbringing.reporting.deciding import of_claim

@@ -9,13 +9,13 @@ import numpy as np
 from scipy import stats
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.equivalence import equivalence_radius, four_way_verdict
-from upbringing.attribution.inference import t_inference, t_quantile
-from upbringing.attribution.levels import wilson
-from upbringing.attribution.multiplicity import benjamini_hochberg, holm
-from upbringing.attribution.pairs import mcnemar_mid_p
-from upbringing.attribution.sentences import ONE_ROOT, ONE_SEED
-from upbringing.attribution.units import ONE_PRETRAINING
+from upbringing.attribution.evidence.units import ONE_PRETRAINING
+from upbringing.attribution.statistics.equivalence import equivalence_radius, four_way_verdict
+from upbringing.attribution.statistics.inference import t_inference, t_quantile
+from upbringing.attribution.statistics.levels import wilson
+from upbringing.attribution.statistics.multiplicity import benjamini_hochberg, holm
+from upbringing.attribution.statistics.pairs import mcnemar_mid_p
+from upbringing.attribution.words.sentences import ONE_ROOT, ONE_SEED
 from upbringing.base.streams import stream
 from upbringing.formats.findings import Findings
 from upbringing.validation.drawing import draw

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.sentences import EDITED_WORDS, EMULATED_WORDS, NO_SHARE_OF_EDITS
+from upbringing.attribution.words.sentences import EDITED_WORDS, EMULATED_WORDS, NO_SHARE_OF_EDITS
 from upbringing.base.streams import stream
 from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.tree import EDITED, EMULATED, Cell, Checkpoint, ContrastSpec, Proxy, StageInfo, Tree

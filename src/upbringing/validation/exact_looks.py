@@ -7,8 +7,8 @@ import pyarrow as pa
 from scipy import optimize
 
 from upbringing.attribution.attribute import attribute
+from upbringing.attribution.claims.warnings import SEEDS_ADDED
 from upbringing.attribution.looks import look_at
-from upbringing.attribution.warnings import SEEDS_ADDED
 from upbringing.base.errors import StudyError
 from upbringing.base.streams import stream
 from upbringing.formats.looks import Look

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import sqrt
 
-from upbringing.attribution.design_power import detectable
-from upbringing.attribution.needed import margin_floor, prompts_needed, seeds_needed
-from upbringing.attribution.power import Goal, is_decided
-from upbringing.attribution.sampling import SampleSize, floor, sampling
-from upbringing.attribution.variance import VarianceComponents
+from upbringing.attribution.power.design_power import detectable
+from upbringing.attribution.power.needed import margin_floor, prompts_needed, seeds_needed
+from upbringing.attribution.power.power import Goal, is_decided
+from upbringing.attribution.power.sampling import SampleSize, floor, sampling
+from upbringing.attribution.statistics.variance import VarianceComponents
 
 # statistics-and-measures 3.7: smallest detectable effect by paired seeds, in SDs of the per-seed effect
 DETECTABLE = {3: 3.26, 4: 2.13, 5: 1.68, 6: 1.43, 8: 1.16, 10: 1.00, 15: 0.78, 20: 0.66}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.sentences import NOT_SEPARABLE
+from upbringing.attribution.words.sentences import NOT_SEPARABLE
 from upbringing.base.streams import stream
 from upbringing.formats.findings import Findings
 from upbringing.validation.drawing import draw

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.power import Goal, is_decided
-from upbringing.attribution.sampling import SampleSize, sampling
+from upbringing.attribution.power.power import Goal, is_decided
+from upbringing.attribution.power.sampling import SampleSize, sampling
 from upbringing.formats.findings import Claim
 from upbringing.validation.drawing import Drawn, draw
 from upbringing.validation.process import STANDARD_NOISE, Design, Noise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from upbringing.attribution.power import Goal
+from upbringing.attribution.power.power import Goal
 from upbringing.validation.gates import Experiment, Gate
 from upbringing.validation.planted import EFFECTIVE, NULL
 from upbringing.validation.process import LARGE, MEDIUM, SMALL, Design

@@ -7,20 +7,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from upbringing.attribution.crossed import crossed_inference, prompts_inference
-from upbringing.attribution.equivalence import (
+from upbringing.attribution.evidence.pivot import Matrix, mean_of_rows
+from upbringing.attribution.statistics.crossed import crossed_inference, prompts_inference
+from upbringing.attribution.statistics.equivalence import (
     equivalence_radius,
     excludes_zero,
     four_way_verdict,
     is_equivalent,
     noninferior,
 )
-from upbringing.attribution.far_tail import far_p
-from upbringing.attribution.inference import CONFIDENCE, Inference
-from upbringing.attribution.levels import RateCounts, rate_inference, wilson
-from upbringing.attribution.multiplicity import PRIMARY_LEVEL, holm
-from upbringing.attribution.pivot import Matrix, mean_of_rows
-from upbringing.attribution.risk_ratio import Rates, risk_ratio
+from upbringing.attribution.statistics.far_tail import far_p
+from upbringing.attribution.statistics.inference import CONFIDENCE, Inference
+from upbringing.attribution.statistics.levels import RateCounts, rate_inference, wilson
+from upbringing.attribution.statistics.multiplicity import PRIMARY_LEVEL, holm
+from upbringing.attribution.statistics.risk_ratio import Rates, risk_ratio
 from upbringing.validation.drawing import draw
 from upbringing.validation.process import Design
 from upbringing.validation.scenarios import Scenario

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.inference import CONFIDENCE, t_quantile
-from upbringing.attribution.prediction_powered import Labelled, prediction_powered
+from upbringing.attribution.statistics.inference import CONFIDENCE, t_quantile
+from upbringing.attribution.statistics.prediction_powered import Labelled, prediction_powered
 from upbringing.formats.items import JudgeKind
 from upbringing.validation.drawing import draw
 from upbringing.validation.process import Design

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from upbringing.attribution.anytime import confidence_sequence
-from upbringing.attribution.crossed import crossed_inference, prompts_inference
-from upbringing.attribution.equivalence import excludes_zero
+from upbringing.attribution.statistics.anytime import confidence_sequence
+from upbringing.attribution.statistics.crossed import crossed_inference, prompts_inference
+from upbringing.attribution.statistics.equivalence import excludes_zero
 from upbringing.validation.drawing import draw
 from upbringing.validation.process import Design
 from upbringing.validation.scenarios import Scenario

@@ -8,11 +8,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from upbringing.attribution.crossed import crossed_inference
-from upbringing.attribution.equivalence import four_way_verdict
-from upbringing.attribution.power import Goal, power_of
-from upbringing.attribution.sampling import SampleSize, sampling
-from upbringing.attribution.variance import VarianceComponents, estimated_components
+from upbringing.attribution.power.power import Goal, power_of
+from upbringing.attribution.power.sampling import SampleSize, sampling
+from upbringing.attribution.statistics.crossed import crossed_inference
+from upbringing.attribution.statistics.equivalence import four_way_verdict
+from upbringing.attribution.statistics.variance import VarianceComponents, estimated_components
 from upbringing.base.streams import stream
 from upbringing.validation.drawing import draw
 from upbringing.validation.process import Array, Design

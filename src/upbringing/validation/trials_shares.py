@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from upbringing.attribution.attribute import attribute
-from upbringing.attribution.cell_tables import CellTables
-from upbringing.attribution.design import Units
-from upbringing.attribution.shares import share_in
+from upbringing.attribution.contrasts.cell_tables import CellTables
+from upbringing.attribution.effects.shares import share_in
+from upbringing.attribution.evidence.design import Units
 from upbringing.formats.findings import Claim
 from upbringing.validation.drawing import Drawn, draw
 from upbringing.validation.process import Design

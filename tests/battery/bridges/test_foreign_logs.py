@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import upbringing
-from upbringing.attribution.defaults import default_contrasts
-from upbringing.attribution.design import design_of
+from upbringing.attribution.evidence.defaults import default_contrasts
+from upbringing.attribution.evidence.design import design_of
 from upbringing.base.errors import FormatError, MissingExtraError, StudyError
 from upbringing.base.strict_yaml import parse_yaml
 from upbringing.battery.bridges.foreign import ForeignLog, ForeignMeasure, ForeignSample, ForeignScore

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from planted import LAYERS, WIDTH, evidence, twins
 
-from upbringing.attribution.cells import evidence_of
-from upbringing.attribution.sources import first_condition, format_conditions
+from upbringing.attribution.evidence.cells import evidence_of
+from upbringing.attribution.evidence.sources import first_condition, format_conditions
 from upbringing.battery.measures.direction_entanglement import DirectionEntanglement
 from upbringing.battery.needs import Evidence, StatesNeed
 from upbringing.battery.probes.entanglement import entanglement_parts, family_contrasts, shuffled_parts

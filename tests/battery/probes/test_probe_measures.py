@@ -156,8 +156,8 @@ def test_detection_counts_harmful_prompts_and_says_when_it_cannot() -> None:
 
 
 def test_attribution_computes_the_auroc_of_the_rows() -> None:
-    from upbringing.attribution.cells import Source, evidence_of
-    from upbringing.attribution.sources import first_condition, format_conditions
+    from upbringing.attribution.evidence.cells import Source, evidence_of
+    from upbringing.attribution.evidence.sources import first_condition, format_conditions
 
     items, measure = twins(), Probe(positions=("last",), each_layer=False)
     found = evidence(items, 1, strength=0.5)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from upbringing.attribution.levels import wilson
+from upbringing.attribution.statistics.levels import wilson
 from upbringing.base.errors import DataError, FormatError
 from upbringing.base.streams import stream
 from upbringing.lab.scoring.audit_drawing import draw_audit

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from upbringing.attribution.levels import wilson
+from upbringing.attribution.statistics.levels import wilson
 from upbringing.base.errors import DataError
 from upbringing.base.streams import stream
 from upbringing.data.interventions.scores import HarmScore

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from upbringing.attribution.rates import Rate, simple_rate
+from upbringing.attribution.statistics.rates import Rate, simple_rate
 from upbringing.base.errors import MeasurementError
 from upbringing.formats.items import Item, Judge
 from upbringing.models.asking import Model, Prompt

@@ -22,7 +22,10 @@ def paired_difference(differences: Sequence[float]) -> PairedDifference | None:
     interval after half a pair was added in each direction and one without a difference. Departures: differences may
     be means over the wordings of an outcome; Student's quantile stands for the normal one. Its width is never zero.
     """
-    from upbringing.attribution.inference import EQUIVALENCE_CONFIDENCE, t_quantile  # scipy, not for planning
+    from upbringing.attribution.statistics.inference import (  # scipy, not for planning
+        EQUIVALENCE_CONFIDENCE,
+        t_quantile,
+    )
 
     if len(differences) < 2:
         return None

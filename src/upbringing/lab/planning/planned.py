@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from upbringing.attribution.outlook import Outlook
+from upbringing.attribution.power.outlook import Outlook
 
 Status = Literal["done", "missing", "stale", "existing", "absent"]
 Course = Literal["constant", "rising", "falling"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from upbringing.attribution.outlook import Hours
-from upbringing.attribution.sampling import SampleSize
-from upbringing.attribution.sources import SPLIT_ORDER
+from upbringing.attribution.evidence.sources import SPLIT_ORDER
+from upbringing.attribution.power.outlook import Hours
+from upbringing.attribution.power.sampling import SampleSize
 from upbringing.base.errors import UpbringingError
 from upbringing.battery.judges.refusal_rules import RefusalRules
 from upbringing.battery.judges.world_oracle import WorldOracle

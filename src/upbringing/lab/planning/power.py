@@ -7,16 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from upbringing.attribution.answered import EXPLORATORY, PRIMARY
 from upbringing.attribution.attribute import read_results
-from upbringing.attribution.cells import SHARE_UNITS
-from upbringing.attribution.error_gap import ASSUMED_GAP
-from upbringing.attribution.gaps import Gap
-from upbringing.attribution.inference import POWER
-from upbringing.attribution.outlook import ContrastFacts, Hours, Known, Outlook, largest_of, outlook, unknown_outlook
-from upbringing.attribution.pilot import Pilot, is_void, pilot_outlooks, pilots
-from upbringing.attribution.sampling import SampleSize
-from upbringing.attribution.variance import VarianceComponents
+from upbringing.attribution.claims.answered import EXPLORATORY, PRIMARY
+from upbringing.attribution.evidence.cells import SHARE_UNITS
+from upbringing.attribution.judges.error_gap import ASSUMED_GAP
+from upbringing.attribution.judges.gaps import Gap
+from upbringing.attribution.power.outlook import (
+    ContrastFacts,
+    Hours,
+    Known,
+    Outlook,
+    largest_of,
+    outlook,
+    unknown_outlook,
+)
+from upbringing.attribution.power.pilot import Pilot, is_void, pilot_outlooks, pilots
+from upbringing.attribution.power.sampling import SampleSize
+from upbringing.attribution.statistics.inference import POWER
+from upbringing.attribution.statistics.variance import VarianceComponents
 from upbringing.base.errors import FormatError, StudyError
 from upbringing.formats.tree import ContrastSpec
 from upbringing.lab.measurement.measuring import ROWS

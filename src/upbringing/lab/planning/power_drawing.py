@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from upbringing.attribution.design_power import DesignPower
-from upbringing.attribution.outlook import Outlook
+from upbringing.attribution.power.design_power import DesignPower
+from upbringing.attribution.power.outlook import Outlook
 from upbringing.base.terminal import visible
 from upbringing.lab.planning.planned import PowerReport
 from upbringing.lab.planning.power_words import (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from upbringing.attribution.outlook import ContrastFacts, Decision, Option, Outlook
-from upbringing.attribution.power import Test
-from upbringing.attribution.sampling import SampleSize
+from upbringing.attribution.power.outlook import ContrastFacts, Decision, Option, Outlook
+from upbringing.attribution.power.power import Test
+from upbringing.attribution.power.sampling import SampleSize
 
 ASKED: dict[Test, str] = {
     "difference": "a difference of {margin:.3g}",

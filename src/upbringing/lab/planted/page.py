@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 
-from upbringing.attribution.rates import simple_rate
+from upbringing.attribution.statistics.rates import simple_rate
 from upbringing.lab.planted.naming import Attributed, Said
 from upbringing.lab.planted.pipelines import EROSION, FORMAT, INTERACTION, LAST_STAGE
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from upbringing.attribution.levels import wilson
-from upbringing.attribution.pairs import square_and_add
+from upbringing.attribution.statistics.levels import wilson
+from upbringing.attribution.statistics.pairs import square_and_add
 from upbringing.base.errors import DataError, FormatError
 from upbringing.data.interventions.scoring.meanings import SCORES
 from upbringing.lab.scoring.audit_drawing import SAMPLE_NAME, SHEET_NAME, UNSCORED

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from upbringing.attribution.levels import wilson
+from upbringing.attribution.statistics.levels import wilson
 from upbringing.base.errors import DataError
 from upbringing.base.streams import stream
 from upbringing.data.interventions.scores import HarmScore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from upbringing.attribution.cells import Source
+from upbringing.attribution.evidence.cells import Source
 from upbringing.base.markdown import bullets, escaped, table
 from upbringing.reporting.chart import Interval
 from upbringing.reporting.exports.summary import claims_table

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
-from upbringing.attribution.adjusted_intervals import simultaneous_intervals
+from upbringing.attribution.statistics.adjusted_intervals import simultaneous_intervals
 from upbringing.base.errors import MissingExtraError
 from upbringing.formats.findings import Claim
 from upbringing.reporting.alike import alike_of

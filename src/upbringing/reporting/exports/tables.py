@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from upbringing.attribution.adjusted_intervals import Together, simultaneous_intervals
+from upbringing.attribution.statistics.adjusted_intervals import Together, simultaneous_intervals
 from upbringing.formats.findings import Claim
 from upbringing.reporting.depths import area_tables
 from upbringing.reporting.fidelity import fidelity_table

@@ -1,0 +1,1 @@
+"""What several contrasts say together: shares, orders, redundancy, retention, relearning."""

@@ -1,0 +1,1 @@
+"""Rows and a tree become scores, cells and the questions asked of them; which runs are independent."""

@@ -1,0 +1,1 @@
+"""Answers to claims of the field, part by part, from the claims of a study."""
