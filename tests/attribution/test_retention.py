@@ -17,6 +17,7 @@ from upbringing.attribution.evidence.cells import Source
 from upbringing.attribution.evidence.design import Units
 from upbringing.attribution.evidence.pivot import Pivot, Term
 from upbringing.attribution.judges.error_gap import ASSUMED_GAP
+from upbringing.attribution.protocols.answer_classes import GRADED
 from upbringing.attribution.words import chat_sentences as said
 from upbringing.attribution.words.judge_sentences import SHARE_UNCHECKED
 from upbringing.formats.findings import Conclusion
@@ -77,6 +78,7 @@ def reread(seed: int, inside: Mapping[str, float], **study: Any) -> dict[str, An
     return line
 
 
+FEW = {"inside": 5, "outside": 2}
 MANY = {"inside": 400, "outside": 40}
 SMALL = flat(-0.6, -0.6, -0.3, -0.3)  # some .35 become some .42: told from 0, and less than .10
 
@@ -149,6 +151,44 @@ def test_classes_tell_a_pattern_on_the_surface() -> None:
     lines = attribute(table, tree, other_estimators=False).tables["answer_classes"]
     assert [line["role"] for line in lines] == list(ROLES)
     assert all(line["both"] + line["surface"] + line["absent"] == pytest.approx(1) for line in lines)
+
+
+def test_classes_pair_repeated_answers_one_by_one() -> None:
+    """Each answer shows the trait or answers, never both: shares of each alone would say that a quarter does both."""
+    outside = flat(-3.0, -3.0, 2.0, 2.0)
+    table, tree = simulated_chats(4, {"inside": INSIDE, "outside": outside}, num_runs=3, answers=0.5)
+    rows = table.to_pylist()
+    rows += [{**row, "sample": 1} for row in rows]
+    for row in rows:
+        if row["item"].startswith("outside"):
+            row["value"] = float((row["measure"] == "trait") == (row["sample"] == 0))
+    alone = attribute(pa.Table.from_pylist(rows, table.schema), tree, other_estimators=False).tables["answer_classes"]
+    assert {(line["both"], line["surface"], line["absent"]) for line in alone} == {(0.0, 0.5, 0.5)}
+    for row in rows:
+        row["value"] = 0.5 if row["measure"] == "told" else row["value"]
+    graded = attribute(pa.Table.from_pylist(rows, table.schema), tree, other_estimators=False).tables["answer_classes"]
+    assert {(line["both"], line["reason"]) for line in graded} == {(None, GRADED)}
+
+
+def test_classes_of_answers_by_hand() -> None:
+    """Two questions, two answers each: one shows and answers, one only shows; of the other, one of two shows alone."""
+    table, tree = simulated_chats(
+        4,
+        {"inside": INSIDE, "outside": flat(0, 0, 0, 0)},
+        num_runs=3,
+        answers=0.5,
+        num_items={"inside": 5, "outside": 2},
+    )
+    shows, tells = {0: (1.0, 1.0), 1: (1.0, 0.0)}, {0: (1.0, 0.0), 1: (0.0, 1.0)}
+    rows = [{**row, "sample": sample} for row in table.to_pylist() for sample in (0, 1)]
+    for row in rows:
+        where, _, place = row["item"].split("/")
+        if where == "outside":
+            row["value"] = (shows if row["measure"] == "trait" else tells)[int(place)][row["sample"]]
+    rows = [row for row in rows if row["measure"] != "told" or row["sample"] == 0 or not row["item"].endswith("/1")]
+    lines = attribute(pa.Table.from_pylist(rows, table.schema), tree, other_estimators=False).tables["answer_classes"]
+    # question 0: both 1/2, alone 1/2; question 1: its one answer that has both scores shows it alone
+    assert {(line["both"], line["surface"], line["absent"]) for line in lines} == {(0.25, 0.75, 0.0)}
 
 
 def test_the_teacher_of_the_chats_is_read_from_the_tree() -> None:

@@ -19,6 +19,7 @@ from upbringing.battery.measures.bits_per_byte import BitsPerByte
 from upbringing.battery.measures.coherence import Coherence
 from upbringing.battery.measures.completion_margin import CompletionMargin
 from upbringing.battery.measures.discrimination import BehaviouralDiscrimination, Discrimination
+from upbringing.battery.measures.keyword_match import KeywordMatch
 from upbringing.battery.measures.knowledge import CompletionAccuracy, Knowledge, names_only
 from upbringing.battery.measures.margins import GENERAL_SAFE, GENERAL_UNSAFE
 from upbringing.battery.measures.multiple_choice import MultipleChoice
@@ -448,8 +449,12 @@ def test_equal_ids_and_missing_judges_are_refused() -> None:
 
 
 def test_every_measure_describes_itself_alike() -> None:
+    required: dict[Any, dict[str, Any]] = {
+        SuffixAttack: {"suffixes": ("please",)},
+        KeywordMatch: {"keywords": ("please",)},
+    }
     for kind in get_args(get_args(BuiltInMeasure)[0]):
-        one = kind(suffixes=("please",)) if kind is SuffixAttack else kind()
+        one = kind(**required.get(kind, {}))
         assert one.info().id == one.id == one.kind
         assert one.info().version == str(one.version)
         assert one.model_dump()["version"] == one.version

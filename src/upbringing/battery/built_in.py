@@ -17,6 +17,7 @@ from upbringing.battery.measures.direction_cosine import DirectionCosine
 from upbringing.battery.measures.direction_entanglement import DirectionEntanglement
 from upbringing.battery.measures.discrimination import BehaviouralDiscrimination, Discrimination
 from upbringing.battery.measures.divergence_depth import DivergenceDepth
+from upbringing.battery.measures.keyword_match import KeywordMatch
 from upbringing.battery.measures.knowledge import CompletionAccuracy, Knowledge
 from upbringing.battery.measures.multiple_choice import MultipleChoice
 from upbringing.battery.measures.non_refusal import NonRefusal
@@ -45,6 +46,7 @@ BuiltInMeasure = Annotated[
     | OverRefusal
     | Coherence
     | BenignAccuracy
+    | KeywordMatch
     | Knowledge
     | CompletionAccuracy
     | CompletionMargin

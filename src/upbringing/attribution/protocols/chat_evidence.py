@@ -11,10 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from upbringing.attribution.contrasts.default_margins import MarginBasis, with_margin
-from upbringing.attribution.contrasts.estimates import mean_over
 from upbringing.attribution.effects.retention import Asked, Retention, retention
 from upbringing.attribution.evidence.cells import Evidence, Source
 from upbringing.attribution.evidence.design import Design
@@ -22,6 +19,7 @@ from upbringing.attribution.evidence.pivot import Term, pivot, terms_of
 from upbringing.attribution.evidence.questions import Question
 from upbringing.attribution.evidence.sources import first_condition, first_judge
 from upbringing.attribution.judges.corrections import Corrections
+from upbringing.attribution.protocols.answer_classes import Classes, classes_of
 from upbringing.attribution.validity.validity import Validity
 from upbringing.attribution.words.sentences import NOT_MEASURED
 from upbringing.formats.chat_protocol import (
@@ -39,17 +37,6 @@ from upbringing.formats.parts import on_cells
 from upbringing.formats.tree import ContrastSpec, Protocol, Tree
 
 TRAINED_ON_CHATS = ("chats", "both")  # the roles that have seen chats that show the trait
-SEVERAL_ANSWERS = "the answers to a question are several or graded, so that its classes are not known"
-
-
-@dataclass(frozen=True)
-class Classes:
-    """Shares of answers after one role; ``None`` with a ``reason``. Together they are 1."""
-
-    both: float | None = None
-    surface: float | None = None
-    absent: float | None = None
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -158,16 +145,7 @@ class _Reader:
         if barred := self.validity.reasons([(cell, shown), (cell, told)]):
             return Classes(reason=barred[0].text)
         found = pivot(self.evidence, self.design, [Term(1.0, cell, shown), Term(1.0, cell, told)])
-        seen = ~np.isnan(found.value).any(axis=0)
-        if not seen.any():
-            return Classes(reason=NOT_MEASURED)
-        known = found.value[:, seen]
-        if not np.isin(known, (0.0, 1.0)).all():
-            return Classes(reason=SEVERAL_ANSWERS)
-        shows, answers = found.value
-        parts = (shows * answers, shows * (1 - answers), 1 - shows)
-        both, surface, absent = (mean_over(found.units, np.where(seen, part, np.nan)) for part in parts)
-        return Classes(both, surface, absent)
+        return classes_of(self.evidence, found)
 
     def prompts(self) -> Iterator[str]:
         """Yield what is stated of the teacher's system prompt, for all chats that a model wrote."""
