@@ -25,7 +25,7 @@ validate: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/upbringing validate --output docs/validation.md
 
 # Nightly: PIPELINES of each kind with a planted truth. OTHERS=6 runs 6 of those without a gate, and half of PIPELINES of gated.
-# REPEATED=5 runs gated, split and weak ones from 5 root seeds as well.
+# REPEATED=5 runs gated and split ones, and single stages at strengths 1 and .4, from 5 root seeds as well.
 # `make validate-models SMOKE=--smoke` runs one of each kind.
 PIPELINES ?= 20
 OTHERS ?=

@@ -25,7 +25,7 @@ ROWS: tuple[Row, ...] = (
 )
 
 
-REPEATED: tuple[Row, ...] = (("gated", 1.0), ("split", 1.0), ("stage", 0.4))
+REPEATED: tuple[Row, ...] = (("gated", 1.0), ("split", 1.0), ("stage", 0.4), ("stage", 1.0))
 """The rows of which one run of each arm leaves much undecided; ``--repeated`` runs them with more root seeds too."""
 
 JUDGED: Mapping[Row, float] = {("stage", 1.0): 1, ("never", 1.0): 1, ("gated", 1.0): 0.5}
@@ -83,7 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--others", type=int, help="pipelines of rows without a gate; gated then runs half of --pipelines"
     )
     parser.add_argument("--seeds", type=int, default=1, help="root seeds per pipeline (from 3 on: about the recipe)")
-    parser.add_argument("--repeated", type=int, help="root seeds at which gated, split and weak ones run as well")
+    parser.add_argument(
+        "--repeated",
+        type=int,
+        help="root seeds at which gated and split ones and single stages at 1 and .4 run as well",
+    )
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="pipelines side by side")
     parser.add_argument("--smoke", action="store_true", help="one pipeline of each kind, at full strength")
     parser.add_argument("--store", type=Path, default=Path("store") / "planted")
