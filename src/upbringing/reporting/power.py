@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
+from upbringing.attribution.words.undecided_words import left_open
 from upbringing.formats.findings import Claim
 from upbringing.reporting.chart import Interval
 from upbringing.reporting.differences import anchor_of
@@ -91,21 +92,13 @@ def _more(claim: Claim) -> str:
     """
     assert claim.minimum_detectable is not None
     assert claim.margin
-    open_by = _open(claim)
+    open_by = left_open(claim)
     if _ratio(claim) <= 1:
         return "enough"
     if open_by >= claim.margin:
         return LABELS if claim.error_gap else SCORES
     ratio = (claim.minimum_detectable - open_by) / (claim.margin - open_by)
     return f"over {MOST_TIMES} ×" if ratio > MOST_TIMES**0.5 else f"about {ratio**2:.2g} ×"
-
-
-def _open(claim: Claim) -> float:
-    """Return how far the truth may lie from the estimate whatever the number of prompts and seeds."""
-    low, high = claim.bounds.get("low"), claim.bounds.get("high")
-    if claim.estimate is None or low is None or high is None or claim.corrected is not None:
-        return 0.0
-    return max(claim.estimate - low, high - claim.estimate, 0.0)
 
 
 def _chart(inputs: Inputs, claims: list[Claim]) -> Markup:

@@ -40,12 +40,18 @@ def _would_be_found(claim: Claim, size: float) -> str:
     return NOT_EVEN_THE_LARGEST if is_of_rates and size > most else WOULD_BE_FOUND.format(size=size)
 
 
-def is_beyond_evidence(claim: Claim) -> bool:
-    """Return whether what unscored answers or an unchecked judge may hide is as large as the margin.
+def left_open(claim: Claim) -> float:
+    """Return how far the truth may lie from the estimate whatever the number of prompts and seeds.
 
-    Seeds and prompts do not shrink it.
+    Answers without a score, and errors of a rule that no labels check, may put it there.
     """
-    if claim.estimate is None or not claim.bounds or claim.margin is None:
-        return False
-    hidden = max(claim.estimate - claim.bounds["low"], claim.bounds["high"] - claim.estimate)
-    return hidden >= claim.margin
+    number = claim if claim.corrected is None else claim.corrected
+    low, high = number.bounds.get("low"), number.bounds.get("high")
+    if number.estimate is None or low is None or high is None:
+        return 0.0
+    return max(number.estimate - low, high - number.estimate, 0.0)
+
+
+def is_beyond_evidence(claim: Claim) -> bool:
+    """Return whether what seeds and prompts do not shrink is as large as the margin."""
+    return claim.margin is not None and bool(claim.bounds) and left_open(claim) >= claim.margin
