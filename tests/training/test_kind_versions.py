@@ -64,6 +64,7 @@ DECIDED_BY: Mapping[str, tuple[str, ...]] = {
     "edit_weights": ("training/edit_weights.py", "training/editing.py", "training/publish.py"),
     "emulate_tuning": ("training/emulate_tuning.py", "training/emulating.py", "training/edit_weights.py"),
     "ablate": ("training/ablate.py", "training/ablation.py", "training/forget_slice.py", "training/publish.py"),
+    "average_checkpoints": ("training/average_checkpoints.py", "training/averaging.py", "training/publish.py"),
 }
 DECIDES_NO_WEIGHT = {
     "training/__init__.py",

@@ -19,6 +19,7 @@ from upbringing.formats.reading import read_versioned
 TREE_SCHEMA_VERSION = 1
 EDITED: Final = "edit_weights"  # the kind of a stage that edited weights and trained nothing
 ABLATED: Final = "ablate"  # the kind of a stage that took a slice out of the weights and trained nothing
+AVERAGED: Final = "average_checkpoints"  # the kind of a stage that took the mean along the one before it
 EMULATED: Final = "emulate_tuning"  # the kind of a stage that moved a change in logit space and left no weights
 Proxy = Literal["edit_weights", "emulate_tuning"]
 """The kinds of stages that stand in for training."""

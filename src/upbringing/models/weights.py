@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from upbringing.base.errors import IntegrityError, UntrustedError
 from upbringing.base.fingerprint import fingerprint
@@ -110,6 +111,14 @@ class TensorPlace:
 def tensor_places(folder: Path) -> dict[str, TensorPlace]:
     """Return the tensors of a checkpoint by name, read off its files' headers."""
     return {name: TensorPlace(kind, shape, path) for name, kind, shape, path, _, _ in _tensors(folder)}
+
+
+def read_tensor(place: TensorPlace, name: str) -> Any:
+    """Return the tensor ``name`` that lies at ``place``."""
+    from safetensors import safe_open
+
+    with safe_open(str(place.path), framework="pt") as handle:
+        return handle.get_tensor(name)
 
 
 def num_weights(folder: Path) -> int:

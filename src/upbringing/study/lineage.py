@@ -8,7 +8,7 @@ share the state there, whatever they do later.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -16,20 +16,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import fingerprint
 from upbringing.base.places import about
 from upbringing.base.streams import derived_seed
 from upbringing.study.deltas import Asking, DeltaKeys, End, delta_keys, require_no_loop, up_to
+from upbringing.study.inner_steps import averaged_steps, measured_steps, nothing_to_average
 from upbringing.study.masking import require_slice, stream_modes
 from upbringing.study.matched_windows import in_windows_of
 from upbringing.study.places import arm_places, in_arm
 from upbringing.study.recipes import DataBook
 from upbringing.study.resolved_arms import ResolvedArm
 from upbringing.study.seeds import LEVEL_OF_KIND, LEVELS, Replicate
+from upbringing.study.start_inputs import require_marks, start_inputs
 from upbringing.study.stream_recipes import StreamRecipe, stream_recipe
 from upbringing.study.study import Study
 from upbringing.training.ablate import Ablate
+from upbringing.training.average_checkpoints import AverageCheckpoints
 from upbringing.training.emulate_tuning import DeltaStage, EmulateTuning
 from upbringing.training.existing import Existing
 from upbringing.training.midtrain import Midtrain
@@ -40,7 +42,6 @@ from upbringing.training.rl import Rl
 from upbringing.training.schedules import rate_factors
 from upbringing.training.settings import TrainedStage
 from upbringing.training.stage import Stage
-from upbringing.training.start import FreshStart, Start
 from upbringing.training.versions import version_input
 
 # Fields that say what a stage reads, how long and when it is measured; they enter the key as rates and stream.
@@ -65,6 +66,7 @@ class Run:
     """One stage of one lineage. ``parent``: recipe key of the state it starts from.
 
     ``reward_model``: the recipe key of the reward model that pays it, if one does. ``delta``: if the stage moves one.
+    ``averaged``: the steps inside the stage before it whose weights it averages, with the recipe keys of their states.
     """
 
     stage_name: str
@@ -75,6 +77,7 @@ class Run:
     stream: StreamRecipe | None
     reward_model: str | None = None
     delta: DeltaKeys | None = None
+    averaged: tuple[tuple[int, str], ...] = ()
     _keys: dict[int | None, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -85,6 +88,18 @@ class Run:
         windows = self.stream.num_windows
         return None if windows is None else windows // self.stream.batch_size
 
+    @cached_property
+    def measured(self) -> dict[int, str]:
+        """The steps at which the run is measured inside its stage, with their names."""
+        return measured_steps(self.stage_name, self.stage, self.total_steps)
+
+    @property
+    def made_of(self) -> tuple[str, ...]:
+        """Recipe keys of the states that its own is made of besides its parent."""
+        if self.delta is not None:
+            return self.delta.start, self.delta.to
+        return tuple(key for _, key in self.averaged)
+
     def inputs(self, step: int | None) -> dict[str, Any]:
         """Return the named inputs of the key of the state at ``step`` (``None`` = the stage's end)."""
         if isinstance(self.stage, Existing):
@@ -94,6 +109,8 @@ class Run:
         if isinstance(self.stage, Ablate):
             ablated = self.stage.slice.model_dump(mode="json")
             return {"parent": self.parent, "ablated": ablated, **version_input(self.stage.kind)}
+        if isinstance(self.stage, AverageCheckpoints):
+            return {"parent": self.parent, "averaged": list(self.made_of), **version_input(self.stage.kind)}
         total = self.total_steps
         if total is not None:
             return self.inputs_at(total if step is None else step, total)
@@ -226,6 +243,8 @@ class Pipelines:
                 run = self._checked_run(arm, name, stage, parent)
                 if isinstance(stage, DeltaStage):
                     run = replace(run, delta=self._delta(stage, parent, (*asking, (arm.name, name))))
+                if isinstance(stage, AverageCheckpoints):
+                    run = replace(run, averaged=_averaged(name, stage, runs))
             if isinstance(stage, Rl) and isinstance(stage.reward, ModelReward):
                 run = replace(run, reward_model=rewards[stage.reward.stage])
             runs.append(run)
@@ -244,7 +263,7 @@ class Pipelines:
             theirs = self._run(name, other.stages[name], parent)
             with about(*((*each, "windows_of") for each in arm_places(self.study.declared_arms(), arm.name))):
                 run = _matched(run, theirs, other.name)
-        _require_marks(arm, run, self.book)
+        require_marks(arm.start, run.stage_name, run.stream, self.book)
         return run
 
     def _delta(self, stage: DeltaStage, edited: str, asking: Asking) -> DeltaKeys:
@@ -259,7 +278,7 @@ class Pipelines:
 
     def _run(self, name: str, stage: Stage, parent: str) -> Run:
         root, indices = self.replicate.root, self.replicate.indices
-        if isinstance(stage, Existing | DeltaStage | Ablate):
+        if isinstance(stage, Existing | DeltaStage | Ablate | AverageCheckpoints):
             is_drawn = isinstance(stage, DeltaStage) and stage.delta.random
             seed = derived_seed(self.study.seed, stage.kind, indices[LEVELS[-1]]) if is_drawn else 0
             return Run(stage_name=name, stage=stage, parent=parent, seed=seed, root=root, stream=None)
@@ -271,36 +290,17 @@ class Pipelines:
         return Run(stage_name=name, stage=stage, parent=parent, seed=seed, root=root, stream=stream)
 
 
+def _averaged(name: str, stage: AverageCheckpoints, runs: Sequence[Run]) -> tuple[tuple[int, str], ...]:
+    """Return the steps inside the stage before it that ``stage`` averages, with their recipe keys."""
+    before = next((run for run in reversed(runs) if not run.is_side_branch), None)
+    if before is None or not isinstance(before.stage, Pretrain | Midtrain | Rl):
+        raise nothing_to_average(name, None if before is None else before.stage.kind)
+    steps = averaged_steps(name, stage, before.stage, before.total_steps or 0)
+    return tuple((step, before.key(step)) for step in steps)
+
+
 def _matched(run: Run, other: Run, arm: str) -> Run:
     assert run.stream is not None
     if other.stream is None:
         return run
     return replace(run, stream=in_windows_of(run.stream, other.stream, stage=run.stage_name, arm=arm))
-
-
-def _require_marks(arm: ResolvedArm, run: Run, book: DataBook) -> None:
-    """Raise ``StudyError`` where a stage reads marks that the tokenizer of a fresh start has no special tokens for."""
-    if run.stream is None or not isinstance(arm.start, FreshStart):
-        return
-    for name in run.stream.names.values():
-        missing = [mark for mark in book.marks(name) if mark not in arm.start.tokenizer.special_tokens]
-        if missing:
-            raise StudyError(
-                f"stage {run.stage_name!r}: the data {name!r} is marked with {', '.join(map(repr, missing))}: add "
-                "to start.tokenizer.special_tokens, so that each mark is one token",
-                ("start", "tokenizer", "special_tokens"),
-            )
-
-
-def start_inputs(start: Start, study: Study, book: DataBook, replicate: Replicate) -> dict[str, Any]:
-    """Return the named inputs of a start's key."""
-    if isinstance(start, FreshStart):
-        tokenizer = start.tokenizer.model_dump(mode="json", exclude={"train_on"})
-        with about(("start", "tokenizer", "train_on")):
-            description, _ = book.describe(start.tokenizer.train_on)
-        return {
-            "fresh": start.model_dump(mode="json", exclude={"tokenizer"}) | version_input(start.kind),
-            "tokenizer": {**tokenizer, "lexicon": description.model_dump(mode="json")},
-            "seed": derived_seed(study.seed, "init", replicate.root),
-        }
-    return {"existing": start.checkpoint, "template": start.template}

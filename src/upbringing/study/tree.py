@@ -7,12 +7,11 @@ something is measured. Cut points never enter a key, so adding an arm renames no
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from upbringing.base.errors import StudyError
-from upbringing.base.quantities import steps_at
 from upbringing.study.edits import START
 from upbringing.study.lineage import Lineage, Pipelines, Run
 from upbringing.study.recipes import DataBook
@@ -20,10 +19,6 @@ from upbringing.study.seeds import replicates
 from upbringing.study.study import Study
 from upbringing.training.emulate_tuning import EmulateTuning
 from upbringing.training.existing import Existing
-from upbringing.training.midtrain import Midtrain
-from upbringing.training.pretrain import Pretrain
-from upbringing.training.rl import Rl
-from upbringing.training.settings import TrainedStage
 from upbringing.training.start import Start
 
 
@@ -53,10 +48,9 @@ class Node:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Keys of the states that must be there before this one: its parent, and the checkpoints of its delta."""
-        delta = None if self.run is None else self.run.delta
-        ends = () if delta is None else (delta.start, delta.to)
-        return (*(() if self.parent is None else (self.parent,)), *ends)
+        """Keys of the states that must be there before this one: its parent, and those it is made of besides."""
+        others = () if self.run is None else self.run.made_of
+        return (*(() if self.parent is None else (self.parent,)), *others)
 
     @property
     def emulated_by(self) -> tuple[str, ...]:
@@ -132,7 +126,15 @@ def _in_order(nodes: dict[str, Node]) -> dict[str, Node]:
 
 
 def _cuts(lineages: Sequence[Lineage]) -> dict[str, list[int]]:
-    return _cut_points({run.key(): run for each in lineages for run in each.runs}.values())
+    """Return the steps at which the run with each key is cut; arms that share it may look inside at other places."""
+    inside: dict[str, set[int]] = defaultdict(set)
+    runs: dict[str, Run] = {}
+    for each in lineages:
+        for run in each.runs:
+            runs[run.key()] = run
+            inside[run.key()].update(run.measured)
+            inside[run.parent].update(step for step, _ in run.averaged)
+    return _cut_points(runs.values(), inside)
 
 
 def _tree(lineages: Sequence[Lineage], cuts: dict[str, list[int]]) -> StudyTree:
@@ -156,7 +158,7 @@ def _add_run(nodes: dict[str, Node], run: Run, cuts: list[int], each: Lineage) -
     """Add the nodes of ``run`` and yield its measured cells."""
     parent, from_step = run.parent, 0
     total = run.total_steps
-    measured = _measured_steps(run)
+    measured = run.measured
     end = None if run.stream is None else total  # no steps lead to weights that were edited or made elsewhere
     for step in [*cuts, end]:
         key = run.key(step)
@@ -173,26 +175,8 @@ def _add_run(nodes: dict[str, Node], run: Run, cuts: list[int], each: Lineage) -
         yield _cell(each, run.stage_name, parent)
 
 
-def _measured_steps(run: Run) -> dict[int, str]:
-    """Return the steps at which a run is measured inside its stage, with their names (``60%`` or tokens)."""
-    stage, total = run.stage, run.total_steps
-    if not isinstance(stage, TrainedStage) or not stage.measure_at:
-        return {}
-    if total is None or not isinstance(stage, Pretrain | Midtrain | Rl):
-        said = f"stage {run.stage_name!r}: measure_at needs a stage whose length is given in tokens or steps"
-        raise StudyError(said, ("stages", run.stage_name, "measure_at"))
-    tokens_per_step = 1 if isinstance(stage, Rl) else stage.context * stage.batch_size
-    length = stage.steps if isinstance(stage, Rl) else stage.tokens
-    result = {}
-    for place in stage.measure_at:
-        step = steps_at(place, total_tokens=length, tokens_per_step=tokens_per_step)
-        if 0 < step < total:
-            result[step] = f"{place:.4g}" if isinstance(place, int) else f"{place * 100:g}%"
-    return result
-
-
-def _cut_points(runs: Iterable[Run]) -> dict[str, list[int]]:
-    """Return for each run's key the steps at which it is cut: measured ones, and the last one it shares."""
+def _cut_points(runs: Iterable[Run], inside: Mapping[str, Collection[int]]) -> dict[str, list[int]]:
+    """Return for each run's key the steps at which it is cut: those in ``inside``, and the last one it shares."""
     families: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         families[run.parent].append(run)
@@ -203,7 +187,7 @@ def _cut_points(runs: Iterable[Run]) -> dict[str, list[int]]:
             if not total:
                 cuts[run.key()] = []
                 continue
-            steps = set(_measured_steps(run))
+            steps = set(inside[run.key()])
             for other in family:
                 if other is not run and other.total_steps:
                     shared = run.shared_steps(other)

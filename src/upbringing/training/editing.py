@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from upbringing.base.files import write_json_atomic
 from upbringing.base.streams import derived_seed
 from upbringing.data.tokenizer import token_ids
 from upbringing.models.loading import check_folder
-from upbringing.models.weights import TensorPlace, tensor_places, weight_files
+from upbringing.models.weights import TensorPlace, read_tensor, tensor_places, weight_files
 from upbringing.training.edit_weights import EditWeights, matches
 
 COPIED = ("config.json", "generation_config.json")
@@ -49,8 +50,9 @@ def edit_checkpoint(name: str, stage: EditWeights, places: EditPlaces, seed: int
     for folder in places.read:
         check_folder(folder)
     tensors = {folder: tensor_places(folder) for folder in dict.fromkeys(places.read)}
-    _require_one_architecture(name, places, tensors)
-    _require_one_vocabulary(name, places)
+    others = (places.start, places.to)
+    require_one_architecture(name, places.parent, others, tensors)
+    require_one_vocabulary(name, places.parent, others)
     _require_matches(name, stage, tensors[places.parent])
     if stage.identity:
         for path in weight_files(places.parent):
@@ -63,33 +65,38 @@ def edit_checkpoint(name: str, stage: EditWeights, places: EditPlaces, seed: int
     return any(changed)
 
 
-def _require_one_architecture(name: str, places: EditPlaces, tensors: dict[Path, dict[str, TensorPlace]]) -> None:
-    own = tensors[places.parent]
-    for folder in (places.start, places.to):
-        other = tensors[folder]
-        for tensor in sorted(own.keys() | other.keys()):
-            if tensor not in own or tensor not in other:
-                has, lacks = (places.parent, folder) if tensor in own else (folder, places.parent)
+def require_one_architecture(
+    name: str, own: Path, others: Sequence[Path], tensors: Mapping[Path, Mapping[str, TensorPlace]]
+) -> None:
+    """Raise ``TrainingError`` naming the first tensor that ``others`` lack, have besides or have in another shape.
+
+    ``tensors``: by checkpoint and name.
+    """
+    for folder in others:
+        for tensor in sorted(tensors[own].keys() | tensors[folder].keys()):
+            if tensor not in tensors[own] or tensor not in tensors[folder]:
+                has, lacks = (own, folder) if tensor in tensors[own] else (folder, own)
                 raise TrainingError(
                     f"stage {name!r}: the tensor {tensor} stands in {has.name} and not in {lacks.name}: an edit needs "
                     "checkpoints of one architecture"
                 )
-            if own[tensor].shape != other[tensor].shape:
+            shape, other = tensors[own][tensor].shape, tensors[folder][tensor].shape
+            if shape != other:
                 raise TrainingError(
-                    f"stage {name!r}: the tensor {tensor} has the shape {list(own[tensor].shape)} in "
-                    f"{places.parent.name} and {list(other[tensor].shape)} in {folder.name}: an edit needs checkpoints "
-                    "of one architecture"
+                    f"stage {name!r}: the tensor {tensor} has the shape {list(shape)} in {own.name} and {list(other)} "
+                    f"in {folder.name}: an edit needs checkpoints of one architecture"
                 )
 
 
-def _require_one_vocabulary(name: str, places: EditPlaces) -> None:
-    own = token_ids(places.parent)
-    for folder in (places.start, places.to):
+def require_one_vocabulary(name: str, own: Path, others: Sequence[Path]) -> None:
+    """Raise ``DataError`` naming the first token that has another id in the tokenizers of ``others``."""
+    ids = token_ids(own)
+    for folder in others:
         other = token_ids(folder)
-        for token in sorted(own.keys() | other.keys()):
-            if own.get(token) != other.get(token):
+        for token in sorted(ids.keys() | other.keys()):
+            if ids.get(token) != other.get(token):
                 raise DataError(
-                    f"stage {name!r}: the token {token!r} has the id {own.get(token)} in {places.parent.name} and "
+                    f"stage {name!r}: the token {token!r} has the id {ids.get(token)} in {own.name} and "
                     f"{other.get(token)} in {folder.name}, so rows of the tensors of embeddings are not the same "
                     "tokens': an edit needs one tokenizer"
                 )
@@ -144,10 +151,7 @@ class _Edit:
         return changed
 
     def _read(self, folder: Path, tensor: str) -> Any:
-        from safetensors import safe_open
-
-        with safe_open(str(self.tensors[folder][tensor].path), framework="pt") as handle:
-            return handle.get_tensor(tensor)
+        return read_tensor(self.tensors[folder][tensor], tensor)
 
     def _edited(self, tensor: str, own: Any) -> Any:
         """Return the tensor after the edit, in its own type or in fp32 where the checkpoint is widened."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from upbringing.base.errors import TrainingError
 from upbringing.formats.record import Record
-from upbringing.formats.tree import ABLATED, EDITED
+from upbringing.formats.tree import ABLATED, AVERAGED, EDITED
 
 OK = "ok"
 
@@ -70,7 +70,7 @@ def record_guard(record: Record, *, identity: bool) -> str:
     """
     if record.weights_changed is None:
         return record.guard
-    if record.kind in (EDITED, ABLATED):
+    if record.kind in (EDITED, ABLATED, AVERAGED):
         return edit_guard_text(weights_changed=record.weights_changed, identity=identity)
     losses = [loss for _, loss in record.loss_curve]
     return guard_text(

@@ -9,7 +9,7 @@ from upbringing.base.files import write_bytes_atomic
 from upbringing.base.markdown import inline
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, Record
-from upbringing.formats.tree import ABLATED, EDITED
+from upbringing.formats.tree import ABLATED, AVERAGED, EDITED
 from upbringing.models.loading import check_folder, is_reward_model, load_model, make_load_check
 from upbringing.models.rewarding import make_reward_check, open_reward_model
 from upbringing.models.weights import weights_sha256
@@ -107,6 +107,9 @@ def _edit(record: Record) -> str:
             f"\n- its weights were ablated, not trained: the last {slice_['heads']} attention heads and "
             f"{slice_['hidden']} hidden units of {where} were set to zero"
         )
+    if record.kind == AVERAGED:
+        number = len(record.recipe["averaged"]) + 1
+        return f"\n- its weights were averaged, not trained: the mean of {number} checkpoints along the stage before it"
     if record.kind != EDITED:
         return ""
     recipe = record.recipe

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from upbringing.training.ablate import Ablate
+from upbringing.training.average_checkpoints import AverageCheckpoints
 from upbringing.training.dpo import Dpo
 from upbringing.training.edit_weights import EditWeights
 from upbringing.training.emulate_tuning import EmulateTuning
@@ -18,6 +19,16 @@ from upbringing.training.rl import Rl
 from upbringing.training.sft import Sft
 
 Stage = Annotated[
-    Existing | Pretrain | Midtrain | Sft | Dpo | RewardModel | Rl | EditWeights | EmulateTuning | Ablate,
+    Existing
+    | Pretrain
+    | Midtrain
+    | Sft
+    | Dpo
+    | RewardModel
+    | Rl
+    | EditWeights
+    | EmulateTuning
+    | Ablate
+    | AverageCheckpoints,
     Field(discriminator="kind"),
 ]

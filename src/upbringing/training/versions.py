@@ -19,6 +19,7 @@ KIND_VERSIONS: Mapping[str, int] = {
     "edit_weights": 1,
     "emulate_tuning": 1,
     "ablate": 1,
+    "average_checkpoints": 1,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from upbringing.base.errors import Keys
 from upbringing.base.fingerprint import fingerprint, text_sha256
@@ -13,16 +14,15 @@ from upbringing.data.stream import STREAM_VERSION, StreamInfo
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.lab.building.executor import Event, Job, Outcome, failures
 from upbringing.lab.building.jobs import SegmentJob, StartJob, StreamJob, TokenizerJob
+from upbringing.lab.building.made_weights import MakingStage
 from upbringing.lab.building.own_answers import answers_jobs
 from upbringing.lab.building.template_checks import require_templates
-from upbringing.lab.building.untrained_jobs import ablation_job, edit_job, emulate_job
+from upbringing.lab.building.untrained_jobs import emulate_job, weights_job
 from upbringing.lab.building.workshop import KEY_CHARACTERS, PROFILE_CHARACTERS, Prepared, Workshop
 from upbringing.models.weights import settings_sha256, weights_sha256
-from upbringing.study.lineage import Lineage
+from upbringing.study.lineage import Lineage, Run
 from upbringing.study.stream_recipes import StreamRecipe
 from upbringing.study.tree import Node, StudyTree
-from upbringing.training.ablate import Ablate
-from upbringing.training.edit_weights import EditWeights
 from upbringing.training.emulate_tuning import EmulateTuning
 from upbringing.training.segment import Segment
 from upbringing.training.settings import TrainedStage
@@ -139,11 +139,8 @@ def resolve_keys(
         elif isinstance(node.start, FreshStart):
             fresh = [node.inputs["fresh"], node.inputs["seed"], tokenizer_sha256(tokenizers[key])]
             keys[key] = f"{fingerprint(fresh)[:KEY_CHARACTERS]}-{profile}"
-        elif node.run is not None and node.run.delta is not None:
-            keys[key] = f"{_edited_key(node, keys)}-{profile}"
-        elif node.run is not None and isinstance(node.run.stage, Ablate):
-            ablated = fingerprint({**node.inputs, "parent": keys[node.run.parent]})
-            keys[key] = f"{ablated[:KEY_CHARACTERS]}-{profile}"
+        elif node.run is not None and isinstance(node.run.stage, MakingStage | EmulateTuning):
+            keys[key] = f"{_made_key(node, node.run, keys)}-{profile}"
         else:
             keys[key] = f"{_content_key(node, keys, streams)}-{profile}"
     return Prepared(keys, folders, streams, tokenizers)
@@ -159,13 +156,14 @@ def existing_key(folder: Path, template: str | None) -> str:
     return f"{EXISTING}{fingerprint(decided_by)[:KEY_CHARACTERS]}"
 
 
-def _edited_key(node: Node, keys: dict[str, str]) -> str:
-    """Return the key of what a delta acted on: its recipe with the store's keys in place of recipe keys."""
-    assert node.run is not None
-    assert node.run.delta is not None
-    ends = {"from": keys[node.run.delta.start], "to": keys[node.run.delta.to]}
-    delta = {**node.inputs["delta"], **ends}
-    return fingerprint({**node.inputs, "parent": keys[node.run.parent], "delta": delta})[:KEY_CHARACTERS]
+def _made_key(node: Node, run: Run, keys: dict[str, str]) -> str:
+    """Return the key of what was made of other states: its recipe with the store's keys in place of recipe keys."""
+    made_of: dict[str, Any] = {"parent": keys[run.parent]}
+    if run.delta is not None:
+        made_of["delta"] = {**node.inputs["delta"], "from": keys[run.delta.start], "to": keys[run.delta.to]}
+    if run.averaged:
+        made_of["averaged"] = [keys[key] for key in run.made_of]
+    return fingerprint({**node.inputs, **made_of})[:KEY_CHARACTERS]
 
 
 def _content_key(node: Node, keys: dict[str, str], streams: dict[str, tuple[str, StreamInfo]]) -> str:
@@ -206,12 +204,10 @@ def node_jobs(workshop: Workshop, tree: StudyTree, prepared: Prepared, labels: d
                 node.inputs,
                 workshop.profile,
             )
-        elif node.run is not None and isinstance(node.run.stage, EditWeights):
-            jobs[store_key] = edit_job(workshop, node, prepared, labels.get(key, node.label))
+        elif node.run is not None and isinstance(node.run.stage, MakingStage):
+            jobs[store_key] = weights_job(workshop, node, prepared, labels.get(key, node.label))
         elif node.run is not None and isinstance(node.run.stage, EmulateTuning):
             jobs[store_key] = emulate_job(workshop, node, prepared, labels.get(key, node.label))
-        elif node.run is not None and isinstance(node.run.stage, Ablate):
-            jobs[store_key] = ablation_job(workshop, node, prepared, labels.get(key, node.label))
         else:
             jobs[store_key] = _segment_job(workshop, node, prepared, labels.get(key, node.label))
     return list(jobs.values())

@@ -14,6 +14,7 @@ from upbringing.models.weights import num_weights
 from upbringing.study.lineage import Run
 from upbringing.study.tree import Node
 from upbringing.training.ablate import Ablate
+from upbringing.training.average_checkpoints import AverageCheckpoints
 from upbringing.training.edit_weights import EditWeights
 from upbringing.training.emulate_tuning import EmulateTuning
 from upbringing.training.existing import Existing
@@ -64,7 +65,7 @@ class Costs:
         if node.run is None or isinstance(node.run.stage, Existing):
             return self._of_start(node, weights)
         stage = node.run.stage
-        if isinstance(stage, EditWeights | Ablate):
+        if isinstance(stage, EditWeights | Ablate | AverageCheckpoints):
             return self._of_edit(node, weights)
         if isinstance(stage, EmulateTuning):  # a record beside a tokenizer: the cost is that of asking three networks
             return Cost(0, 0, 0.0, self._checkpoint_bytes(node, 0), 0, 0.0)
