@@ -106,6 +106,23 @@ def test_stated_components_decide_with_the_declared_seeds_and_prompts(study: Pat
     assert f"over_refusal: 3 seeds, {asked.num} prompts in each seed's own world: smallest detectable" in captured.get()
 
 
+@pytest.mark.parametrize(
+    ("margins", "expected"),
+    [
+        ("", "no margin was declared, so there is nothing to decide"),
+        (
+            "ratio_margins: {over_refusal: 1.5}\n",
+            "its margin is a risk ratio of 1.5, and power is planned for differences",
+        ),
+        ("default_margins: strict\n", "its default margin follows from measured rates, and is not planned"),
+    ],
+)
+def test_a_margin_that_is_not_planned_is_not_called_absent(study: Path, margins: str, expected: str) -> None:
+    report = planned(opened(study, STUDY.replace("margins: {over_refusal: 0.1}\n", margins) + STATED))
+    assert f"  {expected}" in printed(report)
+    assert not any(found.decisions for found in report.outlooks)
+
+
 def test_a_rate_cannot_differ_by_more_than_one(study: Path) -> None:
     noisy = STUDY + "components: {over_refusal: {prompt: 1, seed: 1, cell: 1}}\n"
     report = planned(opened(study, noisy))

@@ -21,6 +21,7 @@ NO_SIZE = (
     "the margin of {contrast!r} on {measure!r} is {margin:g}, and power is planned for a margin above 0, the smallest "
     "change that matters: state that, or leave the margin out to plan the smallest detectable change alone"
 )
+RATIO_UNPLANNED = "its margin is a risk ratio of {:g}, and power is planned for differences alone"
 SEED_CHOICES = (3, 5, 8, 10, 15, 20)
 
 
@@ -30,7 +31,7 @@ class ContrastFacts:
 
     ``unscored``: how far answers without a score may move the estimate; ``unchecked``: how far errors of a rule that no
     labels check may. ``is_corrected``: labels correct the claim, and their own noise is not planned. ``largest``: the
-    most that rates can differ.
+    most that rates can differ. ``no_margin``: why a declared margin is not planned.
     """
 
     measure: str
@@ -45,6 +46,7 @@ class ContrastFacts:
     unchecked: float = 0.0
     is_corrected: bool = False
     largest: float | None = None
+    no_margin: str | None = None
 
     @property
     def bias(self) -> float:

@@ -19,7 +19,14 @@ from upbringing.attribution.judges.calibration import Calibration, calibrate
 from upbringing.attribution.judges.corrected import Corrected
 from upbringing.attribution.judges.corrections import Corrections, corrections_of
 from upbringing.attribution.judges.gaps import Gap
-from upbringing.attribution.power.outlook import ContrastFacts, Outlook, largest_of, outlook, unknown_outlook
+from upbringing.attribution.power.outlook import (
+    RATIO_UNPLANNED,
+    ContrastFacts,
+    Outlook,
+    largest_of,
+    outlook,
+    unknown_outlook,
+)
 from upbringing.attribution.power.sampling import SampleSize
 from upbringing.attribution.statistics.inference import POWER
 from upbringing.attribution.statistics.unpaired import UNPAIRED_RUNS
@@ -82,11 +89,12 @@ def pilots(
     for name, question in first.items():
         if wanted is not None and name not in wanted:
             continue
-        spec = question.spec
+        spec, ratio = question.spec, question.spec.ratio_margin
         facts = ContrastFacts(
             measure=spec.measure,
             contrast=spec.name,
             margin=spec.margin,
+            no_margin=question.no_margin if ratio is None else RATIO_UNPLANNED.format(ratio),
             condition=question.source.condition,
             split=question.source.split,
             role=spec.role,

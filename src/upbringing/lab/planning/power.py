@@ -13,6 +13,7 @@ from upbringing.attribution.evidence.cells import SHARE_UNITS
 from upbringing.attribution.judges.error_gap import ASSUMED_GAP
 from upbringing.attribution.judges.gaps import Gap
 from upbringing.attribution.power.outlook import (
+    RATIO_UNPLANNED,
     ContrastFacts,
     Hours,
     Known,
@@ -41,6 +42,7 @@ NOT_STATED = (
 NO_PILOT = "the pilot holds nothing of this contrast: state the components of {measure}"
 NO_PROMPTS = "the prompts of {measure} are not here, so their number is not known"
 NO_HOURS = "the plan does not know what the study costs (`upbringing plan` times it)"
+DEFAULT_UNPLANNED = "its default margin follows from measured rates, and is not planned"
 NO_STUDY = "only a study file says what training costs"
 NO_PRIMARY = "the study has no primary contrast: name primary measures"
 
@@ -134,6 +136,7 @@ class _Planner:
             measure=spec.measure,
             contrast=spec.name,
             margin=spec.margin,
+            no_margin=self._no_margin(spec),
             condition=spec.condition if before is None else before.facts.condition,
             split=spec.split if before is None else before.facts.split,
             num_tests=num_tests,
@@ -155,6 +158,13 @@ class _Planner:
         if alike not in self.made:
             self.made[alike] = outlook(facts, components, size, known=known, power=self.power, hours=hours)
         return replace(self.made[alike], facts=facts)
+
+    def _no_margin(self, spec: ContrastSpec) -> str | None:
+        study = self.session.study
+        ratio = study.ratio_margins.get(spec.measure) if spec.ratio_margin is None else spec.ratio_margin
+        if spec.margin is not None or (ratio is None and study.default_margins is None):
+            return None
+        return DEFAULT_UNPLANNED if ratio is None else RATIO_UNPLANNED.format(ratio)
 
     def _unchecked(self, spec: ContrastSpec) -> float:
         """Return how far errors of a rule may move the estimate while no labels check them; none exist so far."""

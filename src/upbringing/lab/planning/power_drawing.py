@@ -13,6 +13,7 @@ from upbringing.attribution.power.outlook import Outlook
 from upbringing.base.terminal import visible
 from upbringing.lab.planning.planned import PowerReport
 from upbringing.lab.planning.power_words import (
+    NO_MARGIN,
     asked_words,
     decision_words,
     detectable_words,
@@ -72,7 +73,7 @@ def _print_outlook(outlook: Outlook, console: Console) -> None:
     if facts.bias:
         console.print(Text(f"  in it: {open_words(facts)}", style="dim"))
     if facts.margin is None:
-        console.print(Text("  no margin was declared: there is nothing to decide"))
+        console.print(Text(f"  {visible(facts.no_margin or NO_MARGIN)}"))
     for decision in outlook.decisions:
         console.print(Text(f"  {asked_words(decision)}: {decision_words(decision, outlook)}"))
         if decision.options:

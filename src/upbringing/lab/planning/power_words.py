@@ -15,6 +15,7 @@ ASKED: dict[Test, str] = {
 }
 
 
+NO_MARGIN = "no margin was declared, so there is nothing to decide"
 NO_SPREAD = "how many seeds is not known: one run shows no spread"
 
 
@@ -128,7 +129,7 @@ def summary(outlooks: Sequence[Outlook]) -> str:
     text = f"{size_words(worst.size, is_nested=worst.components.is_nested)}: smallest detectable"
     parts = [f"{text} {detectable_words(worst)}{more}{about}"]
     if worst.facts.margin is None:
-        parts.append("no margin to decide")
+        parts.append(worst.facts.no_margin or NO_MARGIN)
     parts += [f"{asked_words(each)}: {decision_words(each, worst)}" for each in worst.decisions[:2]]
     unknown = len(outlooks) - len(known)
     parts += [f"{unknown} contrast{'s' if unknown > 1 else ''} not known"] if unknown else []
