@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from upbringing.reporting.build import asset
 from upbringing.reporting.chart import Axis, strip_axis
 from upbringing.reporting.inputs import read_inputs
 from upbringing.reporting.lineage import lineage_of, positions_of
+from upbringing.reporting.picture import Branch, Effect, Level, tree_picture
 from upbringing.reporting.runs import runs_of
 from upbringing.reporting.words import interval, plain, signed
 
@@ -32,6 +33,28 @@ def tree_of(paths: dict[str, list[str]], shared: dict[str, str], num_seeds: int 
                 cells.append(Cell(arm=arm, position=position, checkpoint=name, seeds=CellSeeds(sft=seed)))
                 parent = name
     return Tree(study=StudyInfo(name="tree"), checkpoints=tuple(checkpoints.values()), cells=tuple(cells))
+
+
+@pytest.mark.parametrize(
+    "pairs", [[(0, 1)], [(0, 1), (1, 2)], [(0, 1), (0, 1), (0, 1)], [(0, 2), (1, 1), (0, 1), (1, 2), (0, 2), (0, 2)]]
+)
+def test_what_brackets_say_covers_no_other_and_lies_inside(pairs: list[tuple[int, int]]) -> None:
+    lineage = lineage_of(tree_of({"a": ["sft"], "b": ["sft"], "c": ["sft"]}, {}))
+    branches = [
+        Branch(upper, lower, Effect("=", "alike", f"{place}", "none")) for place, (upper, lower) in enumerate(pairs)
+    ]
+    chart = tree_picture(
+        lineage, [Level(None)] * 3, [None] * 3, branches, stages=[("sft", "")], axis=(0.0, 1.0), title="tree"
+    )
+    plates = sorted(
+        (float(y), float(height))
+        for y, height in re.findall(r'<rect[^>]* y="([\d.]+)"[^>]*height="([\d.]+)"[^>]*class="plate"', chart)
+    )
+    assert len(plates) == len(pairs) == chart.count('class="branch')
+    assert all(y + height <= below for (y, height), (below, _) in pairwise(plates))
+    assert plates[-1][0] + plates[-1][1] <= float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', chart)[1])
+    if len(pairs) == 1:  # beside the middle between the first two cards
+        assert plates[0][0] + plates[0][1] / 2 == pytest.approx(46 + 66 + 13)
 
 
 def test_arms_that_share_a_prefix_are_one_node_up_to_there() -> None:

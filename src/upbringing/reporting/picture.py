@@ -13,6 +13,7 @@ from upbringing.reporting.lineage import Lineage, Node
 from upbringing.reporting.words import DASH, decimals, interval, plain
 
 CARD_WIDTH, CARD_HEIGHT, ROW_GAP, COLUMN_GAP, HEADER = 196.0, 66.0, 26.0, 138.0, 46.0
+PLATE_HEIGHT = 44.0  # of what stands beside a bracket
 LABEL_CHARACTERS = 27  # of 12 pixel type inside a card
 
 
@@ -74,7 +75,9 @@ def tree_picture(
     """
     num_columns = 1 + max((node.column for node in lineage.nodes), default=0)
     width = num_columns * CARD_WIDTH + (num_columns - 1) * COLUMN_GAP + (128 if branches else 2)
-    height = HEADER + lineage.num_rows * (CARD_HEIGHT + ROW_GAP)
+    middles = _middles(lineage.nodes, branches)
+    lowest = max(middles, default=0.0) + PLATE_HEIGHT / 2
+    height = max(HEADER + lineage.num_rows * (CARD_HEIGHT + ROW_GAP), lowest)
     body: list[str] = []
     for column, (name, note) in enumerate(stages):
         body.append(text(_left(column), 14, cut(name, LABEL_CHARACTERS), "stage"))
@@ -82,8 +85,8 @@ def tree_picture(
     for node, step in zip(lineage.nodes, steps, strict=True):
         if node.parent is not None:
             body += _edge(lineage.nodes[node.parent], node, step)
-    for branch in branches:
-        body += _branch(lineage.nodes[branch.upper], lineage.nodes[branch.lower], branch.effect)
+    for branch, middle in zip(branches, middles, strict=True):
+        body += _branch(lineage.nodes[branch.upper], lineage.nodes[branch.lower], middle, branch.effect)
     for node, level in zip(lineage.nodes, levels, strict=True):
         body += _card(node, level, axis)
     description = "Cards are checkpoints, lines are training stages. The table below holds every value and effect."
@@ -114,14 +117,30 @@ def _edge(parent: Node, child: Node, step: Effect | None) -> list[str]:
     return body
 
 
-def _branch(upper: Node, lower: Node, effect: Effect) -> list[str]:
+def _middles(nodes: Sequence[Node], branches: Sequence[Branch]) -> list[float]:
+    """Return where each bracket's plate stands: beside its middle, or below the plate that it would cover."""
+    middles = [sum(_span(nodes[branch.upper], nodes[branch.lower])) / 2 for branch in branches]
+    free: dict[int, float] = {}
+    for place in sorted(range(len(branches)), key=lambda place: middles[place]):
+        column = nodes[branches[place].upper].column
+        middles[place] = max(middles[place], free.get(column, 0.0))
+        free[column] = middles[place] + PLATE_HEIGHT + 4
+    return middles
+
+
+def _span(upper: Node, lower: Node) -> tuple[float, float]:
+    """Return where a bracket begins and ends, from above to below."""
+    first, last = sorted((_top(upper) + CARD_HEIGHT * 0.78, _top(lower) + CARD_HEIGHT * 0.22))
+    return first, last
+
+
+def _branch(upper: Node, lower: Node, middle: float, effect: Effect) -> list[str]:
     x = _left(upper.column) + CARD_WIDTH
-    y1, y2 = sorted((_top(upper) + CARD_HEIGHT * 0.78, _top(lower) + CARD_HEIGHT * 0.22))
-    middle = (y1 + y2) / 2
+    y1, y2 = _span(upper, lower)
     path = f"M{x:.1f} {y1:.1f}C{x + 18:.1f} {y1:.1f} {x + 18:.1f} {y2:.1f} {x:.1f} {y2:.1f}"
     return [
         f'<path d="{path}" class="branch t-{effect.tone}"/>',
-        box(x + 16, middle - 22, 112, 44, "plate", 4),
+        box(x + 16, middle - PLATE_HEIGHT / 2, 112, PLATE_HEIGHT, "plate", 4),
         text(x + 20, middle - 10, f"{effect.mark} {effect.word}", f"effect t-{effect.tone}"),
         text(x + 20, middle + 4, effect.size, "tick"),
         text(x + 20, middle + 18, effect.limits, "tick"),
