@@ -43,15 +43,22 @@ def unwanted(seed: int) -> list[Document]:
 
 
 def mixed_stream(
-    bench: Bench, name: str, texts: Mapping[str, Sequence[Document]], num_windows: int = 48, *, labelled: bool = True
+    bench: Bench,
+    name: str,
+    texts: Mapping[str, Sequence[Document]],
+    num_windows: int = 48,
+    *,
+    labelled: bool = True,
+    modes: Mapping[str, int] = MODES,
+    together: float = 0.0,
 ) -> Path:
-    """Build a stream of several sources in equal shares, with the modes of their names if ``labelled``."""
+    """Build a stream of several sources in equal shares, with the ``modes`` of their names if ``labelled``."""
     folder = bench.folder / f"stream-{name}"
     if not folder.exists():
         folder.mkdir()
         part = StreamPart(tuple((key, 1 / len(texts)) for key in texts), num_windows)
-        modes = {key: MODES[key] for key in texts if key in MODES} if labelled else {}
-        plan = StreamPlan("documents", 32, BATCH, 7, (part,), modes=modes)
+        known = {key: modes[key] for key in texts if key in modes} if labelled else {}
+        plan = StreamPlan("documents", 32, BATCH, 7, (part,), modes=known, together=together)
         build_stream(plan, lambda key: texts[key], {key: key for key in texts}, bench.start, folder)
     return folder
 

@@ -42,7 +42,15 @@ STEPS = (
     "training/trainer.py",
     "training/weights.py",
 )  # every stage that makes updates
-MASKS = ("training/forget_slice.py", "training/gradient_masking.py", "training/masked_updates.py")
+MASKS = (
+    "training/detachable_modules.py",
+    "training/forget_slice.py",
+    "training/gradient_masking.py",
+    "training/masked_updates.py",
+    "training/masking.py",
+    "training/mode_rules.py",
+    "data/modes.py",
+)
 PAIRS = (*STEPS, "training/ranking.py", "data/pairs.py")
 DECIDED_BY: Mapping[str, tuple[str, ...]] = {
     "fresh": ("training/fresh.py", "training/start.py"),

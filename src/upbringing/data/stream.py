@@ -22,7 +22,7 @@ from upbringing.data.apportionment import annealed_order, furthest_behind, with_
 from upbringing.data.documents import TrainingText
 from upbringing.data.held_out import unread_texts, write_held_out
 from upbringing.data.matching import with_room
-from upbringing.data.modes import DEFAULT
+from upbringing.data.modes import window_mode
 from upbringing.data.packing import Window
 from upbringing.data.rendering import Learn, Rendered, end_token, open_tokenizer, render_texts
 from upbringing.data.source_windows import ReadSoFar, SourceWindows
@@ -65,7 +65,8 @@ class StreamPlan:
     of the documents of its parts carries a loss (replay is learned as it stands). ``matched``: keys of data that take
     each other's place in other streams, read here or not: each text gets the room of its longest counterpart.
     ``marks``: per key, the strings in its texts whose special tokens are meant. ``modes``: per key, the mode of its
-    windows where it is not the default.
+    windows where it is not the default; ``together``: the share of windows of all
+    data that are read with all detachable modules switched on.
     """
 
     form: str
@@ -79,6 +80,7 @@ class StreamPlan:
     matched: tuple[str, ...] = ()
     marks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     modes: Mapping[str, int] = field(default_factory=dict)
+    together: float = 0.0
 
     @property
     def taught(self) -> set[str]:
@@ -229,7 +231,8 @@ def _part_windows(
             num_windows = len(windows) + (plan.batch_size - remainder if remainder else 0)
             continue
         chosen = furthest_behind(fractions, taken) if order is None else int(order[len(windows)])
-        windows.append(replace(sources[chosen].next_window(), mode=plan.modes.get(ordered[chosen][0], DEFAULT)))
+        mode = window_mode(plan.modes, plan.together, ordered[chosen][0], taken[chosen])
+        windows.append(replace(sources[chosen].next_window(), mode=mode))
         taken[chosen] += 1
     for source, (key, _) in zip(sources, ordered, strict=True):
         read[key].add(source)

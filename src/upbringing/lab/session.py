@@ -28,7 +28,7 @@ from upbringing.study.study import Study
 from upbringing.study.tree import StudyTree, part_of_tree, study_tree
 from upbringing.training.existing import Existing
 from upbringing.training.fresh import num_parameters
-from upbringing.training.gradient_masking import masking_of
+from upbringing.training.masking import masking_of
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
 from upbringing.training.publish import library_versions

@@ -145,6 +145,8 @@ class Run:
         }
         if "masking" in settings:  # which data has which mode enters as the keys of the stream
             settings["masking"] = {name: settings["masking"][name] for name in ("slice", "forget_moves")}
+        if "routing" in settings:
+            settings["routing"] = [module["slice"] for module in settings["routing"]["modules"].values()]
         if self.reward_model is not None:
             settings["reward"] = {"kind": settings["reward"]["kind"]}  # the stage's name enters as the model's key
         return settings | version_input(self.stage.kind)
@@ -286,7 +288,8 @@ class Pipelines:
         seed = derived_seed(self.study.seed, level, indices[level])
         stream = stream_recipe(self.book, name, stage, seed, root)
         if isinstance(stage, Pretrain | Midtrain):
-            stream = replace(stream, modes=stream_modes(self.book, name, stage, stream, root))
+            together = 0.0 if stage.routing is None else stage.routing.together
+            stream = replace(stream, modes=stream_modes(self.book, name, stage, stream, root), together=together)
         return Run(stage_name=name, stage=stage, parent=parent, seed=seed, root=root, stream=stream)
 
 

@@ -74,7 +74,8 @@ class StreamRecipe:
     """The data of one run of a stage, before its bytes are known. ``held_out``: share kept to judge a reward model.
 
     ``matched``: (data key, name in the study) of what takes the place of each other in other arms. ``modes``: (data
-    key, mode of its windows) where that is not the default.
+    key, mode of its windows) where that is not the default; ``together``: the share of windows that are read with all
+    detachable modules switched on.
     """
 
     form: str
@@ -87,6 +88,7 @@ class StreamRecipe:
     learn: Learn = "all"
     matched: tuple[tuple[str, str], ...] = ()
     modes: tuple[tuple[str, int], ...] = ()
+    together: float = 0.0
 
     @property
     def names(self) -> dict[str, str]:
@@ -126,7 +128,8 @@ class StreamRecipe:
         """What enters a key of what is learned, matched and masked; nothing where that is not asked, as before."""
         learn = {} if self.learn == "all" else {"learn": self.learn}
         matched = {"matched": sorted(key for key, _ in self.matched)} if self.matched else {}
-        return learn | matched | ({"modes": [list(pair) for pair in self.modes]} if self.modes else {})
+        modes = {"modes": [list(pair) for pair in self.modes]} if self.modes else {}
+        return learn | matched | modes | ({"together": self.together} if self.together else {})
 
     @cached_property
     def key(self) -> str:

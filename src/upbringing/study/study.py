@@ -28,7 +28,7 @@ from upbringing.study.protocol import ProtocolDescription
 from upbringing.study.resolved_arms import ResolvedArm, validated_arm
 from upbringing.study.seeds import SeedLevel
 from upbringing.training.existing import Existing
-from upbringing.training.gradient_masking import masking_of
+from upbringing.training.masking import masking_of
 from upbringing.training.reward_model import RewardModel
 from upbringing.training.rewards import ModelReward
 from upbringing.training.rl import Rl

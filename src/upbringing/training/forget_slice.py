@@ -25,12 +25,14 @@ READERS = ("self_attn.o_proj", "mlp.down_proj")  # what reads the heads and the 
 class ForgetSlice(Description):
     """The last ``heads`` attention heads and the last ``hidden`` units of the feed-forward part of each layer.
 
+    ``offset``: how many hidden units lie behind the slice's and belong to others; a slice with one has no heads.
     ``layers``: those that have a slice, counted from 0; ``None`` = all. Where several heads share keys and values,
     ``heads`` is a multiple of how many.
     """
 
     heads: int = Field(default=0, ge=0)
     hidden: int = Field(default=0, ge=0)
+    offset: int = Field(default=0, ge=0, exclude_if=lambda value: not value)  # older ids stay
     layers: tuple[int, ...] | None = None
 
     @model_validator(mode="after")
@@ -39,7 +41,16 @@ class ForgetSlice(Description):
             raise ValueError("a slice without heads and without hidden units is nothing: give it heads, hidden or both")
         if self.layers is not None and (not self.layers or min(self.layers) < 0):
             raise ValueError(f"layers are numbers from 0 on, got {list(self.layers)}: name some, or leave layers out")
+        if self.offset and self.heads:
+            raise ValueError(f"an offset of {self.offset} hidden units goes with hidden units alone: leave heads out")
         return self
+
+    def overlaps(self, other: ForgetSlice) -> bool:
+        """Return whether both hold a head or a hidden unit of a layer that both have."""
+        if self.layers is not None and other.layers is not None and not set(self.layers) & set(other.layers):
+            return False
+        apart = self.offset >= other.offset + other.hidden or other.offset >= self.offset + self.hidden
+        return bool(self.heads and other.heads) or bool(self.hidden and other.hidden and not apart)
 
     def require_room(self, owner: str, *, layers: Collection[int], heads: int, hidden: int) -> None:
         """Raise ``TrainingError`` where a network of ``layers`` with so many heads and hidden units has no such slice.
@@ -52,8 +63,9 @@ class ForgetSlice(Description):
                     f"{owner}: the slice names layer {layer}, and the network has the layers {min(layers)} to "
                     f"{max(layers)}: name those"
                 )
-        for what, asked, has in (("heads", self.heads, heads), ("hidden units", self.hidden, hidden)):
-            if asked and asked >= has:
+        behind = f" in front of {self.offset}" if self.offset else ""
+        for what, asked, has in (("heads", self.heads, heads), (f"hidden units{behind}", self.hidden, hidden)):
+            if asked and asked + self.offset >= has:
                 raise TrainingError(
                     f"{owner}: the slice takes {asked} {what} of a layer, which has {has}: take fewer, so that "
                     "something is left when it is gone"
@@ -62,16 +74,17 @@ class ForgetSlice(Description):
 
 @dataclass(frozen=True)
 class SlicePlace:
-    """The part of a tensor that is the slice's: from ``begin`` on along ``axis``. It may be empty: a bias that is
+    """The part of a tensor that is the slice's: ``begin`` to ``end`` along ``axis``. It may be empty: a bias that is
     added behind the heads or hidden units belongs to the rest.
     """
 
     axis: int
     begin: int
+    end: int
 
     def of(self, tensor: Any) -> Any:
         """Return the slice's part of ``tensor``, a view."""
-        return tensor.narrow(self.axis, self.begin, tensor.shape[self.axis] - self.begin)
+        return tensor.narrow(self.axis, self.begin, self.end - self.begin)
 
 
 def slice_places(
@@ -96,7 +109,8 @@ def slice_places(
                 continue
             axis = 1 if module in READERS and kind == "weight" else 0
             taken = 0 if module in READERS and kind == "bias" else sizes[module]
-            places[name] = SlicePlace(axis, shape[axis] - taken)
+            end = shape[axis] - (wanted.offset if taken else 0)
+            places[name] = SlicePlace(axis, end - taken, end)
     return places
 
 

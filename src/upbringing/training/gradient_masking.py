@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
+from upbringing.data.modes import DEFAULT, FORGET, RETAIN
 from upbringing.training.forget_slice import ForgetSlice
+from upbringing.training.mode_rules import ModeRule
 
 
 class GradientMasking(Description):
@@ -40,8 +43,22 @@ class GradientMasking(Description):
             raise ValueError(f"{', '.join(both)} cannot be both forget and retain: name each data set once")
         return self
 
+    @property
+    def slices(self) -> tuple[ForgetSlice, ...]:
+        """The one slice."""
+        return (self.slice,)
 
-def masking_of(stage: Description) -> GradientMasking | None:
-    """Return how a stage of any kind masks its updates, ``None`` where it does not."""
-    found: GradientMasking | None = getattr(stage, "masking", None)
-    return found
+    @property
+    def labels(self) -> tuple[tuple[str, tuple[str, ...], int], ...]:
+        """Field, data and mode of what is labelled."""
+        return ("forget", self.forget, FORGET), ("retain", self.retain, RETAIN)
+
+    @property
+    def rules(self) -> Mapping[int, ModeRule]:
+        """What each mode reads with and moves."""
+        own = frozenset({0})
+        return {
+            DEFAULT: ModeRule(),
+            FORGET: ModeRule(only=0, moves_shared=self.forget_moves == "slice_and_shared"),
+            RETAIN: ModeRule(off=own, still=own),
+        }

@@ -21,9 +21,9 @@ from upbringing.data.stream import Stream
 from upbringing.data.window_arrays import MODES
 from upbringing.formats.record import BuildProfile
 from upbringing.training.compilation import compiled_layers
-from upbringing.training.gradient_masking import masking_of
 from upbringing.training.head import learned_positions
 from upbringing.training.masked_updates import MaskedUpdates
+from upbringing.training.masking import masking_of
 from upbringing.training.precision import frozen_matrices_cast
 from upbringing.training.settings import TrainedStage
 

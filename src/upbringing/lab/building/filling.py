@@ -43,6 +43,7 @@ def fill_stream(recipe: StreamRecipe, library: Library, tokenizer: Path, folder:
         learn=recipe.learn,
         matched=tuple(key for key, _ in recipe.matched),
         modes=dict(recipe.modes),
+        together=recipe.together,
         marks={key: library.book.inserted(name) for key, name in recipe.names.items()},
     )
     found: dict[str, Transformed] = {}
