@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, BinaryIO
+from types import MappingProxyType
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
@@ -19,7 +20,7 @@ from upbringing.data.span_columns import COLUMNS as SPAN_COLUMNS
 from upbringing.data.span_columns import document_of
 from upbringing.lab.corpus.parquet_reading import ROWS_AT_ONCE, parquet_rows
 from upbringing.lab.corpus.recipe import CorpusRecipe
-from upbringing.lab.corpus.tabular import given_problem
+from upbringing.lab.corpus.tabular import PROBLEM, given_problem
 from upbringing.lab.corpus.units import Unit, check_columns
 
 _SPAN_NAMES = frozenset(SPAN_COLUMNS)
@@ -28,8 +29,7 @@ EXCERPT_BYTES = 200
 BUFFER_BYTES = 1 << 20  # of a file of lines: many lines are longer than the usual buffer
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A document of the corpus. ``source``: its component; ``score``: of its column; ``carried``: further columns."""
 
     number: int
@@ -38,7 +38,7 @@ class Row:
     source: str
     score: int | None = None
     spans: tuple[Span, ...] = ()
-    carried: dict[str, Any] = field(default_factory=dict)
+    carried: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,9 @@ def _line_row(
         if line.isspace():
             raise _NoDocumentError("empty row", "the row is empty")
         row = _object(line)
-        if any(line.count(key) > 1 for key in keys):  # a column's name, or a text that is the same
+        if _has_more_quotes(line, row) and any(line.count(key) > 1 for key in keys):
             _refuse_twice(line, recipe)
-        if (problem := given_problem(row)) is not None:
+        if PROBLEM in row and (problem := given_problem(row)) is not None:
             return BadRow(number, problem.code, problem.reason, problem.excerpt)
         return _document(number, row, recipe, source)
     except _NoDocumentError as error:
@@ -155,6 +155,15 @@ def _decoded_slowly(line: bytes) -> Any:
         raise _NoDocumentError("not UTF-8", f"byte {error.start} is not UTF-8", byte=error.start) from None
     except (ValueError, RecursionError) as error:
         raise _NoDocumentError("not JSON", f"not JSON: {str(error)[:EXCERPT_BYTES]}") from None
+
+
+def _has_more_quotes(line: bytes, row: dict[str, Any]) -> bool:
+    """Return whether a line holds more quotation marks than its keys and texts need: a key that stands twice adds some.
+
+    One pass for one character, so that most lines need no search for each column's name.
+    """
+    num_texts = list(map(type, row.values())).count(str)
+    return line.count(b'"') > 2 * (len(row) + num_texts)
 
 
 def _refuse_twice(line: bytes, recipe: CorpusRecipe) -> None:

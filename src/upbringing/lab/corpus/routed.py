@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from upbringing.base.errors import DataError
 from upbringing.data.documents import Document
@@ -46,8 +46,7 @@ class Piece:
         return self._rules[score, source]
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(NamedTuple):
     """A document that is left after the first pass. ``name``: its id, made distinct."""
 
     row: Row
@@ -65,8 +64,7 @@ class LeftOut:
     reason: str
 
 
-@dataclass(frozen=True)
-class Routed:
+class Routed(NamedTuple):
     """A document with its score. ``do``: keep, drop, or the transforms of the rule that has the number ``rule``."""
 
     named: Named

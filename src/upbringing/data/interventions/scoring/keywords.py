@@ -75,7 +75,11 @@ class Keywords:
     def score(self, documents: Sequence[Document]) -> list[HarmScore]:
         """Return what the list says, and of texts with enough hits what the next scorer says, with ``escalated``."""
         may_hit = hints([document.text for document in documents], self.matcher.phrases)
-        found = [self._listed(document, hint) for document, hint in zip(documents, may_hit, strict=True)]
+        clean = HarmScore(self.description.otherwise, NO_HIT), 0
+        found = [
+            self._listed(document, hint) if hint.may_hit or not hint.has_words else clean
+            for document, hint in zip(documents, may_hit, strict=True)
+        ]
         places = [place for place, (_, num) in enumerate(found) if num >= self.description.hits]
         if self.escalated is not None and places:
             scores = self.escalated.score([documents[place] for place in places])
@@ -85,9 +89,8 @@ class Keywords:
         return [score for score, _ in found]
 
     def _listed(self, document: Document, hint: Hint) -> tuple[HarmScore, int]:
-        if not hint.may_hit:
-            score = HarmScore(self.description.otherwise, NO_HIT) if hint.has_words else HarmScore(None, EMPTY_TEXT)
-            return score, 0
+        if not hint.has_words:
+            return HarmScore(None, EMPTY_TEXT), 0
         found = self.matcher.count(document.text)
         if not found.num_words:
             return HarmScore(None, EMPTY_TEXT), 0

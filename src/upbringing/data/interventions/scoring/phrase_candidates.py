@@ -27,6 +27,8 @@ class Hint:
 
 
 UNREAD = Hint(may_hit=True, has_words=True)
+NO_HIT = Hint(may_hit=False, has_words=True)
+NO_WORDS = Hint(may_hit=False, has_words=False)
 
 
 def hints(texts: Sequence[str], phrases: Sequence[Phrase]) -> list[Hint]:
@@ -48,7 +50,7 @@ def hints(texts: Sequence[str], phrases: Sequence[Phrase]) -> list[Hint]:
     except pa.ArrowInvalid:  # the list makes too large an automaton
         return [UNREAD] * len(texts)
     read = {
-        place: Hint(hit, hit or WORD.search(text) is not None)
+        place: UNREAD if hit else NO_HIT if WORD.search(text) is not None else NO_WORDS
         for (place, text), hit in zip(short.items(), found, strict=True)
     }
     return [read.get(place, UNREAD) for place in range(len(texts))]
