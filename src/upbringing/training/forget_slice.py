@@ -1,4 +1,4 @@
-"""The forget slice: the attention heads and hidden units of a network that can be taken out of it whole."""
+"""The forget slice, or a module: attention heads and hidden units of a network that can be taken out of it whole."""
 
 from __future__ import annotations
 

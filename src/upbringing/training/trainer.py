@@ -82,9 +82,9 @@ class MicroBatches:
 def train_windows(run: Run, stream: Stream) -> None:
     """Train on the packed windows of ``stream``: next-token loss over what is learned.
 
-    Logits are computed where a loss is taken, if ``learned_positions`` can choose them. Under ``masking`` the windows
-    of a micro-batch are computed mode by mode, and their masked gradients add up. Raises ``DataError`` for isolated
-    text under attention that cannot keep it apart, ``TrainingError`` for masks that the model has no room for.
+    Logits are computed where a loss is taken, if ``learned_positions`` can choose them. Where updates are masked, the
+    windows of a micro-batch are computed mode by mode, and their masked gradients add up. Raises ``DataError`` for
+    isolated text under attention that cannot keep it apart, ``TrainingError`` for masks that the model has no room for.
     """
     from transformers import Trainer, TrainingArguments
 
