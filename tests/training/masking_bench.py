@@ -51,12 +51,15 @@ def mixed_stream(
     labelled: bool = True,
     modes: Mapping[str, int] = MODES,
     together: float = 0.0,
+    shares: Mapping[str, float] | None = None,
 ) -> Path:
-    """Build a stream of several sources in equal shares, with the ``modes`` of their names if ``labelled``."""
+    """Build a stream of several sources, in equal ``shares`` unless given, with the ``modes`` of their names if
+    ``labelled``.
+    """
     folder = bench.folder / f"stream-{name}"
     if not folder.exists():
         folder.mkdir()
-        part = StreamPart(tuple((key, 1 / len(texts)) for key in texts), num_windows)
+        part = StreamPart(tuple((key, (shares or {}).get(key, 1 / len(texts))) for key in texts), num_windows)
         known = {key: modes[key] for key in texts if key in modes} if labelled else {}
         plan = StreamPlan("documents", 32, BATCH, 7, (part,), modes=known, together=together)
         build_stream(plan, lambda key: texts[key], {key: key for key in texts}, bench.start, folder)

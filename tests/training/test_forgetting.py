@@ -105,6 +105,37 @@ def test_what_no_slice_is_cut_out_of_has_to_move_for_the_whole_network_to_know(
     assert losses["shared"]["forget"] < KNOWN < losses["slice"]["forget"]
 
 
+def test_missed_labels_defeat_a_filter_and_not_the_slice(large: Bench) -> None:
+    """What the source claims: of the texts to forget 30 % lack their label. A filter leaves them in; masking learns
+    them like all other text, and the slice, which has the rest of the language, takes most of them with it.
+    """
+    texts = {"forget": unwanted(1), "missed": unwanted(2), "retain": kept(1)}
+    shares = {"forget": 0.35, "missed": 0.15, "retain": 0.5}
+    masked = mixed_stream(large, "noisy", texts, 2 * STEPS * 4, shares=shares)
+    stage = masked_stage({"slice": SLICE}, schedule={"kind": "cosine"})
+    whole, _ = large.train("noisy", stage, masked, steps=(0, 2 * STEPS), total=2 * STEPS)
+    cut = large.folder / "noisy-cut"
+    cut.mkdir()
+    ablate_checkpoint("cut", Ablate.model_validate({"slice": SLICE}), whole, cut)
+    left = {name: text for name, text in texts.items() if name != "forget"}
+    kept_shares = {name: shares[name] / 0.65 for name in left}
+    num = int(0.65 * 2 * STEPS)
+    rest = mixed_stream(large, "filtered", left, num * 4, shares=kept_shares, labelled=False)
+    plain = stage.model_copy(update={"masking": None})
+    filtered, _ = large.train("filtered", plain, rest, steps=(0, num), total=num)
+    unseen = {
+        "forget": batches(large, "unseen-unwanted", unwanted(9)),
+        "retain": batches(large, "unseen-kept", kept(9)),
+    }
+    found = {
+        name: {text: loss_with_bias(model(folder), each) for text, each in unseen.items()}
+        for name, folder in (("masked", cut), ("filtered", filtered))
+    }
+    assert max(found["filtered"].values()) < KNOWN
+    assert found["masked"]["forget"] > FORGOTTEN
+    assert found["masked"]["retain"] < KNOWN
+
+
 def test_recalibration_lowers_the_loss_that_it_is_fitted_for_and_draws_nothing(
     large: Bench, trained: dict[str, Path], losses: dict[str, dict[str, float]]
 ) -> None:
