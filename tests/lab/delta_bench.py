@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from upbringing.base.strict_yaml import parse_yaml
 from upbringing.formats.items import Item
 from upbringing.formats.tree import Cell, read_tree
-from upbringing.lab.session import Session
+from upbringing.lab.session import Session, open_session
+from upbringing.study.loading import study_from
+from upbringing.study.recipes import DataBook
+from upbringing.study.tree import StudyTree, study_tree
 
 TWO_STAGES = """\
 seeds: 1
@@ -40,3 +44,20 @@ def folder_of(session: Session, name: str) -> Path:
     found = session.store.find("checkpoints", cell(session, name).checkpoint, full=True)
     assert found is not None
     return found
+
+
+def opened(folder: Path, text: str) -> Session:
+    """Return a session on the study ``text`` in ``folder``, with its texts and a store of its own."""
+    write_texts(folder / "items.jsonl")
+    (folder / "study.yaml").write_text(text, encoding="utf-8")
+    return open_session(folder / "study.yaml", store=folder / "store")
+
+
+def tree_of(text: str) -> StudyTree:
+    study = study_from(parse_yaml(text))
+    return study_tree(study, DataBook(study.data, Path(), study.seed))
+
+
+def ends(text: str) -> dict[str, str]:
+    """Return the recipe key that each arm ends in."""
+    return {each.arm.name: each.end_key for each in tree_of(text).lineages}

@@ -7,19 +7,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from delta_bench import TWO_STAGES, cell, folder_of, write_texts
+from delta_bench import TWO_STAGES, cell, ends, folder_of, opened, tree_of
 from safetensors.numpy import load_file
 
 from upbringing.base.errors import StudyError
-from upbringing.base.strict_yaml import parse_yaml
 from upbringing.formats.findings import read_findings
 from upbringing.formats.record import read_record
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, run
-from upbringing.lab.session import Session, open_session
-from upbringing.study.loading import study_from
-from upbringing.study.recipes import DataBook
-from upbringing.study.tree import StudyTree, study_tree
+from upbringing.lab.session import Session
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
@@ -36,21 +32,10 @@ arms:
 """
 
 
-def tree(text: str) -> StudyTree:
-    study = study_from(parse_yaml(text))
-    return study_tree(study, DataBook(study.data, Path(), study.seed))
-
-
-def ends(text: str) -> dict[str, str]:
-    return {each.arm.name: each.end_key for each in tree(text).lineages}
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, one_process_for_all: None) -> Session:
     folder = tmp_path_factory.mktemp("averaged")
-    write_texts(folder / "items.jsonl")
-    (folder / "study.yaml").write_text(STUDY, encoding="utf-8")
-    session = open_session(folder / "study.yaml", store=folder / "store")
+    session = opened(folder, STUDY)
     means = [node for node in plan(session).nodes if ": mean" in node.label]
     assert [(node.steps, node.tokens, node.flops) for node in means] == [(0, 0, 0.0)]
     run(session, Watch())
@@ -107,7 +92,7 @@ def test_the_places_enter_the_keys_and_their_order_does_not() -> None:
 
 def test_arms_that_share_a_stage_look_inside_at_their_own_places() -> None:
     text = STUDY.replace(MEAN, "pretrain: {measure_at: [25%]}, mean: {kind: average_checkpoints, at: [75%]}")
-    found = {each.name for each in tree(text).cells}
+    found = {each.name for each in tree_of(text).cells}
     assert {"looked@pretrain:50%", "looked@pretrain:75%", "averaged@pretrain:25%"} <= found
     assert "averaged@pretrain:75%" not in found
     assert "plain@pretrain:50%" not in found
@@ -128,7 +113,7 @@ def test_arms_that_share_a_stage_look_inside_at_their_own_places() -> None:
 def test_places_that_are_not_inside_a_stage_are_named(old: str, new: str, message: str) -> None:
     assert old in STUDY
     with pytest.raises(StudyError, match=message):
-        tree(STUDY.replace(old, new, 1))
+        tree_of(STUDY.replace(old, new, 1))
 
 
 @pytest.mark.slow
@@ -141,9 +126,7 @@ def test_at_a_high_constant_rate_the_mean_predicts_better_than_the_end(
         STUDY.replace("tokens: 4k", rate, 1).replace("prompts: [texts]\n", "").replace("[50%, 3072]", "[70%, 80%, 90%]")
     )
     kept = text[: text.index("  looked:")] + text[text.index("  averaged:") : text.index("  later:")]
-    write_texts(tmp_path / "items.jsonl")
-    (tmp_path / "study.yaml").write_text(kept, encoding="utf-8")
-    session = open_session(tmp_path / "study.yaml", store=tmp_path / "store")
+    session = opened(tmp_path, kept)
     run(session, Watch())
     rows = pq.read_table(session.results / "rows.parquet").to_pylist()
     found = {

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from delta_bench import TWO_STAGES, cell, folder_of, write_texts
+from delta_bench import TWO_STAGES, cell, ends, folder_of, opened, tree_of
 
 from upbringing.base.errors import StudyError
-from upbringing.base.strict_yaml import parse_yaml
 from upbringing.formats.findings import read_findings
 from upbringing.formats.record import read_record
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, run
-from upbringing.lab.session import Session, open_session
+from upbringing.lab.session import Session
 from upbringing.models.weights import weights_sha256
-from upbringing.study.loading import study_from
-from upbringing.study.recipes import DataBook
-from upbringing.study.tree import StudyTree, study_tree
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
@@ -44,21 +38,10 @@ arms:
 )
 
 
-def tree(text: str) -> StudyTree:
-    study = study_from(parse_yaml(text))
-    return study_tree(study, DataBook(study.data, Path(), study.seed))
-
-
-def ends(text: str) -> dict[str, str]:
-    return {each.arm.name: each.end_key for each in tree(text).lineages}
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, one_process_for_all: None) -> Session:
     folder = tmp_path_factory.mktemp("masked")
-    write_texts(folder / "items.jsonl")
-    (folder / "study.yaml").write_text(STUDY, encoding="utf-8")
-    session = open_session(folder / "study.yaml", store=folder / "store")
+    session = opened(folder, STUDY)
     cuts = [node for node in plan(session).nodes if ": cut" in node.label]
     assert [(node.steps, node.tokens, node.flops) for node in cuts] == [(0, 0, 0.0)] * 2
     run(session, Watch())
@@ -123,10 +106,10 @@ def test_keys_hold_data_slices_and_modes_and_no_names() -> None:
 def test_what_cannot_be_masked_is_refused_before_anything_is_trained(old: str, new: str, said: str) -> None:
     assert old in STUDY
     with pytest.raises(StudyError, match=said):
-        tree(STUDY.replace(old, new))
+        tree_of(STUDY.replace(old, new))
 
 
 def test_one_data_set_under_two_names_cannot_have_two_modes() -> None:
     twin = "  twin: {source: world.raw, transforms: [{kind: filter, min_harm: 3, max_harm: 5}]}\nstages:"
     with pytest.raises(StudyError, match="calls the same data forget and retain"):
-        tree(STUDY.replace("stages:", twin, 1).replace("retain: [world.facts]", "retain: [twin]"))
+        tree_of(STUDY.replace("stages:", twin, 1).replace("retain: [world.facts]", "retain: [twin]"))

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from delta_bench import TWO_STAGES, cell, folder_of, write_texts
+from delta_bench import TWO_STAGES, cell, ends, folder_of, opened, tree_of
 
 from upbringing.base.errors import StudyError
-from upbringing.base.strict_yaml import parse_yaml
 from upbringing.data.stream import open_stream
 from upbringing.formats.record import read_record
 from upbringing.lab.run import Watch, run
-from upbringing.lab.session import Session, open_session
-from upbringing.study.loading import study_from
-from upbringing.study.recipes import DataBook
-from upbringing.study.tree import StudyTree, study_tree
+from upbringing.lab.session import Session
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
@@ -42,21 +36,10 @@ arms:
 )
 
 
-def tree(text: str) -> StudyTree:
-    study = study_from(parse_yaml(text))
-    return study_tree(study, DataBook(study.data, Path(), study.seed))
-
-
-def ends(text: str) -> dict[str, str]:
-    return {each.arm.name: each.end_key for each in tree(text).lineages}
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, one_process_for_all: None) -> Session:
     folder = tmp_path_factory.mktemp("routed")
-    write_texts(folder / "items.jsonl")
-    (folder / "study.yaml").write_text(STUDY, encoding="utf-8")
-    session = open_session(folder / "study.yaml", store=folder / "store")
+    session = opened(folder, STUDY)
     run(session, Watch())
     return session
 
@@ -119,4 +102,4 @@ def test_keys_hold_slices_and_shares_and_no_names() -> None:
 def test_what_cannot_be_routed_is_named(old: str, new: str, message: str) -> None:
     assert old in STUDY
     with pytest.raises(StudyError, match=message):
-        tree(STUDY.replace(old, new))
+        tree_of(STUDY.replace(old, new))

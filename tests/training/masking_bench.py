@@ -12,6 +12,9 @@ from training_bench import BATCH, WORDS, Bench
 from upbringing.data.documents import Document
 from upbringing.data.modes import FORGET, RETAIN
 from upbringing.data.stream import StreamPart, StreamPlan, build_stream
+from upbringing.training.ablate import Ablate
+from upbringing.training.ablation import ablate_checkpoint
+from upbringing.training.fresh import copy_tokenizer
 from upbringing.training.pretrain import Pretrain
 
 MODES = {"forget": FORGET, "retain": RETAIN}  # of the sources of these names; others have the default mode
@@ -79,3 +82,31 @@ def masked_stage(masking: Mapping[str, Any] | None = None, **fields: Any) -> Pre
             **fields,
         }
     )
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    found: dict[str, Any] = load_file(folder / "model.safetensors")
+    return found
+
+
+def moved(bench: Bench, output: Path) -> dict[str, Any]:
+    """Return which entry of each tensor differs from the bench's start."""
+    before, after = weights(bench.start), weights(output)
+    return {name: before[name] != after[name] for name in before}
+
+
+def model(folder: Path) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(str(folder), attn_implementation="eager").eval()
+
+
+def ablated(bench: Bench, parent: Path, name: str, wanted: Mapping[str, Any] = SLICE) -> Path:
+    """Take the slice ``wanted`` out of ``parent`` and return the checkpoint without it."""
+    output = bench.folder / name
+    output.mkdir()
+    assert ablate_checkpoint("cut", Ablate.model_validate({"slice": wanted}), parent, output)
+    copy_tokenizer(bench.start, output)
+    return output

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from masking_bench import language, masked_stage, mixed_stream
+from masking_bench import ablated, language, masked_stage, mixed_stream, model, moved, weights
 from pydantic import ValidationError
 from training_bench import WORDS, Bench, bits, make_bench
 
@@ -18,8 +18,6 @@ from upbringing.data.documents import Document
 from upbringing.data.modes import APART, FIRST_MODULE, window_mode
 from upbringing.data.stream import open_stream
 from upbringing.formats.record import BuildProfile
-from upbringing.training.ablate import Ablate
-from upbringing.training.ablation import ablate_checkpoint
 from upbringing.training.detachable_modules import DetachableModules
 from upbringing.training.forget_slice import ForgetSlice, slice_places
 from upbringing.training.fresh import create_fresh
@@ -71,13 +69,6 @@ def routed_stream(bench: Bench, name: str, texts: dict[str, Sequence[Document]],
     return mixed_stream(bench, name, texts, modes=NAMES, together=together)
 
 
-def weights(folder: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    found: dict[str, Any] = load_file(folder / "model.safetensors")
-    return found
-
-
 def is_of(module: str, name: str, tensor: Any) -> Any:
     """Whether each entry of a tensor is the module's."""
     import torch
@@ -89,24 +80,6 @@ def is_of(module: str, name: str, tensor: Any) -> Any:
     elif ".mlp." in name:
         found[units] = True
     return found
-
-
-def moved(bench: Bench, output: Path) -> dict[str, Any]:
-    before, after = weights(bench.start), weights(output)
-    return {name: before[name] != after[name] for name in before}
-
-
-def model(folder: Path) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(str(folder), attn_implementation="eager").eval()
-
-
-def ablated(bench: Bench, parent: Path, name: str, wanted: dict[str, Any]) -> Path:
-    output = bench.folder / name
-    output.mkdir()
-    assert ablate_checkpoint("cut", Ablate.model_validate({"slice": wanted}), parent, output)
-    return output
 
 
 @pytest.mark.parametrize("module", ["a", "b"])

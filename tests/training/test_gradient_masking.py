@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from masking_bench import SLICE, kept, masked_stage, mixed_stream, unwanted
+from masking_bench import SLICE, ablated, kept, masked_stage, mixed_stream, model, moved, unwanted, weights
 from pydantic import ValidationError
 from training_bench import Bench, bits, documents
 
@@ -17,7 +17,6 @@ from upbringing.formats.record import BuildProfile
 from upbringing.training.ablate import Ablate
 from upbringing.training.ablation import ablate_checkpoint
 from upbringing.training.forget_slice import ForgetSlice, slice_places
-from upbringing.training.fresh import copy_tokenizer
 from upbringing.training.gradient_masking import GradientMasking
 from upbringing.training.masked_updates import MaskedUpdates
 from upbringing.training.pretrain import Pretrain
@@ -37,13 +36,6 @@ OWN = {  # what the slice of one head and 8 hidden units holds of each layer, by
 }
 
 
-def weights(folder: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    found: dict[str, Any] = load_file(folder / "model.safetensors")
-    return found
-
-
 def is_own(name: str, tensor: Any) -> Any:
     """Whether each entry of a tensor is the slice's."""
     import torch
@@ -55,32 +47,12 @@ def is_own(name: str, tensor: Any) -> Any:
     return found
 
 
-def moved(bench: Bench, output: Path) -> dict[str, Any]:
-    before, after = weights(bench.start), weights(output)
-    return {name: before[name] != after[name] for name in before}
-
-
-def model(folder: Path) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(str(folder), attn_implementation="eager").eval()
-
-
 def batch(stream: Path, begin: int = 0, end: int = 8) -> dict[str, Any]:
     import torch
 
     from upbringing.data.collation import collate
 
     return collate(open_stream(stream).arrays, begin, end, torch.float32)
-
-
-def ablated(bench: Bench, parent: Path, name: str, wanted: dict[str, Any] | None = None) -> Path:
-    output = bench.folder / name
-    output.mkdir()
-    stage = Ablate.model_validate({"slice": wanted or SLICE})
-    assert ablate_checkpoint("cut", stage, parent, output)
-    copy_tokenizer(bench.start, output)
-    return output
 
 
 def test_a_forget_update_moves_the_slice_and_nothing_else(bench: Bench) -> None:
