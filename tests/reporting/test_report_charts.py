@@ -53,8 +53,28 @@ def test_what_brackets_say_covers_no_other_and_lies_inside(pairs: list[tuple[int
     assert len(plates) == len(pairs) == chart.count('class="branch')
     assert all(y + height <= below for (y, height), (below, _) in pairwise(plates))
     assert plates[-1][0] + plates[-1][1] <= float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', chart)[1])
-    if len(pairs) == 1:  # beside the middle between the first two cards
-        assert plates[0][0] + plates[0][1] / 2 == pytest.approx(46 + 66 + 13)
+    if len(pairs) == 1:  # between the first two cards
+        assert plates[0][0] + plates[0][1] / 2 == pytest.approx(46 + 66 + 19 + 8.5)
+
+
+def test_what_a_bracket_says_covers_nothing_that_a_step_says() -> None:
+    lineage = lineage_of(tree_of({name: ["sft", "tuned"] for name in "abc"}, {}))
+    steps = [
+        None if node.parent is None else Effect("", "rose", "+0.85", "bad", "", "[0.6, 1.0]") for node in lineage.nodes
+    ]
+    first = [node.index for node in lineage.nodes if node.column == 0]
+    branches = [
+        Branch(first[0], first[1], Effect("", "fell", "", "good")),
+        Branch(*first[::2], Effect("", "kept", "", "none")),
+    ]
+    stages = [("sft", ""), ("tuned", "")]
+    chart = tree_picture(lineage, [Level(None)] * 6, steps, branches, stages=stages, axis=(0.0, 1.0), title="tree")
+    plates = [float(y) for y in re.findall(r'<rect x="[\d.]+" y="([\d.]+)"[^>]*class="plate"', chart)]
+    said = [float(y) for y in re.findall(r'<text x="[\d.]+" y="([\d.]+)"[^>]*>(?: rose|\+0.85|\[0.6, 1.0\])<', chart)]
+    assert len(plates) == 2
+    assert len(said) == 9
+    ascent, descent = 9.0, 2.0  # of 12 pixel type
+    assert all(y + descent <= top or y - ascent >= top + 42 for top in plates for y in said)
 
 
 def test_arms_that_share_a_prefix_are_one_node_up_to_there() -> None:

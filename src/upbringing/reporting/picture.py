@@ -12,8 +12,9 @@ from upbringing.reporting.deciding import judged_text
 from upbringing.reporting.lineage import Lineage, Node
 from upbringing.reporting.words import DASH, decimals, interval, plain
 
-CARD_WIDTH, CARD_HEIGHT, ROW_GAP, COLUMN_GAP, HEADER = 196.0, 66.0, 26.0, 138.0, 46.0
-PLATE_HEIGHT = 44.0  # of what stands beside a bracket
+CARD_WIDTH, CARD_HEIGHT, ROW_GAP, COLUMN_GAP, HEADER = 196.0, 66.0, 38.0, 138.0, 46.0
+PLATE_HEIGHT = 42.0  # of what stands beside a bracket
+BELOW_GAP = 8.5  # what a step says reaches further down from its line than up
 LABEL_CHARACTERS = 27  # of 12 pixel type inside a card
 
 
@@ -118,14 +119,21 @@ def _edge(parent: Node, child: Node, step: Effect | None) -> list[str]:
 
 
 def _middles(nodes: Sequence[Node], branches: Sequence[Branch]) -> list[float]:
-    """Return where each bracket's plate stands: beside its middle, or below the plate that it would cover."""
-    middles = [sum(_span(nodes[branch.upper], nodes[branch.lower])) / 2 for branch in branches]
-    free: dict[int, float] = {}
-    for place in sorted(range(len(branches)), key=lambda place: middles[place]):
-        column = nodes[branches[place].upper].column
-        middles[place] = max(middles[place], free.get(column, 0.0))
-        free[column] = middles[place] + PLATE_HEIGHT + 4
-    return middles
+    """Return where each bracket's plate stands: in the gap between rows that is nearest to its middle and still free.
+
+    There it covers neither what a step into the next column says nor another plate.
+    """
+    first, pitch = HEADER + CARD_HEIGHT + ROW_GAP / 2 + BELOW_GAP, CARD_HEIGHT + ROW_GAP
+    taken: set[tuple[int, int]] = set()
+    found = []
+    for branch in branches:
+        upper, lower = nodes[branch.upper], nodes[branch.lower]
+        gap = max(0, round((sum(_span(upper, lower)) / 2 - first) / pitch))
+        while (upper.column, gap) in taken:
+            gap += 1
+        taken.add((upper.column, gap))
+        found.append(first + gap * pitch)
+    return found
 
 
 def _span(upper: Node, lower: Node) -> tuple[float, float]:
