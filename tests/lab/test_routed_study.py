@@ -103,3 +103,9 @@ def test_what_cannot_be_routed_is_named(old: str, new: str, message: str) -> Non
     assert old in STUDY
     with pytest.raises(StudyError, match=message):
         tree_of(STUDY.replace(old, new))
+
+
+def test_data_that_is_not_read_is_named_at_its_module() -> None:
+    with pytest.raises(StudyError) as raised:
+        tree_of(STUDY.replace("data: [worst]", "data: [world.pretraining_concept]"))
+    assert any(place[-3:] == ("routing", "modules", "worse") for place in raised.value.places), raised.value.places

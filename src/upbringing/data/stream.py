@@ -65,8 +65,8 @@ class StreamPlan:
     of the documents of its parts carries a loss (replay is learned as it stands). ``matched``: keys of data that take
     each other's place in other streams, read here or not: each text gets the room of its longest counterpart.
     ``marks``: per key, the strings in its texts whose special tokens are meant. ``modes``: per key, the mode of its
-    windows where it is not the default; ``together``: the share of windows of all
-    data that are read with all detachable modules switched on.
+    windows where it is not the default; ``together``: the share of the windows of all data that are read with all
+    detachable modules switched on.
     """
 
     form: str

@@ -34,6 +34,7 @@ def stream_modes(
             "use weights: {kind: full}",
             ("stages", name, field),
         )
+    place = ("stages", name, "masking") if field == "masking" else ("stages", name, "routing", "modules")
     modes: dict[str, int] = {}
     owners: dict[str, str] = {}
     for what, names, mode in masking.labels:
@@ -44,11 +45,11 @@ def stream_modes(
                     f"stage {name!r}: {field} has {what}: {data!r}, which the stage does not read "
                     f"({', '.join(sorted(recipe.read.values()))}): the label of a text is the data set that it comes "
                     "from, so make one of the texts to label (a filter, a file) and name it in a phase too",
-                    ("stages", name, field, what),
+                    (*place, what),
                 )
             if modes.setdefault(key, mode) != mode:
                 said = f"stage {name!r}: {field} calls the same data {owners[key]} and {what} ({data!r})"
-                raise StudyError(said, ("stages", name, field, what))
+                raise StudyError(said, (*place, what))
             owners[key] = what
     return tuple(sorted(modes.items()))
 
