@@ -15,10 +15,18 @@ from typing import Any
 
 import pytest
 
+from upbringing.base import accelerators
+from upbringing.base.accelerators import VISIBLE
 from upbringing.base.errors import DataError, TrainingError
+from upbringing.formats.record import BuildProfile
 from upbringing.lab.building import executor
 from upbringing.lab.building.executor import Event, Job, Outcome, listening, run_jobs, schedule
 from upbringing.lab.building.progress import ProgressBoard
+from upbringing.lab.building.workshop import Workshop
+from upbringing.lab.session import slots
+from upbringing.lab.storage.checkpoints import Checkpoints
+from upbringing.lab.storage.store import Store
+from upbringing.study.recipes import DataBook
 
 
 class Locked:
@@ -132,6 +140,60 @@ def test_whoever_stops_the_run_stops_its_workers_politely(tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         run_jobs(jobs, slots=2, threads=1, on_event=stop)
     assert [(tmp_path / each).read_text(encoding="utf-8") for each in ("a", "b")] == ["kept", "kept"]
+
+
+@dataclass(frozen=True)
+class Seeing:
+    """A job that says which accelerators its process sees, once all ``others`` have begun."""
+
+    key: str
+    folder: Path
+    others: tuple[str, ...]
+    label: str = "seeing"
+    after: tuple[str, ...] = ()
+
+    def run(self, report: Callable[[Event], None]) -> str:
+        (self.folder / self.key).touch()
+        deadline = time.monotonic() + 60
+        while not all((self.folder / other).exists() for other in self.others) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return os.environ[VISIBLE]
+
+
+def seen(folder: Path, devices: tuple[str, ...]) -> list[str]:
+    jobs = [Seeing(each, folder, ("a", "b")) for each in ("a", "b")]
+    outcomes = run_jobs(jobs, slots=2, threads=1, on_event=lambda event: None, devices=devices)
+    return sorted(outcome.value for outcome in outcomes.values())
+
+
+def test_each_worker_sees_accelerators_of_its_own(tmp_path: Path) -> None:
+    assert seen(tmp_path, ("0,1", "GPU-8a2f,3")) == ["0,1", "GPU-8a2f,3"]
+
+
+def test_a_study_on_the_processor_shows_its_workers_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VISIBLE, "0,1")
+    assert seen(tmp_path, ()) == ["", ""]
+
+
+def workshop(tmp_path: Path, profile: BuildProfile) -> Workshop:
+    store = Store(tmp_path / "store")
+    return Workshop(
+        store, DataBook({}, tmp_path, 0, tmp_path), profile, slots(profile), Checkpoints(store, tmp_path, {})
+    )
+
+
+def test_a_workshop_lends_each_job_as_many_as_train_a_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accelerators, "version", lambda name: "2.13.0")
+    monkeypatch.setenv(VISIBLE, "7,5,2,1,0")
+    shop = workshop(tmp_path, BuildProfile(device="cuda", world_size=2))
+    outcomes = shop.run([Seeing(each, tmp_path, ("a", "b")) for each in ("a", "b")], lambda _: None, lambda _: None)
+    assert sorted(outcome.value for outcome in outcomes.values()) == ["2,1", "7,5"]
+
+
+def test_data_is_made_where_there_are_no_accelerators(tmp_path: Path) -> None:
+    shop = workshop(tmp_path, BuildProfile(device="cuda"))
+    outcomes = shop.run([Seeing("a", tmp_path, ())], lambda _: None, lambda _: None)
+    assert outcomes["a"].value == ""
 
 
 class OutOfMemoryError(RuntimeError):

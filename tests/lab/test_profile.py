@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from upbringing.base import accelerators
+from upbringing.base.errors import StudyError
 from upbringing.lab.demo import DEMO
-from upbringing.lab.session import chosen_profile, pays_to_compile
+from upbringing.lab.session import chosen_profile, locked_profile, pays_to_compile, slots
 from upbringing.study.loading import load_study
 from upbringing.study.study import Study
 
@@ -46,6 +48,47 @@ def test_an_arm_that_lengthens_a_stage_counts() -> None:
 def test_an_existing_start_is_never_compiled_unasked(tmp_path: Path) -> None:
     start = {"kind": "existing", "checkpoint": str(tmp_path)}
     assert not chosen_profile(study(start=start)).compile
+
+
+@pytest.fixture
+def two_accelerators(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine as far as it can be seen without torch: a build for accelerators, and two that a scheduler lends."""
+    monkeypatch.setattr(accelerators, "version", lambda name: "2.13.0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+
+
+@pytest.mark.usefixtures("two_accelerators")
+def test_a_study_computes_on_accelerators_where_there_are_some_unless_told_not_to() -> None:
+    chosen = chosen_profile(study())
+    assert (chosen.device, chosen.precision, chosen.attention, chosen.compile) == ("cuda", "bf16", "sdpa", False)
+    assert slots(chosen) == 2
+    assert slots(chosen_profile(study(processes=2))) == 1
+    assert chosen_profile(study(device="cpu")).attention == "eager"
+    assert chosen_profile(load_study(DEMO)).device == "cpu"
+
+
+def test_without_accelerators_a_study_computes_on_the_processor_and_can_still_be_planned_for_others() -> None:
+    assert chosen_profile(study()).device == "cpu"
+    asked = chosen_profile(study(device="cuda"))
+    assert (asked.device, slots(asked)) == ("cuda", 1)
+
+
+@pytest.mark.usefixtures("two_accelerators")
+def test_a_lock_keeps_the_device_and_a_study_that_asks_for_another_is_an_error(tmp_path: Path) -> None:
+    assert locked_profile(study(device="cpu"), tmp_path).device == "cpu"
+    assert locked_profile(study(), tmp_path).device == "cpu"
+    with pytest.raises(StudyError, match="fixed device = cpu, now it would be cuda"):
+        locked_profile(study(device="cuda"), tmp_path)
+    with pytest.raises(StudyError, match="fixed activation_checkpointing = False, now it would be True"):
+        locked_profile(study(device="cpu", activation_checkpointing=True), tmp_path)
+
+
+def test_what_a_study_leaves_open_changes_neither_its_file_nor_the_keys_of_its_nodes() -> None:
+    plain = study().model_dump(mode="json")
+    assert not plain.keys() & {"device", "activation_checkpointing"}
+    assert study(activation_checkpointing=True).model_dump(mode="json")["activation_checkpointing"] is True
+    assert "activation_checkpointing" not in chosen_profile(study()).model_dump(mode="json")
+    assert chosen_profile(study(activation_checkpointing=True)).model_dump(mode="json")["activation_checkpointing"]
 
 
 def masked(**fields: Any) -> Study:

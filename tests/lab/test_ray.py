@@ -16,7 +16,7 @@ import pytest
 from upbringing.base.errors import DataError, InterruptedRunError, MissingExtraError, StudyError, TrainingError
 from upbringing.lab.building import ray_workshop
 from upbringing.lab.building.executor import Event, Outcome
-from upbringing.lab.building.ray_workshop import RayWorkshop, _Place, on_ray
+from upbringing.lab.building.ray_workshop import RayWorkshop, _Place, _Resources, on_ray
 from upbringing.lab.session import Session, open_session
 from upbringing.lab.storage.store import Store
 from upbringing.models.weights import weights_sha256
@@ -101,7 +101,7 @@ def test_a_worker_that_sees_another_store_or_other_libraries_does_nothing(tmp_pa
 
 
 def test_more_processors_than_the_cluster_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_workshop, "_connect", lambda address: 3)
+    monkeypatch.setattr(ray_workshop, "_connect", lambda address: _Resources(3, 1))
     study = small_study(tmp_path)
     study.write_text(STUDY + "processes: 2\n", encoding="utf-8")
     two = open_session(study, store=tmp_path / "store")
@@ -112,14 +112,30 @@ def test_more_processors_than_the_cluster_has_are_refused(tmp_path: Path, monkey
         on_ray(four, "local")
 
 
+def test_as_many_jobs_run_as_the_cluster_has_accelerators_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = small_study(tmp_path)
+    study.write_text(STUDY + "device: cuda\n", encoding="utf-8")
+    session = open_session(study, store=tmp_path / "store")
+    for there, slots in ((1, 1), (3, 3), (64, 8)):
+        monkeypatch.setattr(ray_workshop, "_connect", lambda address, there=there: _Resources(8, there))
+        assert on_ray(session, "auto").workshop.slots == slots
+    monkeypatch.setattr(ray_workshop, "_connect", lambda address: _Resources(8, 0))
+    with pytest.raises(StudyError, match="needs 1 accelerators, the Ray cluster auto has 0: set device: cpu"):
+        on_ray(session, "auto")
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """A cluster of two processors on this machine, stopped at the end; its workers know the jobs of this file."""
+    """A cluster of two processors on this machine, stopped at the end; its workers know the jobs of this file.
+
+    It counts two accelerators, which are not there: nothing but their numbers is handed to jobs.
+    """
     import ray
 
     os.environ[SECRET] = "secret"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    ray.init("local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     try:
         yield
@@ -163,6 +179,16 @@ class TestOnACluster:
         assert SECRET not in environment
         assert environment["HF_HUB_OFFLINE"] == "1"
         assert not list((tmp_path / "store" / "locks").glob("ray-*"))
+
+    def test_a_job_sees_accelerators_where_its_study_computes_on_them(self, tmp_path: Path) -> None:
+        study = small_study(tmp_path)
+        hidden = session_on(tmp_path).workshop.run([Work("hidden", tmp_path)], lambda _: None, lambda _: None)
+        assert hidden["hidden"].value["CUDA_VISIBLE_DEVICES"] == ""
+        study.write_text(STUDY.replace("name: small", "name: other") + "device: cuda\n", encoding="utf-8")
+        shop = on_ray(open_session(study, store=tmp_path / "store"), "local").workshop
+        jobs = [Work(each, tmp_path) for each in ("one", "two")]
+        outcomes = shop.run(jobs, lambda _: None, lambda _: None)
+        assert {each.value["CUDA_VISIBLE_DEVICES"] for each in outcomes.values()} <= {"0", "1"}
 
     def test_a_job_that_always_loses_its_worker_interrupts_the_run(self, tmp_path: Path) -> None:
         shop = session_on(tmp_path).workshop

@@ -27,6 +27,7 @@ STAGES: dict[str, TrainedStage] = {
 PROFILES = {
     "bf16-eager": BuildProfile(precision="bf16", compile=True),
     "fp32-sdpa": BuildProfile(attention="sdpa", compile=True),
+    "activations-again": BuildProfile(compile=True, activation_checkpointing=True),
 }
 
 CHILD = """
@@ -53,7 +54,12 @@ def stream_of(bench: Bench, kind: str, seed: int = 1) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("kind", "profile"), [*((kind, "bf16-eager") for kind in STAGES), ("pretrain", "fp32-sdpa"), ("dpo", "fp32-sdpa")]
+    ("kind", "profile"),
+    [
+        *((kind, "bf16-eager") for kind in STAGES),
+        *((kind, "fp32-sdpa") for kind in ("pretrain", "dpo")),
+        *((kind, "activations-again") for kind in ("pretrain", "lora")),
+    ],
 )
 def test_a_run_cut_in_two_ends_in_the_bits_of_the_straight_run(bench: Bench, kind: str, profile: str) -> None:
     stage, chosen, name = STAGES[kind], PROFILES[profile], f"{kind}-{profile}"

@@ -16,6 +16,10 @@ RECORD_SCHEMA_VERSION = 1
 RECORD_NAME = "record.json"
 
 
+Attention = Literal["eager", "sdpa"]
+Device = Literal["cpu", "cuda"]
+
+
 def _is_absent(value: object) -> bool:
     """Return whether a field was not asked for: left out of the file, so that records are as they were without it."""
     return value is None
@@ -25,15 +29,19 @@ class BuildProfile(Description):
     """The numerics of a study: chosen once, written to ``study.lock``, the same for all nodes.
 
     ``precision``: ``bf16`` = bf16 autocast over fp32 weights. ``threads``: per process. ``versions``:
-    of whatever can move a bit: libraries, and our own way to compile where that is done.
+    of whatever can move a bit: libraries, and our own way to compile where that is done. ``activation_checkpointing``:
+    layers keep no activations and compute them again in the backward pass: less memory, a third more work.
     """
 
     precision: Literal["fp32", "bf16"] = "fp32"
-    attention: Literal["eager", "sdpa"] = "eager"
+    attention: Attention = "eager"
     compile: bool = False
     threads: int = Field(default=1, ge=1)
     world_size: int = Field(default=1, ge=1)
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Device = "cpu"
+    activation_checkpointing: bool = Field(
+        default=False, exclude_if=lambda value: not value
+    )  # keys stay what they were
     versions: dict[str, str] = Field(default_factory=dict)
 
 

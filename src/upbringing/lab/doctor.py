@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from upbringing.base.accelerators import visible_accelerators
+
 KEY_NAMES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MEMORY_WANTED = 4 * 10**9  # the demo's two workers; one of the small real model's study holds 7 GB at its peak
@@ -51,10 +53,12 @@ def _torch_build() -> Check:
         build = version("torch")
     except PackageNotFoundError:
         return Check("torch build", "none", False)
-    has_gpu = Path("/dev/nvidia0").exists()
-    if "+cpu" in build:
-        return Check("torch build", "CPU", not has_gpu)
-    return Check("torch build", "with accelerator libraries", has_gpu)
+    names = visible_accelerators()
+    if build.endswith("+cpu"):
+        unused = f", which cannot use the accelerators {', '.join(names)} of this machine" if names else ""
+        return Check("torch build", f"CPU{unused}", not names)
+    found = f"accelerators {', '.join(names)}" if names else "no accelerator in sight"
+    return Check("torch build", f"with accelerator libraries, {found}", bool(names))
 
 
 def _has_fast_bf16() -> bool:

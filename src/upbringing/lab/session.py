@@ -13,11 +13,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pydantic import ValidationError
 
+from upbringing.base.accelerators import accelerator_groups, device_here, usable_accelerators
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import write_json_atomic
 from upbringing.base.places import about, naming_places
 from upbringing.base.strict_yaml import Located
-from upbringing.formats.record import BuildProfile
+from upbringing.formats.record import Attention, BuildProfile, Device
 from upbringing.lab.building.workshop import Workshop
 from upbringing.lab.storage.checkpoints import COMMIT_PATTERN, Checkpoints
 from upbringing.lab.storage.store import Store, notes_key
@@ -173,8 +174,10 @@ def _read_lock(path: Path) -> dict[str, Any]:
 
 
 def slots(profile: BuildProfile) -> int:
-    """Return how many jobs run side by side: one-thread processes on a CPU, one process per accelerator."""
-    return max(1, (os.cpu_count() or 1) // (profile.threads * profile.world_size)) if profile.device == "cpu" else 1
+    """Return how many jobs run side by side: one-thread processes on a CPU, as many as accelerators are enough for."""
+    if profile.device == "cpu":
+        return max(1, (os.cpu_count() or 1) // (profile.threads * profile.world_size))
+    return max(1, len(accelerator_groups(usable_accelerators(), profile.world_size)))
 
 
 def locked_profile(study: Study, folder: Path, *, writes: bool = True) -> BuildProfile:
@@ -183,9 +186,9 @@ def locked_profile(study: Study, folder: Path, *, writes: bool = True) -> BuildP
     Raises ``StudyError`` where the lock and the study disagree.
     """
     path = folder / LOCK_NAME
-    chosen = chosen_profile(study)
     lock = _read_lock(path)
     if not path.exists():
+        chosen = chosen_profile(study)
         if writes:
             write_json_atomic(path, {"profile": chosen.model_dump(mode="json")})
         return chosen
@@ -193,7 +196,8 @@ def locked_profile(study: Study, folder: Path, *, writes: bool = True) -> BuildP
         locked = BuildProfile.model_validate(lock["profile"])
     except (KeyError, ValidationError) as error:
         raise IntegrityError(f"{path} is torn: remove it to choose the numerics anew") from error
-    for name in ("precision", "attention", "compile", "world_size", "versions"):
+    chosen = chosen_profile(study, device=locked.device)
+    for name in ("precision", "attention", "compile", "device", "activation_checkpointing", "world_size", "versions"):
         wanted, found = getattr(chosen, name), getattr(locked, name)
         declared = name in ("world_size", "versions") or getattr(study, name) != "auto"
         if declared and wanted != found:
@@ -205,17 +209,27 @@ def locked_profile(study: Study, folder: Path, *, writes: bool = True) -> BuildP
     return locked
 
 
-def chosen_profile(study: Study) -> BuildProfile:
-    """Return the profile for this machine: bf16 where the processor computes it, explicit attention, one thread.
+def chosen_profile(study: Study, *, device: Device | None = None) -> BuildProfile:
+    """Return the profile for this machine: an accelerator where torch can use one, bf16 where it is fast, one thread.
 
-    ``compile: auto`` compiles where a stage is long enough to pay for it, a rule that knows no machine.
+    ``attention: auto`` is explicit on a CPU, where it is faster up to some 512 tokens, and torch's own on accelerators.
+    ``compile: auto`` compiles where a stage is long enough to pay for it on a CPU, a rule that knows no machine; on
+    accelerators never. ``device``: what ``device: auto`` was on the machine that chose; ``None`` = to be chosen here.
     """
-    precision = ("bf16" if _fast_bf16() else "fp32") if study.precision == "auto" else study.precision
-    compiled = study.compile == "on" or (study.compile == "auto" and pays_to_compile(study))
+    if study.device != "auto":
+        device = study.device
+    elif device is None:
+        device = device_here()
+    has_fast_bf16 = device == "cuda" or _fast_bf16()
+    precision = ("bf16" if has_fast_bf16 else "fp32") if study.precision == "auto" else study.precision
+    compiled = study.compile == "on" or (study.compile == "auto" and device == "cpu" and pays_to_compile(study))
+    attention: Attention = "eager" if device == "cpu" else "sdpa"
     return BuildProfile(
         precision=precision,
-        attention="eager" if study.attention == "auto" else study.attention,
+        attention=attention if study.attention == "auto" else study.attention,
         compile=compiled,
+        device=device,
+        activation_checkpointing=study.activation_checkpointing,
         world_size=study.processes,
         versions=library_versions() | ({"compiled layers": COMPILED_LAYERS_VERSION} if compiled else {}),
     )

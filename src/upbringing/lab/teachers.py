@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from upbringing.base.accelerators import device_here
 from upbringing.base.errors import MissingExtraError, StudyError
 from upbringing.base.strict_yaml import load_yaml
 from upbringing.formats.record import RECORD_NAME, BuildProfile, read_record
@@ -64,7 +65,7 @@ def _checkpoint(folder: Path) -> OpenTeacher:
     from upbringing.models.loading import load_model
 
     logging.disable_progress_bar()  # the library's own bar would tear the one that is shown
-    profile = BuildProfile()
+    profile = BuildProfile(device=device_here())
     torch.set_num_threads(profile.threads)
     model = local_model(load_model(folder, profile=profile), precision="fp32", hashed=True)
     if (folder / RECORD_NAME).exists():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from upbringing.base.accelerators import require_accelerator
 from upbringing.base.errors import IntegrityError, UntrustedError, UpbringingError, UpbringingWarning
 from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, Record, read_record
 from upbringing.models.admission import read_settings, require_plain
@@ -61,12 +62,13 @@ def load_model(folder: Path, *, profile: BuildProfile, check: bool = True) -> Lo
     """Return the model and tokenizer in ``folder`` with fp32 weights, in evaluation mode, on the profile's device.
 
     With ``check`` the record's fixed text is scored again; raises ``IntegrityError`` if its log-likelihood moved,
-    because then a library no longer reads the checkpoint as it was saved, and for files that lack a weight. Never looks
-    anything up on a hub.
+    because then a library no longer reads the checkpoint as it was saved, and for files that lack a weight;
+    ``TrainingError`` where the profile's device is not here. Never looks anything up on a hub.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
+    require_accelerator(profile.device, profile.world_size)
     if is_reward_model(check_folder(folder)):
         raise IntegrityError(
             f"{folder.name} is a reward model: it scores texts and speaks none; name it as the reward of an rl stage"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from upbringing.base.accelerators import require_accelerator
 from upbringing.base.errors import IntegrityError
 from upbringing.base.streams import derived_seed
 from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, read_record
@@ -33,8 +34,9 @@ def open_reward_model(folder: Path, *, profile: BuildProfile, check: bool = True
     """Return the reward model in ``folder`` with fp32 weights, in evaluation mode, on the profile's device.
 
     Raises ``IntegrityError`` where it is none, and with ``check`` where the fixed text of its record gets another
-    reward than when it was saved.
+    reward than when it was saved; ``TrainingError`` where the profile's device is not here.
     """
+    require_accelerator(profile.device, profile.world_size)
     if not is_reward_model(check_folder(folder)):
         raise IntegrityError(
             f"{folder.name} is a language model, not a reward model: train one with kind: reward_model"

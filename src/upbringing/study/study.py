@@ -60,8 +60,9 @@ class Study(Description):
     ``default_margins``: the rule for measures that have neither. ``health_criteria``: per stage, what shows that a run
     trained well; results stand with and without those that miss one. ``components``: per measure id, what ``plan`` and
     ``power`` are to expect of its noise; absent = not known, or read from earlier results.
-    ``precision``, ``attention``, ``compile``: of training, the same for all nodes. ``processes``: how many train a
-    stage together. ``measure_precision``: in fp32 no answer depends on its batch. ``engine``: what generates answers;
+    ``precision``, ``attention``, ``compile``, ``device``, ``activation_checkpointing``: of training, the same for all
+    nodes; measuring takes place on the same device. ``processes``: how many train a stage together, on as many devices.
+    ``measure_precision``: in fp32 no answer depends on its batch. ``engine``: what generates answers;
     likelihoods are always transformers'. ``engine_agreement``: least share of verdicts in which another engine must
     agree with transformers. ``protocol``: the claim of the field that the study asks about, and the cells that play its
     roles. ``judge_error_gap``: how far a rule's error rates are taken to differ between checkpoints where no labels
@@ -93,6 +94,8 @@ class Study(Description):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     attention: Literal["auto", "eager", "sdpa"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", exclude_if=lambda value: value == "auto")
+    activation_checkpointing: Annotated[bool, Field(exclude_if=lambda value: not value)] = False
     processes: int = Field(default=1, ge=1)
     measure_precision: Literal["fp32", "bf16"] = "fp32"
     engine: Engine = "transformers"

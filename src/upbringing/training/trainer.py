@@ -130,7 +130,7 @@ def common_arguments(run: Run) -> dict[str, Any]:
         "gradient_accumulation_steps": run.stage.accumulate,
         "max_steps": run.last - run.first,
         "max_grad_norm": run.stage.max_gradient_norm,
-        "activation_checkpointing": False,  # TRL's own default is to compute activations twice
+        "activation_checkpointing": run.profile.activation_checkpointing,  # TRL's own default is that it is on
         "bf16": run.profile.precision == "bf16",
         "use_cpu": run.profile.device == "cpu",
         "logging_strategy": "no",

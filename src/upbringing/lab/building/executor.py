@@ -6,6 +6,7 @@ no hub. A worker that vanishes fails its job and every job that waits for it; si
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -17,13 +18,17 @@ from multiprocessing.queues import SimpleQueue
 from threading import Thread
 from typing import Any, Protocol
 
+from upbringing.base.accelerators import NONE, VISIBLE
 from upbringing.base.errors import InterruptedRunError, TrainingError, UpbringingError
 from upbringing.base.files import FULL_DISK_ERRORS
 from upbringing.base.memory import children_keep_memory
 from upbringing.base.parent import end_with_parent
 from upbringing.base.surroundings import forget_surroundings, poor_context
 
-SHORTAGE = "free some, or run fewer side by side or smaller micro-batches (accumulate); what is done is kept"
+SHORTAGE = (
+    "free some, run fewer side by side or smaller micro-batches (accumulate), or compute activations twice "
+    "(activation_checkpointing: true); what is done is kept"
+)
 
 
 @dataclass(frozen=True)
@@ -85,9 +90,10 @@ SECONDS_FOR_LAST_EVENTS = 10.0  # they are there at once, unless the queue is br
 _events: SimpleQueue[Event | None] | None = None  # set once per worker process by its initialiser
 
 
-def _start_worker(events: SimpleQueue[Event | None], threads: int) -> None:
+def _start_worker(events: SimpleQueue[Event | None], threads: int, devices: SimpleQueue[str]) -> None:
     global _events  # noqa: PLW0603 - the only way a process pool hands a queue to its workers
     _events = events
+    os.environ[VISIBLE] = devices.get()  # before torch is imported; a worker keeps what it has taken
     end_with_parent()
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
@@ -108,15 +114,20 @@ def run_jobs(
     threads: int,
     on_event: Callable[[Event], None],
     on_done: Callable[[Outcome], None] = lambda outcome: None,
+    devices: Sequence[str] = (),
 ) -> dict[str, Outcome]:
     """Run all jobs, at most ``slots`` at once with ``threads`` threads each, and return their outcomes.
 
+    ``devices``: the accelerators of each slot, as ``CUDA_VISIBLE_DEVICES`` names them; without any, workers see none.
     A failed job fails those that wait for it, never its siblings. ``InterruptedRunError`` stops the run. Whoever stops
     this process stops the workers politely.
     """
     context = poor_context()
     events: SimpleQueue[Event | None] = context.SimpleQueue()
-    pool = ProcessPoolExecutor(slots, mp_context=context, initializer=_start_worker, initargs=(events, threads))
+    lent: SimpleQueue[str] = context.SimpleQueue()
+    for names in devices or [NONE] * slots:
+        lent.put(names)
+    pool = ProcessPoolExecutor(slots, mp_context=context, initializer=_start_worker, initargs=(events, threads, lent))
     with listening(events, on_event), children_keep_memory(), pool:
         try:
             return schedule(jobs, slots, lambda job: pool.submit(_run_job, job), on_done)

@@ -17,8 +17,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from upbringing.base.accelerators import NONE, VISIBLE
 from upbringing.base.errors import InterruptedRunError, MissingExtraError, StudyError, TrainingError, UpbringingError
 from upbringing.base.surroundings import FORCED_ENVIRONMENT, forget_surroundings, poor_surroundings
+from upbringing.formats.record import BuildProfile
 from upbringing.lab.building.executor import (
     Event,
     Events,
@@ -52,7 +54,7 @@ class RayWorkshop(Workshop):
         events: Events = Queue(actor_options={"num_cpus": 0})
         with _meeting(self.store.root) as meeting, listening(events, on_event):
             place = _Place(meeting, library_versions(), threads)
-            with _submitting(events, place, threads * self.profile.world_size) as submit:
+            with _submitting(events, place, _wants(self.profile)) as submit:
                 return schedule(jobs, self.slots, submit, on_done)
 
 
@@ -81,26 +83,47 @@ class _Place:
             )
 
 
+@dataclass(frozen=True)
+class _Resources:
+    """What a job needs of a cluster, or a cluster has."""
+
+    processors: int
+    accelerators: int
+
+
+def _wants(profile: BuildProfile) -> _Resources:
+    """Return what a job needs."""
+    return _Resources(profile.threads * profile.world_size, 0 if profile.device == "cpu" else profile.world_size)
+
+
 def on_ray(session: Session, address: str) -> Session:
-    """Return a session whose jobs run on the Ray cluster at ``address``, as many at once as it has processors for.
+    """Return a session whose jobs run on the Ray cluster at ``address``, as many at once as it has processors (and
+    accelerators, where the study computes on them) for.
 
     ``address``: ``local`` (started now, ends with this process), ``auto``, or ``host:port``. Judges behind endpoints
     are asked from here, where the keys are. Raises ``MissingExtraError`` without the extra ``ray``, and ``StudyError``
     for a cluster that cannot be reached or is too small.
     """
     shop = session.workshop
-    needed = shop.profile.threads * shop.profile.world_size
-    slots = _connect(address) // needed
+    wants, has = _wants(shop.profile), _connect(address)
+    slots = has.processors // wants.processors
     if slots < 1:
-        raise StudyError(f"a job needs {needed} processors, the Ray cluster {address} has fewer")
+        raise StudyError(f"a job needs {wants.processors} processors, the Ray cluster {address} has fewer")
+    if wants.accelerators:
+        slots = min(slots, has.accelerators // wants.accelerators)
+    if slots < 1:
+        raise StudyError(
+            f"a job needs {wants.accelerators} accelerators, the Ray cluster {address} has {has.accelerators}: set "
+            "device: cpu, in a study of another name if nodes are built already"
+        )
     parts = {each.name: getattr(shop, each.name) for each in fields(Workshop)}
     return replace(session, workshop=RayWorkshop(**{**parts, "slots": slots}))
 
 
-def _connect(address: str) -> int:
-    """Connect this process once to a cluster, without telemetry, and return the number of its processors."""
+def _connect(address: str) -> _Resources:
+    """Connect this process once to a cluster, without telemetry, and return what all of it has."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # jobs ask for processors only
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # who asks for no accelerator is shown none by us
     try:
         import ray
     except ImportError as error:
@@ -111,7 +134,8 @@ def _connect(address: str) -> int:
             ray.init(address, ignore_reinit_error=True, log_to_driver=False, logging_level="warning", **started)
     except Exception as error:  # ray raises bare ones, too
         raise StudyError(f"no Ray cluster answers at {address!r} ({error}): give local, auto or host:port") from error
-    return int(ray.cluster_resources().get("CPU", 0))
+    resources = ray.cluster_resources()
+    return _Resources(int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
 
 
 @contextmanager
@@ -126,13 +150,19 @@ def _meeting(store: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _submitting(events: Events, place: _Place, processors: int) -> Iterator[Callable[[Job], Future[Any]]]:
+def _submitting(events: Events, place: _Place, wants: _Resources) -> Iterator[Callable[[Job], Future[Any]]]:
     """Yield what submits a job to the cluster; whatever still runs when it ends is stopped."""
     import ray
 
     surroundings = {**FORCED_ENVIRONMENT, "OMP_NUM_THREADS": str(place.threads)}
+    if not wants.accelerators:
+        surroundings[VISIBLE] = NONE
     work = ray.remote(_work).options(
-        num_cpus=processors, max_retries=RESTARTS, retry_exceptions=False, runtime_env={"env_vars": surroundings}
+        num_cpus=wants.processors,
+        num_gpus=wants.accelerators,
+        max_retries=RESTARTS,
+        retry_exceptions=False,
+        runtime_env={"env_vars": surroundings},
     )
     given = ray.put(place)
     open_ones: set[Any] = set()

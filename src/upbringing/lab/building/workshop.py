@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from upbringing.base.accelerators import accelerator_groups, usable_accelerators
 from upbringing.data.stream import StreamInfo
 from upbringing.formats.record import BuildProfile
 from upbringing.lab.building.executor import Event, Job, Outcome, run_jobs
@@ -30,8 +31,20 @@ class Workshop:
     def run(
         self, jobs: Sequence[Job], on_event: Callable[[Event], None], on_done: Callable[[Outcome], None]
     ) -> dict[str, Outcome]:
-        """Run jobs in the workshop's slots."""
-        return run_jobs(jobs, slots=self.slots, threads=self.profile.threads, on_event=on_event, on_done=on_done)
+        """Run jobs in the workshop's slots, each with the accelerators of its slot."""
+        return run_jobs(
+            jobs,
+            slots=self.slots,
+            threads=self.profile.threads,
+            on_event=on_event,
+            on_done=on_done,
+            devices=_devices(self.profile),
+        )
+
+
+def _devices(profile: BuildProfile) -> tuple[str, ...]:
+    """Return the accelerators of each slot; none on a CPU, and none where they are too few: data needs no model."""
+    return () if profile.device == "cpu" else accelerator_groups(usable_accelerators(), profile.world_size)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from upbringing.base.accelerators import accelerator_models
 from upbringing.base.errors import UpbringingError
 from upbringing.base.fingerprint import file_sha256
 from upbringing.battery.engine import BATTERY_VERSION
@@ -193,11 +194,12 @@ def _key(session: Session, lineage: Lineage, what: str) -> str:
 
 @cache
 def _machine() -> list[str]:
-    """Return what tells this machine from others: its processor, how many, and its system."""
+    """Return what tells this machine from others: its processor, how many, its system, and its accelerators."""
     cpuinfo = Path("/proc/cpuinfo")
     text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
     names = sorted({line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")})
-    return [platform.machine(), platform.system(), str(os.cpu_count()), *(names or [platform.processor()])]
+    system = [platform.machine(), platform.system(), str(os.cpu_count()), *(names or [platform.processor()])]
+    return [*system, *accelerator_models()]
 
 
 def _recalled(session: Session, key: str, kind: type[Speed]) -> Speed | None:

@@ -9,6 +9,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from upbringing.base.accelerators import device_here
 from upbringing.base.description import Description
 from upbringing.base.strict_yaml import load_yaml
 from upbringing.battery.cache import AnswerCache, batch_key
@@ -95,4 +96,4 @@ def scoring_tools(file: ScorerFile, folder: Path, *, replies: Path | None, clock
 def _open_classifier(folder: Path, max_tokens: int | None) -> TextClassifier:
     from upbringing.models.classifying import open_sequence_classifier
 
-    return open_sequence_classifier(folder, max_tokens)
+    return open_sequence_classifier(folder, max_tokens, device=device_here())
