@@ -16,10 +16,13 @@ import pytest
 from upbringing.base.errors import IntegrityError
 from upbringing.base.files import disk_error
 from upbringing.lab.planning import space
+from upbringing.lab.planning.plan import plan
+from upbringing.lab.planning.planned import Plan
 from upbringing.lab.run import Watch, build
 from upbringing.lab.session import open_session
 from upbringing.lab.storage.contents import status
 from upbringing.lab.storage.verify import verify
+from upbringing.training.fresh import num_parameters
 
 pytestmark = pytest.mark.model
 
@@ -43,6 +46,21 @@ def study(tmp_path: Path) -> Path:
     path = tmp_path / "study.yaml"
     path.write_text(STUDY, encoding="utf-8")
     return path
+
+
+def test_more_memory_than_there_is_is_a_warning_of_the_plan(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def planned(*overrides: str) -> Plan:
+        return plan(open_session(study, store=study.parent / "store", reads_only=True, overrides=overrides))
+
+    weights = num_parameters(open_session(study, reads_only=True).study.start, 1100)  # type: ignore[arg-type]
+    full, adapter = planned(), planned("stages.pretrain.weights={kind: lora, rank: 2}", "precision=bf16")
+    assert full.held_bytes == 16 * weights  # fp32: weights, gradients, two moments
+    assert adapter.held_bytes == 6 * weights  # fp32, and the frozen ones in bf16 besides
+    for there, warned in ((16 * weights * full.slots, 0), (16 * weights * full.slots - 1, 1)):
+        monkeypatch.setattr(space, "machine_memory", lambda there=there: there)
+        assert sum("processes side by side hold at least" in each for each in planned().warnings) == warned
+    monkeypatch.setattr(space, "machine_memory", lambda: None)
+    assert planned().warnings == full.warnings
 
 
 def test_what_does_not_fit_is_not_begun(study: Path, one_process: None, monkeypatch: pytest.MonkeyPatch) -> None:

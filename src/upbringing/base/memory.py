@@ -1,4 +1,4 @@
-"""Let processes keep the memory they free, so that a training step does not fetch the same pages again and again.
+"""How much memory there is, and processes that keep what they free, so that a step does not fetch the same pages anew.
 
 An update of a small model frees and takes tens of buffers of 0.2 to 4 MB. The C library of Linux gives such blocks back
 to the system at once, and every page of the next one is then faulted in and cleared anew: 2,000 to 3,000 faults per
@@ -39,3 +39,11 @@ def children_keep_memory() -> Iterator[None]:
             del os.environ[VARIABLE]
         else:
             os.environ[VARIABLE] = before
+
+
+def machine_memory() -> int | None:
+    """Return the bytes of memory of this machine, ``None`` on a system that does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from upbringing.base.accelerators import visible_accelerators
+from upbringing.base.memory import machine_memory
 
 KEY_NAMES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -68,9 +69,8 @@ def _has_fast_bf16() -> bool:
 
 
 def _memory() -> Check:
-    try:
-        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # a system that does not say
+    found = machine_memory()
+    if found is None:
         return Check("memory", "not known", True)
     return Check("memory", f"{found / 1e9:.1f} GB", found >= MEMORY_WANTED)
 

@@ -26,6 +26,8 @@ from upbringing.training.start import FreshStart
 
 BYTES_PER_WEIGHT = 4  # published in fp32
 STATE_COPIES = 3  # weights and AdamW's two moments
+HELD_COPIES = 4  # while weights are trained: those, and their gradients
+BYTES_PER_CAST = 2  # of frozen matrices, held in bf16 as well
 FLOPS_FORWARD = 2  # of the 6 that learning from a token takes
 FLOPS_WITH_ADAPTERS = 4  # the frozen weights' own gradients are not computed
 BYTES_PER_STEP = 68  # of a stream's chain of hashes
@@ -163,6 +165,23 @@ class Costs:
         if isinstance(stage, TrainedStage) and isinstance(stage.weights, Lora):
             return 0  # adapters are small beside the checkpoint
         return weights * BYTES_PER_WEIGHT * STATE_COPIES
+
+    def held_bytes(self, nodes: Sequence[Node]) -> int:
+        """Return the least memory that a process needs for any of ``nodes``: weights, gradients and AdamW's moments.
+
+        Activations, other networks that a stage asks and the libraries come on top. 0 where no size is known.
+        """
+        return max((self._held(node) for node in nodes), default=0)
+
+    def _held(self, node: Node) -> int:
+        weights = self.weights(node) or 0
+        stage = node.run.stage if node.run is not None else None
+        if not isinstance(stage, TrainedStage):
+            return weights * BYTES_PER_WEIGHT
+        if not isinstance(stage.weights, Lora):
+            return weights * BYTES_PER_WEIGHT * HELD_COPIES
+        cast = BYTES_PER_CAST if self.session.workshop.profile.precision == "bf16" else 0
+        return weights * (BYTES_PER_WEIGHT + cast)
 
     def working_bytes(self, nodes: Sequence[Node]) -> int:
         """Return what unfinished segments hold at most: two states in every slot, gone when a checkpoint is done."""

@@ -17,6 +17,7 @@ from upbringing.lab.planning.curriculum import planned_phases, rate_warnings, re
 from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan, Status
 from upbringing.lab.planning.power import planned_power
 from upbringing.lab.planning.sharing import planned_sharing
+from upbringing.lab.planning.space import memory_warnings
 from upbringing.lab.planning.staleness import given_checkpoint, node_data, why_stale
 from upbringing.lab.planning.totals import (
     SUSTAINED_FLOPS,
@@ -77,6 +78,8 @@ def priced_plan(
     steps = {run.key(): costs.total_steps(run) for each in session.tree.lineages for run in each.runs}
     curricula = planned_phases(session)
     leaks = leak_warnings(session, read_data=read_data)
+    to_build = [session.tree.nodes[node.key] for node in nodes if node.status in TO_BUILD]
+    held = costs.held_bytes(to_build)
     return Plan(
         study=session.study.name,
         nodes=nodes,
@@ -93,6 +96,7 @@ def priced_plan(
             *rate_warnings(curricula),
             *reread_warnings(curricula),
             *leaks,
+            *memory_warnings(session, held),
         ),
         sharing=planned_sharing(session, costs),
         curricula=curricula,
@@ -102,8 +106,9 @@ def priced_plan(
         calibrated=speeds.is_known,
         seconds=planned_seconds(session, nodes, measuring, speeds),
         disk_bytes=planned_disk_bytes(session, costs, nodes, measuring, speeds),
-        working_bytes=costs.working_bytes([session.tree.nodes[node.key] for node in nodes if node.status in TO_BUILD]),
+        working_bytes=costs.working_bytes(to_build),
         free_bytes=free_bytes(session.store.root),
+        held_bytes=held,
         not_known=planned_not_known(facts, speeds, measuring),
         left_out=session.left_out,
     )

@@ -13,6 +13,7 @@ from upbringing.lab.planning.curriculum_drawing import duration, print_curricula
 from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan
 from upbringing.lab.planning.power_drawing import power_lines, print_aliases
 
+BYTES_WORTH_SAYING = 10**9  # of memory: the libraries alone take about as much
 STATUS_STYLES = {"done": "green", "missing": "yellow", "stale": "red", "existing": "cyan", "absent": "magenta"}
 
 
@@ -75,6 +76,8 @@ def _totals(plan: Plan) -> list[tuple[str, str]]:
         hours = f"{measuring.accelerator_hours:.2g} GPU-hours for measuring"
         formula = "2 FLOPs per weight and token, longest answers"
         lines.append(("", f"{hours} at an assumed {measuring.sustained_flops:.0e} FLOP/s ({formula})"))
+    if plan.held_bytes >= BYTES_WORTH_SAYING:
+        lines.append(("memory", f"at least {size(plan.held_bytes)} in each process, activations aside"))
     short = "" if plan.free_bytes >= plan.disk_bytes + plan.working_bytes else ": not enough"
     working = f" (and up to {size(plan.working_bytes)} while it trains)" if plan.working_bytes else ""
     lines.append(("disk", f"{size(plan.disk_bytes)} needed{working}, {size(plan.free_bytes)} free{short}"))

@@ -127,8 +127,9 @@ class Plan:
 
     ``sharing``: what training every arm on its own would cost. ``curricula``: its phases. ``seconds``: of everything
     still to do, on ``slots`` processes. ``disk_bytes``: still to be written and kept; ``working_bytes``: needed besides
-    while it trains, at most; ``free_bytes``: what the store's disk has.
-    ``not_known``: why some costs are missing. ``power``: what the primary contrasts will be able to decide.
+    while it trains, at most; ``free_bytes``: what the store's disk has. ``held_bytes``: memory that
+    each process needs at least, activations aside; 0 where no size is known. ``not_known``: why some costs are missing.
+    ``power``: what the primary contrasts will be able to decide.
     """
 
     study: str
@@ -144,6 +145,7 @@ class Plan:
     disk_bytes: int
     working_bytes: int
     free_bytes: int
+    held_bytes: int
     not_known: tuple[str, ...]
     left_out: tuple[str, ...]
     power: PowerReport | None = None

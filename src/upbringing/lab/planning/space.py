@@ -1,4 +1,4 @@
-"""Whether the disk holds what a study is about to write, asked before anything is trained."""
+"""Whether disk and memory hold what a study is about to write and to train, asked before anything is trained."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Collection
 
 from upbringing.base.errors import IntegrityError
+from upbringing.base.memory import machine_memory
 from upbringing.lab.building.workshop import Prepared
 from upbringing.lab.planning.calibration import Calibration
 from upbringing.lab.planning.cost import Costs
@@ -29,3 +30,17 @@ def require_space(session: Session, keys: Collection[str], prepared: Prepared) -
             f"train, {free:,} bytes are free in {session.store.root}. Free space, choose fewer arms with --only, or "
             "use another --store"
         )
+
+
+def memory_warnings(session: Session, held: int) -> list[str]:
+    """Return the warning that processes side by side, each holding ``held`` bytes, need more memory than there is.
+
+    On accelerators nothing is said: how much memory they have is not known without torch.
+    """
+    shop, found = session.workshop, machine_memory()
+    if shop.profile.device != "cpu" or found is None or held * shop.slots <= found:
+        return []
+    return [
+        f"{shop.slots} processes side by side hold at least {held * shop.slots / 1e9:.1f} GB while they train, and "
+        f"this machine has {found / 1e9:.1f} GB: train adapters (weights: {{kind: lora}}) or a smaller model"
+    ]
