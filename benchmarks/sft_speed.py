@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import ceil, log
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from alternating import Ratio, at_least, machine, spread
@@ -28,6 +28,7 @@ from transformers.utils import logging
 from trl import SFTConfig, SFTTrainer
 from turns import SETTLING_BLOCKS, TakingTurns, start_as_workers_do
 
+from upbringing.base.devices import has_fast_bf16
 from upbringing.base.streams import stream as random_stream
 from upbringing.data.documents import Chat, Turn
 from upbringing.data.packing import IGNORED
@@ -37,6 +38,7 @@ from upbringing.models.loading import open_folder_tokenizer
 from upbringing.training.segment import Places, Segment, run_segment
 from upbringing.training.sft import Sft
 
+PRECISION: Literal["bf16", "fp32"] = "bf16" if has_fast_bf16() else "fp32"  # of both sides: emulated bf16 is slower
 CONTEXT, BATCH = 256, 8  # windows of the segment's updates, and rows of TRL's packed ones
 MEAN_TOKENS, SIGMA = 48, 0.6
 TARGET = 3.0
@@ -129,7 +131,7 @@ def trl_trainer(start: Path, setting: Setting, examples: Sequence[Example], step
         gradient_accumulation_steps=setting.accumulate,
         num_train_epochs=setting.epochs,
         max_length=CONTEXT,
-        bf16=True,
+        bf16=PRECISION == "bf16",
         use_cpu=True,
         activation_checkpointing=False,
         logging_strategy="no",
@@ -261,7 +263,7 @@ def main() -> None:
     logging.disable_progress_bar()
     disable_progress_bar()
     torch.set_num_threads(options.threads)
-    print(machine(precision="bf16 autocast", threads=options.threads, also=("trl",)))
+    print(machine(precision=PRECISION, threads=options.threads, also=("trl",)))
     num_windows = options.steps * BATCH * (options.blocks + SETTLING_BLOCKS)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
@@ -276,7 +278,7 @@ def main() -> None:
         stream = open_stream(folder)
         first = examples_of(stream, 0, options.steps * BATCH)
         setting = fastest_setting(root / "start", first, options.steps)
-        eager = BuildProfile(precision="bf16", attention="eager", threads=options.threads)
+        eager = BuildProfile(precision=PRECISION, attention="eager", threads=options.threads)
         found = [
             compare(root / "start", stream, folder, options.steps, setting, profile)
             for profile in (eager, eager.model_copy(update={"compile": True}))

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from alternating import Ratio, at_least, machine, spread
@@ -21,6 +21,7 @@ from transformers import LlamaForCausalLM
 from transformers.utils import logging
 from turns import SETTLING_BLOCKS, TakingTurns, start_as_workers_do
 
+from upbringing.base.devices import has_fast_bf16
 from upbringing.base.streams import stream as random_stream
 from upbringing.data.collation import collate
 from upbringing.data.documents import Document
@@ -29,6 +30,7 @@ from upbringing.formats.record import BuildProfile
 from upbringing.training.pretrain import Pretrain
 from upbringing.training.segment import Places, Segment, run_segment
 
+PRECISION: Literal["bf16", "fp32"] = "bf16" if has_fast_bf16() else "fp32"  # emulated bf16 is slower
 CONTEXT, BATCH = 128, 16
 TARGET = 0.9
 
@@ -118,8 +120,8 @@ def main() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.set_num_threads(options.threads)
-    print(machine(precision="bf16 autocast", threads=options.threads))
-    eager = BuildProfile(precision="bf16", attention="eager", threads=options.threads)
+    print(machine(precision=PRECISION, threads=options.threads))
+    eager = BuildProfile(precision=PRECISION, attention="eager", threads=options.threads)
     profiles = {"explicit attention": eager, "explicit attention, compiled": eager.model_copy(update={"compile": True})}
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)

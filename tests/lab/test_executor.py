@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from upbringing.base import accelerators
-from upbringing.base.accelerators import VISIBLE
+from upbringing.base import devices
+from upbringing.base.devices import VISIBLE
 from upbringing.base.errors import DataError, TrainingError
 from upbringing.formats.record import BuildProfile
 from upbringing.lab.building import executor
@@ -183,7 +183,7 @@ def workshop(tmp_path: Path, profile: BuildProfile) -> Workshop:
 
 
 def test_a_workshop_lends_each_job_as_many_as_train_a_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accelerators, "version", lambda name: "2.13.0")
+    monkeypatch.setattr(devices, "version", lambda name: "2.13.0")
     monkeypatch.setenv(VISIBLE, "7,5,2,1,0")
     shop = workshop(tmp_path, BuildProfile(device="cuda", world_size=2))
     outcomes = shop.run([Seeing(each, tmp_path, ("a", "b")) for each in ("a", "b")], lambda _: None, lambda _: None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from upbringing.base import accelerators
+from upbringing.base import devices
 from upbringing.base.errors import StudyError
 from upbringing.lab.demo import DEMO
 from upbringing.lab.session import chosen_profile, locked_profile, pays_to_compile, slots
@@ -53,7 +53,7 @@ def test_an_existing_start_is_never_compiled_unasked(tmp_path: Path) -> None:
 @pytest.fixture
 def two_accelerators(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine as far as it can be seen without torch: a build for accelerators, and two that a scheduler lends."""
-    monkeypatch.setattr(accelerators, "version", lambda name: "2.13.0")
+    monkeypatch.setattr(devices, "version", lambda name: "2.13.0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
 
 

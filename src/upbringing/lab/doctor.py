@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from upbringing.base.accelerators import visible_accelerators
+from upbringing.base.devices import has_fast_bf16, visible_accelerators
 from upbringing.base.memory import machine_memory
 
 KEY_NAMES = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN")
@@ -34,7 +34,7 @@ def doctor() -> list[Check]:
         Check("python", platform.python_version(), True, True),
         *[_library(name) for name in ("torch", "transformers", "trl", "peft", "accelerate", "datasets")],
         _torch_build(),
-        Check("processor", f"{os.cpu_count()} cores, bf16 {'fast' if _has_fast_bf16() else 'slow'}", True),
+        Check("processor", f"{os.cpu_count()} cores, bf16 {'fast' if has_fast_bf16() else 'slow'}", True),
         _memory(),
         _disk(),
         _browser(),
@@ -60,12 +60,6 @@ def _torch_build() -> Check:
         return Check("torch build", f"CPU{unused}", not names)
     found = f"accelerators {', '.join(names)}" if names else "no accelerator in sight"
     return Check("torch build", f"with accelerator libraries, {found}", bool(names))
-
-
-def _has_fast_bf16() -> bool:
-    path = Path("/proc/cpuinfo")
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return "amx_bf16" in text or "avx512_bf16" in text
 
 
 def _memory() -> Check:

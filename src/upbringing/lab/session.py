@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from pydantic import ValidationError
 
-from upbringing.base.accelerators import accelerator_groups, device_here, usable_accelerators
+from upbringing.base.devices import accelerator_groups, device_here, has_fast_bf16, usable_accelerators
 from upbringing.base.errors import IntegrityError, StudyError
 from upbringing.base.files import write_json_atomic
 from upbringing.base.places import about, naming_places
@@ -40,7 +40,6 @@ PACKAGES_NAME = "packages"  # below the store: wheels that `data fetch` download
 FLOPS_PER_TOKEN_AND_WEIGHT = 6  # forward 2, backward 4: Kaplan et al. 2020, section 2.1; attention is left out
 FLOPS_WORTH_COMPILING = 2e12  # some half a minute of a core; compiling a layer takes 10 s, later processes 2 s
 COMPILED_LAYERS_VERSION = "1"  # raise it when compiled training computes other bits
-FAST_BF16_FLAGS = ("amx_bf16", "avx512_bf16")  # without them bf16 is emulated and slower than fp32
 DEFAULT_STORE = Path("store")
 Words = ParamSpec("Words")
 Result = TypeVar("Result")
@@ -220,8 +219,8 @@ def chosen_profile(study: Study, *, device: Device | None = None) -> BuildProfil
         device = study.device
     elif device is None:
         device = device_here()
-    has_fast_bf16 = device == "cuda" or _fast_bf16()
-    precision = ("bf16" if has_fast_bf16 else "fp32") if study.precision == "auto" else study.precision
+    is_fast = device == "cuda" or has_fast_bf16()
+    precision = ("bf16" if is_fast else "fp32") if study.precision == "auto" else study.precision
     compiled = study.compile == "on" or (study.compile == "auto" and device == "cpu" and pays_to_compile(study))
     attention: Attention = "eager" if device == "cpu" else "sdpa"
     return BuildProfile(
@@ -250,11 +249,3 @@ def pays_to_compile(study: Study) -> bool:
         for stage in arm.stages.values()
         if isinstance(stage, Pretrain | Midtrain)
     )
-
-
-def _fast_bf16() -> bool:
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return any(flag in flags for flag in FAST_BF16_FLAGS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from upbringing.base.accelerators import device_here
+from upbringing.base.devices import device_here
 from upbringing.base.errors import MissingExtraError, StudyError
 from upbringing.base.strict_yaml import load_yaml
 from upbringing.formats.record import RECORD_NAME, BuildProfile, read_record

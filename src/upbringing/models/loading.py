@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from upbringing.base.accelerators import require_accelerator
+from upbringing.base.devices import require_accelerator
 from upbringing.base.errors import IntegrityError, UntrustedError, UpbringingError, UpbringingWarning
 from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, Record, read_record
 from upbringing.models.admission import read_settings, require_plain

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upbringing.base.accelerators import require_accelerator
+from upbringing.base.devices import require_accelerator
 from upbringing.base.errors import IntegrityError
 from upbringing.base.streams import derived_seed
 from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, read_record

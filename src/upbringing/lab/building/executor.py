@@ -18,7 +18,7 @@ from multiprocessing.queues import SimpleQueue
 from threading import Thread
 from typing import Any, Protocol
 
-from upbringing.base.accelerators import NONE, VISIBLE
+from upbringing.base.devices import NONE, VISIBLE
 from upbringing.base.errors import InterruptedRunError, TrainingError, UpbringingError
 from upbringing.base.files import FULL_DISK_ERRORS
 from upbringing.base.memory import children_keep_memory

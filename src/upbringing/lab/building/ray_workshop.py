@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from upbringing.base.accelerators import NONE, VISIBLE
+from upbringing.base.devices import NONE, VISIBLE
 from upbringing.base.errors import InterruptedRunError, MissingExtraError, StudyError, TrainingError, UpbringingError
 from upbringing.base.surroundings import FORCED_ENVIRONMENT, forget_surroundings, poor_surroundings
 from upbringing.formats.record import BuildProfile

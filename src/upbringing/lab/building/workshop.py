@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from upbringing.base.accelerators import accelerator_groups, usable_accelerators
+from upbringing.base.devices import accelerator_groups, usable_accelerators
 from upbringing.data.stream import StreamInfo
 from upbringing.formats.record import BuildProfile
 from upbringing.lab.building.executor import Event, Job, Outcome, run_jobs

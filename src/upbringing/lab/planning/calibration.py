@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from upbringing.base.accelerators import accelerator_models
+from upbringing.base.devices import accelerator_models
 from upbringing.base.errors import UpbringingError
 from upbringing.base.fingerprint import file_sha256
 from upbringing.battery.engine import BATTERY_VERSION

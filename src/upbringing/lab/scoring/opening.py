@@ -9,8 +9,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from upbringing.base.accelerators import device_here
 from upbringing.base.description import Description
+from upbringing.base.devices import device_here
 from upbringing.base.strict_yaml import load_yaml
 from upbringing.battery.cache import AnswerCache, batch_key
 from upbringing.battery.judges.llm_judge import is_final

@@ -1,4 +1,4 @@
-"""Which accelerators this machine lends to our processes, found without importing torch."""
+"""What our processes may compute on here, found without importing torch: the processor, and accelerators lent to us."""
 
 from __future__ import annotations
 
@@ -13,9 +13,20 @@ from upbringing.base.errors import TrainingError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"  # how a scheduler, a person and we ourselves say which ones a process may use
 NONE = ""  # the value of ``VISIBLE`` that hides them all
+PROCESSOR_FILE = Path("/proc/cpuinfo")
+FAST_BF16_FLAGS = ("amx_bf16", "avx512_bf16")  # without them bf16 is emulated and slower than fp32
 DEVICE_FILES = Path("/dev")
 DRIVER_FILES = Path("/proc/driver/nvidia/gpus")
 DEVICE_FILE = re.compile(r"^nvidia\d+$")
+
+
+def has_fast_bf16() -> bool:
+    """Return whether the processor multiplies in bf16 itself."""
+    try:
+        flags = PROCESSOR_FILE.read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return any(flag in flags for flag in FAST_BF16_FLAGS)
 
 
 def visible_accelerators() -> tuple[str, ...]:

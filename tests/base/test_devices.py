@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from upbringing.base import accelerators
-from upbringing.base.accelerators import (
+from upbringing.base import devices
+from upbringing.base.devices import (
     VISIBLE,
     accelerator_groups,
     accelerator_models,
+    has_fast_bf16,
     require_accelerator,
     usable_accelerators,
     visible_accelerators,
@@ -22,7 +23,7 @@ from upbringing.base.errors import TrainingError
 @pytest.fixture
 def device_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv(VISIBLE, raising=False)
-    monkeypatch.setattr(accelerators, "DEVICE_FILES", tmp_path)
+    monkeypatch.setattr(devices, "DEVICE_FILES", tmp_path)
     return tmp_path
 
 
@@ -53,7 +54,7 @@ def test_otherwise_device_files_are_counted_and_numbered_from_zero(device_files:
 
 
 def test_a_system_without_device_files_has_none(device_files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accelerators, "DEVICE_FILES", device_files / "missing")
+    monkeypatch.setattr(devices, "DEVICE_FILES", device_files / "missing")
     assert visible_accelerators() == ()
 
 
@@ -62,7 +63,7 @@ def test_a_build_of_torch_for_processors_can_use_none(
     monkeypatch: pytest.MonkeyPatch, build: str, names: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv(VISIBLE, "0")
-    monkeypatch.setattr(accelerators, "version", lambda name: build)
+    monkeypatch.setattr(devices, "version", lambda name: build)
     assert usable_accelerators() == names
 
 
@@ -71,7 +72,7 @@ def test_without_torch_none_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None
         raise PackageNotFoundError(name)
 
     monkeypatch.setenv(VISIBLE, "0")
-    monkeypatch.setattr(accelerators, "version", missing)
+    monkeypatch.setattr(devices, "version", missing)
     assert usable_accelerators() == ()
 
 
@@ -83,7 +84,7 @@ def test_groups_are_as_large_as_asked_and_what_is_over_stays_unused() -> None:
 
 
 def test_models_are_what_the_driver_calls_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accelerators, "DRIVER_FILES", tmp_path)
+    monkeypatch.setattr(devices, "DRIVER_FILES", tmp_path)
     assert accelerator_models() == ()
     for number, model in enumerate(("NVIDIA L4", "NVIDIA A100-SXM4-80GB")):
         folder = tmp_path / f"0000:0{number}:00.0"
@@ -94,9 +95,22 @@ def test_models_are_what_the_driver_calls_them(tmp_path: Path, monkeypatch: pyte
 
 def test_a_device_that_is_not_here_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     require_accelerator("cpu", 1)
-    monkeypatch.setattr(accelerators, "version", lambda name: "2.13.0")
+    monkeypatch.setattr(devices, "version", lambda name: "2.13.0")
     monkeypatch.setenv(VISIBLE, "0")
     require_accelerator("cuda", 1)
     monkeypatch.setenv(VISIBLE, "")
     with pytest.raises(TrainingError, match="computes on cuda, 2 to a stage, and torch can use none here"):
         require_accelerator("cuda", 2)
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_fast"),
+    [("avx512f avx512_bf16", True), ("amx_tile amx_bf16", True), ("avx512f avx512_vnni", False), (None, False)],
+)
+def test_bf16_is_fast_where_the_processor_multiplies_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str | None, is_fast: bool
+) -> None:
+    monkeypatch.setattr(devices, "PROCESSOR_FILE", tmp_path / "cpuinfo")
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\nflags : fpu {flags}\n", encoding="utf-8")
+    assert has_fast_bf16() is is_fast
