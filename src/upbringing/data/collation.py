@@ -68,12 +68,17 @@ def _additive(allowed: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return mask[:, None]
 
 
-def collate(arrays: Mapping[str, NDArray[np.int32]], begin: int, end: int, dtype: torch.dtype) -> dict[str, Any]:
-    """Return windows ``begin..end`` as the keyword arguments of a causal language model."""
+def collate(
+    arrays: Mapping[str, NDArray[np.int32]], begin: int, end: int, dtype: torch.dtype, device: Any = "cpu"
+) -> dict[str, Any]:
+    """Return windows ``begin..end`` as the keyword arguments of a causal language model, on ``device``.
+
+    The mask is computed there: it is as large as the square of the context, and what it follows from is not.
+    """
     import torch
 
     def tensor(name: str) -> torch.Tensor:
-        return torch.from_numpy(np.asarray(arrays[name][begin:end], dtype=np.int64))
+        return torch.from_numpy(np.asarray(arrays[name][begin:end], dtype=np.int64)).to(device)
 
     documents, positions = tensor("documents"), tensor("positions")
     if "isolated" in arrays:

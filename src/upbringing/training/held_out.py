@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 from upbringing.data.collation import collate, require_float_mask
 from upbringing.data.held_out import HeldOut
@@ -55,8 +54,5 @@ def _losses(folder: Path, held_out: HeldOut, places: Sequence[int], profile: Bui
     model = load_model(folder, profile=profile, check=False).model
     require_float_mask(held_out.arrays, model.config._attn_implementation)
     with torch.no_grad():
-        return [_loss(model, collate(held_out.arrays, place, place + 1, torch.float32)) for place in places]
-
-
-def _loss(model: Any, window: dict[str, Any]) -> float:
-    return float(model(**{name: value.to(model.device) for name, value in window.items()}, use_cache=False).loss)
+        windows = (collate(held_out.arrays, place, place + 1, torch.float32, model.device) for place in places)
+        return [float(model(**window, use_cache=False).loss) for window in windows]

@@ -61,6 +61,7 @@ class MicroBatches:
     def __init__(self, stream: Stream, run: Run) -> None:
         self._stream = stream
         self._size = run.micro_batch
+        self._device = run.model.device
         self._begin = run.first * run.stage.batch_size
         self._num = (run.last - run.first) * run.stage.batch_size // self._size
 
@@ -71,7 +72,7 @@ class MicroBatches:
         import torch
 
         begin = self._begin + index * self._size
-        batch = collate(self._stream.arrays, begin, begin + self._size, torch.float32)
+        batch = collate(self._stream.arrays, begin, begin + self._size, torch.float32, self._device)
         if MODES in self._stream.arrays:
             batch[MODES] = torch.from_numpy(
                 np.asarray(self._stream.arrays[MODES][begin : begin + self._size], np.int64)
