@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -118,6 +119,20 @@ def test_comparing_moves_no_key_of_what_is_measured_alone(folder: Path, tmp_path
     assert keys[0] == keys[1]
     assert (len(pairs[0]), len(set(pairs[1]))) == (0, 2)
     assert not set(pairs[1]) & set(keys[0])
+
+
+@pytest.mark.usefixtures("one_process")
+def test_what_was_measured_on_another_device_is_another_measurement(folder: Path, tmp_path: Path) -> None:
+    session = session_of(folder, tmp_path / "store", ["refusal_margin", *BATTERY])
+    prepared = build(session).prepared
+    items = asked_items(session.study, session.workshop.book, 0)
+    elsewhere = session.workshop.profile.model_copy(update={"device": "cuda"})
+    for job in measure_jobs(session, prepared):
+        moved, place = replace(job, profile=elsewhere), job.checkpoint_folder()
+        assert moved.measurement_key(place, items, []) != job.measurement_key(place, items, [])
+    for pair in pair_jobs(session, prepared):
+        moved_pair = replace(pair, measured=replace(pair.measured, profile=elsewhere))
+        assert moved_pair.measurement_key(items) != pair.measurement_key(items)
 
 
 def tree_of(folder: Path, arms: dict[str, dict[str, str]]) -> StudyTree:

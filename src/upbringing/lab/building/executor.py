@@ -6,8 +6,10 @@ no hub. A worker that vanishes fails its job and every job that waits for it; si
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -104,7 +106,18 @@ def _start_worker(events: SimpleQueue[Event | None], threads: int, devices: Simp
 def _run_job(job: Job) -> Any:
     events = _events
     assert events is not None
-    return job.run(events.put)
+    try:
+        return job.run(events.put)
+    finally:
+        _free_accelerators()
+
+
+def _free_accelerators() -> None:
+    """Give back what a job held on accelerators: torch keeps it for this process, and the next job may start others."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def run_jobs(

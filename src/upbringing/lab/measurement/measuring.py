@@ -209,6 +209,8 @@ class MeasureJob:
             "version": BATTERY_VERSION,
             "versions": library_versions(),
         }
+        if self.profile.device != "cpu":  # older keys stay
+            value["device"] = self.profile.device
         if own := [each.model_dump(mode="json") for each in self.study.judges if isinstance(each, OwnPart)]:
             value["own_judges"] = own
         if spelled := spelled_of(alone(self.study.battery), items, folder):

@@ -75,6 +75,8 @@ class PairJob:
             "pairs": PAIRS_VERSION,
             "versions": library_versions(),
         }
+        if job.profile.device != "cpu":  # older keys stay
+            value["device"] = job.profile.device
         if spelled := self._spelled(items):
             value["spelled"] = spelled
         return fingerprint(value)[:KEY_CHARACTERS]
