@@ -14,6 +14,7 @@ from upbringing.models.answer_tokens import SHORT_CIRCUIT, Ends, Generated, Toke
 from upbringing.models.asking import SHALLOW, Prompt, Reply, split_thought
 from upbringing.models.attention import GROUPED, answer_cache, can_group
 from upbringing.models.decoding import BeamSearch, Decoding, SafeBeam
+from upbringing.models.devices import converted
 from upbringing.models.fresh_network import architecture_sha256, fresh_network
 from upbringing.models.generation import ROWS_PER_BATCH, end_tokens, generate, plan_batches
 from upbringing.models.prompting import READING_VERSION, Renderer, cut, stops
@@ -82,12 +83,10 @@ class LocalModel:
     @cached_property
     def computing(self) -> Any:
         """The network in the precision it is measured in; a copy only where that differs."""
-        import copy
-
         import torch
 
         wanted = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        return self.network if self.network.dtype == wanted else copy.deepcopy(self.network).to(wanted).eval()
+        return self.network if self.network.dtype == wanted else converted(self.network, wanted).eval()
 
     @cached_property
     def context(self) -> int:
