@@ -8,8 +8,8 @@ that would make the processor wait for the accelerator is counted.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -38,6 +38,9 @@ _NOT_DETERMINISTIC = (
 )
 _NOT_DETERMINISTIC_FLOATS = ("aten.cumsum", "aten.cumsum_")
 _HAVE_INDICES = ("aten.median.dim", "aten.nanmedian.dim")
+
+
+_paused: list[bool] = []
 
 
 class WrongDeviceError(RuntimeError):
@@ -70,6 +73,10 @@ class PretendTensor(torch.Tensor):
 
     is_cuda, is_cpu, is_meta = True, False, False
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Be written to files as what they are read as on the CPU."""
+        return self.inner.__reduce_ex__(protocol)
+
     def __repr__(self, *_: Any, **__: Any) -> str:
         return f"PretendTensor({self.inner!r})"
 
@@ -97,26 +104,39 @@ class Waits:
 @contextmanager
 def pretend_device() -> Iterator[Waits]:
     """Let ``cuda`` be the pretended device inside; yields what counts how often the processor waits for it."""
-    waits = Waits()
-    with _Dispatch(waits), _Functions(waits):
+    waits, run = Waits(), torch.autograd._engine_run_backward
+    functions = _Functions(waits)
+
+    def run_backward(*args: Any, **kwargs: Any) -> Any:
+        with functions:  # which is off inside of ``backward``, and gradients written in Python make tensors too
+            return run(*args, **kwargs)
+
+    with patch.object(torch.autograd, "_engine_run_backward", run_backward), _Dispatch(waits), functions:
         yield waits
 
 
 @contextmanager
+def no_pretence() -> Iterator[None]:
+    """Let nothing be pretended inside: for libraries that use the device ``meta`` themselves."""
+    _paused.append(True)
+    try:
+        yield
+    finally:
+        _paused.pop()
+
+
+@contextmanager
 def models_move() -> Iterator[None]:
-    """Let ``Module.to("cuda")`` put a module's tensors onto the pretended device inside."""
+    """Let ``Module.to`` put a module's tensors onto the pretended device inside, and take them back."""
     plain = torch.nn.Module.to
 
     def moved(self: Any, *args: Any, **kwargs: Any) -> Any:
         asked = [*args, *kwargs.values()]
         if any(_is_pretended(each) for each in asked):
             return put(self)
-        if any(isinstance(each, PretendTensor) for each in (*self.parameters(), *self.buffers())):
-            raise NotImplementedError("modules on the pretended device stay there")
-        return plain(self, *args, **kwargs)
+        return plain(_taken_back(self) if "cpu" in map(str, asked) else self, *args, **kwargs)
 
-    with ExitStack() as stack:
-        stack.enter_context(patch.object(torch.nn.Module, "to", moved))
+    with patch.object(torch.nn.Module, "to", moved):
         yield
 
 
@@ -127,15 +147,23 @@ def on_pretend_device(module: Any) -> Any:
 
 def put(module: Any) -> Any:
     """Put the tensors of ``module`` onto the pretended device, and return it."""
+    return _replaced(module, lambda each: each if isinstance(each, PretendTensor) else PretendTensor(each))
+
+
+def _taken_back(module: Any) -> Any:
+    return _replaced(module, inner)
+
+
+def _replaced(module: Any, made: Callable[[Any], Any]) -> Any:
     known: dict[int, Any] = {}
     for part in module.modules():
         for name, parameter in part._parameters.items():
-            if parameter is not None and not isinstance(parameter, PretendTensor):
-                made = torch.nn.Parameter(PretendTensor(parameter.data), requires_grad=parameter.requires_grad)
-                part._parameters[name] = known.setdefault(id(parameter), made)
+            if parameter is not None and type(new := made(parameter.data)) is not type(parameter.data):
+                new = torch.nn.Parameter(new, requires_grad=parameter.requires_grad)
+                part._parameters[name] = known.setdefault(id(parameter), new)
         for name, buffer in part._buffers.items():
-            if buffer is not None and not isinstance(buffer, PretendTensor):
-                part._buffers[name] = PretendTensor(buffer)
+            if buffer is not None:
+                part._buffers[name] = made(buffer)
     return module
 
 
@@ -158,6 +186,8 @@ class _Functions(TorchFunctionMode):
         self.waits = waits
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if _paused or func is torch.device:
+            return func(*args, **(kwargs or {}))
         if func is torch.Tensor.tolist and isinstance(args[0], PretendTensor):
             self.waits.note("tolist")
             return args[0].inner.tolist()
@@ -170,6 +200,9 @@ class _Functions(TorchFunctionMode):
             )  # C++ would lose the numbers
         if func in (torch.Tensor.__getitem__, torch.Tensor.__setitem__) and isinstance(args[0], PretendTensor):
             args = (args[0], _without_lists(args[1]), *args[2:])
+        if func == torch.Tensor.data.__set__ and isinstance(args[0], PretendTensor):
+            assert isinstance(args[1], PretendTensor), "data of the CPU were put into a tensor on the device"
+            args[0].inner = args[1].inner
         hidden = [_hidden(each) for each in args]
         named = {name: _hidden(each) for name, each in (kwargs or {}).items()}
         return func(*hidden, **named)
@@ -194,7 +227,7 @@ class _Dispatch(TorchDispatchMode):
         self.waits = waits
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return _computed(func, args, kwargs or {}, self.waits)
+        return func(*args, **(kwargs or {})) if _paused else _computed(func, args, kwargs or {}, self.waits)
 
 
 def _computed(func: Any, args: Any, kwargs: Any, waits: Waits | None) -> Any:
