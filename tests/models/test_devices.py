@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +14,11 @@ from pretend_device import DEVICE, inner, models_move, on_pretend_device, preten
 
 from upbringing.formats.record import BuildProfile
 from upbringing.models import passes, rewarding
+from upbringing.models.answer_tokens import TokenPrompt
 from upbringing.models.classifying import SequenceClassifier
-from upbringing.models.devices import WORKSPACE, converted
+from upbringing.models.decoding import Greedy
+from upbringing.models.devices import WORKSPACE
+from upbringing.models.generation import plan_batches, tokens_held
 from upbringing.models.loading import LoadedModel, load_model, log_likelihood
 from upbringing.models.local import LocalModel
 from upbringing.models.passes import TOKENS, PassLimits, pass_limits
@@ -64,13 +66,19 @@ def test_a_checkpoint_opens_on_the_device_of_its_profile(tiny: LoadedModel, monk
     assert [each["device"] for each in identities] == ["cuda", "cpu"]  # no cache line is shared
 
 
-def test_a_network_is_converted_as_a_whole_and_weights_stay_tied(tiny: LoadedModel) -> None:
-    expected = deepcopy(tiny.model).to(torch.bfloat16)
-    found = converted(tiny.model, torch.bfloat16)
-    assert found.get_output_embeddings().weight is found.get_input_embeddings().weight
-    both = zip((*expected.parameters(), *expected.buffers()), (*found.parameters(), *found.buffers()), strict=True)
-    assert all(mine.dtype == theirs.dtype and torch.equal(mine, theirs) for mine, theirs in both)
-    assert tiny.model.dtype == torch.float32
+def test_an_accelerator_holds_a_network_in_one_precision_only(tiny: LoadedModel) -> None:
+    here = LocalModel(tiny.model, tiny.tokenizer, precision="bf16")
+    assert here.computing.dtype == torch.bfloat16
+    assert here.network.dtype == tiny.model.dtype == torch.float32
+    with models_move(), pretend_device():
+        there = LocalModel(on_pretend_device(tiny.model), tiny.tokenizer, precision="bf16")
+        before = there.identity
+        assert there.computing is there.network
+        assert there.network.dtype == torch.bfloat16
+        assert there.identity == before
+        weights = there.network.get_input_embeddings().weight
+        assert weights is there.network.get_output_embeddings().weight
+        assert torch.equal(inner(weights.data), here.computing.get_input_embeddings().weight)
 
 
 def test_running_sums_of_an_accelerator_are_exact_in_any_order() -> None:
@@ -106,3 +114,16 @@ def test_passes_are_large_on_an_accelerator_and_as_ever_on_a_processor(tiny: Loa
     assert sizes["cuda"][0] == TOKENS // 31
     few = PassLimits(TOKENS, 1 << 28, 31 * 31 * 5)
     assert {len(batch) for batch in batches_of(rows, 1000, few)} == {5}
+
+
+def test_batches_of_answers_are_bounded_by_the_bytes_of_their_cache(tiny: LoadedModel) -> None:
+    def held(device: str, itemsize: int, **named: int) -> int:
+        config = SimpleNamespace(num_attention_heads=32, hidden_size=4096, num_hidden_layers=32, **named)
+        network = SimpleNamespace(device=torch.device(device), config=SimpleNamespace(get_text_config=lambda: config))
+        return tokens_held(network, itemsize)
+
+    assert held("cpu", 2) == tokens_held(tiny.model, 4) == 32768
+    assert held("cuda", 2) == (8 << 30) // (2 * 2 * 32 * 4096)  # half a megabyte a token: 16384
+    assert held("cuda", 4, num_key_value_heads=8, head_dim=128) == (8 << 30) // (4 * 2 * 32 * 8 * 128)
+    asked = [TokenPrompt(str(n), numbers(50, n)) for n in range(40)]
+    assert [len(batch) for batch in plan_batches(asked, Greedy(max_tokens=50), tokens_per_batch=1000)] == [10] * 4

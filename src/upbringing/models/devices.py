@@ -26,15 +26,8 @@ def put_on(model: Any, device: str) -> Any:
 
 
 def converted(network: Any, dtype: Any) -> Any:
-    """Return a copy of ``network`` in ``dtype``.
+    """Return ``network`` in ``dtype``: a copy on a processor, itself on an accelerator, whose memory is the scarcer.
 
-    Weights are converted one by one: a copy of all of them in their own type would take an accelerator's memory twice.
+    Whoever opened it for measuring has no other use for it.
     """
-    import torch
-
-    made: dict[int, Any] = {}
-    for parameter in network.parameters():
-        if parameter.is_floating_point():
-            kept = torch.nn.Parameter(parameter.detach().to(dtype), requires_grad=parameter.requires_grad)
-            made[id(parameter)] = kept
-    return copy.deepcopy(network, made).to(dtype)
+    return (network if is_accelerator(network.device) else copy.deepcopy(network)).to(dtype)

@@ -21,11 +21,13 @@ from upbringing.models.attention import grouped_heads
 from upbringing.models.banning import allowed
 from upbringing.models.beam_search import search
 from upbringing.models.decoding import BeamSearch, Decoding, Greedy, Sampled
+from upbringing.models.passes import cached_tokens
 from upbringing.models.prompt_cache import last_logits, read_prompts
 from upbringing.models.running_sums import running_sums
 
 ROWS_PER_BATCH = 256  # larger batches gained nothing on CPU and would lose much when interrupted
-MAX_BATCH_TOKENS = 32768  # padded prompt and answer tokens of a batch; bounds the key-value cache
+# Padded prompt and answer tokens of a batch on a processor; bounds the key-value cache.
+MAX_BATCH_TOKENS = 32768
 _NOT_FINITE = -1  # chosen where logits are not finite
 
 
@@ -40,9 +42,15 @@ def end_tokens(tokenizer: Any, network: Any) -> tuple[int, ...]:
 
 
 def plan_batches(
-    prompts: Sequence[TokenPrompt], decoding: Decoding, rows_per_batch: int = ROWS_PER_BATCH
+    prompts: Sequence[TokenPrompt],
+    decoding: Decoding,
+    rows_per_batch: int = ROWS_PER_BATCH,
+    tokens_per_batch: int = MAX_BATCH_TOKENS,
 ) -> list[list[int]]:
-    """Return the canonical batches as indices into ``prompts``: by length, then content, then name."""
+    """Return the canonical batches as indices into ``prompts``: by length, then content, then name.
+
+    ``tokens_per_batch``: of which a batch may hold keys and values (``tokens_held``).
+    """
     order = sorted(
         range(len(prompts)), key=lambda index: (len(prompts[index].ids), prompts[index].ids, prompts[index].name)
     )
@@ -50,10 +58,15 @@ def plan_batches(
     for index in order:
         num = len(batches[-1]) + 1 if batches else 0
         cached = num * decoding.cached_tokens(len(prompts[index].ids))
-        if not batches or num * decoding.rows > rows_per_batch or cached > MAX_BATCH_TOKENS:
+        if not batches or num * decoding.rows > rows_per_batch or cached > tokens_per_batch:
             batches.append([])
         batches[-1].append(index)
     return batches
+
+
+def tokens_held(network: Any, itemsize: int) -> int:
+    """Return of how many tokens a batch of answers may hold keys and values, of ``itemsize`` bytes a number."""
+    return cached_tokens(network, MAX_BATCH_TOKENS, itemsize)
 
 
 def generate(

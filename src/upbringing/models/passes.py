@@ -18,6 +18,7 @@ TOKENS = 1 << 14  # padded tokens of a pass
 LOGIT_BYTES = 1 << 30  # of the logits that a pass keeps
 WIDENED_BYTES = 1 << 28  # of the part of them that is made fp32 or fp64 at once
 ATTENTION_SCORES = 1 << 28  # of a layer: about 4 GB in fp32 with the copies that explicit attention makes of them
+CACHE_BYTES = 1 << 33  # of the keys and values of a batch of answers
 UNBOUNDED = 1 << 62
 
 
@@ -41,6 +42,22 @@ def pass_limits(network: Any, *, tokens: int, logits: int = UNBOUNDED) -> PassLi
         return PassLimits(tokens, logits)
     heads = max(_heads(member) for member in members_of(network))
     return PassLimits(TOKENS, LOGIT_BYTES // int(network.dtype.itemsize), ATTENTION_SCORES // heads)
+
+
+def cached_tokens(network: Any, on_processor: int, itemsize: int) -> int:
+    """Return of how many tokens a batch of answers may hold keys and values: ``on_processor``, or what is bounded."""
+    if not is_accelerator(network.device):
+        return on_processor
+    width = sum(_cached_numbers(member) for member in members_of(network))
+    return max(1, CACHE_BYTES // (width * itemsize)) if width else on_processor
+
+
+def _cached_numbers(network: Any) -> int:
+    """Return how many numbers a token's keys and values are, 0 where the configuration does not say."""
+    text = network.config.get_text_config()
+    heads = getattr(text, "num_key_value_heads", None) or getattr(text, "num_attention_heads", None) or 0
+    own = getattr(text, "head_dim", None) or (getattr(text, "hidden_size", None) or 0) // _heads(network)
+    return 2 * int(heads) * int(own) * int(getattr(text, "num_hidden_layers", None) or 0)
 
 
 def numbers_at_once(device: Any, on_processor: int, *, itemsize: int = 4) -> int:

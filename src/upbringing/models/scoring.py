@@ -90,12 +90,16 @@ def sharing_is_exact(model: Any) -> bool:
     Some attention kernels and all recurrent models ignore such a mask silently; they are scored one sequence at a
     time. Costs two passes over a few tokens.
     """
+    import torch
+
     vocabulary = int(model.config.get_text_config().vocab_size)
     token = [(7 * place + 3) % vocabulary for place in range(12)]  # any distinct tokens show a leak
     continuations = (tuple(token[4:8]), tuple(token[8:]))
     requests = [Scoring(tuple(token[:4]), continuations), Scoring((*token[:3], *token[6:8]), continuations)]
     try:
         shared = [total for scored in score(model, requests) for total in scored.totals]
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, ValueError, TypeError, AttributeError):
         return False
     alone = [total for scored in score(model, requests, share=False) for total in scored.totals]
