@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pretend_device import DEVICE, PretendTensor, WrongDeviceError, inner, on_pretend_device, pretend_device
+from pretend_device import (
+    DEVICE,
+    PretendTensor,
+    WrongDeviceError,
+    inner,
+    models_move,
+    on_pretend_device,
+    pretend_device,
+)
 
 from upbringing.formats.items import Message
 from upbringing.models import lockstep, passes, prompt_cache
@@ -241,6 +249,28 @@ def test_gradients_of_a_suffix_are_those_of_the_cpu(tiny: LoadedModel, there: An
         found = Attack(there, frames)
         np.testing.assert_allclose(found.gradient(suffixes[0]), expected.gradient(suffixes[0]), atol=1e-5)
         np.testing.assert_allclose(found.losses(suffixes), expected.losses(suffixes), atol=1e-5)
+
+
+def test_a_model_at_hand_is_asked_there_as_on_the_cpu(tiny: LoadedModel, there: Any) -> None:
+    asked = [Prompt(name=f"p{n}", messages=(Message(role="user", content=f"bab bac {n}"),)) for n in range(6)]
+    likely = [(prompt, (" deb dec", " fif")) for prompt in asked]
+
+    def told(network: Any) -> tuple[Any, ...]:
+        model = LocalModel(network, tiny.tokenizer)
+        batches = model.batches(asked, DECODINGS[0])
+        replies = [model.answer([asked[place] for place in batch], DECODINGS[0], 1) for batch in batches]
+        drawn = model.fresh(4)
+        return batches, replies, model.read(likely, asked, QUIET), drawn.read([], asked, QUIET), drawn.network.device
+
+    expected = told(tiny.model)
+    with models_move(), pretend_device():
+        found = told(there)
+    assert found[:2] == expected[:2]
+    np.testing.assert_allclose(found[2][0], expected[2][0], atol=1e-4)
+    for place in (2, 3):  # of the checkpoint, and of fresh weights
+        for mine, theirs in zip(found[place][1], expected[place][1], strict=True):
+            np.testing.assert_allclose(mine.mean, theirs.mean, atol=1e-4)
+    assert (found[4], expected[4].type) == (DEVICE, "cpu")
 
 
 def test_planted_faults_are_seen(

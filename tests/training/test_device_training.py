@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from upbringing.data.collation import collate
 from upbringing.data.held_out import HeldOut
 from upbringing.data.stream import open_stream
 from upbringing.formats.record import BuildProfile
-from upbringing.training import kinds, state, trainer
+from upbringing.training import kinds, segment, state, trainer
 from upbringing.training.dpo import Dpo
 from upbringing.training.held_out import held_out_loss
 from upbringing.training.isolation import isolated
@@ -165,3 +168,23 @@ def test_losses_on_unread_text_and_biases_are_those_of_the_cpu(bench: Bench) -> 
             loss_with_bias(here, batches["made"], bias), abs=1e-5
         )
     torch.testing.assert_close(inner(found_bias), bias, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["sft", "dpo", "rl"])
+def test_nothing_of_a_stage_stays_on_the_device(bench: Bench, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, opened = segment.open_start, []
+
+    def open_start(*given: Any) -> Any:
+        loaded = plain(*given)
+        opened.append(weakref.ref(loaded.model))
+        return loaded
+
+    monkeypatch.setattr(segment, "open_start", open_start)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: opened.append(opened[0]()))
+    gc.disable()  # and nobody else collects
+    try:
+        with training_there():
+            bench.train(f"left-{kind}", STAGES[kind], stream_of(bench, kind), steps=(0, 2), profile=THERE)
+    finally:
+        gc.enable()
+    assert opened[1:] == [None]  # when the memory was given back

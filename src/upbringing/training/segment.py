@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,7 @@ def _train(
         model.eval()
         model.save_pretrained(str(places.output))
     processes.wait()
-    return final, changed
+    return replace(final, weights={}, optimizer={}), changed  # which would hold the device's memory
 
 
 @dataclass(frozen=True)
