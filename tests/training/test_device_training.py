@@ -176,7 +176,7 @@ def test_nothing_of_a_stage_stays_on_the_device(bench: Bench, kind: str, monkeyp
 
     def open_start(*given: Any) -> Any:
         loaded = plain(*given)
-        opened.append(weakref.ref(loaded.model))
+        opened.append(weakref.ref(next(loaded.model.parameters())))
         return loaded
 
     monkeypatch.setattr(segment, "open_start", open_start)
