@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from upbringing.base.errors import MeasurementError
@@ -25,7 +26,15 @@ def allowed(logits: Any, decoding: Decoding, ends: Ends) -> Any:
         raise MeasurementError(f"all {logits.shape[-1]} tokens are banned, so nothing can be said: ban fewer")
     import torch
 
-    return logits.index_fill(-1, torch.tensor(ends.banned, device=logits.device), -torch.inf)
+    return logits.index_fill(-1, _on_device(ends.banned, logits.device), -torch.inf)
+
+
+@lru_cache(maxsize=4)  # asked for at every token, and every copy to an accelerator is waited for
+def _on_device(tokens: tuple[int, ...], device: Any) -> Any:
+    import torch
+
+    with torch.inference_mode(mode=False):  # it outlives the pass that asked for it
+        return torch.tensor(tokens, device=device)
 
 
 def refuse_bans(decoding: Decoding, who: str) -> None:

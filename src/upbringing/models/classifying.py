@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from upbringing.base.errors import IntegrityError
+from upbringing.models.devices import put_on
 from upbringing.models.loading import REWARD_ARCHITECTURE, check_folder, open_folder_tokenizer, require_complete
+from upbringing.models.passes import UNBOUNDED, PassLimits, pass_limits
 from upbringing.models.weights import weights_sha256
 
 TOKENS_PER_BATCH = 8192  # padding included; larger batches gain nothing on CPU
+PROCESSOR = PassLimits(TOKENS_PER_BATCH, UNBOUNDED)
 NO_LIMIT = 10**9  # what tokenizers say that know no longest text
 SHORTEST_LIMIT = 8
 CHARACTERS_PER_TOKEN = 64  # far more than any tokenizer averages: what lies beyond is not even split into tokens
@@ -49,7 +52,8 @@ class SequenceClassifier:
         read = dict(enumerate(whole))
         read |= dict(zip(places, self._ids([texts[place] for place in places], truncated=True), strict=True))
         found: dict[int, ClassifiedText] = {}
-        for batch in batches_by_length([len(read[place]) for place in range(len(texts))]):
+        limits = pass_limits(self.model, tokens=TOKENS_PER_BATCH)
+        for batch in batches_by_length([len(read[place]) for place in range(len(texts))], limits):
             for place, row in zip(batch, self._probabilities([read[place] for place in batch]), strict=True):
                 found[place] = ClassifiedText(tuple(row), len(whole[place]) + cut[place], len(read[place]))
         return [found[place] for place in range(len(texts))]
@@ -76,11 +80,11 @@ class SequenceClassifier:
         return probabilities
 
 
-def batches_by_length(lengths: Sequence[int]) -> list[list[int]]:
-    """Return places in batches of at most ``TOKENS_PER_BATCH`` tokens with padding, shortest first."""
+def batches_by_length(lengths: Sequence[int], limits: PassLimits = PROCESSOR) -> list[list[int]]:
+    """Return places in batches of as many tokens as ``limits`` allow, padding included, shortest first."""
     batches: list[list[int]] = []
     for place in sorted(range(len(lengths)), key=lambda each: (lengths[each], each)):
-        if batches and (len(batches[-1]) + 1) * lengths[place] <= TOKENS_PER_BATCH:
+        if batches and limits.hold(len(batches[-1]) + 1, lengths[place]):
             batches[-1].append(place)
         else:
             batches.append([place])
@@ -119,7 +123,7 @@ def open_sequence_classifier(folder: Path, max_tokens: int | None = None, *, dev
     _set_padding(model, tokenizer, folder)
     longest = _longest(model.config, tokenizer, max_tokens, folder)
     name = f"{folder.name}@{weights_sha256(folder)[:12]}"
-    return SequenceClassifier(model.eval().to(device), tokenizer, name, labels, longest)
+    return SequenceClassifier(put_on(model.eval(), device), tokenizer, name, labels, longest)
 
 
 def _set_padding(model: Any, tokenizer: Any, folder: Path) -> None:

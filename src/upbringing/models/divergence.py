@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from upbringing.base.errors import MeasurementError
 from upbringing.models.attention import grouped_heads
 from upbringing.models.local import LocalModel
+from upbringing.models.passes import numbers_at_once
 from upbringing.models.prompt_cache import Tokens
 from upbringing.models.row_layout import RowLayout, Scoring
-from upbringing.models.scoring import NUMBERS_AT_ONCE, batches_of, forward_logits, rows_of
+from upbringing.models.scoring import NUMBERS_AT_ONCE, batches_of, forward_logits, limits_of, rows_of
 from upbringing.models.states import plain_network
 
 Divergences = NDArray[np.float64]
@@ -53,7 +54,8 @@ def divergences(
     rows = rows_of(requests, share=model.shares_prompts and reference.shares_prompts)
     found: dict[tuple[Tokens, Tokens], Divergences] = {}
     done = 0
-    for batch in batches_of(rows, 2 * _vocabulary(networks[0])):  # the logits of both are held at once
+    limits = limits_of(networks[0])
+    for batch in batches_of(rows, 2 * _vocabulary(networks[0]), limits):  # the logits of both are held at once
         values = _of_rows(networks, batch)
         for row in batch:
             for continuation in row.continuations:
@@ -86,9 +88,12 @@ def divergence_of_logits(logits: Any, reference: Any) -> Divergences:
 
     Computed in fp64, a few rows at a time. Rounding below zero is cut off: no divergence is negative.
     """
-    num_rows = max(1, NUMBERS_AT_ONCE // logits.shape[-1])
+    import torch
+
+    num_rows = max(1, numbers_at_once(logits.device, NUMBERS_AT_ONCE, itemsize=8) // logits.shape[-1])
     parts = []
     for mine, theirs in zip(logits.split(num_rows), reference.split(num_rows), strict=True):
         own, other = mine.double().log_softmax(dim=-1), theirs.double().log_softmax(dim=-1)
-        parts.append((own.exp() * (own - other)).sum(dim=-1).clamp_min(0.0).cpu().numpy())
-    return np.concatenate(parts) if parts else np.zeros(0)
+        parts.append((own.exp() * (own - other)).sum(dim=-1).clamp_min(0.0))
+    found: Divergences = torch.cat(parts).cpu().numpy() if parts else np.zeros(0)
+    return found

@@ -29,6 +29,6 @@ def fresh_network(network: Any, seed: int) -> Any:
 
     plain = plain_network(network)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derived_seed(seed, "fresh-network"))
+        torch.default_generator.manual_seed(derived_seed(seed, "fresh-network"))  # drawn on the CPU, others stay
         fresh = type(plain)(copy.deepcopy(plain.config))
     return fresh.to(dtype=torch.float32, device=plain.device).eval()

@@ -21,10 +21,14 @@ from upbringing.models.attention import grouped_heads
 from upbringing.models.banning import allowed
 from upbringing.models.beam_search import search
 from upbringing.models.decoding import BeamSearch, Decoding, Greedy, Sampled
+from upbringing.models.passes import cached_tokens
 from upbringing.models.prompt_cache import last_logits, read_prompts
+from upbringing.models.running_sums import running_sums
 
 ROWS_PER_BATCH = 256  # larger batches gained nothing on CPU and would lose much when interrupted
-MAX_BATCH_TOKENS = 32768  # padded prompt and answer tokens of a batch; bounds the key-value cache
+# Padded prompt and answer tokens of a batch on a processor; bounds the key-value cache.
+MAX_BATCH_TOKENS = 32768
+_NOT_FINITE = -1  # chosen where logits are not finite
 
 
 def end_tokens(tokenizer: Any, network: Any) -> tuple[int, ...]:
@@ -38,9 +42,15 @@ def end_tokens(tokenizer: Any, network: Any) -> tuple[int, ...]:
 
 
 def plan_batches(
-    prompts: Sequence[TokenPrompt], decoding: Decoding, rows_per_batch: int = ROWS_PER_BATCH
+    prompts: Sequence[TokenPrompt],
+    decoding: Decoding,
+    rows_per_batch: int = ROWS_PER_BATCH,
+    tokens_per_batch: int = MAX_BATCH_TOKENS,
 ) -> list[list[int]]:
-    """Return the canonical batches as indices into ``prompts``: by length, then content, then name."""
+    """Return the canonical batches as indices into ``prompts``: by length, then content, then name.
+
+    ``tokens_per_batch``: of which a batch may hold keys and values (``tokens_held``).
+    """
     order = sorted(
         range(len(prompts)), key=lambda index: (len(prompts[index].ids), prompts[index].ids, prompts[index].name)
     )
@@ -48,10 +58,15 @@ def plan_batches(
     for index in order:
         num = len(batches[-1]) + 1 if batches else 0
         cached = num * decoding.cached_tokens(len(prompts[index].ids))
-        if not batches or num * decoding.rows > rows_per_batch or cached > MAX_BATCH_TOKENS:
+        if not batches or num * decoding.rows > rows_per_batch or cached > tokens_per_batch:
             batches.append([])
         batches[-1].append(index)
     return batches
+
+
+def tokens_held(network: Any, itemsize: int) -> int:
+    """Return of how many tokens a batch of answers may hold keys and values, of ``itemsize`` bytes a number."""
+    return cached_tokens(network, MAX_BATCH_TOKENS, itemsize)
 
 
 def generate(
@@ -86,7 +101,7 @@ class _Decoder:
         self.read = read_prompts(model, [prompt.ids for prompt in prompts], ends.padding)
         rows = len(prompts) * decoding.samples
         self.tokens: NDArray[np.int64] = np.full((rows, decoding.max_tokens), -1, dtype=np.int64)
-        self.noise = _noise(prompts, decoding, seed)  # (rows, time) or None
+        self.noise = _noise(prompts, decoding, seed, model.device)  # (rows, time) or None, rows as those of the tensors
         self.live: NDArray[np.int64] = np.arange(rows)
 
     def run(self) -> NDArray[np.int64]:
@@ -96,7 +111,8 @@ class _Decoder:
         open_rows = np.ones(len(self.live), dtype=bool)
         for step in range(self.decoding.max_tokens):
             chosen = self._choose(logits, step)  # (rows,)
-            drawn = chosen.cpu().numpy()
+            drawn = chosen.cpu().numpy()  # the one time in a step that an accelerator is waited for
+            _require_finite(drawn, step)
             self.tokens[self.live[open_rows], step] = drawn[open_rows]
             open_rows &= ~np.isin(drawn, self.ends.tokens)
             self._look_for_stops(open_rows, step)
@@ -141,6 +157,7 @@ class _Decoder:
         self.read.cache.batch_select_indices(keep)
         self.read.mask, self.read.positions = self.read.mask[keep], self.read.positions[keep]
         self.live = self.live[open_rows]
+        self.noise = None if self.noise is None else self.noise[keep]
         return chosen[keep]
 
     def _look_for_stops(self, open_rows: NDArray[np.bool_], step: int) -> None:
@@ -151,23 +168,28 @@ class _Decoder:
                 open_rows[row] = False
 
     def _choose(self, logits: Any, step: int) -> Any:
-        """Return one token per row from logits (rows, vocabulary)."""
+        """Return one token per row from logits (rows, vocabulary); ``_NOT_FINITE`` where they are not finite."""
         import torch
 
         logits = allowed(logits, self.decoding, self.ends)
         highest = logits.max(dim=-1)  # not a number where any of a row is not
-        if not torch.isfinite(highest.values).all():
-            raise MeasurementError(
-                f"the checkpoint's logits at token {step + 1} of an answer are not finite, so nothing can be read from "
-                "them: its weights are broken, or overflow in this precision (measure_precision: fp32)"
-            )
-        if self.noise is None:
-            return highest.indices  # the first of equals, as argmax, and three times faster in bf16
+        is_finite = torch.isfinite(highest.values)
+        if self.noise is None:  # the first of equals, as argmax, and three times faster in bf16
+            return highest.indices.masked_fill(~is_finite, _NOT_FINITE)
         assert isinstance(self.decoding, Sampled)
         probabilities = sampling_probabilities(logits.double(), self.decoding)
-        sums = probabilities.cumsum(dim=-1)
-        places = torch.from_numpy(self.noise[self.live, step]).to(sums)[:, None] * sums[:, -1:]
-        return torch.searchsorted(sums, places, right=True).clamp(max=logits.shape[-1] - 1)[:, 0]
+        sums = running_sums(probabilities)
+        places = self.noise[:, step, None] * sums[:, -1:]
+        chosen = torch.searchsorted(sums, places, right=True).clamp(max=logits.shape[-1] - 1)[:, 0]
+        return chosen.masked_fill(~is_finite, _NOT_FINITE)
+
+
+def _require_finite(drawn: NDArray[np.int64], step: int) -> None:
+    if (drawn == _NOT_FINITE).any():
+        raise MeasurementError(
+            f"the checkpoint's logits at token {step + 1} of an answer are not finite, so nothing can be read from "
+            "them: its weights are broken, or overflow in this precision (measure_precision: fp32)"
+        )
 
 
 def sampling_probabilities(logits: Any, decoding: Sampled) -> Any:
@@ -181,17 +203,20 @@ def sampling_probabilities(logits: Any, decoding: Sampled) -> Any:
     probabilities = torch.softmax(logits, dim=-1)
     if decoding.top_p < 1.0:
         ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
-        outside = ordered.cumsum(dim=-1) - ordered >= decoding.top_p
+        outside = running_sums(ordered) - ordered >= decoding.top_p
         probabilities = torch.zeros_like(probabilities).scatter(1, order, ordered.masked_fill(outside, 0.0))
     return probabilities
 
 
-def _noise(prompts: Sequence[TokenPrompt], decoding: Decoding, seed: int) -> NDArray[np.float64] | None:
+def _noise(prompts: Sequence[TokenPrompt], decoding: Decoding, seed: int, device: Any) -> Any:
+    """Return a uniform number per answer and token, all on ``device`` at once: every copy there is waited for."""
     if isinstance(decoding, Greedy):
         return None
+    import torch
+
     rows = [
         stream(seed, "decode", prompt.name, sample).random(decoding.max_tokens)
         for prompt in prompts
         for sample in range(decoding.samples)
     ]
-    return np.stack(rows)
+    return torch.from_numpy(np.stack(rows)).to(device)

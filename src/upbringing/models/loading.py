@@ -14,6 +14,7 @@ from upbringing.base.devices import require_accelerator
 from upbringing.base.errors import IntegrityError, UntrustedError, UpbringingError, UpbringingWarning
 from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, Record, read_record
 from upbringing.models.admission import read_settings, require_plain
+from upbringing.models.devices import put_on
 from upbringing.models.weights import INDEX, WEIGHTS, num_weights, weight_files
 
 SETTINGS = ("generation_config.json", "tokenizer_config.json")  # read by the library beside config.json
@@ -85,11 +86,11 @@ def load_model(folder: Path, *, profile: BuildProfile, check: bool = True) -> Lo
         )
     require_complete(found, folder)
     _warn_of_unused(found, folder)
-    model.eval()
+    model = put_on(model.eval(), profile.device)
     record = read_record(folder) if (folder / RECORD_NAME).exists() else None
     if check and record is not None and record.load_check is not None:
         compare_load(model, record.load_check, profile, folder)
-    return LoadedModel(model.to(profile.device), open_folder_tokenizer(folder), record, folder)
+    return LoadedModel(model, open_folder_tokenizer(folder), record, folder)
 
 
 def require_complete(found: Mapping[str, Any], folder: Path, drawn: Container[str] = ()) -> None:

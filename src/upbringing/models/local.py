@@ -14,8 +14,9 @@ from upbringing.models.answer_tokens import SHORT_CIRCUIT, Ends, Generated, Toke
 from upbringing.models.asking import SHALLOW, Prompt, Reply, split_thought
 from upbringing.models.attention import GROUPED, answer_cache, can_group
 from upbringing.models.decoding import BeamSearch, Decoding, SafeBeam
+from upbringing.models.devices import converted
 from upbringing.models.fresh_network import architecture_sha256, fresh_network
-from upbringing.models.generation import ROWS_PER_BATCH, end_tokens, generate, plan_batches
+from upbringing.models.generation import ROWS_PER_BATCH, end_tokens, generate, plan_batches, tokens_held
 from upbringing.models.prompting import READING_VERSION, Renderer, cut, stops
 from upbringing.models.row_layout import Scoring
 from upbringing.models.scoring import score, sharing_is_exact
@@ -81,13 +82,11 @@ class LocalModel:
 
     @cached_property
     def computing(self) -> Any:
-        """The network in the precision it is measured in; a copy only where that differs."""
-        import copy
-
+        """The network in the precision it is measured in: a copy where that differs (see ``converted``)."""
         import torch
 
         wanted = torch.bfloat16 if self.precision == "bf16" else torch.float32
-        return self.network if self.network.dtype == wanted else copy.deepcopy(self.network).to(wanted).eval()
+        return self.network if self.network.dtype == wanted else converted(self.network, wanted).eval()
 
     @cached_property
     def context(self) -> int:
@@ -162,11 +161,11 @@ class LocalModel:
         kinds: dict[tuple[str, ...], list[int]] = {}
         for index, prompt in enumerate(prompts):
             kinds.setdefault(stops(prompt), []).append(index)
-        tokens = self.token_prompts(prompts)
+        tokens, held = self.token_prompts(prompts), tokens_held(self.network, 2 if self.precision == "bf16" else 4)
         return [
             [indices[place] for place in batch]
             for _, indices in sorted(kinds.items())
-            for batch in plan_batches([tokens[index] for index in indices], decoding, self.rows_per_batch)
+            for batch in plan_batches([tokens[index] for index in indices], decoding, self.rows_per_batch, held)
         ]
 
     def answer(self, prompts: Sequence[Prompt], decoding: Decoding, seed: int) -> list[list[Reply]]:

@@ -16,11 +16,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from upbringing.base.errors import MeasurementError
 from upbringing.base.streams import stream
 from upbringing.models.members import MemberCaches
+from upbringing.models.passes import numbers_at_once
 from upbringing.models.prompt_cache import last_logits
 
 NUMBERS_AT_ONCE = 1 << 21  # logits made fp64 at once: 16 MB
@@ -54,14 +54,14 @@ def moved(at: Any, plus: Any, minus: Any, move: Move) -> Any:
             "the networks must compute logits alike, over one vocabulary"
         )
     vocabulary = at.shape[-1]
-    places = _places(vocabulary, move.num_tokens, move.shuffled)
-    num_rows = max(1, NUMBERS_AT_ONCE // vocabulary)
+    places = _places(vocabulary, move.num_tokens, move.shuffled, plus.device)
+    num_rows = max(1, numbers_at_once(plus.device, NUMBERS_AT_ONCE, itemsize=8) // vocabulary)
     parts = []
     for own, more, less in zip(*(each.reshape(-1, vocabulary).split(num_rows) for each in (at, plus, minus)),
                                strict=True):  # fmt: skip
         change = more.double() - less.to(more.device).double()
         if places is not None:
-            change = change[:, torch.from_numpy(places).to(change.device)]
+            change = change[:, places]
         parts.append((own.double() + move.strength * change.to(own.device)).float())
     found = torch.cat(parts).reshape(at.shape)
     if not (found < torch.inf).all():  # which no NaN is; -inf only says that a token is ruled out
@@ -72,13 +72,16 @@ def moved(at: Any, plus: Any, minus: Any, move: Move) -> Any:
 
 
 @lru_cache(maxsize=4)  # asked for at every token
-def _places(vocabulary: int, num_tokens: int, shuffled: int | None) -> NDArray[np.int64] | None:
-    """Return whose change each token gets, ``None`` where each gets its own."""
+def _places(vocabulary: int, num_tokens: int, shuffled: int | None, device: Any) -> Any:
+    """Return whose change each token gets (vocabulary), on ``device``; ``None`` where each gets its own."""
     if shuffled is None:
         return None
+    import torch
+
     places = np.arange(vocabulary)
     places[:num_tokens] = stream(shuffled, "shuffled-logits").permutation(num_tokens)
-    return places
+    with torch.inference_mode(mode=False):  # it outlives the pass that asked for it
+        return torch.from_numpy(places).to(device)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Prompts read into a cache of keys and values: what they begin with alike once, and no row padded to the longest.
 
 Padding a short prompt to the length of the longest one of its batch costs as much as reading a long prompt. So prompts
-are read in groups of few tokens, which a processor's cache holds, and their keys and values are joined afterwards.
+are read in groups of few tokens, which a processor's cache holds (or as many as an accelerator takes at once), and
+their keys and values are joined afterwards.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from upbringing.models.attention import answer_cache
+from upbringing.models.passes import PassLimits, pass_limits
 
-TOKENS_READ_AT_ONCE = 1024  # padded tokens of a group of prompts
+TOKENS_READ_AT_ONCE = 1024  # padded tokens of a group of prompts, on a processor (accelerators: ``models.passes``)
 
 Tokens = tuple[int, ...]
 
@@ -47,7 +49,7 @@ def read_prompts(model: Any, prompts: Sequence[Tokens], padding: int) -> ReadPro
     groups = [
         _read_group(model, _for_rows(model, beginning, len(group)) if shared else answer_cache(model), shared, group,
                     padding)
-        for group in _groups(prompts, shared)
+        for group in _groups(prompts, shared, pass_limits(model, tokens=TOKENS_READ_AT_ONCE))
     ]  # fmt: skip
     if len(groups) == 1:
         return groups[0]
@@ -99,12 +101,12 @@ def left_padded(prompts: Sequence[Tokens], padding: int, device: Any) -> tuple[A
     return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
-def _groups(prompts: Sequence[Tokens], shared: int) -> Iterator[list[Tokens]]:
+def _groups(prompts: Sequence[Tokens], shared: int, limits: PassLimits) -> Iterator[list[Tokens]]:
     """Yield neighbours that fill a group; a batch is sorted by length, so neighbours are padded little."""
     group: list[Tokens] = []
     for prompt in prompts:
         width = max(len(each) for each in (*group, prompt)) - shared
-        if group and (len(group) + 1) * width > TOKENS_READ_AT_ONCE:
+        if group and not limits.hold(len(group) + 1, width, shared + width):
             yield group
             group = []
         group.append(prompt)

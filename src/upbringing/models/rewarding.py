@@ -15,6 +15,7 @@ from upbringing.base.devices import require_accelerator
 from upbringing.base.errors import IntegrityError
 from upbringing.base.streams import derived_seed
 from upbringing.formats.record import RECORD_NAME, BuildProfile, LoadCheck, read_record
+from upbringing.models.devices import put_on
 from upbringing.models.loading import (
     CHECK_TEXT,
     CHECK_TOLERANCE_NATS,
@@ -24,10 +25,11 @@ from upbringing.models.loading import (
     open_folder_tokenizer,
     require_complete,
 )
+from upbringing.models.passes import UNBOUNDED, pass_limits
 
 HEAD = "score.weight"
 HEAD_DEVIATION = 0.02  # GPT-2's standard deviation; the first rewards are then near 0 and the first loss near ln 2
-ROWS_PER_BATCH = 64  # of whole texts; larger batches gained nothing on CPU
+ROWS_PER_BATCH = 64  # of whole texts; larger batches gained nothing on CPU. Accelerators bound their tokens as well
 
 
 def open_reward_model(folder: Path, *, profile: BuildProfile, check: bool = True) -> LoadedModel:
@@ -64,7 +66,7 @@ def open_with_new_head(parent: Path, seed: int, *, profile: BuildProfile) -> Loa
 
     check_folder(parent)
     tokenizer = open_folder_tokenizer(parent)
-    with torch.random.fork_rng(), _quiet():
+    with torch.random.fork_rng(devices=[]), _quiet():  # it is drawn on the CPU, whatever the device
         model = _opened(parent, tokenizer, profile, drawn=(HEAD,))
     generator = torch.Generator().manual_seed(derived_seed(seed, "reward head"))
     with torch.no_grad():
@@ -104,7 +106,7 @@ def _opened(folder: Path, tokenizer: Any, profile: BuildProfile, drawn: tuple[st
     if text.pad_token_id is None:  # the head reads the last token that is not this one
         padding = tokenizer.pad_token_id
         text.pad_token_id = tokenizer.eos_token_id if padding is None else padding
-    return model.eval().to(profile.device)
+    return put_on(model.eval(), profile.device)
 
 
 def rewards_of(model: Any, texts: Sequence[Sequence[int]]) -> NDArray[np.float32]:
@@ -113,8 +115,7 @@ def rewards_of(model: Any, texts: Sequence[Sequence[int]]) -> NDArray[np.float32
 
     padding = model.config.get_text_config().pad_token_id
     found: list[NDArray[np.float32]] = []
-    for begin in range(0, len(texts), ROWS_PER_BATCH):
-        rows = texts[begin : begin + ROWS_PER_BATCH]
+    for rows in _batches(model, texts):
         width = max(len(row) for row in rows)
         ids = torch.full((len(rows), width), padding, dtype=torch.long)
         mask = torch.zeros_like(ids)
@@ -125,6 +126,20 @@ def rewards_of(model: Any, texts: Sequence[Sequence[int]]) -> NDArray[np.float32
             output = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False)
         found.append(output.logits[:, 0].float().cpu().numpy())
     return np.concatenate(found) if found else np.zeros(0, dtype=np.float32)
+
+
+def _batches(model: Any, texts: Sequence[Sequence[int]]) -> Iterator[Sequence[Sequence[int]]]:
+    """Yield ``texts`` in batches of neighbours."""
+    limits = pass_limits(model, tokens=UNBOUNDED)
+    begin = width = 0
+    for end, text in enumerate(texts):
+        width = max(width, len(text))
+        num = end - begin
+        if num and (num == ROWS_PER_BATCH or not limits.hold(num + 1, width)):
+            yield texts[begin:end]
+            begin, width = end, len(text)
+    if texts:
+        yield texts[begin:]
 
 
 def make_reward_check(loaded: LoadedModel, versions: dict[str, str]) -> LoadCheck:

@@ -10,6 +10,7 @@ from typing import Any
 
 from upbringing.models.decoding import Riskiest, SafeBeam
 from upbringing.models.hypotheses import Candidate, Hypothesis
+from upbringing.models.passes import numbers_at_once
 
 ROWS_AT_ONCE = 16  # rows of logits made fp32 at once: they stay in the processor's cache
 LOGGED_DIGITS = 4  # of a risk: enough to see why a candidate was kept
@@ -20,7 +21,9 @@ def tag_probability(logits: Any, tag: int) -> Any:
     """Return the probability of ``tag`` from logits (..., vocabulary), at temperature 1."""
     import torch
 
-    rows = logits.flatten(0, -2).split(ROWS_AT_ONCE)
+    vocabulary = logits.shape[-1]
+    num_rows = max(1, numbers_at_once(logits.device, ROWS_AT_ONCE * vocabulary) // vocabulary)
+    rows = logits.flatten(0, -2).split(num_rows)
     found = [(wide[:, tag] - wide.logsumexp(dim=-1)).double().exp() for wide in (each.float() for each in rows)]
     return torch.cat(found).view(logits.shape[:-1])
 

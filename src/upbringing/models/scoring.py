@@ -19,15 +19,18 @@ from numpy.typing import NDArray
 
 from upbringing.base.errors import MeasurementError
 from upbringing.models.attention import answer_cache, grouped_heads
+from upbringing.models.passes import PassLimits, numbers_at_once, pass_limits
 from upbringing.models.prompt_cache import Tokens, read_beginning, shared_beginning
 from upbringing.models.row_layout import RowLayout, Scoring, tree_mask
 from upbringing.models.selection import SelectedPositions
 from upbringing.models.states import States, blocks_of, plain_network, split_states, states_kept
 
+# Of a processor; those of an accelerator are in ``models.passes``.
 TOKENS_PER_BATCH = 8192  # padded tokens of a forward pass
 LOGITS_PER_BATCH = 1 << 26  # numbers kept of a forward pass: an eighth of a gigabyte in bf16
-FED_TOKENS_BEYOND_PROMPT = 128  # sharing saves a prompt, attention inside a row grows with its square
 NUMBERS_AT_ONCE = 1 << 21  # logits made fp32 at once: 8 MB, which a processor's cache may hold
+
+FED_TOKENS_BEYOND_PROMPT = 128  # sharing saves a prompt, attention inside a row grows with its square
 SHARING_TOLERANCE_NATS = 1e-2  # what a wrong mask changes is far more; rounding in fp32 far less
 
 
@@ -64,7 +67,7 @@ def score(
     found: dict[tuple[Tokens, Tokens], NDArray[np.float64]] = {}
     states: dict[Tokens, States] = {}
     done = 0
-    for batch in batches_of(rows, int(model.config.get_text_config().vocab_size)):
+    for batch in batches_of(rows, int(model.config.get_text_config().vocab_size), limits_of(model)):
         for row, log_probabilities, state in _score_rows(model, batch, share=share):
             found.update(zip(((row.prompt, each) for each in row.continuations), log_probabilities, strict=True))
             if state is not None:
@@ -87,12 +90,16 @@ def sharing_is_exact(model: Any) -> bool:
     Some attention kernels and all recurrent models ignore such a mask silently; they are scored one sequence at a
     time. Costs two passes over a few tokens.
     """
+    import torch
+
     vocabulary = int(model.config.get_text_config().vocab_size)
     token = [(7 * place + 3) % vocabulary for place in range(12)]  # any distinct tokens show a leak
     continuations = (tuple(token[4:8]), tuple(token[8:]))
     requests = [Scoring(tuple(token[:4]), continuations), Scoring((*token[:3], *token[6:8]), continuations)]
     try:
         shared = [total for scored in score(model, requests) for total in scored.totals]
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, ValueError, TypeError, AttributeError):
         return False
     alone = [total for scored in score(model, requests, share=False) for total in scored.totals]
@@ -135,14 +142,19 @@ def _parts(continuations: Sequence[Tokens], capacity: int) -> list[tuple[Tokens,
     return [*parts, tuple(row)] if row or not parts else parts
 
 
-def batches_of(rows: Sequence[Scoring], vocabulary: int) -> list[list[Scoring]]:
-    """Return ``rows`` in batches whose tokens and logits of ``vocabulary`` numbers each fit into memory."""
+def limits_of(network: Any) -> PassLimits:
+    """Return what a pass that scores may hold."""
+    return pass_limits(network, tokens=TOKENS_PER_BATCH, logits=LOGITS_PER_BATCH)
+
+
+def batches_of(rows: Sequence[Scoring], vocabulary: int, limits: PassLimits) -> list[list[Scoring]]:
+    """Return ``rows`` in batches whose tokens and logits of ``vocabulary`` numbers each are within ``limits``."""
     batches: list[list[Scoring]] = []
     prompt = behind = 0
     for row in rows:
         prompt, behind = max(prompt, len(row.prompt)), max(behind, row.num_fed)
         size = len(batches[-1]) + 1 if batches else 1
-        full = size * (prompt + behind) > TOKENS_PER_BATCH or size * (behind + 1) * vocabulary > LOGITS_PER_BATCH
+        full = not limits.hold(size, prompt + behind) or size * (behind + 1) * vocabulary > limits.logits
         if not batches or (full and batches[-1]):
             batches.append([])
             prompt, behind = len(row.prompt), row.num_fed
@@ -170,7 +182,7 @@ def _score_rows(model: Any, rows: Sequence[Scoring], *, share: bool) -> list[Lin
         with _keeping(network, layout.mean_weights, reads=reads) as kept:
             logits = forward_logits(network, layout, cache if beginning else None)
         values = _log_probabilities(logits, layout)
-        lengths = torch.tensor([[len(prompt)] for prompt in prompts])
+        lengths = torch.tensor([[len(prompt)] for prompt in prompts], device=network.device)
         for own, first in zip(kept, begun, strict=False):  # nothing begun: the means are whole
             own[:, 1] += first[:, 1] / lengths
     states = split_states(kept, len(blocks_of(network)) + 1) if reads else None
@@ -231,7 +243,7 @@ def _log_probabilities(logits: Any, layout: RowLayout) -> NDArray[np.float64]:
         return np.zeros(0)
     predicts, targets = (torch.from_numpy(each).to(logits.device) for each in (layout.predicts, layout.targets))
     right = logits[predicts, targets].float()
-    num_rows = max(1, NUMBERS_AT_ONCE // logits.shape[-1])
+    num_rows = max(1, numbers_at_once(logits.device, NUMBERS_AT_ONCE) // logits.shape[-1])
     total = [part.float().logsumexp(dim=-1) for part in logits.split(num_rows)]
     found: NDArray[np.float64] = (right - torch.cat(total)[predicts]).double().cpu().numpy()
     return found

@@ -72,7 +72,7 @@ def states_kept(model: Any, last: int, weights: Any) -> Iterator[list[Any]]:
     def keep(state: Any) -> None:
         prompt = state[:, : last + 1].float()
         mean = torch.bmm(weights[:, None].to(prompt), prompt)[:, 0]
-        kept.append(torch.stack([prompt[:, -1], mean], dim=1).cpu())
+        kept.append(torch.stack([prompt[:, -1], mean], dim=1))  # where it is: a copy away would wait for every layer
 
     handles = [
         block.register_forward_pre_hook(lambda _, given, named: keep(_entering(given, named)), with_kwargs=True)
@@ -99,5 +99,5 @@ def split_states(kept: list[Any], num_layers: int) -> list[States]:
             f"the network has {num_layers - 1} blocks, but {len(kept)} readings came out of its pass: a compiled or "
             "shared block hides its hidden states; leave out measures that read them"
         )
-    layers = torch.stack(kept, dim=1).numpy()  # (rows, layers, 2, width)
+    layers = torch.stack(kept, dim=1).cpu().numpy()  # (rows, layers, 2, width)
     return [States(last=row[:, 0].copy(), mean=row[:, 1].copy()) for row in layers]

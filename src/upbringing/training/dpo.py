@@ -74,6 +74,7 @@ def train_pairs(run: Run, pairs: PairStream, reference: Reference, tokenizer: An
         optimizers=(run.optimizer, exact_rates(run)),
     )
     trainer.ref_model = None  # all it had to say is written down
+    reference.model.to("cpu")  # whoever still holds it: an accelerator needs the room
     start(trainer, run, is_compiled=run.profile.compile)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from upbringing.formats.record import BuildProfile
+from upbringing.models.devices import WORKSPACE
 
 # What a launcher may have set against the profile; the profile alone says how a study computes.
 IGNORED_ENVIRONMENT = (
@@ -22,7 +23,7 @@ IGNORED_ENVIRONMENT = (
     "ACCELERATE_MIXED_PRECISION",
 )
 FORCED_ENVIRONMENT = {
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # deterministic products on an accelerator need a fixed workspace
+    WORKSPACE[0]: WORKSPACE[1],
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
 
@@ -43,6 +44,7 @@ def isolated(profile: BuildProfile) -> Iterator[None]:
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
     filled = determinism.fill_uninitialized_memory
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    of_device = None if profile.device == "cpu" else torch.cuda.get_rng_state()
     try:
         for name in IGNORED_ENVIRONMENT:
             os.environ.pop(name, None)
@@ -54,14 +56,28 @@ def isolated(profile: BuildProfile) -> Iterator[None]:
         yield
     finally:
         _forget_graphs(profile)
+        _leave_device(profile)
         determinism.fill_uninitialized_memory = filled
         torch.use_deterministic_algorithms(mode=deterministic, warn_only=warns)
         torch.set_num_threads(threads)
         torch.set_rng_state(states[0])
+        if of_device is not None:
+            torch.cuda.set_rng_state(of_device)
         np.random.set_state(states[1])
         random.setstate(states[2])
         os.environ.clear()
         os.environ.update(environment)
+
+
+def _leave_device(profile: BuildProfile) -> None:
+    """Give an accelerator's memory back: trainers lie in circles, which nobody breaks when it runs out there."""
+    if profile.device != "cpu":
+        import gc
+
+        import torch
+
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def _forget_graphs(profile: BuildProfile) -> None:

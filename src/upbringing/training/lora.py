@@ -25,8 +25,8 @@ def attach_adapter(model: Any, lora: Lora, seed: int, task: str = "CAUSAL_LM") -
     config = LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type=task
     )
-    with torch.random.fork_rng(), renaming_unmentioned():
-        torch.manual_seed(derived_seed(seed, "adapters"))
+    with torch.random.fork_rng(devices=[]), renaming_unmentioned():  # they are drawn on the CPU, whatever the device
+        torch.default_generator.manual_seed(derived_seed(seed, "adapters"))
         return get_peft_model(model, config)
 
 

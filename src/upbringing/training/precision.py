@@ -24,14 +24,15 @@ def frozen_matrices_cast(model: Any, profile: BuildProfile) -> Iterator[None]:
     import torch
 
     layers = list(_frozen_layers(model)) if profile.precision == "bf16" else []
-    kept = [layer.weight.data for layer in layers]
+    device = layers[0].weight.device if layers else None
+    kept = [layer.weight.data.cpu() for layer in layers]  # an accelerator need not hold both; on the CPU no copy
     try:
         for layer in layers:
             layer.weight.data = layer.weight.data.to(torch.bfloat16)
         yield
     finally:
         for layer, weight in zip(layers, kept, strict=True):
-            layer.weight.data = weight
+            layer.weight.data = weight.to(device)
 
 
 def _frozen_layers(model: Any) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from upbringing.data.prompts import AskedPrompt, PromptStream
 from upbringing.formats.record import RlUpdate
 from upbringing.models.answer_tokens import Ends, TokenPrompt
 from upbringing.models.decoding import Sampled
-from upbringing.models.generation import decoded_tokens, plan_batches
+from upbringing.models.generation import decoded_tokens, plan_batches, tokens_held
 from upbringing.training.rewards import Answer, Rewarder
 from upbringing.training.rl import Rl
 from upbringing.training.rl_curve import update_of
@@ -45,7 +45,8 @@ class Rollouts:
         )
         asked = [TokenPrompt(f"rl/{place}", self.at(place).ids) for place in places]
         answers: list[list[list[int]]] = [[] for _ in asked]
-        for batch in plan_batches(asked, decoding):
+        held = tokens_held(model, 4)  # of fp32, whatever is multiplied in bf16
+        for batch in plan_batches(asked, decoding, tokens_per_batch=held):
             rows = decoded_tokens(model, [asked[index] for index in batch], decoding, ends=self.ends, seed=self.seed)
             for number, index in enumerate(batch):
                 answers[index] = rows[number * decoding.samples : (number + 1) * decoding.samples]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,11 +158,11 @@ def _train(
     model = loaded.model
     if isinstance(segment.stage.weights, Lora):
         model = attach_adapter(model, segment.stage.weights, segment.seed, task_of(segment.stage))
-    before = {name: parameter.detach().clone() for name, parameter in trainable(model).items()}
+    before = {name: parameter.detach().to("cpu", copy=True) for name, parameter in trainable(model).items()}
     trained = _Training(segment, places, profile, processes, model, loaded.tokenizer)
     final = trained.run(texts, on_progress)
     require_agreement(model, processes, segment.name)
-    changed = any(not torch.equal(before[name], tensor) for name, tensor in trainable(model).items())
+    changed = any(not torch.equal(before[name], tensor.cpu()) for name, tensor in trainable(model).items())
     if processes.writes:
         if places.final_state is not None:
             write_state(places.final_state, final)
@@ -171,7 +171,7 @@ def _train(
         model.eval()
         model.save_pretrained(str(places.output))
     processes.wait()
-    return final, changed
+    return replace(final, weights={}, optimizer={}), changed  # which would hold the device's memory
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class _Training:
                 step,
                 segment.to_step,
                 _rates(segment),
-                random_state(),
+                random_state(self.profile.device),
                 self.places.workspace / "trainer",
                 watch.before_update,
                 watch.after_update,
@@ -267,7 +267,7 @@ class _Training:
             step,
             trainable(self.model),
             optimizer.state_dict(),
-            self.processes.gather(random_state()),
+            self.processes.gather(random_state(self.profile.device)),
             losses,
             self._made_with(),
             [each.model_dump() for each in updates],

@@ -57,7 +57,7 @@ def write_state(folder: Path, state: TrainingState) -> None:
 
     fault_point("write state weights")
     save_file(
-        {name: tensor.detach().contiguous().clone() for name, tensor in state.weights.items()},
+        {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.weights.items()},
         folder / "weights.safetensors",
     )
     fault_point("write state optimizer")
@@ -99,7 +99,7 @@ def load_state(folder: Path) -> TrainingState:
 
     check_manifest(folder, full=True)
     weights = load_file(folder / "weights.safetensors")
-    rest = torch.load(folder / "optimizer.pt", weights_only=True)
+    rest = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
     if rest.get("layout") != LAYOUT:
         raise IntegrityError(f"{folder.name} has layout {rest.get('layout')}, this program reads {LAYOUT}: remove it")
     return TrainingState(

@@ -162,6 +162,7 @@ def watched(base: type) -> type:
 
     class Watched(base):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
+            _use_one_device(kwargs["args"])
             super().__init__(*args, **kwargs)
             self._update_losses: list[torch.Tensor] = []
             self._update_norm = 0.0
@@ -188,6 +189,16 @@ def watched(base: type) -> type:
             return loss, self._update_norm
 
     return Watched
+
+
+def _use_one_device(arguments: Any) -> None:
+    """Let a process train on one device, however many it sees.
+
+    The library would spread a lone process over all of them and read as many micro-batches at once, of which our
+    batches, whose items are micro-batches, hand over the first.
+    """
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1
 
 
 def start(trainer: Any, run: Run, *, is_compiled: bool) -> None:
@@ -222,12 +233,15 @@ def renaming_unmentioned() -> Iterator[None]:
         yield
 
 
-def random_state() -> dict[str, Any]:
-    """Return the states of torch's generators: ``cpu``, and ``cuda`` where there are accelerators."""
+def random_state(device: str) -> dict[str, Any]:
+    """Return the states of torch's generators: ``cpu``, and that of ``device`` where it is another.
+
+    What is not computed on is left alone: a state made on the CPU is the same with and without accelerators.
+    """
     import torch
 
     state: dict[str, Any] = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
+    if device != "cpu":
         state["cuda"] = torch.cuda.get_rng_state()
     return state
 
