@@ -19,6 +19,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_flatten, tree_map
 
+from upbringing.base import devices
+
 DEVICE = torch.device("cuda:0")
 _HIDDEN = torch.device("meta")  # what C++ takes it for: autograd runs it in the calling thread, no driver is looked for
 _MAY_MIX = ("aten.copy_", "aten._to_copy", "aten._copy_from")
@@ -127,7 +129,7 @@ def no_pretence() -> Iterator[None]:
 
 @contextmanager
 def models_move() -> Iterator[None]:
-    """Let ``Module.to`` put a module's tensors onto the pretended device inside, and take them back."""
+    """Let ``Module.to`` put a module's tensors onto the pretended device inside, and take them back; it is here."""
     plain = torch.nn.Module.to
 
     def moved(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -136,7 +138,8 @@ def models_move() -> Iterator[None]:
             return put(self)
         return plain(_taken_back(self) if "cpu" in map(str, asked) else self, *args, **kwargs)
 
-    with patch.object(torch.nn.Module, "to", moved):
+    here = patch.object(devices, "usable_accelerators", lambda: ("0",))
+    with here, patch.object(torch.nn.Module, "to", moved):
         yield
 
 

@@ -12,14 +12,15 @@ import pytest
 import torch
 from pretend_device import DEVICE, inner, models_move, on_pretend_device, pretend_device
 
+from upbringing.base.errors import IntegrityError
 from upbringing.formats.record import BuildProfile
-from upbringing.models import passes, rewarding
+from upbringing.models import loading, passes, rewarding
 from upbringing.models.answer_tokens import TokenPrompt
 from upbringing.models.classifying import SequenceClassifier
 from upbringing.models.decoding import Greedy
 from upbringing.models.devices import WORKSPACE
 from upbringing.models.generation import plan_batches, tokens_held
-from upbringing.models.loading import LoadedModel, load_model, log_likelihood
+from upbringing.models.loading import LoadedModel, load_model, log_likelihood, make_load_check
 from upbringing.models.local import LocalModel
 from upbringing.models.passes import TOKENS, PassLimits, pass_limits
 from upbringing.models.rewarding import open_with_new_head, rewards_of
@@ -64,6 +65,31 @@ def test_a_checkpoint_opens_on_the_device_of_its_profile(tiny: LoadedModel, monk
         assert math.isclose(log_likelihood(opened.model, ids), log_likelihood(tiny.model, ids), abs_tol=1e-4)
     identities = [LocalModel(network, tiny.tokenizer).identity for network in (opened.model, tiny.model)]
     assert [each["device"] for each in identities] == ["cuda", "cpu"]  # no cache line is shared
+
+
+def test_a_checkpoint_that_is_measured_in_bf16_reaches_an_accelerator_in_it(tiny: LoadedModel) -> None:
+    with models_move():
+        there = load_model(tiny.folder, profile=BuildProfile(device="cuda"), precision="bf16").model
+    weights = {parameter.device for parameter in there.parameters()}, {each.dtype for each in there.parameters()}
+    assert weights == ({DEVICE}, {torch.bfloat16})
+    here = load_model(tiny.folder, profile=BuildProfile(), precision="bf16").model
+    assert {each.dtype for each in here.parameters()} == {torch.float32}  # a processor has room for both
+    computed = LocalModel(here, tiny.tokenizer, precision="bf16").computing
+    for found, expected in zip(there.parameters(), computed.parameters(), strict=True):
+        assert torch.equal(inner(found.data), expected)
+
+
+def test_a_changed_checkpoint_is_found_before_it_is_put_on_an_accelerator_in_bf16(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = make_load_check(tiny.model, tiny.tokenizer, {})
+    monkeypatch.setattr(loading, "RECORD_NAME", "config.json")  # a file that is there
+    monkeypatch.setattr(loading, "read_record", lambda folder: SimpleNamespace(load_check=check))
+    with models_move():
+        load_model(tiny.folder, profile=BuildProfile(device="cuda"), precision="bf16")
+        check = check.model_copy(update={"log_likelihood": check.log_likelihood - 1})
+        with pytest.raises(IntegrityError, match="the fixed text scores"):
+            load_model(tiny.folder, profile=BuildProfile(device="cuda"), precision="bf16")
 
 
 def test_an_accelerator_holds_a_network_in_one_precision_only(tiny: LoadedModel) -> None:

@@ -41,7 +41,6 @@ ALLOWED_ENVIRONMENT = (
     "VIRTUAL_ENV",
 )
 FORCED_ENVIRONMENT = {
-    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # exactness on an accelerator; read once, by the first product of a process
     "HF_DATASETS_OFFLINE": "1",
     "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",  # the hub's client reads a token from the home folder, too
     "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from upbringing.base.devices import require_accelerator
 from upbringing.base.errors import IntegrityError, UntrustedError, UpbringingError, UpbringingWarning
@@ -59,8 +59,12 @@ def check_folder(folder: Path) -> dict[str, Any]:
     return config
 
 
-def load_model(folder: Path, *, profile: BuildProfile, check: bool = True) -> LoadedModel:
+def load_model(
+    folder: Path, *, profile: BuildProfile, check: bool = True, precision: Literal["fp32", "bf16"] = "fp32"
+) -> LoadedModel:
     """Return the model and tokenizer in ``folder`` with fp32 weights, in evaluation mode, on the profile's device.
+
+    ``precision``: what it will compute in; in ``bf16`` an accelerator is given those weights and never holds the others.
 
     With ``check`` the record's fixed text is scored again; raises ``IntegrityError`` if its log-likelihood moved,
     because then a library no longer reads the checkpoint as it was saved, and for files that lack a weight;
@@ -86,10 +90,13 @@ def load_model(folder: Path, *, profile: BuildProfile, check: bool = True) -> Lo
         )
     require_complete(found, folder)
     _warn_of_unused(found, folder)
-    model = put_on(model.eval(), profile.device)
+    is_halved = precision == "bf16" and profile.device != "cpu"
+    model = model.eval() if is_halved else put_on(model.eval(), profile.device)
     record = read_record(folder) if (folder / RECORD_NAME).exists() else None
     if check and record is not None and record.load_check is not None:
         compare_load(model, record.load_check, profile, folder)
+    if is_halved:  # checked in fp32 on the processor
+        model = put_on(model.to(torch.bfloat16), profile.device)
     return LoadedModel(model, open_folder_tokenizer(folder), record, folder)
 
 

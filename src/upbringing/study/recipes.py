@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import file_sha256, fingerprint
@@ -46,7 +46,7 @@ class Teacher:
     """
 
     folder: Path
-    precision: str
+    precision: Literal["fp32", "bf16"]
 
     @cached_property
     def identity(self) -> dict[str, str]:

@@ -42,19 +42,6 @@ class Processes:
         self.mean([0.0])
 
 
-def _require_one_accelerator() -> None:
-    """Raise ``TrainingError`` where one process sees several: transformers would split each batch over all of them,
-    which adds gradients in another order and leaves the random states of the others out of the state.
-    """
-    import torch
-
-    if torch.cuda.device_count() > 1:
-        raise TrainingError(
-            f"this process sees {torch.cuda.device_count()} accelerators and trains alone: set CUDA_VISIBLE_DEVICES to "
-            "one of them, or let as many processes train the stage (processes)"
-        )
-
-
 def current_processes(profile: BuildProfile) -> Processes:
     """Return the processes of this run, connected; raises ``TrainingError`` if the profile says another number."""
     launched = int(os.environ.get("LOCAL_RANK", "-1")) >= 0
@@ -65,8 +52,6 @@ def current_processes(profile: BuildProfile) -> Processes:
             f"the build profile says {profile.world_size} processes per stage, {size} are running: start as many "
             "(for example with torchrun --nproc-per-node), or choose another profile"
         )
-    if size == 1 and profile.device != "cpu":
-        _require_one_accelerator()
     if size > 1:
         import torch
 

@@ -85,7 +85,7 @@ class OwnAnswersJob:
         import torch
 
         torch.set_num_threads(self.profile.threads)
-        loaded = load_model(self.teacher.folder, profile=self.profile)
+        loaded = load_model(self.teacher.folder, profile=self.profile, precision=self.teacher.precision)
         model = local_model(loaded, precision=self.teacher.precision, hashed=True)
         requests = [request.request for request in benign_requests(self.part)]
         answers: dict[str, str] = {}

@@ -185,7 +185,7 @@ class MeasureJob:
 
     def loaded(self, folder: Path) -> LoadedModel:
         """Return the checkpoint in ``folder`` with the chat template that it is asked in."""
-        loaded = load_model(folder, profile=self.profile)
+        loaded = load_model(folder, profile=self.profile, precision=self.study.measure_precision)
         if self.template is not None:
             loaded.tokenizer.chat_template = self.template
         return loaded
