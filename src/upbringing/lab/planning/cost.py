@@ -27,7 +27,7 @@ from upbringing.training.start import FreshStart
 BYTES_PER_WEIGHT = 4  # published in fp32
 STATE_COPIES = 3  # weights and AdamW's two moments
 HELD_COPIES = 4  # while weights are trained: those, and their gradients
-BYTES_PER_CAST = 2  # of frozen matrices, held in bf16 as well
+BYTES_PER_CAST = 2  # of frozen matrices, held in bf16 as well; on an accelerator instead
 FLOPS_FORWARD = 2  # of the 6 that learning from a token takes
 FLOPS_WITH_ADAPTERS = 4  # the frozen weights' own gradients are not computed
 BYTES_PER_STEP = 68  # of a stream's chain of hashes
@@ -180,7 +180,8 @@ class Costs:
             return weights * BYTES_PER_WEIGHT
         if not isinstance(stage.weights, Lora):
             return weights * BYTES_PER_WEIGHT * HELD_COPIES
-        cast = BYTES_PER_CAST if self.session.workshop.profile.precision == "bf16" else 0
+        profile = self.session.workshop.profile
+        cast = BYTES_PER_CAST if profile.precision == "bf16" and profile.device == "cpu" else 0
         return weights * (BYTES_PER_WEIGHT + cast)
 
     def working_bytes(self, nodes: Sequence[Node]) -> int:
