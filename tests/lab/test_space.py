@@ -56,6 +56,10 @@ def test_more_memory_than_there_is_is_a_warning_of_the_plan(study: Path, monkeyp
     full, adapter = planned(), planned("stages.pretrain.weights={kind: lora, rank: 2}", "precision=bf16")
     assert full.held_bytes == 16 * weights  # fp32: weights, gradients, two moments
     assert adapter.held_bytes == 6 * weights  # fp32, and the frozen ones in bf16 besides
+    study.write_text(f"{STUDY.replace('name: heavy', 'name: elsewhere')}device: cuda\n", encoding="utf-8")
+    assert planned("stages.pretrain.weights={kind: lora, rank: 2}").held_bytes == 4 * weights  # and then in its place
+    assert not any("side by side hold" in each for each in planned().warnings)
+    study.write_text(STUDY, encoding="utf-8")
     for there, warned in ((16 * weights * full.slots, 0), (16 * weights * full.slots - 1, 1)):
         monkeypatch.setattr(space, "machine_memory", lambda there=there: there)
         assert sum("processes side by side hold at least" in each for each in planned().warnings) == warned
