@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from upbringing.battery.unasked import REFUSED
+
 REASONS = {
     "longer-than-context": "longer than the context that it reads",
     "no-continuation": "continued by what has no token in its tokenizer",
+    REFUSED: "refused by its chat template",
 }
 REMEDY = "shorten the items, or leave the measure out; it has no value there"
 
