@@ -30,7 +30,7 @@ from upbringing.lab.measurement.pairing import pair_jobs
 from upbringing.lab.measurement.records import checkpoint_record
 from upbringing.lab.measurement.searched import gather_searched
 from upbringing.lab.measurement.spelled import spelled_item_notes
-from upbringing.lab.measurement.unfitting import unfitting_notes
+from upbringing.lab.measurement.unfitting import idle_notes, unfitting_notes
 from upbringing.lab.planning.calibration import battery_key
 from upbringing.lab.planning.space import require_space
 from upbringing.lab.planning.staleness import folder_stamp
@@ -177,6 +177,7 @@ def _measured(session: Session, watch: Watch, prepared: Prepared) -> Path:
             *unfitting_notes(
                 rows, {prepared.keys[node]: name for node, name in labels(session).items() if node in prepared.keys}
             ),
+            *idle_notes(session.study.battery, _all_items(session)),
             *judging.warnings,
             *asked.warnings,
             *control_warnings(session),

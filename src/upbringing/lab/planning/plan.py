@@ -87,6 +87,7 @@ def priced_plan(
                 _supervised(session, facts),
             ),
             *confound_warnings(session, facts, curricula, read_data=read_data),
+            *measuring.idle,
         ),
         sharing=planned_sharing(session, costs),
         curricula=curricula,
