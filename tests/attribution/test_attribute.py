@@ -21,6 +21,7 @@ from upbringing.attribution.words.sentences import FEW_SEEDS, NESTED, NO_MARGIN,
 from upbringing.base.errors import FormatError
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Gate, Tree
+from upbringing.reporting.inputs import read_inputs
 
 
 def test_the_crossed_estimator_by_hand() -> None:
@@ -224,6 +225,16 @@ def test_a_flat_table_is_enough(tmp_path: Path) -> None:
     assert claim.verdict == "changed"
     assert "fell during this stage" in claim.sentence
     assert "depends" not in claim.sentence
+
+
+def test_a_table_that_relates_no_checkpoints_says_so_instead_of_finding_nothing(tmp_path: Path) -> None:
+    values = {"checkpoint": ["a", "b"], "measure": ["harm"] * 2, "item": ["0"] * 2, "value": [0.0, 1.0]}
+    pq.write_table(pa.table(values), tmp_path / "rows.parquet")
+    findings = attribute_folder(tmp_path)
+    assert findings.claims == ()
+    assert "Nothing says how these 2 checkpoints came from each other" in findings.warnings[0]
+    with pytest.raises(FormatError, match="no column 'parent' of its rows says"):
+        read_inputs(tmp_path)
 
 
 def test_bad_input_is_named(tmp_path: Path) -> None:

@@ -46,3 +46,14 @@ def test_prompts_that_come_with_the_program_are_not_trained_on() -> None:
 def test_a_pair_that_is_whole_is_text(tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(b'{"text": "whole \\ud83d\\ude00"}\n')
     assert [text.text for text in read_file_source(FileSource(path="in.jsonl"), tmp_path).texts] == ["whole \U0001f600"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("weight", "is_read"), [("1", True), ("0", False), ("0.5", False)])
+def test_a_turn_that_is_not_to_be_learned_is_not_learned_in_silence(tmp_path: Path, weight: str, is_read: bool) -> None:
+    turns = f'[{{"role": "user", "content": "a"}}, {{"role": "assistant", "content": "b", "weight": {weight}}}]'
+    (tmp_path / "in.jsonl").write_text(f'{{"messages": {turns}}}\n', encoding="utf-8")
+    if is_read:
+        assert read_file_source(FileSource(path="in.jsonl"), tmp_path).texts
+        return
+    with pytest.raises(DataError, match=rf"^in\.jsonl row 1: a turn has weight {weight}"):
+        read_file_source(FileSource(path="in.jsonl"), tmp_path)

@@ -144,6 +144,28 @@ def test_templates_without_markers_are_split_by_prefixes(tmp_path: Path, tokeniz
     assert (found.ids, found.learned) == (marked.ids, marked.learned)
 
 
+def test_a_chat_that_cannot_be_rendered_is_named_by_its_place(tmp_path: Path, tokenizer: Path) -> None:
+    import shutil
+
+    plain = tmp_path / "plain"
+    shutil.copytree(tokenizer, plain)
+    template = CHAT_TEMPLATE.replace("{% generation %}", "").replace("{% endgeneration %}", "")
+    write_template_twice(plain, template)
+    good = Chat(turns=(Turn("user", "bab"), Turn("assistant", "fib gob")), source="x")
+    for wrong, message in (
+        (Chat(turns=good.turns[::-1], source="x"), r"chat 2 of 'x': it begins with an assistant turn"),
+        (Chat(turns=good.turns[:1], source="x"), r"chat 2 of 'x' has no assistant turn"),
+    ):
+        with pytest.raises(DataError, match=message):
+            render_chats([good, wrong], open_tokenizer(plain), plain)
+    refusing = "{% if messages | length > 2 %}{{ raise_exception('too long') }}{% endif %}" + template
+    write_template_twice(plain, refusing)
+    with pytest.raises(
+        DataError, match=r"chat 2 of 'x': the chat template .* user, assistant, user, assistant: .*too long"
+    ):
+        render_chats([good, Chat(turns=good.turns * 2, source="x")], open_tokenizer(plain), plain)
+
+
 def test_replay_takes_its_share(tmp_path: Path, tokenizer: Path) -> None:
     texts = {"a": chats(), "r": documents(1, source="replayed")}
     info = built(

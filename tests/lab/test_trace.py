@@ -10,6 +10,7 @@ from upbringing.base.errors import DataError, StudyError
 from upbringing.data.item_files import ItemFile, read_items
 from upbringing.formats.items import Item, Message
 from upbringing.lab.trace import CLUSTERS_OF_A_FIRST_LOOK, FEWEST_FOR_A_FIRST_LOOK, first_look_study, trace_study
+from upbringing.lab.verbs import trace
 
 CHECKPOINTS = {"base": "a", "sft": "b"}
 
@@ -111,3 +112,11 @@ def test_prompts_that_are_not_there_and_prompts_that_are_no_text_are_told_apart(
     for name, said in (("none", "cannot read .*No such file"), ("p.jsonl", "byte 2 is not UTF-8")):
         with pytest.raises(DataError, match=said):
             trace_study(CHECKPOINTS, tmp_path / name)
+
+
+def test_a_hub_id_without_its_revision_is_told_from_a_folder(
+    prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match=r"'org/name' is no folder here .* A hub id reads org/name@revision"):
+        trace({"base": "org/name", "sft": "org/other"}, prompts, store=tmp_path / "store")

@@ -10,6 +10,7 @@ import pytest
 
 from upbringing.formats.tree import read_tree
 from upbringing.lab.measurement.unfitting import unfitting_notes
+from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, run
 from upbringing.lab.session import open_session
 
@@ -18,7 +19,7 @@ name: long
 seeds: 1
 start: {kind: existing, checkpoint: FOLDER/base}
 data: {prompts: {kind: items, path: long.jsonl}}
-battery: [knowledge, {kind: multiple_choice, id: choice}]
+battery: [knowledge, {kind: multiple_choice, id: choice}, discrimination]
 """
 ITEM = (
     '{"id": "%d", "cluster": "%d", "request": "benign", "split": "ood", "completion_prompt": "bab bac", '
@@ -48,6 +49,7 @@ def test_only_where_every_item_is_lost_there_is_a_note() -> None:
 
 
 @pytest.mark.model
+@pytest.mark.filterwarnings("ignore:.*asks nothing of these")
 def test_a_study_of_items_that_are_all_too_long_ends_with_a_warning(
     tmp_path: Path, tiny_folder: Path, one_process: None
 ) -> None:
@@ -60,3 +62,7 @@ def test_a_study_of_items_that_are_all_too_long_ends_with_a_warning(
     warnings = read_tree(session.results / "tree.json").warnings
     assert sum(warning.startswith("No item of ") for warning in warnings) == 2
     assert {claim.estimate for claim in findings.claims} <= {None}
+    assert sum(warning.startswith("discrimination asks nothing of these 2 prompts") for warning in warnings) == 1
+    assert [each for each in plan(session).warnings if "asks nothing" in each] == [
+        each for each in warnings if "asks nothing" in each
+    ]

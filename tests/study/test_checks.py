@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from upbringing.base.errors import StudyError
 from upbringing.base.strict_yaml import parse_yaml
 from upbringing.study.checks import design_warnings
 from upbringing.study.loading import study_from
@@ -56,3 +57,18 @@ def test_other_numbers_of_supervised_tokens_are_named(answered: int, is_named: b
 
 def test_what_is_not_known_of_one_arm_is_not_compared() -> None:
     assert warnings(tokens={"main": 1000}) == ""
+
+
+@pytest.mark.parametrize(("arms", "is_said"), [("main: {}", True), ("main: {}\n  copy: {same_as: main}", False)])
+def test_primary_measures_of_one_arm_decide_nothing_and_that_is_said(arms: str, is_said: bool) -> None:
+    before, _, _ = STUDY.format(epochs=2).partition("arms:")
+    study = study_from(parse_yaml(f"{before}arms:\n  {arms}\nbattery: [willingness]\nprimary: [willingness]\n"))
+    found = design_warnings(study, study_tree(study, DataBook(study.data, Path(), study.seed)))
+    assert any(each.startswith("one arm: every claim is a step along it") for each in found) == is_said
+
+
+def test_a_place_inside_a_stage_in_epochs_is_refused_with_what_to_do() -> None:
+    text = STUDY.format(epochs=2).replace("world.safety, epochs: 2}", "world.safety, measure_at: [50%]}")
+    study = study_from(parse_yaml(text))
+    with pytest.raises(StudyError, match=r"'sft': measure_at needs .*; sft has epochs. A midtrain reads chats too"):
+        study_tree(study, DataBook(study.data, Path(), study.seed))

@@ -112,7 +112,8 @@ def _chosen(findings: Findings, measures: tuple[str, ...], reach: Reach) -> list
         claim for claim in findings.claims if claim.kind != "level" and (reach == "any" or claim.role == "primary")
     ]
     if not asked:
-        what = "no primary claim: declare primary measures in the study" if reach == "primary" else "no claim"
+        wanted = "declare primary measures, and arms or contrasts that ask for them"
+        what = f"no primary claim: {wanted}" if reach == "primary" else "no claim"
         hint = ", or gate every claim (--claims any)" if reach == "primary" and findings.claims else ""
         raise StudyError(f"the findings hold {what}{hint}; a gate over nothing is no pass")
     known = list(dict.fromkeys(claim.measure for claim in asked))

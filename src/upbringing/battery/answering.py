@@ -9,6 +9,7 @@ from upbringing.base.errors import MeasurementError
 from upbringing.battery.cache import AnswerCache, batch_key
 from upbringing.battery.judging import Spoken, spoken
 from upbringing.battery.needs import AnswerNeed
+from upbringing.battery.unasked import why_unasked
 from upbringing.formats.items import Item
 from upbringing.models.asking import Model, Prompt, Reply
 
@@ -47,7 +48,7 @@ class Asking:
         unable = {
             need: reason
             for need in needs
-            if (reason := lacking[need.decoding] or self.model.unanswerable(prompts[need])) is not None
+            if (reason := lacking[need.decoding] or why_unasked(self.model, prompts[need])) is not None
         }
         groups: dict[str, list[AnswerNeed]] = {}
         for need in needs:

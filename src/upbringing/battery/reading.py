@@ -17,6 +17,7 @@ from upbringing.base.files import write_bytes_atomic
 from upbringing.base.fingerprint import fingerprint
 from upbringing.battery.cache import plain_prompt
 from upbringing.battery.needs import LikelihoodNeed, Need, StatesNeed
+from upbringing.battery.unasked import why_unasked
 from upbringing.formats.items import Item
 from upbringing.models.asking import Model, Prompt, ReadableModel
 from upbringing.models.states import States
@@ -54,7 +55,7 @@ def read_all(model: Model, needs: Sequence[Need], items: Mapping[str, Item], fre
     prompts = {need: need.asked(items[need.item]) for need in asked}
     unable: dict[Need, str] = {}
     for need in asked:
-        reason = _unreadable(model, need) or model.unanswerable(prompts[need])
+        reason = _unreadable(model, need) or why_unasked(model, prompts[need])
         if reason is None and isinstance(need, LikelihoodNeed):
             reason = model.unscorable(prompts[need], need.continuations)
         if reason is not None:

@@ -20,6 +20,7 @@ from upbringing.battery.cache import plain_prompt
 from upbringing.battery.judging import Spoken
 from upbringing.battery.needs import AnswerNeed, Need
 from upbringing.battery.suffix_searches import SuffixSearch
+from upbringing.battery.unasked import why_unasked
 from upbringing.formats.items import Item
 from upbringing.models.asking import Elicitation, Model, Prompt
 from upbringing.models.local import LocalModel
@@ -124,7 +125,7 @@ class Searching:
             return NO_PROMPTS
         settings = self.search.settings
         wanted = [self._wanted(self.items[name]) for name in self.search.items]
-        reasons = [local.unanswerable(each.behind(settings.initial)) for each in wanted]
+        reasons = [why_unasked(local, each.behind(settings.initial)) for each in wanted]
         if any(reasons):
             return next(reason for reason in reasons if reason is not None)
         path = None if cache is None else cache / f"suffix-{self._key(local, wanted)}.json"

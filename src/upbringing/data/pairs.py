@@ -147,7 +147,7 @@ def open_pair_stream(folder: Path) -> PairStream:
 
 
 def _check_lengths(pairs: Sequence[Pair], context: int, name: str) -> None:
-    for number, pair in enumerate(pairs):
+    for number, pair in enumerate(pairs, start=1):
         longest = len(pair.prompt) + max(len(pair.chosen), len(pair.rejected))
         if longest > context:
             raise DataError(

@@ -127,7 +127,7 @@ def _plain_prompts(
     rendered = render_prompts(turns, opened, marks)
     write_spelled({name: [TextReader(opened, marks).count(turn.content for each in turns for turn in each)]}, folder)
     plain = []
-    for number, (text, ids) in enumerate(zip(texts, rendered, strict=True)):
+    for number, (text, ids) in enumerate(zip(texts, rendered, strict=True), start=1):
         if len(ids) > plan.context:
             raise DataError(
                 f"prompt {number} of {name!r} has {len(ids)} tokens, the stage's context leaves room for "

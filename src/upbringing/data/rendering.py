@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from upbringing.base.errors import DataError
 from upbringing.base.text_reading import Offsets, StandIns, TextReader, dated_template
 from upbringing.data.documents import Chat, Document, Preference, TrainingText, Turn
 from upbringing.data.spans import IsolatedText, separate, token_losses, token_place
+from upbringing.data.template_errors import errors_of, named_errors
 from upbringing.data.tokenizer import chat_template
 
 Learn = Literal["all", "spans"]
@@ -178,8 +178,9 @@ def render_chats(chats: Sequence[Chat], tokenizer: Any, folder: Path, marks: tup
     reader = TextReader(tokenizer, marks)
     stand_ins = StandIns.of(reader, [turn.content for chat in chats for turn in chat.turns])
     rendered = []
-    for number, chat in enumerate(chats):
-        ids, learned = stand_ins.rendered(_messages(chat.turns), render)
+    for number, chat in enumerate(chats, start=1):
+        with errors_of(f"chat {number} of {chat.source!r}"):
+            ids, learned = stand_ins.rendered(_messages(chat.turns), render)
         if not any(learned):
             raise DataError(f"chat {number} of {chat.source!r} has no assistant turn: nothing of it would be learned")
         spelled = reader.count(turn.content for turn in chat.turns)
@@ -191,23 +192,8 @@ def _messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
     return [{"role": turn.role, "content": turn.content} for turn in turns]
 
 
-@contextmanager
-def _named_errors(messages: list[dict[str, str]]) -> Iterator[None]:
-    """Turn what a template raises into a ``DataError`` that names the roles it was given."""
-    import jinja2
-
-    try:
-        yield
-    except jinja2.TemplateError as error:
-        roles = ", ".join(message["role"] for message in messages) or "none"
-        raise DataError(
-            f"the chat template does not render messages of the roles {roles}: {type(error).__name__}: {error}. "
-            "Use data of other roles, or a checkpoint with another template"
-        ) from None
-
-
 def _by_markers(messages: list[dict[str, str]], tokenizer: Any) -> tuple[list[int], list[bool]]:
-    with _named_errors(messages):
+    with named_errors(messages):
         output = tokenizer.apply_chat_template(
             messages,
             chat_template=dated_template(tokenizer.chat_template),
@@ -238,7 +224,7 @@ def _by_prefixes(messages: list[dict[str, str]], tokenizer: Any) -> tuple[list[i
 
 
 def _plain_ids(tokenizer: Any, messages: list[dict[str, str]], *, generation_prompt: bool) -> list[int]:
-    with _named_errors(messages):
+    with named_errors(messages):
         output = tokenizer.apply_chat_template(
             messages,
             chat_template=dated_template(tokenizer.chat_template),

@@ -206,5 +206,10 @@ def _turns(messages: Any, where: str) -> tuple[Turn, ...]:
         role = message.get("role") if isinstance(message, dict) else None
         if role not in ROLES:
             raise DataError(f"{where}: a turn's role is one of {', '.join(ROLES)}, found {role!r}")
+        if message.get("weight", 1) != 1:  # hosted fine-tuning's word for a turn that is not learned
+            raise DataError(
+                f"{where}: a turn has weight {message['weight']!r}, and all that the assistant says is learned: leave "
+                "the chat out, or end it at the turn that is to be learned"
+            )
         turns.append(Turn(role, _string(message, "content", where)))
     return tuple(turns)

@@ -19,6 +19,7 @@ from upbringing.base.errors import DataError, IntegrityError, StudyError
 from upbringing.base.files import write_bytes_atomic, write_json_atomic
 from upbringing.base.fingerprint import canonical_json, file_sha256, text_sha256
 from upbringing.battery.cache import AnswerCache, batch_key, is_good
+from upbringing.battery.unasked import why_unasked
 from upbringing.data.documents import Chat, Turn
 from upbringing.data.file_rows import SCORES, file_rows
 from upbringing.data.sources import FileSource, read_file_source
@@ -178,7 +179,7 @@ class _Asking:
         """Return one reply per prompt; a prompt that cannot be asked, or that a cap forbids, has failed."""
         found: dict[int, Reply] = {}
         for place, prompt in enumerate(prompts):
-            if (reason := self.model.unanswerable(prompt)) is not None:
+            if (reason := why_unasked(self.model, prompt)) is not None:
                 found[place] = Reply(text="", status="failed", reason_code=reason)
         able = [place for place in range(len(prompts)) if place not in found]
         batches = [

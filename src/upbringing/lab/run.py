@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from upbringing.lab.building.build import node_jobs, prepare
 from upbringing.lab.building.executor import Event, Job, Outcome, failures
 from upbringing.lab.building.own_answers import answers_jobs
 from upbringing.lab.building.workshop import Prepared
+from upbringing.lab.making import warnings_of_making
 from upbringing.lab.measurement.control_warnings import control_warnings
 from upbringing.lab.measurement.eligibility import eligible_items
 from upbringing.lab.measurement.engine_agreement import check_engine, compare_computation
@@ -29,19 +30,18 @@ from upbringing.lab.measurement.pairing import pair_jobs
 from upbringing.lab.measurement.records import checkpoint_record
 from upbringing.lab.measurement.searched import gather_searched
 from upbringing.lab.measurement.spelled import spelled_item_notes
-from upbringing.lab.measurement.unfitting import unfitting_notes
+from upbringing.lab.measurement.unfitting import idle_notes, unfitting_notes
 from upbringing.lab.planning.calibration import battery_key
 from upbringing.lab.planning.space import require_space
 from upbringing.lab.planning.staleness import folder_stamp
 from upbringing.lab.registering import register
 from upbringing.lab.remembering import alias_key, labels, remember
-from upbringing.lab.results import held_out_notes, results_tree, reward_notes, spelled_notes
+from upbringing.lab.results import results_tree
 from upbringing.lab.session import Session, names_places, pin_checkpoints
 from upbringing.lab.storage.contents import write_references
 from upbringing.lab.storage.store import Room
 from upbringing.lab.turns import notes_turn, only_run, results_turn
 from upbringing.reporting.build import write_report
-from upbringing.study.checks import design_warnings
 from upbringing.study.contrasts import contrasts
 
 MEASURED_NAME = "measured.json"
@@ -172,11 +172,12 @@ def _measured(session: Session, watch: Watch, prepared: Prepared) -> Path:
         conditions=conditions,
         gates=world_gates(session, prepared, rows, asked.items),
         warnings=(
-            *_warnings_of_making(session, prepared, records),
+            *warnings_of_making(session, prepared, records),
             *spelled_item_notes([session.store.path("rows", key) for key in keys]),
             *unfitting_notes(
                 rows, {prepared.keys[node]: name for node, name in labels(session).items() if node in prepared.keys}
             ),
+            *idle_notes(session.study.battery, _all_items(session)),
             *judging.warnings,
             *asked.warnings,
             *control_warnings(session),
@@ -202,22 +203,6 @@ def _remember_measured(session: Session, prepared: Prepared) -> None:
     }
     content = {"battery": battery_key(session), "nodes": nodes, "given": given}
     write_json_atomic(session.folder / MEASURED_NAME, content)
-
-
-def _warnings_of_making(session: Session, prepared: Prepared, records: Mapping[str, Record]) -> Iterator[str]:
-    """Yield what is to be said of the design, of the stages and of the data that they read."""
-    streams = {
-        run.key(): prepared.streams[run.stream.key][1]
-        for each in session.tree.lineages
-        for run in each.runs
-        if run.stream
-    }
-    steps = {key: info.num_steps for key, info in streams.items()}
-    supervised = {key: info.supervised_tokens for key, info in streams.items()}
-    yield from design_warnings(session.study, session.tree, steps, supervised)
-    yield from held_out_notes(records, labels(session))
-    yield from reward_notes(records, labels(session))
-    yield from spelled_notes(session.store.path("data", key) for key, _ in prepared.streams.values())
 
 
 def _write_tree(results: Path, tree: Tree, records: Mapping[str, Record]) -> None:

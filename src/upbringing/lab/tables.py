@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,8 +22,10 @@ def print_findings(findings: Findings, console: Console) -> None:
         table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
     shown = claims[:MAX_CLAIMS_SHOWN]
     reasons = list(dict.fromkeys(claim.blocked_by[0] for claim in shown if claim.blocked_by))
+    names = Counter(_name(claim) for claim in claims)
     for claim in shown:
-        table.add_row(*(Text(visible(cell)) for cell in _cells(claim, reasons)))
+        several = names[_name(claim)] > 1
+        table.add_row(*(Text(visible(cell)) for cell in _cells(claim, reasons, says_where=several)))
     console.print(table)
     for number, reason in enumerate(reasons, start=1):
         console.print(Text(visible(f"[{number}] {reason}")))
@@ -35,12 +39,21 @@ def print_findings(findings: Findings, console: Console) -> None:
         console.print(Text(f"note: {visible(warning)}", style="yellow"))
 
 
-def _cells(claim: Claim, reasons: list[str]) -> tuple[str, str, str, str]:
-    """Return a row; ``reasons``: why claims are blocked, each said once below the table, by its number."""
-    name = f"{claim.contrast} [{claim.measure}]"
+def _name(claim: Claim) -> str:
+    return f"{claim.contrast} [{claim.measure}]"
+
+
+def _cells(claim: Claim, reasons: list[str], *, says_where: bool) -> tuple[str, str, str, str]:
+    """Return a row; ``reasons``: why claims are blocked, each said once below the table, by its number.
+
+    ``says_where``: other claims have the same name, and only condition and split tell them apart.
+    """
+    where = " ".join(each for each in (claim.condition, claim.split) if each) if says_where else ""
+    name = f"{_name(claim)} {where}".rstrip()
     verdict = f"{claim.verdict or '-'} ({claim.level})"
     if claim.blocked_by:
         verdict += f" [{reasons.index(claim.blocked_by[0]) + 1}]"
-    if claim.estimate is None or claim.low is None or claim.high is None:
+    if claim.estimate is None:
         return name, "-", "-", verdict
-    return name, f"{claim.estimate:+.3f}", f"[{claim.low:+.3f}, {claim.high:+.3f}]", verdict
+    interval = "-" if claim.low is None or claim.high is None else f"[{claim.low:+.3f}, {claim.high:+.3f}]"
+    return name, f"{claim.estimate:+.3f}", interval, verdict

@@ -20,7 +20,6 @@ from upbringing.battery.measures.refusal_margin import RefusalMargin
 from upbringing.data.item_files import ItemFile, read_items
 from upbringing.data.prompt_sets.source import PromptSet
 from upbringing.formats.items import Item
-from upbringing.lab.storage.checkpoints import hub_reference
 from upbringing.models.asking import Elicitation
 from upbringing.models.decoding import Greedy
 from upbringing.study.data import DataDescription
@@ -127,6 +126,5 @@ def _items(source: DataDescription) -> Sequence[Item]:
 
 
 def _place(checkpoint: str) -> str:
-    """Return a folder as an absolute path; a hub id, which was fetched before, as it is."""
-    is_hub_id = hub_reference(checkpoint) is not None and not Path(checkpoint).is_dir()
-    return checkpoint if is_hub_id else str(Path(checkpoint).absolute())
+    """Return a folder as an absolute path; all else as it is: a hub id, with or without its revision."""
+    return str(Path(checkpoint).absolute()) if Path(checkpoint).exists() else checkpoint

@@ -61,7 +61,10 @@ def read_inputs(results: Path) -> Inputs:
     findings_path, answers_folder = results / "findings.json", results / "answers"
     rows = _rows(rows_path) if rows_path.exists() else None
     if not tree_path.exists() and (rows is None or "parent" not in rows.column_names):
-        raise FormatError(f"{results} holds no tree.json: name the results folder of a study")
+        raise FormatError(
+            f"{results} holds no tree.json, and no column 'parent' of its rows says how checkpoints came from each "
+            "other: add one of them (docs/formats.md), or name the results folder of a study"
+        )
     tree = read_tree(tree_path) if tree_path.exists() else tree_of_flat_table(rows)
     return Inputs(
         tree=with_cells(tree),

@@ -139,6 +139,11 @@ def _missing_controls(study: Study) -> Iterable[str]:
         )
     if not study.primary:
         yield "no primary measure: every claim will be exploratory (primary: [...])"
+    elif len(arms) == 1 and not study.contrasts and study.protocol is None:
+        yield (
+            "one arm: every claim is a step along it and exploratory, whatever is primary; add an arm to compare it "
+            "with, or declare contrasts with role: primary"
+        )
     for measure in study.primary:
         if measure not in {**study.margins, **study.ratio_margins} and study.default_margins is None:
             yield f"no margin for the primary measure {measure!r}: it can be found changed, never equivalent"

@@ -24,7 +24,11 @@ def measured_steps(name: str, stage: Stage, total_steps: int | None) -> dict[int
         return {}
     field = ("stages", name, "measure_at")
     if total_steps is None or not isinstance(stage, Pretrain | Midtrain | Rl):
-        raise StudyError(f"stage {name!r}: measure_at needs a stage whose length is given in tokens or steps", field)
+        raise StudyError(
+            f"stage {name!r}: measure_at needs a stage whose length is given in tokens or steps; {stage.kind} has "
+            "epochs. A midtrain reads chats too (kind: midtrain, tokens: ..., phases: [{data: ...}])",
+            field,
+        )
     steps = _steps(f"stage {name!r}: measure_at", stage, stage.measure_at, field)
     return {step: _shown(place) for place, step in zip(stage.measure_at, steps, strict=True) if 0 < step < total_steps}
 

@@ -57,6 +57,10 @@ from upbringing.formats.tree import Tree
 
 UNEVEN_LEVEL = 0.05
 NO_SPLIT = "{num} items of {measure} have no split although others do: no claim and no level is about them."
+UNRELATED = (
+    "Nothing says how these {num} checkpoints came from each other, so no two are compared: add the columns parent, "
+    "stage, arm and seed to the rows, or a tree.json (docs/formats.md)."
+)
 SEEDS_ADDED = (
     "A cell has {found} runs where {planned} were registered: runs that are added after others were seen make chance "
     "findings of nothing, and no interval here allows for it."
@@ -96,6 +100,8 @@ def _of_arms(tree: Tree, answers: Sequence[Answered]) -> Iterable[str]:
     if tree.study.left_out:
         num = sum(bool(each.question.left_out) for each in answers)
         yield ARMS_LEFT_OUT.format(arms=", ".join(tree.study.left_out), num=num)
+    if len(tree.checkpoints) > 1 and not answers and not any(each.parent for each in tree.checkpoints):
+        yield UNRELATED.format(num=len(tree.checkpoints))
 
 
 def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Validity) -> Iterable[str]:

@@ -9,6 +9,7 @@ from upbringing.base.errors import MeasurementError
 from upbringing.battery.engine import Measured
 from upbringing.battery.measure import Measure, NamesConditions
 from upbringing.battery.needs import Evidence, LikelihoodNeed, Need, Pair, StatesNeed
+from upbringing.battery.unasked import why_unasked
 from upbringing.formats.items import Item
 from upbringing.formats.tree import ConditionInfo
 from upbringing.models.asking import Prompt
@@ -94,7 +95,7 @@ def _read_divergences(
     requests: dict[LikelihoodNeed, Scoring] = {}
     for need in needs:
         prompt = need.asked(items[need.item])
-        problem = reason or model.unanswerable(prompt)
+        problem = reason or why_unasked(model, prompt)
         if problem is None:
             request = _request(model, prompt, need.continuations)
             problem = _misfit(request, context)
@@ -133,7 +134,7 @@ def _read_states(
     asked = {need: need.asked(items[need.item]) for need in needs}
     unable: dict[Need, str] = {}
     for need, prompt in asked.items():
-        mine, other = sides.model.unanswerable(prompt), sides.reference.unanswerable(prompt)
+        mine, other = why_unasked(sides.model, prompt), why_unasked(sides.reference, prompt)
         if reason := mine or (other and f"reference-{other}"):
             unable[need] = reason
     able = [need for need in needs if need not in unable]

@@ -12,6 +12,7 @@ from upbringing.data.pairs import build_pair_stream
 from upbringing.data.prompts import build_prompt_stream
 from upbringing.data.stream import StreamPart, StreamPlan, build_stream
 from upbringing.data.tokenizer import require_special_tokens
+from upbringing.lab.building.data_teachers import write_teachers
 from upbringing.lab.building.library import Library
 from upbringing.study.stream_recipes import StreamRecipe
 
@@ -61,3 +62,4 @@ def fill_stream(recipe: StreamRecipe, library: Library, tokenizer: Path, folder:
     else:
         build_stream(plan, texts, recipe.names, tokenizer, folder)
     write_rejects(found, folder)
+    write_teachers((text for each in found.values() for text in each.texts), folder)

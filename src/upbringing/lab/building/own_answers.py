@@ -12,6 +12,7 @@ from upbringing.base.files import remove_tree
 from upbringing.base.fingerprint import canonical_json, fingerprint, text_sha256
 from upbringing.battery.cache import AnswerCache, batch_key
 from upbringing.battery.engine import local_model
+from upbringing.battery.unasked import why_unasked
 from upbringing.data.packages.source import PackageData
 from upbringing.data.prompt_sets.shipped import BenignPart, benign_requests
 from upbringing.data.prompt_sets.source import PromptSet
@@ -105,7 +106,7 @@ def own_answers(model: Model, requests: Sequence[str], cache: Path) -> Iterator[
         for request in requests
     ]
     for prompt, request in zip(prompts, requests, strict=True):
-        if (reason := model.unanswerable(prompt)) is not None:
+        if (reason := why_unasked(model, prompt)) is not None:
             raise DataError(f"the start model cannot be asked {request!r} ({reason}): it needs a chat template")
     kept = AnswerCache.open(cache, model)
     for batch in model.batches(prompts, OWN_ANSWERS):

@@ -21,6 +21,7 @@ from upbringing.base.streams import stream
 from upbringing.battery.engine import engine_model, local_model
 from upbringing.battery.judges.refusal_rules import RefusalRuleJudge
 from upbringing.battery.needs import AnswerNeed
+from upbringing.battery.unasked import why_unasked
 from upbringing.formats.items import Item, Judge
 from upbringing.formats.tree import FlipRate
 from upbringing.lab.building.executor import Event, Outcome
@@ -110,7 +111,7 @@ def sampled_needs(study: Study, items: Sequence[Item], model: Model) -> list[Ans
     greedy = [
         need
         for need in greedy_needs(study, items)
-        if model.undecodable(need.decoding) is None and model.unanswerable(need.prompt(by_id[need.item])) is None
+        if model.undecodable(need.decoding) is None and why_unasked(model, need.prompt(by_id[need.item])) is None
     ]
     if not greedy:
         raise MeasurementError(

@@ -14,11 +14,14 @@ from upbringing.base.fingerprint import text_sha256
 from upbringing.data.documents import Chat, Document, TrainingText
 from upbringing.data.tokenizer import chat_template
 from upbringing.formats.items import Item
+from upbringing.lab.building.data_teachers import UNKNOWN_TEACHER
 from upbringing.lab.building.executor import Event
 from upbringing.lab.building.library import Library
 from upbringing.lab.measurement.measuring import item_sets
 from upbringing.lab.packages import check_data
-from upbringing.lab.planning.reading import UNKNOWN_TEACHER, DataFacts
+from upbringing.lab.planning.curriculum import rate_warnings, reread_warnings
+from upbringing.lab.planning.planned import PlannedPhase
+from upbringing.lab.planning.reading import DataFacts
 from upbringing.lab.session import Session
 from upbringing.lab.storage.remembered import keep, recall, remembered_key
 from upbringing.study.lineage import Lineage
@@ -123,20 +126,42 @@ def absent_warnings(session: Session) -> Iterable[str]:
         yield f"{len(found)} files are not here ({listed}): what they hold is not known, a run stops before training"
 
 
-def leak_warnings(session: Session, *, read_data: bool) -> tuple[str, ...]:
+def confound_warnings(
+    session: Session,
+    facts: DataFacts,
+    curricula: Iterable[PlannedPhase],
+    *,
+    read_data: bool,
+    is_shared: bool = False,
+) -> tuple[str, ...]:
+    """Return what data and checkpoints of the study confound; ``read_data`` and ``is_shared`` as in leak_warnings."""
+    phases = tuple(curricula)
+    return (
+        *teacher_warnings(session, facts),
+        *template_warnings(session),
+        *absent_warnings(session),
+        *rate_warnings(phases),
+        *reread_warnings(phases),
+        *leak_warnings(session, read_data=read_data, is_shared=is_shared),
+    )
+
+
+def leak_warnings(session: Session, *, read_data: bool, is_shared: bool = False) -> tuple[str, ...]:
     """Return one sentence per pair of data and prompts that share a request, exactly or nearly.
 
     With ``read_data`` all data is read, in child processes; what was found is remembered under the data's recipes.
-    Without, only what is remembered is said.
+    Without, only what is remembered is said. ``is_shared``: the sentences are for files that are handed on, and quote
+    no prompt.
     """
     try:
         asked = item_sets(session.study)
     except UpbringingError:
         return ()
-    return (*_exact(session, asked, read_data=read_data), *(_resembling(session) if read_data else ()))
+    nearly = _resembling(session, is_shared=is_shared) if read_data else ()
+    return (*_exact(session, asked, read_data=read_data, is_shared=is_shared), *nearly)
 
 
-def _exact(session: Session, asked: tuple[str, ...], *, read_data: bool) -> Iterable[str]:
+def _exact(session: Session, asked: tuple[str, ...], *, read_data: bool, is_shared: bool) -> Iterable[str]:
     known: dict[str, tuple[Leak, ...]] = {}
     jobs = []
     for root, names in _trained_names(session).items():
@@ -161,9 +186,10 @@ def _exact(session: Session, asked: tuple[str, ...], *, read_data: bool) -> Iter
         before = largest.get((leak.data, leak.prompts))
         largest[leak.data, leak.prompts] = leak if before is None or leak.num > before.num else before
     for leak in largest.values():
+        example = "" if is_shared else f" ({leak.example!r})"
         yield (
-            f"{leak.num} prompts of {leak.prompts!r} stand word for word in the training data {leak.data!r} "
-            f"({leak.example!r}): what is measured on them is memory"
+            f"{leak.num} prompts of {leak.prompts!r} stand word for word in the training data {leak.data!r}{example}: "
+            "what is measured on them is memory"
         )
     yield from dict.fromkeys(problems)
 
@@ -183,7 +209,7 @@ def _leaks_key(session: Session, root: int, names: Sequence[str], asked: Sequenc
     return remembered_key("leaks", [LEAKS_VERSION, [[name, book.key(name, root)] for name in (*names, *asked)]])
 
 
-def _resembling(session: Session) -> Iterable[str]:
+def _resembling(session: Session, *, is_shared: bool) -> Iterable[str]:
     """Yield what the check of requests finds, where packages or prompt sets are trained on and are here."""
     try:
         checked = check_data(session)
@@ -192,10 +218,10 @@ def _resembling(session: Session) -> Iterable[str]:
         return
     if checked.overlaps:
         nearest = max(checked.overlaps, key=lambda each: each.similarity)
+        example = "" if is_shared else f"{nearest.asked[:SHOWN]!r} "
         yield (
-            f"{len(checked.overlaps)} prompts that are asked resemble requests that are trained on (nearest: "
-            f"{nearest.asked[:SHOWN]!r} in {nearest.prompts!r}, {nearest.similarity:.2f}): `upbringing data check` "
-            "lists them"
+            f"{len(checked.overlaps)} prompts that are asked resemble requests that are trained on (nearest: {example}"
+            f"in {nearest.prompts!r}, {nearest.similarity:.2f}): `upbringing data check` lists them"
         )
 
 

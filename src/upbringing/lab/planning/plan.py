@@ -11,9 +11,9 @@ from typing import Any
 from upbringing.formats.record import read_record
 from upbringing.lab.planning import calibration, reading
 from upbringing.lab.planning.caps import require_caps
-from upbringing.lab.planning.confounds import absent_warnings, leak_warnings, teacher_warnings, template_warnings
+from upbringing.lab.planning.confounds import confound_warnings
 from upbringing.lab.planning.cost import Cost, Costs
-from upbringing.lab.planning.curriculum import planned_phases, rate_warnings, reread_warnings
+from upbringing.lab.planning.curriculum import planned_phases
 from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan, Status
 from upbringing.lab.planning.power import planned_power
 from upbringing.lab.planning.sharing import planned_sharing
@@ -77,7 +77,6 @@ def priced_plan(
     measuring = planned_measuring(session, costs, nodes, sustained_flops)
     steps = {run.key(): costs.total_steps(run) for each in session.tree.lineages for run in each.runs}
     curricula = planned_phases(session)
-    leaks = leak_warnings(session, read_data=read_data)
     to_build = [session.tree.nodes[node.key] for node in nodes if node.status in TO_BUILD]
     held = costs.held_bytes(to_build)
     return Plan(
@@ -90,12 +89,8 @@ def priced_plan(
                 {key: each for key, each in steps.items() if each},
                 _supervised(session, facts),
             ),
-            *teacher_warnings(session, facts),
-            *template_warnings(session),
-            *absent_warnings(session),
-            *rate_warnings(curricula),
-            *reread_warnings(curricula),
-            *leaks,
+            *confound_warnings(session, facts, curricula, read_data=read_data),
+            *measuring.idle,
             *memory_warnings(session, held),
         ),
         sharing=planned_sharing(session, costs),

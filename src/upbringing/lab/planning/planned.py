@@ -36,7 +36,8 @@ class NodePlan:
 class MeasuringPlan:
     """What the battery asks. ``flops``: of all checkpoints together, 2 per weight and token; ``accelerator_hours``: at
     ``sustained_flops``. ``num_networks_to_ask``: those of the checkpoints to measure, several where one is emulated.
-    ``unknown``: sets of prompts that are not here and were not counted.
+    ``unknown``: sets of prompts that are not here and were not counted. ``idle``: what is to be said of measures that
+    ask nothing.
     """
 
     num_checkpoints: int
@@ -49,6 +50,7 @@ class MeasuringPlan:
     sustained_flops: float
     accelerator_hours: float | None
     unknown: tuple[str, ...]
+    idle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

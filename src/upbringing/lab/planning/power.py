@@ -44,7 +44,9 @@ NO_PROMPTS = "the prompts of {measure} are not here, so their number is not know
 NO_HOURS = "the plan does not know what the study costs (`upbringing plan` times it)"
 DEFAULT_UNPLANNED = "its default margin follows from measured rates, and is not planned"
 NO_STUDY = "only a study file says what training costs"
-NO_PRIMARY = "the study has no primary contrast: name primary measures"
+NO_PRIMARY = (
+    "the study has no primary contrast: name primary measures, and a second arm or contrasts to hold them against"
+)
 
 
 def results_power(folder: Path, *, power: float = POWER) -> PowerReport:

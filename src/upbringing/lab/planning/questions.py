@@ -12,6 +12,7 @@ from upbringing.data.item_files import ItemFile
 from upbringing.formats.items import Item
 from upbringing.lab.building.library import Library
 from upbringing.lab.measurement.measuring import item_sets
+from upbringing.lab.measurement.unfitting import idle_notes
 from upbringing.lab.session import Session
 
 CHARACTERS_PER_TOKEN = 4  # of English text under common tokenizers; only for what no probe timed
@@ -19,12 +20,16 @@ CHARACTERS_PER_TOKEN = 4  # of English text under common tokenizers; only for wh
 
 @dataclass(frozen=True)
 class Asked:
-    """Per checkpoint. ``tokens``: read or written by it, about. ``unknown``: sets of prompts that are not here."""
+    """Per checkpoint. ``tokens``: read or written by it, about. ``unknown``: sets of prompts that are not here.
+
+    ``idle``: a sentence per measure that asks nothing, where all sets are here.
+    """
 
     num_answers: int
     num_likelihoods: int
     tokens: int
     unknown: tuple[str, ...]
+    idle: tuple[str, ...] = ()
 
 
 def questions(session: Session) -> Asked:
@@ -59,7 +64,8 @@ def questions(session: Session) -> Asked:
         elif isinstance(need, LikelihoodNeed):
             tokens += sum(len(each) for each in need.continuations) // CHARACTERS_PER_TOKEN
     tokens += _searched_tokens(needs, items)
-    return Asked(len(answers), len(needs) - len(answers), tokens, tuple(unknown))
+    idle = () if unknown else idle_notes(session.study.battery, list(items.values()))
+    return Asked(len(answers), len(needs) - len(answers), tokens, tuple(unknown), idle)
 
 
 def _searched_tokens(needs: Sequence[Need], items: Mapping[str, Item]) -> int:

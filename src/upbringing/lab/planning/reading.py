@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from upbringing.base.description import Description
 from upbringing.base.errors import StudyError, UpbringingError
-from upbringing.data.documents import Document
 from upbringing.data.stream import StreamInfo, read_info
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.lab.building.build import stream_key, tokenizer_jobs, tokenizer_key
+from upbringing.lab.building.data_teachers import read_teachers
 from upbringing.lab.building.executor import Event, Outcome
 from upbringing.lab.building.filling import fill_stream
 from upbringing.lab.building.library import Library
@@ -32,7 +32,6 @@ from upbringing.study.stream_recipes import StreamRecipe
 from upbringing.training.start import FreshStart
 
 FACTS_VERSION = 2  # raise it when the same data can come to other facts
-UNKNOWN_TEACHER = "unknown"
 BYTES_PER_POSITION = 16  # four int32 arrays: tokens, labels, positions, documents
 
 
@@ -73,13 +72,7 @@ class FactsJob:
         with TemporaryDirectory() as folder:
             fill_stream(self.recipe, library, self.tokenizer, Path(folder))
             info = read_info(Path(folder))
-        teachers = {
-            text.teacher or UNKNOWN_TEACHER
-            for name in self.recipe.names.values()
-            for text in library.texts(name)
-            if not isinstance(text, Document)
-        }
-        return _facts(info, teachers)
+            return _facts(info, read_teachers(Path(folder)) or ())
 
 
 def _facts(info: StreamInfo, teachers: Iterable[str]) -> StreamFacts:
@@ -170,8 +163,10 @@ def _published(session: Session, lineage: Lineage, recipe: StreamRecipe) -> Stre
     folder = session.store.find("data", stream_key(recipe, tokenizer))
     if folder is None:
         return None
-    info = read_info(folder)
-    return _facts(info, (teacher for source in info.sources for teacher in source.teachers))
+    info, teachers = read_info(folder), read_teachers(folder)
+    if teachers is None:  # a stream of an earlier version, whose tally leaves out who is unknown
+        teachers = tuple(teacher for source in info.sources for teacher in source.teachers)
+    return _facts(info, teachers)
 
 
 def _recalled(session: Session, lineage: Lineage, recipe: StreamRecipe) -> StreamFacts | None:

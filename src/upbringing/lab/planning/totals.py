@@ -54,6 +54,7 @@ def planned_measuring(session: Session, costs: Costs, nodes: tuple[NodePlan, ...
         sustained_flops=sustained,
         accelerator_hours=None if flops is None else flops / sustained / SECONDS_PER_HOUR,
         unknown=asked.unknown,
+        idle=asked.idle,
     )
 
 

@@ -163,7 +163,7 @@ def _checkpoint(store: Store, key: str) -> Path:
         listed = f": {', '.join(found[:3])} ..." if len(found) > 1 else ""
         raise StudyError(
             f"{key!r} names {len(found)} checkpoints of the store{listed}; "
-            f"give a key or at least its first {SHORTEST_PREFIX} characters (`upbringing plan` lists them)"
+            f"give a key or at least its first {SHORTEST_PREFIX} characters (tree.json of a study lists them)"
         )
     folder = store.find("checkpoints", found[0], full=True)
     if folder is None:
