@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from upbringing.battery.engine import measure_checkpoint
+from upbringing.battery.measures.bits_per_byte import BitsPerByte
 from upbringing.battery.measures.non_refusal import NonRefusal
 from upbringing.battery.measures.refusal_margin import RefusalMargin
 from upbringing.data.tokenizer import train_tokenizer
@@ -77,3 +78,25 @@ def test_an_item_whose_turns_a_template_refuses_has_a_reason_and_the_others_are_
         ("plain", "refusal_margin"): None,
     }
     assert all((row.value is None) == (row.item == "led") for row in found.rows)
+
+
+def test_what_a_template_renders_to_nothing_or_no_token_begins_has_a_reason(loaded: LoadedModel) -> None:
+    tokenizer = copy.deepcopy(loaded.tokenizer)
+    tokenizer.chat_template = "{% for message in messages if message['role'] == 'system' %}bab{% endfor %}"
+    tokenizer.bos_token = tokenizer.eos_token = None
+    text = Item(id="text", cluster="text", request="benign", split="ood", text="bab bac bab")
+    found = measure_checkpoint(
+        replace(loaded, tokenizer=tokenizer),
+        checkpoint="one",
+        battery=(NonRefusal(decoding=Greedy(max_tokens=4)), BitsPerByte()),
+        items=[item("nothing", "user"), item("led", "system", "user"), text],
+        judges=[Refusing()],  # type: ignore[list-item]
+        precision="fp32",
+        seed=0,
+        on_progress=lambda done, total: None,
+    )
+    assert {(row.item, row.measure): (row.reason_code, row.value is None) for row in found.rows} == {
+        ("nothing", "non_refusal"): ("empty-prompt", True),
+        ("led", "non_refusal"): (None, False),
+        ("text", "bits_per_byte"): ("no-token-begins-a-text", True),
+    }

@@ -19,13 +19,13 @@ import numpy as np
 from upbringing.base.errors import FormatError
 from upbringing.base.files import write_bytes_atomic
 from upbringing.base.fingerprint import text_sha256
+from upbringing.base.spreadsheets import starts_formula
 from upbringing.base.streams import stream
 from upbringing.formats.answers import Answer
 from upbringing.formats.labels import LABEL_MEASURE, LABEL_OUTCOMES
 from upbringing.formats.rows import Row
 
 COLUMNS = ("label_id", "request", "answer", "label")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0")  # OWASP ASVS 1.2.10: a spreadsheet would compute these
 NUM_TERCILES = 3
 DEFAULT_PER_CHECKPOINT = 60  # statistics-and-measures 5.2: labelled answers per checkpoint
 
@@ -91,8 +91,8 @@ def _allocation(sizes: Mapping[str, int], total: int) -> dict[str, int]:
 
 
 def safe_cell(text: str) -> str:
-    """Return ``text`` so that no spreadsheet takes it for a formula; ``plain_cell`` undoes it."""
-    return f"'{text}" if text.startswith((*FORMULA_STARTS, "'")) else text
+    """Return ``text`` so that no spreadsheet takes it for a formula; sheets are never read for it."""
+    return f"'{text}" if starts_formula(text) or text.startswith("'") else text
 
 
 def write_labels(sample: Sequence[Drawn], path: Path, labels: Mapping[str, str] | None = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.errors import DataError
+from upbringing.data.conversations import preference_of, prompt_of, text_of, turns_of
 from upbringing.data.documents import Chat, Preference, TrainingText, Turn
 from upbringing.data.file_formats import FileFormat, named_format
 from upbringing.data.file_rows import SCORES, file_rows
@@ -21,9 +21,7 @@ from upbringing.data.interventions.scoring.meanings import check_score
 from upbringing.data.interventions.tools import ID, NOT_REPLACED, REPLACED_BY
 from upbringing.data.span_columns import document_of
 
-ROLES = ("system", "user", "assistant")
 CANARY = "upbringing-evaluation-canary"  # stands in a field of every prompt that comes with the program
-HALF_PAIR = re.compile("[\ud800-\udfff]")
 NOT_FROM_FILES = (ID, REPLACED_BY, NOT_REPLACED)  # a name is a column; marks of leaving would take the text away
 ROOT = "{root}"  # in a path: the number of the root run, so that each has a file of its own
 
@@ -31,11 +29,11 @@ ROOT = "{root}"  # in a path: the number of the root run, so that each has a fil
 class FileSource(Description):
     """A file of texts. The columns decide what a row is: ``text`` a document (with ``spans``, ``loss_spans`` or
     ``label_mask`` where not all of it is learned); ``messages``, or ``prompt`` with
-    ``completion``, a chat; ``prompt`` with ``chosen`` and ``rejected`` a preference. ``teacher``: who wrote the
-    assistant's words, where it is known and no column ``teacher`` says it. Of a document or chat a column ``harm``
-    (or ``harm_score``, as ``upbringing data score`` writes it) is its score 0 to 5, of a document ``id`` is its name.
-    ``metadata``, as ``upbringing data transform`` writes it, is carried along: texts, numbers and truth values by name.
-    What ``harm_reason`` says was escalated has ``escalated`` among it.
+    ``completion``, a chat; ``chosen`` and ``rejected``, texts with a ``prompt`` or lists of turns, a preference.
+    ``teacher``: who wrote the assistant's words, where it is known and no column ``teacher`` says it. Of a document or
+    chat a column ``harm`` (or ``harm_score``, as ``upbringing data score`` writes it) is its score 0 to 5, of a
+    document ``id`` is its name. ``metadata``, as ``upbringing data transform`` writes it, is carried along: texts,
+    numbers and truth values by name. What ``harm_reason`` says was escalated has ``escalated`` among it.
     ``source_column``: names the component of the file a text belongs to, by which tokens are counted; ``None`` = the
     whole file is one. ``marks``: special tokens that its texts hold on purpose, such as the tags that
     ``upbringing data transform`` put in; all others that they spell are read as text. ``{root}`` in ``path`` stands for
@@ -93,13 +91,14 @@ def _text(row: Mapping[str, Any], where: str, source: FileSource) -> TrainingTex
     if isinstance(reason := row.get("harm_reason"), str) and is_escalated(reason):
         metadata[ESCALATED] = True
     if "text" in row:
-        document = document_of(_string(row, "text", where), origin, row, where)
+        document = document_of(text_of(row, "text", where), origin, row, where)
         return replace(document, harm=_harm(row, where), metadata={**metadata, **_name(row, where)})
     if "messages" not in row and "chosen" in row and "rejected" in row:
+        prompt, chosen, rejected = preference_of(row, where)
         return Preference(
-            prompt=_prompt(row, where),
-            chosen=_string(row, "chosen", where),
-            rejected=_string(row, "rejected", where),
+            prompt=prompt,
+            chosen=chosen,
+            rejected=rejected,
             source=origin,
             teacher=_teacher(row, where, source),
             metadata=metadata,
@@ -114,14 +113,14 @@ def _text(row: Mapping[str, Any], where: str, source: FileSource) -> TrainingTex
         )
     raise DataError(
         f"{where} has the columns {', '.join(row) or 'none'}; expected text, or messages, or prompt with completion, "
-        "or prompt with chosen and rejected"
+        "or chosen and rejected (with prompt, or lists of turns that begin with it)"
     )
 
 
 def _chat_turns(row: Mapping[str, Any], where: str) -> tuple[Turn, ...]:
     if "messages" in row:
-        return _turns(row["messages"], where)
-    return (*_prompt(row, where), Turn("assistant", _string(row, "completion", where)))
+        return turns_of(row, "messages", where)
+    return (*prompt_of(row, where), Turn("assistant", text_of(row, "completion", where)))
 
 
 def _origin(row: Mapping[str, Any], where: str, source: FileSource) -> str:
@@ -177,39 +176,7 @@ def _teacher(row: Mapping[str, Any], where: str, source: FileSource) -> str | No
     """Return who wrote the row's replies: its own column, else what the study says of the whole file."""
     if row.get("teacher") is None:
         return source.teacher
-    teacher = _string(row, "teacher", where)
+    teacher = text_of(row, "teacher", where)
     if source.teacher not in (None, teacher):
         raise DataError(f"{where} names the teacher {teacher!r}, the study says {source.teacher!r}: remove one of them")
     return teacher
-
-
-def _string(row: Mapping[str, Any], column: str, where: str) -> str:
-    value = row.get(column)
-    if not isinstance(value, str) or not value.strip():
-        raise DataError(f"{where}: {column} must be text, found {value!r:.80}")
-    if not value.isascii() and (half := HALF_PAIR.search(value)):
-        raise DataError(f"{where}: character {half.start()} of {column} is half a surrogate pair: it is no text")
-    return value
-
-
-def _prompt(row: Mapping[str, Any], where: str) -> tuple[Turn, ...]:
-    if isinstance(row.get("prompt"), list):
-        return _turns(row["prompt"], where)
-    return (Turn("user", _string(row, "prompt", where)),)
-
-
-def _turns(messages: Any, where: str) -> tuple[Turn, ...]:
-    if not isinstance(messages, list) or not messages:
-        raise DataError(f"{where}: messages must be a list of turns, found {messages!r}")
-    turns = []
-    for message in messages:
-        role = message.get("role") if isinstance(message, dict) else None
-        if role not in ROLES:
-            raise DataError(f"{where}: a turn's role is one of {', '.join(ROLES)}, found {role!r}")
-        if message.get("weight", 1) != 1:  # hosted fine-tuning's word for a turn that is not learned
-            raise DataError(
-                f"{where}: a turn has weight {message['weight']!r}, and all that the assistant says is learned: leave "
-                "the chat out, or end it at the turn that is to be learned"
-            )
-        turns.append(Turn(role, _string(message, "content", where)))
-    return tuple(turns)

@@ -64,7 +64,7 @@ def load_model(
 ) -> LoadedModel:
     """Return the model and tokenizer in ``folder`` with fp32 weights, in evaluation mode, on the profile's device.
 
-    ``precision``: what it will compute in; in ``bf16`` an accelerator is given those weights and never holds the others.
+    ``precision``: what it will compute in; in ``bf16`` an accelerator is given those weights and never the others.
 
     With ``check`` the record's fixed text is scored again; raises ``IntegrityError`` if its log-likelihood moved,
     because then a library no longer reads the checkpoint as it was saved, and for files that lack a weight;

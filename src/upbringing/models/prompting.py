@@ -111,10 +111,14 @@ class Renderer:
     _stand_ins: dict[tuple[str, ...], StandIns] = field(default_factory=dict)
 
     def unanswerable(self, prompt: Prompt) -> str | None:
-        """Return ``no-chat-template`` for a chat prompt to a tokenizer without a template."""
+        """Return ``no-chat-template`` for a chat prompt to a tokenizer without a template, ``no-token-begins-a-text``
+        where nothing stands before a text, and ``empty-prompt`` where a template makes nothing of what is asked.
+        """
         if prompt.elicitation == "E1" and prompt.messages and not self.tokenizer.chat_template:
             return "no-chat-template"
-        return None
+        if not prompt.messages and not prompt.completion and self._begin is None:
+            return "no-token-begins-a-text"
+        return None if self.prompt(prompt) else "empty-prompt"
 
     def prompt(self, prompt: Prompt) -> tuple[int, ...]:
         """Return the ids before the answer; at least the token that begins a text."""
@@ -156,9 +160,22 @@ class Renderer:
 
     @property
     def begin(self) -> int:
-        """The token that stands before a text: the tokenizer's beginning, else its end of text."""
+        """The token that stands before a text: the tokenizer's beginning, else its end of text.
+
+        Raises ``MeasurementError`` for a tokenizer that has neither.
+        """
+        if self._begin is None:
+            raise MeasurementError(
+                "the tokenizer names no beginning and no end of text, so no token stands before a text: give it one "
+                "(eos_token in tokenizer_config.json), as the model was trained"
+            )
+        return self._begin
+
+    @property
+    def _begin(self) -> int | None:
         found = self.tokenizer.bos_token_id
-        return int(found if found is not None else self.tokenizer.eos_token_id)
+        found = found if found is not None else self.tokenizer.eos_token_id
+        return None if found is None else int(found)
 
     @property
     def adds_begin(self) -> bool:

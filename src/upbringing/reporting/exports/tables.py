@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from upbringing.attribution.statistics.adjusted_intervals import Together, simultaneous_intervals
+from upbringing.base.spreadsheets import starts_formula
 from upbringing.formats.findings import Claim
 from upbringing.reporting.depths import area_tables
 from upbringing.reporting.fidelity import fidelity_table
@@ -18,9 +19,6 @@ from upbringing.reporting.words import shown
 
 Line = Mapping[str, Any]
 
-# What makes a spreadsheet compute (OWASP ASVS 1.2.10), with the full-width forms that some of them fold together.
-FORMULA_STARTS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-CONTROL_STARTS = ("\t", "\r", "\n", "\x00")
 FLATTENED = ("units", "flips")  # small fixed mappings become columns of their own; other nested values are JSON
 
 
@@ -49,8 +47,7 @@ def _cell(value: object) -> str:
 
 def safe_text(text: str) -> str:
     """Return ``text`` with control characters visible, and quoted by ``'`` where it would start a formula."""
-    is_formula = text.startswith(CONTROL_STARTS) or text.lstrip().startswith(FORMULA_STARTS)
-    return ("'" if is_formula else "") + shown(text)
+    return ("'" if starts_formula(text) else "") + shown(text)
 
 
 def tables_of(inputs: Inputs) -> dict[str, list[Line]]:
