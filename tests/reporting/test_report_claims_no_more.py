@@ -12,13 +12,14 @@ from upbringing.formats.findings import Claim, Findings, OrderRange, read_findin
 from upbringing.formats.tree import Cell, Checkpoint, MeasureInfo, Registered, StudyInfo, Tree, read_tree
 from upbringing.reporting.build import write_report
 from upbringing.reporting.chart import Axis
+from upbringing.reporting.differences import groups_of
 from upbringing.reporting.factors import plans_of
 from upbringing.reporting.inputs import Inputs, read_inputs
 from upbringing.reporting.naming import claim_names
 from upbringing.reporting.runs import runs_of
 from upbringing.reporting.together import together_of
 from upbringing.reporting.upbringing import upbringing_of
-from upbringing.reporting.verdicts import controls_of
+from upbringing.reporting.verdicts import controls_of, first_screen
 from upbringing.reporting.words import consequence, movement
 
 
@@ -105,6 +106,29 @@ def test_lines_of_a_list_differ_wherever_their_claims_do() -> None:
     assert list(claim_names(inputs_of(*claims), claims).values()) == [
         "Harm: a - b (split trained)", "Harm: a - b (split ood)", "Harm: a - b (split ood, log-odds)", "Harm: c - d",
     ]  # fmt: skip
+
+
+def test_verdicts_in_the_same_words_say_where_each_holds() -> None:
+    claims = [
+        claim(0, sentence="It rose.", condition="E1", split="ood", role="primary"),
+        claim(1, sentence="It rose.", condition="E2", split="ood", role="primary"),
+        claim(2, sentence="It fell.", condition="E2", split="trained", role="primary"),
+    ]
+    inputs = inputs_of(*claims)
+    screen = first_screen(inputs, groups_of(inputs, runs_of(inputs)))
+    assert screen.places == {"claim-0": "E1, split ood", "claim-1": "E2, split ood"}
+
+
+def test_the_first_screen_shows_no_two_verdicts_that_read_alike(tmp_path: Path) -> None:
+    folder = write_results(tmp_path / "own", num_seeds=1)
+    found = read_findings(folder / "findings.json")
+    claims = tuple(each.model_copy(update={"sentence": "It rose."}) for each in found.claims)
+    write_findings(found.model_copy(update={"claims": claims}), folder)
+    first = first_screen_of(page_of(folder, tmp_path))
+    alike = [each for each in claims if each.role == "primary" and each.estimate is not None]
+    splits = {each.split for each in alike if each.split}
+    assert splits
+    assert all(f"plit {split}" in first for split in splits)
 
 
 def test_ranges_of_other_units_share_no_scale_and_look_like_no_interval() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from upbringing.formats.findings import Claim, Conclusion
@@ -42,9 +43,13 @@ class Control:
 
 @dataclass(frozen=True)
 class FirstScreen:
-    """Everything above the fold. ``is_declared``: the claims shown are primary."""
+    """Everything above the fold. ``is_declared``: the claims shown are primary.
+
+    ``places``: condition and split of claims, by id, whose sentence another one shares word for word.
+    """
 
     headlines: tuple[Headline, ...]
+    places: Mapping[str, str]
     conclusions: tuple[Conclusion, ...]
     is_declared: bool
     strength: tuple[Fact, ...]
@@ -62,11 +67,18 @@ def first_screen(inputs: Inputs, groups: Sequence[Group]) -> FirstScreen:
         by_measure.setdefault(inputs.label(claim.measure), []).append(views[claim.id])
     return FirstScreen(
         headlines=tuple(Headline(name, found[0], tuple(found[1:])) for name, found in by_measure.items()),
+        places=_places(groups, [view for found in by_measure.values() for view in found]),
         conclusions=inputs.findings.conclusions,
         is_declared=bool(primary),
         strength=tuple(_strength(inputs, chosen)),
         missing=tuple(_missing(inputs, chosen)),
     )
+
+
+def _places(groups: Sequence[Group], shown: Sequence[ClaimView]) -> dict[str, str]:
+    times = Counter(view.sentence for view in shown)
+    places = {view.id: group.place for group in groups for view in group.claims}
+    return {view.id: places[view.id] for view in shown if times[view.sentence] > 1 and places[view.id]}
 
 
 def _strength_of(claim: Claim) -> int:
