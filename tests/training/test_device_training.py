@@ -79,7 +79,7 @@ def test_a_stage_trains_there_as_on_the_cpu(bench: Bench, kind: str) -> None:
         torch.testing.assert_close(weights(there)[name], tensor, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["pretrain", "lora", "rl"])
+@pytest.mark.parametrize("kind", ["pretrain", "lora", pytest.param("rl", marks=pytest.mark.slow)])
 def test_a_run_cut_in_two_there_ends_in_the_bits_of_the_straight_run(bench: Bench, kind: str) -> None:
     stream, stage = stream_of(bench, kind), STAGES[kind]
     with training_there():
