@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,13 @@ def margin(model: Any, pair: Pair) -> float:
     with torch.no_grad():
         chosen, rejected = (log_probability(model, pair.prompt, answer) for answer in (pair.chosen, pair.rejected))
     return float(chosen - rejected)
+
+
+def test_a_stage_says_nothing_that_its_reader_cannot_change(bench: Bench) -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        bench.train("silent", STAGE, bench.stream("pairs", preferences(1), None, 2.0), steps=(0, 2))
+    assert [str(each.message) for each in said if issubclass(each.category, FutureWarning)] == []
 
 
 def test_preferences_the_other_way_round_have_the_other_effect(bench: Bench) -> None:

@@ -163,7 +163,8 @@ def watched(base: type) -> type:
     class Watched(base):  # type: ignore[misc]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             _use_one_device(kwargs["args"])
-            super().__init__(*args, **kwargs)
+            with renaming_unmentioned():
+                super().__init__(*args, **kwargs)
             self._update_losses: list[torch.Tensor] = []
             self._update_norm = 0.0
 
