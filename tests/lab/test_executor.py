@@ -160,6 +160,18 @@ class Seeing:
         return os.environ[VISIBLE]
 
 
+@dataclass(frozen=True)
+class Broken:
+    """A job that fails."""
+
+    key: str
+    label: str = "broken"
+    after: tuple[str, ...] = ()
+
+    def run(self, report: Callable[[Event], None]) -> None:
+        raise DataError("the data is wrong")
+
+
 def seen(folder: Path, devices: tuple[str, ...]) -> list[str]:
     jobs = [Seeing(each, folder, ("a", "b")) for each in ("a", "b")]
     outcomes = run_jobs(jobs, slots=2, threads=1, on_event=lambda event: None, devices=devices)
@@ -173,6 +185,19 @@ def test_each_worker_sees_accelerators_of_its_own(tmp_path: Path) -> None:
 def test_a_study_on_the_processor_shows_its_workers_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VISIBLE, "0,1")
     assert seen(tmp_path, ()) == ["", ""]
+
+
+def test_a_job_gives_back_what_it_held_on_accelerators_and_wakes_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    given: list[str] = []
+    monkeypatch.setattr(executor, "_events", Locked())
+    monkeypatch.setattr(executor, "give_back_memory", lambda: given.append("back"))
+    for is_initialized, times in ((False, 0), (True, 1)):
+        monkeypatch.setattr(torch.cuda, "is_initialized", lambda is_initialized=is_initialized: is_initialized)
+        with pytest.raises(DataError):
+            executor._run_job(Broken("broken"))
+        assert len(given) == times
 
 
 def workshop(tmp_path: Path, profile: BuildProfile) -> Workshop:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 from typing import Any
 
@@ -23,6 +24,17 @@ def put_on(model: Any, device: str) -> Any:
     if device != "cpu":
         os.environ.setdefault(*WORKSPACE)
     return model.to(device)
+
+
+def give_back_memory() -> None:
+    """Give back what torch keeps of an accelerator for this process.
+
+    What is left of a stage must be found first: trainers lie in circles, which nobody breaks when that memory runs out.
+    """
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def converted(network: Any, dtype: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from upbringing.formats.record import BuildProfile
-from upbringing.models.devices import WORKSPACE
+from upbringing.models.devices import WORKSPACE, give_back_memory
 
 # What a launcher may have set against the profile; the profile alone says how a study computes.
 IGNORED_ENVIRONMENT = (
@@ -56,7 +56,8 @@ def isolated(profile: BuildProfile) -> Iterator[None]:
         yield
     finally:
         _forget_graphs(profile)
-        _leave_device(profile)
+        if profile.device != "cpu":
+            give_back_memory()
         determinism.fill_uninitialized_memory = filled
         torch.use_deterministic_algorithms(mode=deterministic, warn_only=warns)
         torch.set_num_threads(threads)
@@ -67,17 +68,6 @@ def isolated(profile: BuildProfile) -> Iterator[None]:
         random.setstate(states[2])
         os.environ.clear()
         os.environ.update(environment)
-
-
-def _leave_device(profile: BuildProfile) -> None:
-    """Give an accelerator's memory back: trainers lie in circles, which nobody breaks when it runs out there."""
-    if profile.device != "cpu":
-        import gc
-
-        import torch
-
-        gc.collect()
-        torch.cuda.empty_cache()
 
 
 def _forget_graphs(profile: BuildProfile) -> None:

@@ -6,7 +6,6 @@ no hub. A worker that vanishes fails its job and every job that waits for it; si
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -26,6 +25,7 @@ from upbringing.base.files import FULL_DISK_ERRORS
 from upbringing.base.memory import children_keep_memory
 from upbringing.base.parent import end_with_parent
 from upbringing.base.surroundings import forget_surroundings, poor_context
+from upbringing.models.devices import give_back_memory
 
 SHORTAGE = (
     "free some, run fewer side by side or smaller micro-batches (accumulate), or compute activations twice "
@@ -113,11 +113,10 @@ def _run_job(job: Job) -> Any:
 
 
 def _free_accelerators() -> None:
-    """Give back what a job held on accelerators: torch keeps it for this process, and the next job may start others."""
+    """Give back what a job held on accelerators, if it did: the next one may start processes that need it."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
-        gc.collect()
-        torch.cuda.empty_cache()
+        give_back_memory()
 
 
 def run_jobs(
