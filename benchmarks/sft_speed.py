@@ -33,7 +33,7 @@ from upbringing.base.streams import stream as random_stream
 from upbringing.data.documents import Chat, Turn
 from upbringing.data.packing import IGNORED
 from upbringing.data.stream import Stream, StreamPart, StreamPlan, build_stream, open_stream
-from upbringing.formats.record import BuildProfile
+from upbringing.formats.record import Attention, BuildProfile
 from upbringing.models.loading import open_folder_tokenizer
 from upbringing.training.segment import Places, Segment, run_segment
 from upbringing.training.sft import Sft
@@ -42,6 +42,7 @@ PRECISION: Literal["bf16", "fp32"] = "bf16" if has_fast_bf16() else "fp32"  # of
 CONTEXT, BATCH = 256, 8  # windows of the segment's updates, and rows of TRL's packed ones
 MEAN_TOKENS, SIGMA = 48, 0.6
 TARGET = 3.0
+ATTENTIONS: tuple[Attention, ...] = ("eager", "varlen")
 LEAK_TOLERANCE = 1e-4  # of logits in fp32; another document moves them by far more
 Example = dict[str, list[int]]
 
@@ -244,7 +245,7 @@ def compare(start: Path, stream: Stream, folder: Path, steps: int, setting: Sett
     ours = [tokens / seconds for tokens, seconds in zip(read[SETTLING_BLOCKS:], turns.ours, strict=True)]
     ratio = Ratio.of(ours, turns.theirs)
     compiled = ", compiled" if profile.compile else ""
-    print(f"SFT, segment (explicit attention{compiled}) / TRL ({setting.name}): {ratio}")
+    print(f"SFT, segment ({profile.attention}{compiled}) / TRL ({setting.name}): {ratio}")
     print(f"  segment {spread(ours)}, TRL {spread(turns.theirs)} supervised tokens/s; the same "
           f"{sum(read):,} supervised tokens in {sum(map(len, blocks)):,} chats on both sides", flush=True)  # fmt: skip
     return ratio.median
@@ -278,10 +279,13 @@ def main() -> None:
         stream = open_stream(folder)
         first = examples_of(stream, 0, options.steps * BATCH)
         setting = fastest_setting(root / "start", first, options.steps)
-        eager = BuildProfile(precision=PRECISION, attention="eager", threads=options.threads)
         found = [
             compare(root / "start", stream, folder, options.steps, setting, profile)
-            for profile in (eager, eager.model_copy(update={"compile": True}))
+            for attention in ATTENTIONS
+            for compiled in (False, True)
+            for profile in [
+                BuildProfile(precision=PRECISION, attention=attention, compile=compiled, threads=options.threads)
+            ]
         ]
         print(f"SFT: {max(found):.2f} times TRL's fastest leak-free setting; {at_least(max(found), TARGET)}")
 

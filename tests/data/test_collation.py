@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from upbringing.data.collation import block_mask, collate, isolating_mask
+from upbringing.data.collation import ENDS, block_mask, collate, document_ends, isolating_mask
 
 pytestmark = pytest.mark.model
 LENGTHS = (5, 9, 6)  # the rest of the 24 tokens is padding
@@ -120,3 +120,19 @@ def test_the_mask_of_isolated_text_by_hand() -> None:
         isolating_mask(documents, positions, torch.full_like(isolated, -1), torch.float32),
         block_mask(documents, torch.float32),
     )
+
+
+def test_ends_of_documents_by_hand() -> None:
+    """Two windows: each ends its last document, padding is one, and the last end is repeated on a CPU."""
+    documents = np.array([[0, 0, 1, -1], [1, 1, 1, 1]], dtype=np.int32)
+    assert document_ends(documents).tolist() == [0, 2, 3, 4, 8, 8, 8, 8, 8]
+    assert document_ends(documents, "meta").shape == (5,)
+
+
+def test_a_batch_for_attention_by_documents_has_ends_and_no_mask() -> None:
+    import torch
+
+    batch = collate(arrays(3), 0, 1, torch.float32, by_documents=True)
+    assert set(batch) == {"input_ids", "labels", "position_ids", ENDS}
+    assert batch[ENDS].unique().tolist() == [0, 5, 14, 20, 24]
+    assert batch[ENDS].dtype == torch.int32

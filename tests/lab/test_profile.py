@@ -101,3 +101,11 @@ def test_a_study_that_masks_updates_is_never_compiled_and_says_so_where_that_was
     for fields, said in (({"compile": "on"}, "needs compile: off"), ({"processes": 2}, "needs processes: 1")):
         with pytest.raises(ValueError, match=f"arm 'masked': the stage 'pretrain' masks its updates, which {said}"):
             masked(**fields)
+
+
+def test_attention_by_documents_needs_bf16_on_an_accelerator() -> None:
+    with pytest.raises(StudyError, match="no kernel for fp32 on accelerators: set precision: bf16"):
+        chosen_profile(study(attention="varlen", device="cuda", precision="fp32"))
+    assert chosen_profile(study(attention="varlen", device="cuda")).masked_attention == "sdpa"
+    assert chosen_profile(study(attention="varlen", precision="fp32")).masked_attention == "eager"
+    assert chosen_profile(study(attention="sdpa")).masked_attention == "sdpa"

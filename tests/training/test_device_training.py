@@ -19,6 +19,7 @@ from upbringing.data.collation import collate
 from upbringing.data.held_out import HeldOut
 from upbringing.data.stream import open_stream
 from upbringing.formats.record import BuildProfile
+from upbringing.models import document_attention
 from upbringing.training import kinds, segment, state, trainer
 from upbringing.training.dpo import Dpo
 from upbringing.training.held_out import held_out_loss
@@ -77,6 +78,44 @@ def test_a_stage_trains_there_as_on_the_cpu(bench: Bench, kind: str) -> None:
     assert found.weights_changed
     for name, tensor in weights(here).items():
         torch.testing.assert_close(weights(there)[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def kernel(
+    query: Any, key: Any, value: Any, ends: Any, key_ends: Any, longest: int, longest_key: int, **how: Any
+) -> Any:
+    """What torch's kernel for documents of unequal length computes, by a mask; it takes what the kernel takes."""
+    assert query.device == key.device == value.device == ends.device == DEVICE
+    assert query.dtype == key.dtype == value.dtype
+    assert key_ends is ends
+    lengths = inner(ends).diff()
+    assert ends.dtype == torch.int32
+    assert 0 < lengths.min() <= lengths.max() <= longest == longest_key
+    assert lengths.sum() == len(query)
+    scale, window, shares = how.pop("scale"), how.pop("window_size"), how.pop("enable_gqa")
+    assert not how
+    assert window == (-1, 0)  # causal
+    assert shares == (query.shape[1] != key.shape[1])
+    places = torch.arange(len(query), device=query.device)
+    document = torch.bucketize(places, ends[1:], right=True)
+    seen = (document[:, None] == document) & (places[:, None] >= places)
+    scores = (query.transpose(0, 1) @ key.permute(1, 2, 0)) * scale
+    return (torch.softmax(scores.masked_fill(~seen, -1e30), -1) @ value.transpose(0, 1)).transpose(0, 1)
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "sft", "lora"])
+def test_documents_go_to_the_kernel_for_unequal_lengths(
+    bench: Bench, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    monkeypatch.setattr(document_attention, "varlen_attn", lambda *g, **n: calls.append(1) or kernel(*g, **n))
+    stream, stage = stream_of(bench, kind), STAGES[kind]
+    _, expected = bench.train(f"{kind}-masked", stage, stream, steps=(0, 6))
+    with training_there():
+        profile = THERE.model_copy(update={"attention": "varlen"})
+        _, found = bench.train(f"{kind}-varlen-there", stage, stream, steps=(0, 6), profile=profile)
+    assert len(calls) == 6 * 2 * stage.accumulate  # two layers
+    np.testing.assert_allclose(found.losses, expected.losses, atol=1e-4)
+    assert found.weights_changed
 
 
 @pytest.mark.parametrize("kind", ["pretrain", "lora", pytest.param("rl", marks=pytest.mark.slow)])

@@ -4,8 +4,10 @@ The mask is an explicit *float* mask of shape (batch, 1, time, time): additive, 
 the most negative finite number elsewhere. The traps it avoids: an all-ones mask or a cache leaks across
 documents, and a boolean 4D mask was silently wrong under eager attention in earlier transformers.
 
-Isolated text needs this mask: its positions repeat those of the text behind its place, and attention that knows
-documents by their positions alone (flash attention) would read it as a document of its own.
+Attention that is computed document by document is told where each ends instead, and no mask is made.
+
+Isolated text needs the mask: its positions repeat those of the text behind its place, and attention that knows
+documents by their positions or ends alone (flash attention) would read it as a document of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from upbringing.data.packing import OWN
 if TYPE_CHECKING:
     import torch
 
+ENDS = "cu_seq_lens_q"  # transformers' name for where documents end
 FLOAT_MASK_ATTENTION = ("eager", "sdpa")  # what adds a float mask of every pair of places to its scores
 
 
@@ -68,12 +71,34 @@ def _additive(allowed: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return mask[:, None]
 
 
+def document_ends(documents: NDArray[np.int32], device: Any = "cpu") -> torch.Tensor:
+    """Return 0 and the place behind each document of ``documents`` (windows, time), one window behind the other.
+
+    Padding is a document. On a CPU the last end is repeated up to one entry per place and one more, so that compiled
+    layers see one shape; elsewhere each repetition would be a document to start a kernel for.
+    """
+    import torch
+
+    is_first = np.ones(documents.shape, bool)
+    is_first[:, 1:] = documents[:, 1:] != documents[:, :-1]
+    ends = np.append(np.flatnonzero(is_first), documents.size).astype(np.int32)
+    is_padded = torch.device(device).type == "cpu"
+    return torch.from_numpy(np.pad(ends, (0, documents.size + 1 - len(ends)), "edge") if is_padded else ends).to(device)
+
+
 def collate(
-    arrays: Mapping[str, NDArray[np.int32]], begin: int, end: int, dtype: torch.dtype, device: Any = "cpu"
+    arrays: Mapping[str, NDArray[np.int32]],
+    begin: int,
+    end: int,
+    dtype: torch.dtype,
+    device: Any = "cpu",
+    *,
+    by_documents: bool = False,
 ) -> dict[str, Any]:
     """Return windows ``begin..end`` as the keyword arguments of a causal language model, on ``device``.
 
     The mask is computed there: it is as large as the square of the context, and what it follows from is not.
+    ``by_documents``: for attention that is told where documents end; the windows hold no isolated text.
     """
     import torch
 
@@ -81,16 +106,12 @@ def collate(
         return torch.from_numpy(np.asarray(arrays[name][begin:end], dtype=np.int64)).to(device)
 
     documents, positions = tensor("documents"), tensor("positions")
+    found = {"input_ids": tensor("tokens"), "labels": tensor("labels"), "position_ids": positions}
+    if by_documents:
+        return found | {ENDS: document_ends(np.asarray(arrays["documents"][begin:end]), device)}
     if "isolated" in arrays:
-        mask = isolating_mask(documents, positions, tensor("isolated"), dtype)
-    else:
-        mask = block_mask(documents, dtype)
-    return {
-        "input_ids": tensor("tokens"),
-        "labels": tensor("labels"),
-        "position_ids": positions,
-        "attention_mask": mask,
-    }
+        return found | {"attention_mask": isolating_mask(documents, positions, tensor("isolated"), dtype)}
+    return found | {"attention_mask": block_mask(documents, dtype)}
 
 
 def require_float_mask(arrays: Mapping[str, NDArray[np.int32]], attention: str) -> None:

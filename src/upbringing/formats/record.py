@@ -16,7 +16,8 @@ RECORD_SCHEMA_VERSION = 1
 RECORD_NAME = "record.json"
 
 
-Attention = Literal["eager", "sdpa"]
+MaskedAttention = Literal["eager", "sdpa"]
+Attention = Literal["eager", "sdpa", "varlen"]
 Device = Literal["cpu", "cuda"]
 
 
@@ -28,7 +29,8 @@ def _is_absent(value: object) -> bool:
 class BuildProfile(Description):
     """The numerics of a study: chosen once, written to ``study.lock``, the same for all nodes.
 
-    ``precision``: ``bf16`` = bf16 autocast over fp32 weights. ``threads``: per process. ``versions``:
+    ``precision``: ``bf16`` = bf16 autocast over fp32 weights. ``attention``: ``varlen`` = packed windows are trained
+    document by document. ``threads``: per process. ``versions``:
     of whatever can move a bit: libraries, and our own way to compile where that is done. ``activation_checkpointing``:
     layers keep no activations and compute them again in the backward pass: less memory, a third more work.
     """
@@ -43,6 +45,13 @@ class BuildProfile(Description):
         default=False, exclude_if=lambda value: not value
     )  # keys stay what they were
     versions: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def masked_attention(self) -> MaskedAttention:
+        """What computes all that is no packed window: ``varlen`` knows nothing else."""
+        if self.attention != "varlen":
+            return self.attention
+        return "eager" if self.device == "cpu" else "sdpa"
 
 
 class SourceTokens(BaseModel):

@@ -222,6 +222,11 @@ def chosen_profile(study: Study, *, device: Device | None = None) -> BuildProfil
     is_fast = device == "cuda" or has_fast_bf16()
     precision = ("bf16" if is_fast else "fp32") if study.precision == "auto" else study.precision
     compiled = study.compile == "on" or (study.compile == "auto" and device == "cpu" and pays_to_compile(study))
+    if study.attention == "varlen" and device == "cuda" and precision == "fp32":
+        raise StudyError(
+            "attention: varlen has no kernel for fp32 on accelerators: set precision: bf16, or attention: sdpa",
+            ("attention",),
+        )
     attention: Attention = "eager" if device == "cpu" else "sdpa"
     return BuildProfile(
         precision=precision,

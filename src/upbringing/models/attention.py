@@ -76,13 +76,16 @@ def _grouped(network: Any) -> Iterator[None]:
 
 
 def can_group(network: Any) -> bool:
+    """Whether the network computes explicit attention, and as Llama does."""
+    return network.config._attn_implementation == "eager" and has_plain_attention(network)
+
+
+def has_plain_attention(network: Any) -> bool:
     """Whether the network's explicit attention is word for word that of Llama: other ones cap or add scores."""
     from transformers.models.llama import modeling_llama
 
     own = getattr(sys.modules.get(type(network).__module__), "eager_attention_forward", None)
-    if own is None or network.config._attn_implementation != "eager":
-        return False
-    return _words(own) == _words(modeling_llama.eager_attention_forward)
+    return own is not None and _words(own) == _words(modeling_llama.eager_attention_forward)
 
 
 def _words(function: Any) -> list[str]:

@@ -85,7 +85,7 @@ def load_model(
             trust_remote_code=False,
             use_safetensors=True,
             dtype=torch.float32,
-            attn_implementation=profile.attention,
+            attn_implementation=profile.masked_attention,
             output_loading_info=True,
         )
     require_complete(found, folder)

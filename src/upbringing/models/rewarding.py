@@ -98,7 +98,7 @@ def _opened(folder: Path, tokenizer: Any, profile: BuildProfile, drawn: tuple[st
         trust_remote_code=False,
         use_safetensors=True,
         dtype=torch.float32,
-        attn_implementation=profile.attention,
+        attn_implementation=profile.masked_attention,
         output_loading_info=True,
     )
     require_complete(found, folder, drawn)

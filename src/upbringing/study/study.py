@@ -61,7 +61,8 @@ class Study(Description):
     trained well; results stand with and without those that miss one. ``components``: per measure id, what ``plan`` and
     ``power`` are to expect of its noise; absent = not known, or read from earlier results.
     ``precision``, ``attention``, ``compile``, ``device``, ``activation_checkpointing``: of training, the same for all
-    nodes; measuring takes place on the same device. ``processes``: how many train a stage together, on as many devices.
+    nodes; measuring takes place on the same device. ``attention: varlen``: packed windows are trained document by
+    document, all else is computed with a mask. ``processes``: how many train a stage together, on as many devices.
     ``measure_precision``: in fp32 no answer depends on its batch. ``engine``: what generates answers;
     likelihoods are always transformers'. ``engine_agreement``: least share of verdicts in which another engine must
     agree with transformers. ``protocol``: the claim of the field that the study asks about, and the cells that play its
@@ -92,7 +93,7 @@ class Study(Description):
     protocol: ProtocolDescription | None = None
     judge_error_gap: Annotated[float, Field(ge=0, le=1)] | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    attention: Literal["auto", "eager", "sdpa"] = "auto"
+    attention: Literal["auto", "eager", "sdpa", "varlen"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", exclude_if=lambda value: value == "auto")
     activation_checkpointing: Annotated[bool, Field(exclude_if=lambda value: not value)] = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from upbringing.data.collation import collate, require_float_mask
 from upbringing.data.stream import Stream
-from upbringing.data.window_arrays import MODES
+from upbringing.data.window_arrays import MODES, OPTIONAL
 from upbringing.formats.record import BuildProfile
 from upbringing.training.compilation import compiled_layers
 from upbringing.training.head import learned_positions
@@ -58,8 +58,9 @@ class Run:
 class MicroBatches:
     """A map-style dataset whose item is a collated micro-batch of a run, in order over all processes."""
 
-    def __init__(self, stream: Stream, run: Run) -> None:
+    def __init__(self, stream: Stream, run: Run, *, by_documents: bool) -> None:
         self._stream = stream
+        self._by_documents = by_documents
         self._size = run.micro_batch
         self._device = run.model.device
         self._begin = run.first * run.stage.batch_size
@@ -72,11 +73,10 @@ class MicroBatches:
         import torch
 
         begin = self._begin + index * self._size
-        batch = collate(self._stream.arrays, begin, begin + self._size, torch.float32, self._device)
-        if MODES in self._stream.arrays:
-            batch[MODES] = torch.from_numpy(
-                np.asarray(self._stream.arrays[MODES][begin : begin + self._size], np.int64)
-            )
+        arrays, end = self._stream.arrays, begin + self._size
+        batch = collate(arrays, begin, end, torch.float32, self._device, by_documents=self._by_documents)
+        if MODES in arrays:
+            batch[MODES] = torch.from_numpy(np.asarray(arrays[MODES][begin:end], np.int64))
         return batch
 
 
@@ -84,12 +84,15 @@ def train_windows(run: Run, stream: Stream) -> None:
     """Train on the packed windows of ``stream``: next-token loss over what is learned.
 
     Logits are computed where a loss is taken, if ``learned_positions`` can choose them. Where updates are masked, the
-    windows of a micro-batch are computed mode by mode, and their masked gradients add up. Raises ``DataError`` for
-    isolated text under attention that cannot keep it apart, ``TrainingError`` for masks that the model has no room for.
+    windows of a micro-batch are computed mode by mode, and their masked gradients add up. Under ``attention: varlen``
+    these windows, and those with isolated text, are computed with a mask, all others document by document. Raises
+    ``DataError`` for isolated text under attention that cannot keep it apart, ``TrainingError`` for masks that the
+    model has no room for and for a model whose attention cannot be computed by documents.
     """
     from transformers import Trainer, TrainingArguments
 
     require_float_mask(stream.arrays, run.model.config._attn_implementation)
+    by_documents = run.profile.attention == "varlen" and not any(name in stream.arrays for name in OPTIONAL)
     masking = masking_of(run.stage)
     masked = None if masking is None else MaskedUpdates(run.model, masking, run.profile)
     positions = learned_positions(run.model)
@@ -106,18 +109,26 @@ def train_windows(run: Run, stream: Stream) -> None:
     trainer = WindowsTrainer(
         model=run.model,
         args=TrainingArguments(**common_arguments(run), per_device_train_batch_size=1),
-        train_dataset=MicroBatches(stream, run),
+        train_dataset=MicroBatches(stream, run, by_documents=by_documents),
         data_collator=_only_item,
         compute_loss_func=None if positions is None else positions.loss,
         optimizers=(run.optimizer, exact_rates(run)),
     )
     try:
-        with frozen_matrices_cast(run.model, run.profile):
+        with _attention(run.model, by_documents=by_documents), frozen_matrices_cast(run.model, run.profile):
             start(trainer, run, is_compiled=run.profile.compile)
     finally:
         for hooked in (masked, positions):
             if hooked is not None:
                 hooked.remove()
+
+
+def _attention(model: Any, *, by_documents: bool) -> AbstractContextManager[None]:
+    if not by_documents:
+        return nullcontext()
+    from upbringing.models.document_attention import attending_by_documents
+
+    return attending_by_documents(model)
 
 
 def _only_item(items: list[dict[str, Any]]) -> dict[str, Any]:

@@ -204,7 +204,7 @@ class MeasureJob:
             "items": fingerprint([item.model_dump(mode="json") for item in items]),
             "judges": [judge.id for judge in judges],
             "precision": self.study.measure_precision,
-            "attention": self.profile.attention,
+            "attention": self.profile.masked_attention,
             "seed": self.study.seed,
             "version": BATTERY_VERSION,
             "versions": library_versions(),

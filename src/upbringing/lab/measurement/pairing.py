@@ -71,7 +71,7 @@ class PairJob:
             "battery": [measure.model_dump(mode="json") for measure in comparing(job.study.battery)],
             "items": fingerprint([item.model_dump(mode="json") for item in items]),
             "precision": job.study.measure_precision,
-            "attention": job.profile.attention,
+            "attention": job.profile.masked_attention,
             "pairs": PAIRS_VERSION,
             "versions": library_versions(),
         }
