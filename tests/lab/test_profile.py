@@ -109,3 +109,11 @@ def test_attention_by_documents_needs_bf16_on_an_accelerator() -> None:
     assert chosen_profile(study(attention="varlen", device="cuda")).masked_attention == "sdpa"
     assert chosen_profile(study(attention="varlen", precision="fp32")).masked_attention == "eager"
     assert chosen_profile(study(attention="sdpa")).masked_attention == "sdpa"
+
+
+@pytest.mark.parametrize(("context", "attention"), [(512, "eager"), (1024, "sdpa")])
+def test_long_windows_are_not_computed_explicitly_unasked(context: int, attention: str) -> None:
+    arms = {"long": {"stages": {"pretrain": {"context": context}}}}
+    start = {"kind": "fresh", "context": 1024, "tokenizer": {"train_on": "world"}}
+    assert chosen_profile(study(arms=arms, start=start)).attention == attention
+    assert chosen_profile(study(arms=arms, start=start, attention="eager")).attention == "eager"

@@ -33,10 +33,12 @@ from upbringing.training.masking import masking_of
 from upbringing.training.midtrain import Midtrain
 from upbringing.training.pretrain import Pretrain
 from upbringing.training.publish import library_versions
+from upbringing.training.settings import TrainedStage
 from upbringing.training.start import FreshStart
 
 LOCK_NAME = "study.lock"
 PACKAGES_NAME = "packages"  # below the store: wheels that `data fetch` downloads
+EXPLICIT_TOKENS = 512  # of a window: beyond it explicit attention is slower on a CPU, measured in fp32 at 1,024
 FLOPS_PER_TOKEN_AND_WEIGHT = 6  # forward 2, backward 4: Kaplan et al. 2020, section 2.1; attention is left out
 FLOPS_WORTH_COMPILING = 2e12  # some half a minute of a core; compiling a layer takes 10 s, later processes 2 s
 COMPILED_LAYERS_VERSION = "1"  # raise it when compiled training computes other bits
@@ -211,7 +213,8 @@ def locked_profile(study: Study, folder: Path, *, writes: bool = True) -> BuildP
 def chosen_profile(study: Study, *, device: Device | None = None) -> BuildProfile:
     """Return the profile for this machine: an accelerator where torch can use one, bf16 where it is fast, one thread.
 
-    ``attention: auto`` is explicit on a CPU, where it is faster up to some 512 tokens, and torch's own on accelerators.
+    ``attention: auto`` is explicit on a CPU where no window is longer than 512 tokens, up to which it is faster there;
+    else torch's own. Documents are computed one by one only where the study asks for it, as not every model can be.
     ``compile: auto`` compiles where a stage is long enough to pay for it on a CPU, a rule that knows no machine; on
     accelerators never. ``device``: what ``device: auto`` was on the machine that chose; ``None`` = to be chosen here.
     """
@@ -227,7 +230,7 @@ def chosen_profile(study: Study, *, device: Device | None = None) -> BuildProfil
             "attention: varlen has no kernel for fp32 on accelerators: set precision: bf16, or attention: sdpa",
             ("attention",),
         )
-    attention: Attention = "eager" if device == "cpu" else "sdpa"
+    attention: Attention = "eager" if device == "cpu" and _longest_window(study) <= EXPLICIT_TOKENS else "sdpa"
     return BuildProfile(
         precision=precision,
         attention=attention if study.attention == "auto" else study.attention,
@@ -237,6 +240,12 @@ def chosen_profile(study: Study, *, device: Device | None = None) -> BuildProfil
         world_size=study.processes,
         versions=library_versions() | ({"compiled layers": COMPILED_LAYERS_VERSION} if compiled else {}),
     )
+
+
+def _longest_window(study: Study) -> int:
+    """Return the tokens of the longest window that a stage of any arm trains on; 0 where nothing is trained."""
+    stages = (stage for arm in study.resolved_arms().values() for stage in arm.stages.values())
+    return max((stage.context for stage in stages if isinstance(stage, TrainedStage)), default=0)
 
 
 def pays_to_compile(study: Study) -> bool:
