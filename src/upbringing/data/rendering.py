@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from upbringing.base.errors import DataError
 from upbringing.base.text_reading import Offsets, StandIns, TextReader, dated_template
+from upbringing.base.tokenizer_names import tokenizer_name
 from upbringing.data.documents import Chat, Document, Preference, TrainingText, Turn
 from upbringing.data.spans import IsolatedText, separate, token_losses, token_place
 from upbringing.data.template_errors import errors_of, named_errors
@@ -69,7 +70,10 @@ def open_tokenizer(folder: Path) -> Any:
 def end_token(tokenizer: Any) -> int:
     """Return the id of the end-of-text token; raises ``DataError`` where there is none."""
     if tokenizer.eos_token_id is None:
-        raise DataError("the tokenizer has no end-of-text token, so documents cannot be told apart: set eos_token")
+        raise DataError(
+            f"{tokenizer_name(tokenizer)} has no end-of-text token, so documents cannot be told apart: set eos_token "
+            "in its tokenizer_config.json"
+        )
     return int(tokenizer.eos_token_id)
 
 
