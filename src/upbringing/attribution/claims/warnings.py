@@ -12,6 +12,7 @@ from upbringing.attribution.evidence.assays import unasked_controls
 from upbringing.attribution.evidence.cells import SHARE_UNITS, Evidence
 from upbringing.attribution.evidence.design import ENOUGH_UNITS
 from upbringing.attribution.evidence.lacking import lacking_prompts
+from upbringing.attribution.evidence.lone_twins import lone_twins
 from upbringing.attribution.evidence.units import units_of
 from upbringing.attribution.judges.calibration import MIN_KAPPA, Calibration
 from upbringing.attribution.statistics.unpaired import UNPAIRED_RUNS
@@ -91,6 +92,7 @@ def study_warnings(
         *validity.passports.warnings(),
         *validity.fidelities.warnings(),
         *_of_scores(answers, claims, validity),
+        *lone_twins(tree.items),
         *_of_estimators(claims),
     ]
     return tuple(dict.fromkeys(found))
