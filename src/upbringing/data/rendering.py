@@ -92,7 +92,10 @@ def render_texts(
     documents = [text for text in texts if isinstance(text, Document)]
     chats = [text for text in texts if isinstance(text, Chat)]
     if len(documents) + len(chats) != len(texts):
-        raise DataError(f"the data {name!r} holds preference pairs, which only dpo and reward_model read")
+        raise DataError(
+            f"the data {name!r} holds preference pairs, which only dpo and reward_model read: give rows with text, "
+            "with messages, or with prompt and completion"
+        )
     found = render_documents(documents, tokenizer, learn, marks)
     return [*found, *render_chats(chats, tokenizer, folder, marks)] if chats else found
 
