@@ -240,13 +240,13 @@ def demo(
 def _show(findings: Findings, path: Path, *, as_json: bool) -> None:
     from rich.console import Console
 
-    from upbringing.lab.tables import print_findings
+    from upbringing.lab.tables import print_findings, tree_warnings
 
     if as_json:
         print(findings.model_dump_json(indent=1))
         print(path, file=sys.stderr)
     else:
-        print_findings(findings, Console())
+        print_findings(findings, Console(), tree_warnings(path.parent))
         print(f"report: {path}")
 
 

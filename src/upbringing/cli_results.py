@@ -27,7 +27,7 @@ def attribute(
 
     from upbringing.lab.logs import results_folder
     from upbringing.lab.run import attribute as attribute_results
-    from upbringing.lab.tables import print_findings
+    from upbringing.lab.tables import print_findings, tree_warnings
 
     results = results_folder(folder, tree=tree, inspect=inspect, lm_eval=lm_eval, output=output)
     for warning in results.warnings:
@@ -36,7 +36,8 @@ def attribute(
     if as_json:
         print(findings.model_dump_json(indent=1))
     else:
-        print_findings(findings, Console())
+        said = (each for each in tree_warnings(results.folder) if each not in results.warnings)
+        print_findings(findings, Console(), said)
 
 
 def report(
@@ -52,8 +53,12 @@ def report(
     as_json: JsonOption = False,
 ) -> None:
     """Write the self-contained HTML report of a results FOLDER, and with --export what other tools read."""
+    from rich.console import Console
+
     from upbringing.cli_export import exported
+    from upbringing.formats.findings import read_findings
     from upbringing.lab.run import report as report_results
+    from upbringing.lab.tables import print_notes, tree_warnings
 
     files = exported(folder, export, png=png, inspect=inspect, shareable=shareable)
     written = report_results(folder, output, shareable=shareable)
@@ -64,6 +69,9 @@ def report(
         print(written)
         if export is not None:
             print(f"{len(files)} files in {visible(str(export))}")
+        found = folder / "findings.json"
+        notes = read_findings(found).warnings if found.exists() else ()
+        print_notes(notes, tree_warnings(folder), Console(stderr=True))  # standard output is the path, for scripts
 
 
 def add_to(app: typer.Typer) -> None:

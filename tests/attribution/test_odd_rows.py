@@ -11,7 +11,9 @@ from simulated_studies import two_arms
 from upbringing.attribution.attribute import attribute
 from upbringing.attribution.evidence.defaults import default_contrasts
 from upbringing.attribution.evidence.design import design_of
+from upbringing.attribution.evidence.flat import tree_of_flat_table
 from upbringing.attribution.validity.aliasing import alias_tables
+from upbringing.attribution.words.sentences import FEW_SEEDS, NO_SEEDS, ONE_SEED
 from upbringing.base.errors import FormatError
 from upbringing.formats.effects.generators import fraction_runs, standard_generators
 from upbringing.formats.rows import Row, rows_table
@@ -170,3 +172,32 @@ def test_where_one_run_alone_has_scores_nobody_says_that_all_share_its_world() -
     shared = attribute(rows, tree.model_copy(update={"items": one_world}), other_estimators=False)
     assert "one world" in shared.claims[0].conditional_on
     assert any("share one world" in each for each in shared.warnings)
+
+
+def flat(**columns: list[Any]) -> pa.Table:
+    """Four answers each of a base and two checkpoints made from it, with ``columns`` of the three checkpoints."""
+    names = ["base", "one", "two"]
+    plain: dict[str, list[Any]] = {"parent": [None, "base", "base"], "stage": ["base", "sft", "sft"], **columns}
+    made = {"checkpoint": names, **plain}
+    table = {key: [value for value in values for _ in range(4)] for key, values in made.items()}
+    return pa.table(
+        {**table, "measure": ["refused"] * 12, "item": ["a", "b", "c", "d"] * 3, "value": [0.0, 1.0, 0.0, 1.0] * 3}
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({}, NO_SEEDS),
+        ({"arm": ["x", "x", "y"]}, NO_SEEDS),
+        ({"arm": ["x", "x", "y"], "seed": [0, 0, 0]}, ONE_SEED),
+        ({"arm": ["x", "x", "y"], "root_seed": [0, 0, 0]}, ONE_SEED),
+        ({"seed": [0, 1, 2]}, FEW_SEEDS),
+    ],
+)
+def test_a_table_without_seeds_is_not_said_to_hold_one(columns: dict[str, list[Any]], said: str) -> None:
+    rows = flat(**columns)
+    findings = attribute(rows, tree_of_flat_table(rows))
+    assert [each for each in findings.warnings if each in (NO_SEEDS, ONE_SEED, FEW_SEEDS)] == [said]
+    assert findings.claims
+    assert {claim.estimand for claim in findings.claims} == {"artefact"}

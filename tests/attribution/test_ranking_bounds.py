@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from upbringing.attribution.attribute import attribute
+from upbringing.attribution.evidence.flat import tree_of_flat_table
 from upbringing.attribution.evidence.influence import auroc_bounds, auroc_values
 from upbringing.formats.findings import Claim, Findings
 from upbringing.formats.rows import Row, rows_table
@@ -89,6 +91,24 @@ def findings_of(outcomes: dict[str, dict[str, list[str]]], *, lost: int = 0) -> 
         items=tuple(items),
     )
     return attribute(rows_table(rows), tree)
+
+
+def test_twins_that_are_not_among_the_items_are_counted() -> None:
+    table = pa.table(
+        {
+            "checkpoint": ["base"] * 4,
+            "measure": ["refused"] * 4,
+            "item": ["h1", "b1", "h2", "b2"],
+            "value": [1.0, 0.0, 1.0, 0.0],
+            "request": ["harmful", "benign"] * 2,
+            "twin": ["b1", "h1", "b2", "h-2"],
+        }
+    )
+    whole = table.set_column(5, "twin", [["b1", "h1", "b2", "h2"]])
+    said = [text for text in attribute(table, tree_of_flat_table(table)).warnings if "twin" in text]
+    assert len(said) == 1
+    assert said[0].startswith("1 of 4 items with a twin name one that is not among the items (such as 'h-2' of 'b2')")
+    assert not any("twin" in text for text in attribute(whole, tree_of_flat_table(whole)).warnings)
 
 
 def claim_of(outcomes: dict[str, dict[str, list[str]]], *, lost: int = 0) -> Claim:

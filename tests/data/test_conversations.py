@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from upbringing.base.errors import DataError
-from upbringing.data.documents import Preference, Turn
+from upbringing.data.documents import Chat, Preference, TrainingText, Turn
 from upbringing.data.sources import FileSource, read_file_source
 
 ASKED = {"role": "user", "content": "Why?"}
@@ -18,9 +18,14 @@ GOOD, BAD = {"role": "assistant", "content": "So."}, {"role": "assistant", "cont
 WHY, BRIEF = Turn("user", "Why?"), Turn("system", "Be brief.")
 
 
-def read(tmp_path: Path, row: dict[str, Any]) -> Preference:
+def read_as(tmp_path: Path, row: dict[str, Any], *, wants_pairs: bool) -> TrainingText:
     (tmp_path / "pairs.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
-    (found,) = read_file_source(FileSource(path="pairs.jsonl"), tmp_path).texts
+    (found,) = read_file_source(FileSource(path="pairs.jsonl"), tmp_path, wants_pairs=wants_pairs).texts
+    return found
+
+
+def read(tmp_path: Path, row: dict[str, Any]) -> Preference:
+    found = read_as(tmp_path, row, wants_pairs=False)  # a row without messages is a pair to whoever reads it
     assert isinstance(found, Preference)
     return found
 
@@ -58,3 +63,44 @@ def test_every_published_form_is_the_same_pair(tmp_path: Path, row: dict[str, An
 def test_what_is_no_pair_is_an_error_that_names_the_row(tmp_path: Path, row: dict[str, Any], said: str) -> None:
     with pytest.raises(DataError, match=said):
         read(tmp_path, row)
+
+
+BINARIZED = {  # the columns of UltraFeedback (binarized) that say something
+    "prompt": "Why?",
+    "messages": [ASKED, GOOD],
+    "chosen": [ASKED, GOOD],
+    "rejected": [ASKED, BAD],
+}
+
+
+@pytest.mark.parametrize("row", [BINARIZED, {**BINARIZED, "chosen": "So.", "rejected": "No."}])
+def test_a_row_that_is_a_chat_and_a_pair_is_what_is_wanted(tmp_path: Path, row: dict[str, Any]) -> None:
+    pair = read_as(tmp_path, row, wants_pairs=True)
+    assert isinstance(pair, Preference)
+    assert (pair.prompt, pair.chosen, pair.rejected) == ((WHY,), "So.", "No.")
+    chat = read_as(tmp_path, row, wants_pairs=False)
+    assert isinstance(chat, Chat)
+    assert chat.turns == (WHY, Turn("assistant", "So."))
+
+
+@pytest.mark.parametrize("wants_pairs", [True, False])
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"messages": [ASKED, BAD]}, "row 1: messages are not the prompt with the chosen answer. It has messages"),
+        ({"messages": [ASKED]}, "row 1: messages are not the prompt with the chosen answer"),
+        ({"messages": [SYSTEM, ASKED, GOOD]}, "row 1: messages are not the prompt with the chosen answer"),
+        ({"prompt": None, "chosen": "A", "rejected": "B"}, "found None. It has messages, from which chats are read"),
+    ],
+)  # fmt: skip
+def test_a_chat_and_a_pair_that_differ_are_an_error_to_whoever_reads(
+    tmp_path: Path, changed: dict[str, Any], said: str, wants_pairs: bool
+) -> None:
+    with pytest.raises(DataError, match=said):
+        read_as(tmp_path, {**BINARIZED, **changed}, wants_pairs=wants_pairs)
+
+
+def test_what_stands_empty_beside_the_other_form_is_nothing(tmp_path: Path) -> None:
+    empty = {"chosen": None, "rejected": None, "prompt": None}
+    assert isinstance(read_as(tmp_path, {**BINARIZED, **empty}, wants_pairs=False), Chat)
+    assert isinstance(read_as(tmp_path, {**BINARIZED, "messages": None}, wants_pairs=False), Preference)

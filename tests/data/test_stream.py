@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +55,17 @@ def built(
     folder.mkdir()
     fields = {"form": "documents", "context": 24, "batch_size": 4, "seed": 3, "parts": (part,), **plan}
     return build_stream(StreamPlan(**fields), lambda name: texts[name], {key: key for key in texts}, tokenizer, folder)  # type: ignore[arg-type]
+
+
+def test_an_end_of_text_that_is_missing_is_missed_of_a_named_checkpoint(tokenizer: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "endless-7b"
+    shutil.copytree(tokenizer, folder)
+    path = folder / "tokenizer_config.json"
+    said = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({key: said[key] for key in said if key != "eos_token"}), encoding="utf-8")
+    part = StreamPart(shares=(("one", 1.0),), num_windows=8)
+    with pytest.raises(DataError, match=r"^the tokenizer of endless-7b has no end-of-text token"):
+        built(tmp_path / "stream", folder, {"one": documents(1)}, part)
 
 
 def test_every_word_is_one_token_and_special_tokens_exist(tokenizer: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import threading
 import time
@@ -20,10 +21,12 @@ from upbringing.base.devices import VISIBLE
 from upbringing.base.errors import DataError, TrainingError
 from upbringing.formats.record import BuildProfile
 from upbringing.lab.building import executor
+from upbringing.lab.building.build import stream_jobs, tokenizer_folders
 from upbringing.lab.building.executor import Event, Job, Outcome, listening, run_jobs, schedule
 from upbringing.lab.building.progress import ProgressBoard
 from upbringing.lab.building.workshop import Workshop
-from upbringing.lab.session import slots
+from upbringing.lab.remembering import labels
+from upbringing.lab.session import open_session, slots
 from upbringing.lab.storage.checkpoints import Checkpoints
 from upbringing.lab.storage.store import Store
 from upbringing.study.recipes import DataBook
@@ -260,3 +263,33 @@ def test_what_a_job_failed_of_cannot_drive_the_terminal(capsys: pytest.CaptureFi
     shown = capsys.readouterr().err
     assert "does not render" in shown
     assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+
+
+ONE_BAD_FILE = """\
+name: told
+seeds: 1
+start: {kind: existing, checkpoint: start}
+data: {good: {kind: file, path: good.jsonl}, broken: {kind: file, path: broken.jsonl}}
+stages: {sft: {kind: sft, data: good, context: 64, batch_size: 2}}
+arms: {main: {}, other: {stages: {sft: {data: broken}}}}
+battery: [bits_per_byte]
+"""
+
+
+@pytest.mark.model
+def test_data_that_fails_is_called_what_the_plan_calls_its_stage(
+    tmp_path: Path, existing: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(existing, tmp_path / "start")
+    for name, answer in (("good", '"bab bad"'), ("broken", "5")):
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"prompt": "bab", "completion": {answer}}}\n', encoding="utf-8")
+    (tmp_path / "study.yaml").write_text(ONE_BAD_FILE, encoding="utf-8")
+    session = open_session(tmp_path / "study.yaml", store=tmp_path / "store")
+    shop, tree = session.workshop, session.tree
+    jobs = list(stream_jobs(shop, tree, tokenizer_folders(shop, tree)).values())
+    with ProgressBoard("data", {}) as board:  # data is not known when its board opens
+        outcomes = schedule(jobs, 1, submitted, board.done)
+    (failed,) = executor.failures(outcomes)
+    shown = " ".join(capsys.readouterr().err.split())
+    assert f"data of other: sft, seed 0 (broken), {failed.key} failed: broken.jsonl row 1: completion" in shown
+    assert {"main: sft, seed 0", "other: sft, seed 0"} <= set(labels(session).values())

@@ -7,7 +7,7 @@ from io import StringIO
 from rich.console import Console
 
 from upbringing.formats.findings import Claim, Findings
-from upbringing.lab.tables import print_findings
+from upbringing.lab.tables import MAX_NOTES_SHOWN, print_findings
 
 
 def claim(name: str, **fields: object) -> Claim:
@@ -56,3 +56,28 @@ def test_claims_of_one_name_say_what_tells_them_apart_and_no_interval_is_no_miss
     assert any("start -> sft [harm] chat-greedy ood" in line and "+0.000" in line for line in lines)
     assert any("start -> sft [harm] completion-greedy ood" in line for line in lines)
     assert any("alone [harm] " in line and "chat-greedy" not in line for line in lines)
+
+
+def noted(of_findings: tuple[str, ...], of_tree: tuple[str, ...]) -> list[str]:
+    console = Console(file=StringIO(), width=160, force_terminal=False)
+    print_findings(Findings(study="s", warnings=of_findings), console, of_tree)
+    shown: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return [line.strip() for line in shown.splitlines() if line.startswith(("note:", "(and", "forged", "\x1b"))]
+
+
+def test_what_the_tree_warns_of_is_a_line_each_once_and_drives_no_terminal() -> None:
+    hostile = "stage \x1b[2Jsft\u202e\nforged: [red]all is well[/red]"
+    shown = noted(("one seed",), ("leaked prompts", "one seed", hostile, "leaked prompts"))
+    assert shown == [
+        "note: one seed",
+        "note: leaked prompts",
+        "note: stage \\u001b[2Jsft\\u202e forged: [red]all is well[/red]",
+    ]
+
+
+def test_many_notes_of_findings_hide_none_of_the_tree_and_the_rest_is_counted() -> None:
+    shown = noted(tuple(f"finding {n}" for n in range(30)), ("leaked prompts",))
+    assert shown[-2:] == ["note: leaked prompts", f"(and {30 - MAX_NOTES_SHOWN} more notes in the report)"]
+    assert len(shown) == MAX_NOTES_SHOWN + 2
+    assert noted((), tuple(f"tree {n}" for n in range(MAX_NOTES_SHOWN + 1)))[-1] == "(and 1 more note in the report)"
+    assert len(noted((), tuple(f"tree {n}" for n in range(MAX_NOTES_SHOWN)))) == MAX_NOTES_SHOWN

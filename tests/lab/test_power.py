@@ -18,6 +18,8 @@ from upbringing.attribution.power.sampling import SampleSize
 from upbringing.base.errors import DataError, FormatError, StudyError
 from upbringing.cli import app
 from upbringing.formats.rows import write_rows
+from upbringing.formats.tree import ContrastSpec
+from upbringing.lab.planning.few_runs import few_run_warnings
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.planning.plan_drawing import print_plan
 from upbringing.lab.planning.planned import PowerReport
@@ -222,6 +224,33 @@ def test_units_are_pretraining_runs_or_what_branches_off_one_where_prompts_are_s
     (found,) = planned(shared).outlooks
     assert found.estimand == "recipe"
     assert "about the recipe, given what all runs share" in printed(planned(shared))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "early", "late", "said"),
+    [
+        ("{sft: 4}", (1, 1), (4, 1), "one run, though the study trains 4 pipelines"),
+        ("{pretrain: 2, sft: 2}", (2, 1), (2, 2), "2 runs, though the study trains 4 pipelines"),
+        ("{pretrain: 3, sft: 2}", (3, 1), (3, 2), None),
+        ("3", (3, 1), (3, 1), None),
+        ("2", (2, 1), (2, 1), None),  # said of the whole study
+    ],
+)
+def test_a_contrast_before_a_stage_gains_no_runs_by_its_seeds(
+    study: Path, seeds: str, early: tuple[int, int], late: tuple[int, int], said: str | None
+) -> None:
+    early_arm = STUDY.replace("b: {stages: {sft:", "b: {stages: {pretrain:")
+    session = opened(study, early_arm.replace("seeds: 3", f"seeds: {seeds}"))
+    for position, runs in (("pretrain", early), ("sft", late)):
+        weights = {f"b@{position}": 1.0, f"a@{position}": -1.0}
+        assert planned_runs(session, ContrastSpec(name="b - a", measure="over_refusal", weights=weights)) == runs
+    warnings = list(few_run_warnings(session))
+    assert [each for each in plan(session).warnings if "will rest on" in each] == warnings
+    assert len(warnings) == (said is not None)
+    if said is not None:
+        assert said in warnings[0]
+        assert "b - a @ pretrain" in warnings[0]
+        assert ("b - a @ sft" in warnings[0] or "more" in warnings[0]) == (late[0] < 3)
 
 
 def test_a_fraction_shows_its_aliases(study: Path) -> None:

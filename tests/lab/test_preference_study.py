@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -9,9 +11,12 @@ from statistics import fmean
 import pytest
 
 from upbringing.data.documents import Preference
+from upbringing.data.pairs import open_pair_stream
 from upbringing.data.rendering import open_tokenizer, render_preferences
+from upbringing.data.stream import open_stream
 from upbringing.formats.record import read_record
 from upbringing.formats.tree import read_tree
+from upbringing.lab.building.build import stream_jobs, tokenizer_folders
 from upbringing.lab.building.library import built_world
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, run
@@ -119,3 +124,39 @@ def test_the_seed_of_the_stage_is_that_of_its_level(finished: Session) -> None:
     assert cells["main@sft"].seeds.rl is None
     assert cells["without@sft"].checkpoint == cells["main@sft"].checkpoint
     assert plan(finished).num_to_build == 0
+
+
+BOTH = """\
+name: both
+seeds: 1
+start: {kind: existing, checkpoint: start}
+data: {feedback: {kind: file, path: feedback.jsonl, teacher: somebody}}
+stages:
+  sft: {kind: sft, data: feedback, context: 64, batch_size: 2}
+  dpo: {kind: dpo, data: feedback, context: 64, batch_size: 2}
+battery: [refusal_margin]
+"""
+
+
+def test_one_file_of_chats_and_pairs_serves_both_kinds_of_stages(tmp_path: Path, existing: Path) -> None:
+    shutil.copytree(existing, tmp_path / "start")
+    said = (("user", "bab"), ("assistant", "bad baf"), ("assistant", "kab"))
+    asked, good, bad = ({"role": role, "content": text} for role, text in said)
+    row = {"prompt": "bab", "messages": [asked, good], "chosen": [asked, good], "rejected": [asked, bad]}
+    (tmp_path / "feedback.jsonl").write_text(f"{json.dumps(row)}\n" * 8, encoding="utf-8")
+    (tmp_path / "study.yaml").write_text(BOTH, encoding="utf-8")
+    session = open_session(tmp_path / "study.yaml", store=tmp_path / "store")
+    shop, tree, tokenizer = session.workshop, session.tree, open_tokenizer(tmp_path / "start")
+    texts = {}
+    for job in stream_jobs(shop, tree, tokenizer_folders(shop, tree)).values():
+        job.run(lambda event: None)
+        folder = shop.store.path("data", job.key)
+        if job.recipe.form == "preferences":
+            (pair,) = open_pair_stream(folder).pairs(0, 1)
+            texts["dpo"] = tokenizer.decode([*pair.chosen, *pair.rejected])
+        else:
+            texts["sft"] = tokenizer.decode(open_stream(folder).arrays["tokens"][0].tolist())
+    assert "bad baf" in texts["dpo"]
+    assert "kab" in texts["dpo"]
+    assert "bad baf" in texts["sft"]
+    assert "kab" not in texts["sft"]

@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 import upbringing
 from upbringing.base.errors import StudyError
 from upbringing.cli import app
+from upbringing.formats.findings import read_findings
+from upbringing.formats.tree import read_tree
 from upbringing.lab.session import Session
 
 # Verbs in groups say with two words what the function says as verb and object.
@@ -110,6 +113,28 @@ def test_functions_take_a_path_a_value_or_an_open_session(
     assert page.is_file()
     assert upbringing.schema()["title"] == "Study"
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.model
+@pytest.mark.usefixtures("one_process")
+def test_what_results_warn_of_is_said_by_run_attribute_and_report(study: Path, tmp_path: Path) -> None:
+    def printed(*words: str) -> tuple[str, str]:
+        result = CliRunner().invoke(app, list(words), env={"COLUMNS": "1000"})
+        assert result.exit_code == 0, result.output
+        return result.stdout, result.stderr
+
+    shown, _ = printed("run", str(study), "--store", str(tmp_path / "store"), "--quiet")
+    results = next((tmp_path / "store" / "studies").iterdir()) / "results"
+    of_tree = read_tree(results / "tree.json").warnings
+    of_findings = read_findings(results / "findings.json").warnings
+    assert of_tree
+    assert of_findings
+    expected = [f"note: {warning}" for warning in (*of_findings, *of_tree)]
+    assert [line for line in shown.splitlines() if line.startswith("note:")] == expected
+    assert sum("seed" in line for line in expected) == 1  # what the plan says of them is not said again
+    assert [line for line in printed("attribute", str(results))[0].splitlines() if line.startswith("note:")] == expected
+    path, said = printed("report", str(results))
+    assert (path.split(), said.splitlines()) == ([str(results / "report.html")], expected)
 
 
 @pytest.mark.model

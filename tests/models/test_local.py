@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from upbringing.base.errors import MeasurementError
 from upbringing.formats.items import Message
 from upbringing.models.answer_tokens import Generated
 from upbringing.models.asking import Prompt, Reply, split_thought
@@ -156,6 +158,22 @@ def test_end_tokens_include_those_of_the_models_own_settings(tiny: LoadedModel) 
     network = copy.deepcopy(tiny.model)
     network.generation_config.eos_token_id = [17, tiny.tokenizer.eos_token_id]
     assert LocalModel(network, tiny.tokenizer).end_tokens == (tiny.tokenizer.eos_token_id, 17)
+
+
+@pytest.mark.model
+def test_what_ends_or_begins_no_text_is_named(tiny: LoadedModel) -> None:
+    network, tokenizer = copy.deepcopy(tiny.model), copy.deepcopy(tiny.tokenizer)
+    network.generation_config.eos_token_id = tokenizer.eos_token = tokenizer.bos_token = None
+    model = LocalModel(network, tokenizer)
+    folder = Path(tokenizer.name_or_path).name
+    assert folder
+    with pytest.raises(MeasurementError, match=f"^neither the tokenizer of {folder} nor its model says"):
+        _ = model.end_tokens
+    with pytest.raises(MeasurementError, match=f"^the tokenizer of {folder} names no beginning"):
+        _ = model.renderer.begin
+    tokenizer.name_or_path = ""  # made in memory
+    with pytest.raises(MeasurementError, match=r"^neither the tokenizer nor its model says"):
+        _ = model.end_tokens
 
 
 @pytest.mark.model

@@ -10,6 +10,10 @@ from upbringing.base.errors import DataError
 from upbringing.data.documents import Turn
 
 ROLES = ("system", "user", "assistant")
+BOTH = (
+    "has messages, from which chats are read, beside chosen and rejected, from which preferences are: leave out what "
+    "is not meant"
+)
 HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
@@ -67,6 +71,23 @@ def preference_of(row: Mapping[str, Any], where: str) -> tuple[tuple[Turn, ...],
     if before not in ((), prompt):
         raise DataError(f"{where}: prompt and the turns before the answers differ: leave the column prompt out")
     return prompt, chosen, rejected
+
+
+def is_both(row: Mapping[str, Any], where: str) -> bool:
+    """Return whether a row with ``messages`` is a preference too, its answers stated, as in UltraFeedback (binarized).
+
+    Raises ``DataError`` unless the messages are the prompt with the chosen answer: the row would be one thing to a
+    stage that learns chats, and another to one that learns preferences.
+    """
+    if row.get("chosen") is None or row.get("rejected") is None:
+        return False
+    try:
+        prompt, chosen, _ = preference_of(row, where)
+    except DataError as error:
+        raise DataError(f"{error}. It {BOTH}") from None
+    if turns_of(row, "messages", where) != (*prompt, Turn("assistant", chosen)):
+        raise DataError(f"{where}: messages are not the prompt with the chosen answer. It {BOTH}")
+    return True
 
 
 def _conversation(row: Mapping[str, Any], column: str, where: str) -> tuple[tuple[Turn, ...], str]:

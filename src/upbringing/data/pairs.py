@@ -110,7 +110,11 @@ def _rendered(
     """Return the pairs that are read, as tokens and as texts; ``folder`` gets what is held out and what is spelled."""
     preferences = [text for text in texts if isinstance(text, Preference)]
     if len(preferences) != len(texts) or not texts:
-        raise DataError(f"the data {name!r} must hold preference pairs and nothing else, and at least one")
+        held = ", ".join(sorted({f"{type(text).__name__.lower()}s" for text in texts})) or "nothing"
+        raise DataError(
+            f"the data {name!r} must hold preference pairs and nothing else, found {held}: give rows with chosen and "
+            "rejected"
+        )
     ((key, _),) = plan.parts[0].shares
     opened, marks = open_tokenizer(tokenizer), plan.marks.get(key, ())
     rendered = [Pair(*parts) for parts in render_preferences(preferences, opened, tokenizer, marks)]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from upbringing.base.errors import DataError
 from upbringing.base.text_reading import Offsets, StandIns, TextReader, dated_template
+from upbringing.base.tokenizer_names import tokenizer_name
 from upbringing.data.documents import Chat, Document, Preference, TrainingText, Turn
 from upbringing.data.spans import IsolatedText, separate, token_losses, token_place
 from upbringing.data.template_errors import errors_of, named_errors
@@ -69,7 +70,10 @@ def open_tokenizer(folder: Path) -> Any:
 def end_token(tokenizer: Any) -> int:
     """Return the id of the end-of-text token; raises ``DataError`` where there is none."""
     if tokenizer.eos_token_id is None:
-        raise DataError("the tokenizer has no end-of-text token, so documents cannot be told apart: set eos_token")
+        raise DataError(
+            f"{tokenizer_name(tokenizer)} has no end-of-text token, so documents cannot be told apart: set eos_token "
+            "in its tokenizer_config.json"
+        )
     return int(tokenizer.eos_token_id)
 
 
@@ -88,7 +92,10 @@ def render_texts(
     documents = [text for text in texts if isinstance(text, Document)]
     chats = [text for text in texts if isinstance(text, Chat)]
     if len(documents) + len(chats) != len(texts):
-        raise DataError(f"the data {name!r} holds preference pairs, which only dpo and reward_model read")
+        raise DataError(
+            f"the data {name!r} holds preference pairs, which only dpo and reward_model read: give rows with text, "
+            "with messages, or with prompt and completion"
+        )
     found = render_documents(documents, tokenizer, learn, marks)
     return [*found, *render_chats(chats, tokenizer, folder, marks)] if chats else found
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.errors import DataError
-from upbringing.data.conversations import preference_of, prompt_of, text_of, turns_of
+from upbringing.data.conversations import is_both, preference_of, prompt_of, text_of, turns_of
 from upbringing.data.documents import Chat, Preference, TrainingText, Turn
 from upbringing.data.file_formats import FileFormat, named_format
 from upbringing.data.file_rows import SCORES, file_rows
@@ -29,7 +29,8 @@ ROOT = "{root}"  # in a path: the number of the root run, so that each has a fil
 class FileSource(Description):
     """A file of texts. The columns decide what a row is: ``text`` a document (with ``spans``, ``loss_spans`` or
     ``label_mask`` where not all of it is learned); ``messages``, or ``prompt`` with
-    ``completion``, a chat; ``chosen`` and ``rejected``, texts with a ``prompt`` or lists of turns, a preference.
+    ``completion``, a chat; ``chosen`` and ``rejected``, texts with a ``prompt`` or lists of turns, a preference. A row
+    that has ``messages`` as well is what the stage wants, where these are the prompt with the chosen answer.
     ``teacher``: who wrote the assistant's words, where it is known and no column ``teacher`` says it. Of a document or
     chat a column ``harm`` (or ``harm_score``, as ``upbringing data score`` writes it) is its score 0 to 5, of a
     document ``id`` is its name. ``metadata``, as ``upbringing data transform`` writes it, is carried along: texts,
@@ -69,13 +70,15 @@ class FileTexts:
     texts: tuple[TrainingText, ...]
 
 
-def read_file_source(source: FileSource, folder: Path) -> FileTexts:
+def read_file_source(source: FileSource, folder: Path, *, wants_pairs: bool = False) -> FileTexts:
     """Return the texts of ``source``; raises ``DataError`` naming file and row for whatever is not as declared, and for
     rows with the canary of prompts that are to be asked, not learned.
+
+    ``wants_pairs``: rows that are a chat and a preference are read as the latter (``conversations.is_both``).
     """
     path = folder / source.path
     rows = enumerate(file_rows(path, source.format), start=1)
-    texts = tuple(_text(row, f"{path.name} row {number}", source) for number, row in rows)
+    texts = tuple(_text(row, f"{path.name} row {number}", source, wants_pairs=wants_pairs) for number, row in rows)
     if not texts:
         raise DataError(f"{path.name} holds no rows")
     if len({type(text) for text in texts}) > 1:
@@ -83,7 +86,7 @@ def read_file_source(source: FileSource, folder: Path) -> FileTexts:
     return FileTexts(texts)
 
 
-def _text(row: Mapping[str, Any], where: str, source: FileSource) -> TrainingText:
+def _text(row: Mapping[str, Any], where: str, source: FileSource, *, wants_pairs: bool) -> TrainingText:
     if any(isinstance(value, str) and CANARY in value for value in row.values()):
         raise DataError(f"{where} holds a canary ({CANARY}): it is asked in evaluations and must not be learned from")
     origin = _origin(row, where, source)
@@ -93,7 +96,7 @@ def _text(row: Mapping[str, Any], where: str, source: FileSource) -> TrainingTex
     if "text" in row:
         document = document_of(text_of(row, "text", where), origin, row, where)
         return replace(document, harm=_harm(row, where), metadata={**metadata, **_name(row, where)})
-    if "messages" not in row and "chosen" in row and "rejected" in row:
+    if "chosen" in row and "rejected" in row and (row.get("messages") is None or (is_both(row, where) and wants_pairs)):
         prompt, chosen, rejected = preference_of(row, where)
         return Preference(
             prompt=prompt,

@@ -10,6 +10,7 @@ from upbringing.base.fingerprint import fingerprint
 from upbringing.lab.building.workshop import PROFILE_CHARACTERS, Prepared
 from upbringing.lab.planning.staleness import given_checkpoint, node_data
 from upbringing.lab.session import Session
+from upbringing.study.run_labels import run_label
 
 PLAN_NAME = "built.json"
 GIVEN_CHARACTERS = 12  # of the hash of a checkpoint that was there before
@@ -20,7 +21,7 @@ def labels(session: Session) -> dict[str, str]:
     found: dict[str, str] = {}
     for lineage in session.whole.lineages:
         for run in lineage.runs:
-            found.setdefault(run.key(), f"{lineage.arm.name}: {run.stage_name}, seed {lineage.replicate.number}")
+            found.setdefault(run.key(), run_label(lineage, run))
     return found
 
 

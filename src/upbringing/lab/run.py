@@ -146,6 +146,7 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
 
 
 def _measured(session: Session, watch: Watch, prepared: Prepared) -> Path:
+    items = _all_items(session)  # before anything is registered or asked: they may contradict each other
     registered = register(session, _known_checkpoints(session, prepared))
     jobs = measure_jobs(session, prepared)
     compared = compare_computation(
@@ -158,7 +159,7 @@ def _measured(session: Session, watch: Watch, prepared: Prepared) -> Path:
     with notes_turn(session):
         write_references(session.folder, {"rows": [*keys, *judging.keys]}, in_part=bool(session.left_out))
     rows, answers, conditions = gathered(session.store, keys, [each.rows for each in judging.verdicts])
-    asked = eligible_items(session, prepared, rows, _all_items(session))
+    asked = eligible_items(session, prepared, rows, items)
     records = {node: checkpoint_record(session, prepared, node) for node in session.tree.nodes}
     tree = results_tree(
         session.study,
@@ -177,7 +178,7 @@ def _measured(session: Session, watch: Watch, prepared: Prepared) -> Path:
             *unfitting_notes(
                 rows, {prepared.keys[node]: name for node, name in labels(session).items() if node in prepared.keys}
             ),
-            *idle_notes(session.study.battery, _all_items(session)),
+            *idle_notes(session.study.battery, items),
             *judging.warnings,
             *asked.warnings,
             *control_warnings(session),

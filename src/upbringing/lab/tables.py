@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -10,12 +12,17 @@ from rich.text import Text
 
 from upbringing.base.terminal import visible
 from upbringing.formats.findings import Claim, Findings
+from upbringing.formats.tree import read_tree
 
 MAX_CLAIMS_SHOWN = 12
+MAX_NOTES_SHOWN = 12  # of findings, and as many of their tree: a leak there must not hide behind many of the others
 
 
-def print_findings(findings: Findings, console: Console) -> None:
-    """Print the primary claims as a table (all claims where none is primary), then conclusions and warnings."""
+def print_findings(findings: Findings, console: Console, of_tree: Iterable[str] = ()) -> None:
+    """Print the primary claims as a table (all claims where none is primary), then conclusions and warnings.
+
+    ``of_tree``: what the tree of the findings warns of (``tree_warnings``).
+    """
     claims = [claim for claim in findings.claims if claim.role == "primary"] or list(findings.claims)
     table = Table(show_header=True, header_style="bold", pad_edge=False)
     for name, side in (("claim", "left"), ("difference", "right"), ("95% interval", "right"), ("verdict", "left")):
@@ -35,8 +42,24 @@ def print_findings(findings: Findings, console: Console) -> None:
         console.print(Text(visible(f"{conclusion.protocol}: {conclusion.sentence}"), style="bold"))
         for line in (*(part.sentence for part in conclusion.parts.values()), *conclusion.qualifiers):
             console.print(Text(visible(f"  {line}")))
-    for warning in findings.warnings:
-        console.print(Text(f"note: {visible(warning)}", style="yellow"))
+    print_notes(findings.warnings, of_tree, console)
+
+
+def print_notes(of_findings: Iterable[str], of_tree: Iterable[str], console: Console) -> None:
+    """Print what findings and their tree warn of, a line each and each once; of many how many more there are."""
+    notes = list(dict.fromkeys(of_findings))
+    others = [each for each in dict.fromkeys(of_tree) if each not in notes]
+    for note in (*notes[:MAX_NOTES_SHOWN], *others[:MAX_NOTES_SHOWN]):
+        console.print(Text(f"note: {visible(' '.join(note.split()))}", style="yellow"))
+    more = sum(max(len(each) - MAX_NOTES_SHOWN, 0) for each in (notes, others))
+    if more:
+        console.print(f"(and {more} more notes in the report)" if more > 1 else "(and 1 more note in the report)")
+
+
+def tree_warnings(results: Path) -> tuple[str, ...]:
+    """Return what the tree of a folder of results warns of; rows that carry their tree warn of nothing."""
+    path = results / "tree.json"
+    return read_tree(path).warnings if path.exists() else ()
 
 
 def _name(claim: Claim) -> str:

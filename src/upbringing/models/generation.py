@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from upbringing.base.errors import MeasurementError
 from upbringing.base.streams import stream
+from upbringing.base.tokenizer_names import tokenizer_name
 from upbringing.models.answer_tokens import CHECK_STOP_EVERY, LEAVE_SHARE, Ends, Generated, TokenPrompt, finished
 from upbringing.models.attention import grouped_heads
 from upbringing.models.banning import allowed
@@ -37,7 +38,10 @@ def end_tokens(tokenizer: Any, network: Any) -> tuple[int, ...]:
     declared = declared if isinstance(declared, list) else [declared]
     found = [token for token in (tokenizer.eos_token_id, *declared) if token is not None]
     if not found:
-        raise MeasurementError("neither tokenizer nor model says which token ends an answer: set eos_token")
+        raise MeasurementError(
+            f"neither {tokenizer_name(tokenizer)} nor its model says which token ends an answer: set eos_token in its "
+            "tokenizer_config.json"
+        )
     return tuple(dict.fromkeys(int(token) for token in found))
 
 

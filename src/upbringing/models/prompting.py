@@ -13,6 +13,7 @@ from typing import Any
 
 from upbringing.base.errors import MeasurementError
 from upbringing.base.text_reading import Messages, StandIns, TextReader, dated_template
+from upbringing.base.tokenizer_names import tokenizer_name
 from upbringing.formats.items import Message
 from upbringing.models.asking import THOUGHT_BEGIN, THOUGHT_END, Prompt
 
@@ -166,8 +167,8 @@ class Renderer:
         """
         if self._begin is None:
             raise MeasurementError(
-                "the tokenizer names no beginning and no end of text, so no token stands before a text: give it one "
-                "(eos_token in tokenizer_config.json), as the model was trained"
+                f"{tokenizer_name(self.tokenizer)} names no beginning and no end of text, so no token stands before a "
+                "text: give it one (eos_token in tokenizer_config.json), as the model was trained"
             )
         return self._begin
 

@@ -33,7 +33,7 @@ def design_warnings(
     that are learned from, as far as they are known.
     """
     return (
-        *_seed_warnings(study),
+        *seed_warnings(study),
         *_unmatched(tree, realised_steps or {}),
         *_unmatched_supervision(tree, supervised or {}),
         *_other_reward_models(tree),
@@ -44,7 +44,8 @@ def design_warnings(
     )
 
 
-def _seed_warnings(study: Study) -> Iterable[str]:
+def seed_warnings(study: Study) -> Iterable[str]:
+    """Yield what too few independent runs will keep a study from claiming; findings say it of what was measured."""
     pipelines = replicates(study.seeds)
     roots = {replicate.root for replicate in pipelines}
     if len(pipelines) < SEEDS_FOR_RECIPES:

@@ -10,8 +10,9 @@ from upbringing.attribution.contrasts.estimates import ONE_PROMPT_GIVEN, ONE_WOR
 from upbringing.attribution.effects.shares import SMALL_TOTAL_EFFECT
 from upbringing.attribution.evidence.assays import unasked_controls
 from upbringing.attribution.evidence.cells import SHARE_UNITS, Evidence
-from upbringing.attribution.evidence.design import ENOUGH_UNITS
+from upbringing.attribution.evidence.design import ENOUGH_UNITS, LEVELS
 from upbringing.attribution.evidence.lacking import lacking_prompts
+from upbringing.attribution.evidence.lone_twins import lone_twins
 from upbringing.attribution.evidence.units import units_of
 from upbringing.attribution.judges.calibration import MIN_KAPPA, Calibration
 from upbringing.attribution.statistics.unpaired import UNPAIRED_RUNS
@@ -34,6 +35,7 @@ from upbringing.attribution.words.sentences import (
     MODELS_LEFT_OUT,
     NESTED,
     NO_MARGIN,
+    NO_SEEDS,
     NOT_REGISTERED,
     ONE_PROMPT,
     ONE_RATER,
@@ -81,7 +83,7 @@ def study_warnings(
     """Return what a reader must know before any single claim, in a fixed order, each sentence once."""
     found = [
         *_of_arms(tree, answers),
-        *_of_runs(answers, claims, validity),
+        *_of_runs(tree, answers, claims, validity),
         *unasked_controls(claims, validity.design),
         *validity.design.copies.warnings(),
         *_of_registration(tree, claims, validity),
@@ -91,6 +93,7 @@ def study_warnings(
         *validity.passports.warnings(),
         *validity.fidelities.warnings(),
         *_of_scores(answers, claims, validity),
+        *lone_twins(tree.items),
         *_of_estimators(claims),
     ]
     return tuple(dict.fromkeys(found))
@@ -104,13 +107,13 @@ def _of_arms(tree: Tree, answers: Sequence[Answered]) -> Iterable[str]:
         yield UNRELATED.format(num=len(tree.checkpoints))
 
 
-def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Validity) -> Iterable[str]:
+def _of_runs(tree: Tree, answers: Sequence[Answered], claims: Sequence[Claim], validity: Validity) -> Iterable[str]:
     units = [units_of(validity.design, (name,)) for name in validity.design.cells]
     most = max((len(each.units) for each in units), default=0)
     if any(each.is_one_root for each in units):
         yield ONE_ROOT
     elif most <= 1:
-        yield ONE_SEED
+        yield ONE_SEED if _states_seeds(tree) else NO_SEEDS
     elif most < ENOUGH_UNITS:
         yield FEW_SEEDS
     few = sum(_rests_on_few_runs(claim) for claim in claims)
@@ -130,6 +133,11 @@ def _of_runs(answers: Sequence[Answered], claims: Sequence[Claim], validity: Val
     single = sum(ONE_PROMPT_GIVEN in claim.conditional_on for claim in claims)
     if single:
         yield ONE_PROMPT.format(num=single)
+
+
+def _states_seeds(tree: Tree) -> bool:
+    """Return whether the tree says of any cell which seed of a training it is."""
+    return any(getattr(cell.seeds, level) is not None for cell in tree.cells for level in LEVELS)
 
 
 def _rests_on_few_runs(claim: Claim) -> bool:

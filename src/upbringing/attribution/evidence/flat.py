@@ -75,15 +75,21 @@ def with_cells(tree: Tree) -> Tree:
         if leaf.id in parents:
             continue
         arm = _text(leaf, "arm") or MAIN_ARM
-        seeds = CellSeeds(pretrain=_integer(leaf, "root_seed"), sft=_integer(leaf, "seed") or 0)
+        seeds = _seeds(leaf)
         for checkpoint in _path(leaf, known):
             own_arm = _text(checkpoint, "arm") or arm
             for name in {arm, own_arm}:
                 position = _text(checkpoint, "stage") or checkpoint.id
                 cell = Cell(arm=name, position=position, checkpoint=checkpoint.id, seeds=seeds)
-                cells[(name, position, checkpoint.id, seeds.pretrain, seeds.sft)] = cell
+                cells[(name, position, checkpoint.id, seeds.pretrain, seeds.sft or 0)] = cell
     ordered = sorted(cells, key=lambda key: (key[0], key[1], key[2], key[3] or 0, key[4] or 0))
     return tree.model_copy(update={"cells": tuple(cells[key] for key in ordered)})
+
+
+def _seeds(leaf: Checkpoint) -> CellSeeds:
+    """Return the seeds that a checkpoint states: none without both; ``seed`` is 0 where only ``root_seed`` stands."""
+    root, seed = _integer(leaf, "root_seed"), _integer(leaf, "seed")
+    return CellSeeds(pretrain=root, sft=0 if seed is None and root is not None else seed)
 
 
 def _path(leaf: Checkpoint, known: dict[str, Checkpoint]) -> list[Checkpoint]:

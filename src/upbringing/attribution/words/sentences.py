@@ -13,6 +13,10 @@ from upbringing.formats.findings import Claim
 from upbringing.formats.tree import EDITED, EMULATED, Proxy
 
 ONE_SEED = "Only one seed was trained: every claim is about these checkpoints, none about the recipe."
+NO_SEEDS = (
+    "No seeds are stated, so checkpoints at one place of the design count as one run: every claim is about these "
+    "checkpoints, none about the recipe. Where there are several runs, state their seeds (docs/formats.md)."
+)
 FEW_SEEDS = "Fewer than three independent runs: claims are about these checkpoints, not about the recipe."
 FEW_SHARED = (
     "Claims on fewer than three runs that all their cells share, though a cell has {most}: {num}. They are about these "

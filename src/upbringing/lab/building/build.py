@@ -21,6 +21,7 @@ from upbringing.lab.building.untrained_jobs import emulate_job, weights_job
 from upbringing.lab.building.workshop import KEY_CHARACTERS, PROFILE_CHARACTERS, Prepared, Workshop
 from upbringing.models.weights import settings_sha256, weights_sha256
 from upbringing.study.lineage import Lineage, Run
+from upbringing.study.run_labels import run_label
 from upbringing.study.stream_recipes import StreamRecipe
 from upbringing.study.tree import Node, StudyTree
 from upbringing.training.emulate_tuning import EmulateTuning
@@ -89,7 +90,8 @@ def stream_jobs(workshop: Workshop, tree: StudyTree, tokenizers: dict[str, Path]
         for run in lineage.runs:
             if run.stream is not None:
                 key = stream_key(run.stream, tokenizer)
-                label = f"data of {run.stage_name}"
+                names = ", ".join(dict.fromkeys(run.stream.names.values()))
+                label = f"data of {run_label(lineage, run)} ({names})"
                 jobs.setdefault(
                     run.stream.key,
                     StreamJob(key, label, workshop.store.root, workshop.book, run.root, run.stream, tokenizer),

@@ -80,11 +80,15 @@ class Events(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: its value, or the error that stopped it (or the job it waited for)."""
+    """What became of a job: its value, or the error that stopped it (or the job it waited for).
+
+    ``label``: of the job; empty where whoever made the outcome does not know it.
+    """
 
     key: str
     value: Any = None
     error: UpbringingError | None = None
+    label: str = ""
 
 
 SECONDS_FOR_LAST_EVENTS = 10.0  # they are there at once, unless the queue is broken
@@ -197,7 +201,7 @@ def schedule(
             failed = [parent for parent in job.after if parent in outcomes and outcomes[parent].error is not None]
             if failed:
                 error = TrainingError(f"{job.label} was not built, because what it starts from failed")
-                outcomes[key] = Outcome(key, error=error)
+                outcomes[key] = Outcome(key, error=error, label=job.label)
                 on_done(outcomes[key])
                 del waiting[key]
             elif not open_parents and len(running) < slots:
@@ -216,11 +220,11 @@ def schedule(
 def _outcome(key: str, future: Future[Any], label: str) -> Outcome:
     """Return how a job ended; a full disk or memory is a failure of that job, a defect of ours is raised as it is."""
     try:
-        return Outcome(key, value=future.result())
+        return Outcome(key, value=future.result(), label=label)
     except InterruptedRunError:
         raise
     except UpbringingError as error:
-        return Outcome(key, error=error)
+        return Outcome(key, error=error, label=label)
     except BrokenProcessPool:
         raise InterruptedRunError(
             "a worker process vanished (killed, or out of memory): run the same command again to resume"
@@ -228,7 +232,9 @@ def _outcome(key: str, future: Future[Any], label: str) -> Outcome:
     except Exception as error:
         if not _is_shortage(error):
             raise
-        return Outcome(key, error=TrainingError(f"{label} ran out of memory or disk ({error}): {SHORTAGE}"))
+        return Outcome(
+            key, error=TrainingError(f"{label} ran out of memory or disk ({error}): {SHORTAGE}"), label=label
+        )
 
 
 def _is_shortage(error: Exception) -> bool:

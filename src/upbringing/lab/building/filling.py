@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from upbringing.data.documents import TrainingText
@@ -48,9 +49,10 @@ def fill_stream(recipe: StreamRecipe, library: Library, tokenizer: Path, folder:
         marks={key: library.book.inserted(name) for key, name in recipe.names.items()},
     )
     found: dict[str, Transformed] = {}
+    reading = replace(library, wants_pairs=recipe.form == "preferences")
 
     def texts(name: str) -> Sequence[TrainingText]:
-        found[name] = library.transformed(name)
+        found[name] = reading.transformed(name)
         return found[name].texts
 
     if plan.form == "preferences":

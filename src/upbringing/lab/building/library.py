@@ -38,11 +38,15 @@ def built_world(description: CausesWorld, seed: int) -> World:
 
 @dataclass(frozen=True)
 class Library:
-    """Reads a study's data section for one root run. ``store``: where generated answers lie."""
+    """Reads a study's data section for one root run. ``store``: where generated answers lie.
+
+    ``wants_pairs``: rows of files that are a chat and a preference are read as preferences.
+    """
 
     book: DataBook
     root: int
     store: Path | None = None
+    wants_pairs: bool = False
 
     def texts(self, reference: str) -> Sequence[TrainingText]:
         """Return the texts behind ``name`` or ``name.part``; raises ``StudyError`` or ``DataError``."""
@@ -87,7 +91,8 @@ class Library:
         if (absent := self.book.absent_file(reference, self.root)) is not None:
             said = f"the data {reference!r} names the file {absent}, which is not here yet"
             raise StudyError(said, (*entry, "path"))
-        return read_file_source(description.of_root(self.root), self.book.folder).texts
+        source = description.of_root(self.root)
+        return read_file_source(source, self.book.folder, wants_pairs=self.wants_pairs).texts
 
     def _tools(self, reference: str) -> Tools:
         """Return what transforms of ``reference`` may ask: the writer and scorer of the world behind it, if one is."""

@@ -67,9 +67,15 @@ class ProgressBoard:
         assert self._whole is not None
         self._progress.update(self._whole, completed=self._num_done)
         if outcome.error is not None:
-            said = visible(f"{self._labels.get(outcome.key, outcome.key)} failed: {outcome.error}")
+            said = visible(f"{self._named(outcome)} failed: {outcome.error}")
             self._console.print(said, style="red", markup=False, highlight=False)
         self._line(self._counted())
+
+    def _named(self, outcome: Outcome) -> str:
+        """Return what people call a job; data, which no board is told of, keeps the key that finds it in the store."""
+        if outcome.key in self._labels:
+            return self._labels[outcome.key]
+        return f"{outcome.label}, {outcome.key}" if outcome.label else outcome.key
 
     def _counted(self) -> str:
         return f"{self._num_done} of {len(self._labels)} done"

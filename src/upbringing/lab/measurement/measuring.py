@@ -38,6 +38,7 @@ from upbringing.lab.building.workshop import KEY_CHARACTERS
 from upbringing.lab.measurement.searched import write_searched
 from upbringing.lab.measurement.shallow import shallow_prefixes
 from upbringing.lab.measurement.spelled import spelled_of, write_spelled_items
+from upbringing.lab.measurement.twins import require_twins
 from upbringing.lab.storage.store import Room, Store
 from upbringing.models.asking import Model
 from upbringing.models.decoding import SafeBeam
@@ -65,9 +66,11 @@ def item_sets(study: Study) -> tuple[str, ...]:
 
 
 def asked_items(study: Study, book: DataBook, root: int) -> list[Item]:
-    """Return every item that checkpoints of root run ``root`` are asked."""
-    library = Library(book, root)
-    return [item for name in item_sets(study) for item in library.items(name)]
+    """Return every item that checkpoints of root run ``root`` are asked; ``DataError`` for twins that are not."""
+    library, names = Library(book, root), item_sets(study)
+    items = [item for name in names for item in library.items(name)]
+    require_twins(items, names, library)
+    return items
 
 
 def study_judges(study: Study, book: DataBook, root: int) -> list[Judge]:

@@ -73,7 +73,7 @@ def planned_runs(session: Session, spec: ContrastSpec) -> tuple[int, int]:
     """Return how many independent runs a contrast will have, and how many branch off each.
 
     Runs that share their pretraining are one; on a fixed start the first stage trained decides. Where all share one
-    run, what branches off it counts, given that run.
+    run, what branches off it counts, given that run. Before a stage has begun, its seeds are no runs.
     """
     arms = {cell.partition("@")[0] for cell in spec.weights}
     lineages = [each for each in session.whole.lineages if each.arm.name in arms]
@@ -87,7 +87,12 @@ def planned_runs(session: Session, spec: ContrastSpec) -> tuple[int, int]:
     units = len({each.indices[level] for each in pipelines})
     if units == 1:
         units = next((num for name in LEVELS if (num := len({each.indices[name] for each in pipelines})) > 1), 1)
-    return units, len(pipelines) // units
+    nodes: dict[str, set[str]] = {}
+    for cell in session.whole.cells:
+        nodes.setdefault(cell.name, set()).add(cell.node)
+    num = min(len(pipelines), max(len(nodes.get(cell, ())) for cell in spec.weights))
+    units = max(min(units, num), 1)
+    return units, max(num // units, 1)
 
 
 @dataclass(frozen=True)

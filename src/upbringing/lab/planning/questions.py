@@ -12,6 +12,7 @@ from upbringing.data.item_files import ItemFile
 from upbringing.formats.items import Item
 from upbringing.lab.building.library import Library
 from upbringing.lab.measurement.measuring import item_sets
+from upbringing.lab.measurement.twins import require_twins
 from upbringing.lab.measurement.unfitting import idle_notes
 from upbringing.lab.session import Session
 
@@ -35,7 +36,7 @@ class Asked:
 def questions(session: Session) -> Asked:
     """Return what every checkpoint is asked; sets of prompts that are not here are left out and named.
 
-    Raises ``DataError`` for a file of prompts that is here and holds something else.
+    Raises ``DataError`` for a file of prompts that is here and holds something else, and for twins that no set holds.
     """
     library = Library(session.workshop.book, 0, session.store.root)
     items: dict[str, Item] = {}
@@ -52,6 +53,8 @@ def questions(session: Session) -> Asked:
             if isinstance(entry, ItemFile) and (session.workshop.book.folder / entry.path).exists():
                 raise
             unknown.append(name)
+    if not unknown:
+        require_twins(list(items.values()), names, library)
     needs = list(dict.fromkeys(need for each in session.study.battery for need in each.needs(list(items.values()))))
     answers = [need for need in needs if isinstance(need, AnswerNeed)]
     tokens = 0
