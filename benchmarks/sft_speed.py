@@ -1,9 +1,10 @@
 """Supervised tokens per second of SFT on chats of unequal length: a segment against TRL's SFTTrainer.
 
 Target: at least 3 times TRL's fastest setting in which no chat sees another, found in the same run. Lengths are
-lognormal with a mean of about 48 tokens. The segment trains on packed windows with document boundaries; TRL first runs
-each of its leak-free settings once, then the fastest one takes turns with the segment. Both sides read exactly the same
-chats in the same number of updates, and the number of supervised tokens is asserted to be equal.
+lognormal: short chats, and chats as uneven as collections of them are. The segment trains on packed windows with
+document boundaries; TRL first runs each of its leak-free settings once, then the fastest one takes turns with the
+segment. Both sides read exactly the same chats in the same number of updates, and the number of supervised tokens is
+asserted to be equal.
 """
 
 from __future__ import annotations
@@ -39,8 +40,6 @@ from upbringing.training.segment import Places, Segment, run_segment
 from upbringing.training.sft import Sft
 
 PRECISION: Literal["bf16", "fp32"] = "bf16" if has_fast_bf16() else "fp32"  # of both sides: emulated bf16 is slower
-CONTEXT, BATCH = 256, 8  # windows of the segment's updates, and rows of TRL's packed ones
-MEAN_TOKENS, SIGMA = 48, 0.6
 TARGET = 3.0
 ATTENTIONS: tuple[Attention, ...] = ("eager", "varlen")
 LEAK_TOLERANCE = 1e-4  # of logits in fp32; another document moves them by far more
@@ -48,21 +47,43 @@ Example = dict[str, list[int]]
 
 
 @dataclass(frozen=True)
+class Lengths:
+    """How long chats are, lognormal in tokens, and the windows they are packed into: ``batch`` to an update.
+
+    ``batch`` is also the number of rows of an update of TRL's packed settings.
+    """
+
+    mean: int
+    sigma: float
+    context: int
+    batch: int
+
+
+LENGTHS = {
+    "short": Lengths(48, 0.6, 256, 8),
+    "spread": Lengths(160, 1.0, 1024, 4),  # as uneven as collections of chats are
+}
+
+
+@dataclass(frozen=True)
 class Setting:
     """A way to run TRL. ``more``: its arguments. ``epochs``: compiled shapes settle in a pass that does not count.
 
-    ``accumulate``: micro-batches of an update; TRL flattens each into one row, whose attention grows with its square.
+    ``rows``: of a micro-batch of packed rows, ``None`` = of the whole update; TRL flattens them into one, whose
+    attention grows with its square. ``is_padded``: to whole micro-batches, so that all have one shape.
     """
 
     name: str
     attention: str
     more: dict[str, Any] = field(default_factory=dict)
     epochs: int = 1
-    accumulate: int = 1
+    rows: int | None = None
+    is_padded: bool = False
 
 
 GROUPED: dict[str, Any] = {"train_sampling_strategy": "group_by_length"}
 PACKED: dict[str, Any] = {"packing": True, "packing_strategy": "bfd"}
+COMPILED: dict[str, Any] = {"torch_compile": True}
 SETTINGS = (
     Setting("padded, explicit attention", "eager"),
     Setting("padded, SDPA", "sdpa"),
@@ -70,31 +91,33 @@ SETTINGS = (
     Setting("padded, grouped by length, SDPA", "sdpa", GROUPED),
     Setting("packed (bfd), explicit attention", "eager", PACKED),
     Setting("packed (bfd), SDPA", "sdpa", PACKED),
-    Setting("packed (bfd) in 4 micro-batches, explicit attention", "eager", PACKED, accumulate=4),
-    Setting("packed (bfd) in 4 micro-batches, SDPA", "sdpa", PACKED, accumulate=4),
-    Setting(
-        "packed (bfd) in 4 micro-batches, explicit attention, compiled",
-        "eager",
-        {**PACKED, "torch_compile": True, "pad_to_multiple_of": CONTEXT},
-        epochs=2,
-        accumulate=4,
+    *(
+        Setting(
+            f"packed (bfd), {rows} row(s) at a time, {name}", attention, {**PACKED, **more}, epochs, rows, bool(more)
+        )
+        for rows in (2, 1)
+        for name, attention, more, epochs in (
+            ("explicit attention", "eager", {}, 1),
+            ("SDPA", "sdpa", {}, 1),
+            ("explicit attention, compiled", "eager", COMPILED, 2),
+        )
     ),
     Setting(
         "padded, grouped by length, explicit attention, compiled",
         "eager",
-        {**GROUPED, "torch_compile": True, "pad_to_multiple_of": 32},
+        {**GROUPED, **COMPILED, "pad_to_multiple_of": 32},
         epochs=2,
     ),
 )
 
 
-def chats(number: int) -> list[Chat]:
-    """Return chats whose lengths in tokens are lognormal: a third is asked, the rest answered."""
+def chats(number: int, lengths: Lengths) -> list[Chat]:
+    """Return chats of such lengths, none longer than a window: a third is asked, the rest answered."""
     random = random_stream(1, "benchmark")
     made = []
     while len(made) < number:
-        size = int(random.lognormal(log(MEAN_TOKENS) - SIGMA**2 / 2, SIGMA))
-        if 8 <= size <= CONTEXT:
+        size = int(random.lognormal(log(lengths.mean) - lengths.sigma**2 / 2, lengths.sigma))
+        if 8 <= size <= lengths.context:
             words = random.choice(WORDS, size - 5)  # the template's markers and ends are the other five
             asked = max(1, len(words) // 3)
             made.append(
@@ -120,18 +143,22 @@ def supervised(labels: Any) -> int:
     return int((labels[:, 1:] != IGNORED).sum())
 
 
-def trl_trainer(start: Path, setting: Setting, examples: Sequence[Example], steps: int, scratch: Path) -> SFTTrainer:
+def trl_trainer(
+    start: Path, setting: Setting, examples: Sequence[Example], steps: int, lengths: Lengths, scratch: Path
+) -> SFTTrainer:
     """Return TRL's trainer over ``examples`` in ``steps`` updates an epoch; what it can do without is switched off."""
     model = LlamaForCausalLM.from_pretrained(
         start, attn_implementation=setting.attention, dtype=torch.float32, local_files_only=True
     )
-    packs = bool(setting.more.get("packing"))
+    rows = setting.rows or lengths.batch
+    at_once = rows if setting.more.get("packing") else ceil(len(examples) / steps)
+    padding = {"pad_to_multiple_of": lengths.context * rows} if setting.is_padded else {}
     config = SFTConfig(
         output_dir=str(scratch),
-        per_device_train_batch_size=BATCH // setting.accumulate if packs else ceil(len(examples) / steps),
-        gradient_accumulation_steps=setting.accumulate,
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=micro_batches(setting, lengths),
         num_train_epochs=setting.epochs,
-        max_length=CONTEXT,
+        max_length=lengths.context,
         bf16=PRECISION == "bf16",
         use_cpu=True,
         activation_checkpointing=False,
@@ -141,6 +168,7 @@ def trl_trainer(start: Path, setting: Setting, examples: Sequence[Example], step
         disable_tqdm=True,
         dataloader_pin_memory=False,
         **setting.more,
+        **padding,
     )
     trainer = SFTTrainer(
         model=model,
@@ -150,6 +178,11 @@ def trl_trainer(start: Path, setting: Setting, examples: Sequence[Example], step
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def micro_batches(setting: Setting, lengths: Lengths) -> int:
+    """Return how many micro-batches an update of TRL has."""
+    return 1 if setting.rows is None else lengths.batch // setting.rows
 
 
 class Clock(TrainerCallback):  # type: ignore[misc]
@@ -169,11 +202,12 @@ def trl_speed(
     setting: Setting,
     examples: Sequence[Example],
     steps: int,
+    lengths: Lengths,
     timer: Callable[[], float] = time.perf_counter,
 ) -> float:
     """Return supervised tokens per second of a fresh run, its first update (or epoch) left out."""
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = trl_trainer(start, setting, examples, steps, Path(scratch))
+        trainer = trl_trainer(start, setting, examples, steps, lengths, Path(scratch))
         seen: list[int] = []
         collate: Callable[..., Any] = trainer.data_collator
 
@@ -189,14 +223,14 @@ def trl_speed(
     expected = sum(sum(label != IGNORED for label in each["labels"][1:]) for each in examples)
     assert sum(seen) == expected * setting.epochs, (setting.name, sum(seen), expected)
     settling = 1 if setting.epochs == 1 else len(clock.marks) // 2
-    counted_tokens = sum(seen[settling * setting.accumulate :])
+    counted_tokens = sum(seen[settling * micro_batches(setting, lengths) :])
     return counted_tokens / (clock.marks[-1] - clock.marks[settling - 1])
 
 
-def is_leak_free(start: Path, setting: Setting, examples: Sequence[Example]) -> bool:
+def is_leak_free(start: Path, setting: Setting, examples: Sequence[Example], lengths: Lengths) -> bool:
     """Whether another first chat moves no logit of what follows it in TRL's own batch."""
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = trl_trainer(start, setting, examples[:4], 1, Path(scratch))
+        trainer = trl_trainer(start, setting, examples[:4], 1, lengths, Path(scratch))
         batch = next(iter(trainer.get_train_dataloader()))
     batch.pop("labels")
     ids = batch["input_ids"]
@@ -214,27 +248,30 @@ def is_leak_free(start: Path, setting: Setting, examples: Sequence[Example]) -> 
     return bool(leaked < LEAK_TOLERANCE)
 
 
-def fastest_setting(start: Path, examples: Sequence[Example], steps: int) -> Setting:
+def fastest_setting(start: Path, examples: Sequence[Example], steps: int, lengths: Lengths) -> Setting:
     """Run every leak-free setting of TRL once, print the speeds and return the fastest.
 
     These do not take turns, so processor seconds decide, which other programs disturb less than the clock.
     """
     speeds: dict[str, float] = {}
     for setting in SETTINGS:
-        if not is_leak_free(start, setting, examples):
+        if not is_leak_free(start, setting, examples, lengths):
             print(f"  TRL {setting.name}: leaks between chats, left out", flush=True)
             continue
-        speeds[setting.name] = trl_speed(start, setting, examples, steps, time.process_time)
+        speeds[setting.name] = trl_speed(start, setting, examples, steps, lengths, time.process_time)
         print(f"  TRL {setting.name}: {speeds[setting.name]:,.0f} supervised tokens per processor second", flush=True)
     return max((each for each in SETTINGS if each.name in speeds), key=lambda each: speeds[each.name])
 
 
-def compare(start: Path, stream: Stream, folder: Path, steps: int, setting: Setting, profile: BuildProfile) -> float:
+def compare(
+    start: Path, stream: Stream, folder: Path, steps: int, setting: Setting, lengths: Lengths, profile: BuildProfile
+) -> float:
     """Let the segment and TRL's fastest setting take turns; print the ratio and return its median."""
     total = stream.info.num_steps
-    blocks = [examples_of(stream, begin * BATCH, (begin + steps) * BATCH) for begin in range(0, total, steps)]
-    turns = TakingTurns(lambda block: trl_speed(start, setting, blocks[block], steps), steps)
-    stage = Sft(data="made", context=CONTEXT, batch_size=BATCH)
+    size = lengths.batch
+    blocks = [examples_of(stream, begin * size, (begin + steps) * size) for begin in range(0, total, steps)]
+    turns = TakingTurns(lambda block: trl_speed(start, setting, blocks[block], steps, lengths), steps)
+    stage = Sft(data="made", context=lengths.context, batch_size=size)
     with tempfile.TemporaryDirectory() as scratch:
         places = Places(start, None, folder, Path(scratch) / "workspace", Path(scratch) / "output", None)
         for place in (places.workspace, places.output):
@@ -258,6 +295,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6, help="updates in a block")
     parser.add_argument("--blocks", type=int, default=3, help="counted blocks of each side")
     parser.add_argument("--size", choices=sorted(SIZES), default="2M")
+    parser.add_argument("--lengths", choices=sorted(LENGTHS), nargs="+", default=list(LENGTHS))
     parser.add_argument("--threads", type=int, default=BuildProfile().threads, help="studies train in one-thread jobs")
     options = parser.parse_args()
     logging.set_verbosity_error()
@@ -265,29 +303,40 @@ def main() -> None:
     disable_progress_bar()
     torch.set_num_threads(options.threads)
     print(machine(precision=PRECISION, threads=options.threads, also=("trl",)))
-    num_windows = options.steps * BATCH * (options.blocks + SETTLING_BLOCKS)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         tokenizer = make_tokenizer(root / "tokenizer")
-        weights = make_start(options.size, tokenizer, root / "start")
+        weights = make_start(
+            options.size, tokenizer, root / "start", context=max(each.context for each in LENGTHS.values())
+        )
         print(f"{weights:,} weights")
-        folder = root / "stream"
-        folder.mkdir()
-        texts = chats(6 * num_windows)
-        plan = StreamPlan("chats", CONTEXT, BATCH, 1, (StreamPart((("made", 1.0),), num_windows),))
-        build_stream(plan, lambda _: texts, {"made": "made"}, tokenizer, folder)
-        stream = open_stream(folder)
-        first = examples_of(stream, 0, options.steps * BATCH)
-        setting = fastest_setting(root / "start", first, options.steps)
-        found = [
-            compare(root / "start", stream, folder, options.steps, setting, profile)
-            for attention in ATTENTIONS
-            for compiled in (False, True)
-            for profile in [
-                BuildProfile(precision=PRECISION, attention=attention, compile=compiled, threads=options.threads)
-            ]
+        for name in options.lengths:
+            measure(name, root, tokenizer, options)
+
+
+def measure(name: str, root: Path, tokenizer: Path, options: argparse.Namespace) -> None:
+    """Print TRL's settings, then the ratios, for chats of one kind of length."""
+    lengths, folder = LENGTHS[name], root / name
+    print(
+        f"chats of about {lengths.mean} tokens (sigma {lengths.sigma:g}), {lengths.batch} windows of {lengths.context}:"
+    )
+    num_windows = options.steps * lengths.batch * (options.blocks + SETTLING_BLOCKS)
+    texts = chats(6 * num_windows * lengths.context // 256 * 48 // lengths.mean, lengths)
+    plan = StreamPlan("chats", lengths.context, lengths.batch, 1, (StreamPart((("made", 1.0),), num_windows),))
+    folder.mkdir()
+    build_stream(plan, lambda _: texts, {"made": "made"}, tokenizer, folder)
+    stream = open_stream(folder)
+    first = examples_of(stream, 0, options.steps * lengths.batch)
+    setting = fastest_setting(root / "start", first, options.steps, lengths)
+    found = [
+        compare(root / "start", stream, folder, options.steps, setting, lengths, profile)
+        for attention in ATTENTIONS
+        for compiled in (False, True)
+        for profile in [
+            BuildProfile(precision=PRECISION, attention=attention, compile=compiled, threads=options.threads)
         ]
-        print(f"SFT: {max(found):.2f} times TRL's fastest leak-free setting; {at_least(max(found), TARGET)}")
+    ]
+    print(f"SFT, {name}: {max(found):.2f} times TRL's fastest leak-free setting; {at_least(max(found), TARGET)}")
 
 
 if __name__ == "__main__":
