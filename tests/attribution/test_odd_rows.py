@@ -13,7 +13,7 @@ from upbringing.attribution.evidence.defaults import default_contrasts
 from upbringing.attribution.evidence.design import design_of
 from upbringing.attribution.evidence.flat import tree_of_flat_table
 from upbringing.attribution.validity.aliasing import alias_tables
-from upbringing.attribution.words.sentences import FEW_SEEDS, NO_SEEDS, ONE_SEED
+from upbringing.attribution.words.sentences import FEW_SEEDS, NESTED, NO_SEEDS, ONE_SEED
 from upbringing.base.errors import FormatError
 from upbringing.formats.effects.generators import fraction_runs, standard_generators
 from upbringing.formats.rows import Row, rows_table
@@ -172,6 +172,17 @@ def test_where_one_run_alone_has_scores_nobody_says_that_all_share_its_world() -
     shared = attribute(rows, tree.model_copy(update={"items": one_world}), other_estimators=False)
     assert "one world" in shared.claims[0].conditional_on
     assert any("share one world" in each for each in shared.warnings)
+
+
+def test_runs_without_any_score_are_not_said_to_have_a_world_each() -> None:
+    rows, tree = two_arms(1, effect=0.0, num_items=30, num_seeds=5, seed_deviation=0.1)
+    unscored = [
+        Row(checkpoint=row["checkpoint"], measure="harm", item=row["item"], status="unscored", reason_code="no-score")
+        for row in rows.to_pylist()
+    ]
+    found = attribute(rows_table(unscored), tree, other_estimators=False)
+    assert {claim.verdict for claim in found.claims} == {"not-measurable"}
+    assert NESTED not in found.warnings
 
 
 def flat(**columns: list[Any]) -> pa.Table:
