@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from simulated_studies import two_arms
 
-from upbringing.attribution.attribute import attribute
+from upbringing.attribution.attribute import attribute, attribute_folder
 from upbringing.attribution.evidence.defaults import default_contrasts
 from upbringing.attribution.evidence.design import design_of
 from upbringing.attribution.evidence.flat import tree_of_flat_table
@@ -212,3 +215,17 @@ def test_a_table_without_seeds_is_not_said_to_hold_one(columns: dict[str, list[A
     assert [each for each in findings.warnings if each in (NO_SEEDS, ONE_SEED, FEW_SEEDS)] == [said]
     assert findings.claims
     assert {claim.estimand for claim in findings.claims} == {"artefact"}
+
+
+def test_a_minimal_table_and_a_list_of_checkpoints_are_enough(tmp_path: Path) -> None:
+    rows = flat()
+    pq.write_table(rows.select(["checkpoint", "measure", "item", "value"]), tmp_path / "rows.parquet")
+    checkpoints: list[dict[str, Any]] = [{"id": "base", "stage": "base"}]
+    checkpoints += [
+        {"id": name, "parent": "base", "stage": "sft", "seed": seed} for seed, name in enumerate(("one", "two"))
+    ]
+    (tmp_path / "tree.json").write_text(json.dumps({"checkpoints": checkpoints}), encoding="utf-8")
+    (claim,) = attribute_folder(tmp_path).claims
+    (same,) = attribute(rows, tree_of_flat_table(flat(seed=[0, 0, 1]))).claims
+    assert (claim.contrast, claim.estimate, claim.units.seeds) == ("main: base -> sft", 0.0, 2)
+    assert (claim.low, claim.high) == (same.low, same.high)
