@@ -229,3 +229,28 @@ def test_a_minimal_table_and_a_list_of_checkpoints_are_enough(tmp_path: Path) ->
     (same,) = attribute(rows, tree_of_flat_table(flat(seed=[0, 0, 1]))).claims
     assert (claim.contrast, claim.estimate, claim.units.seeds) == ("main: base -> sft", 0.0, 2)
     assert (claim.low, claim.high) == (same.low, same.high)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("value", [1e200, -1e200] * 6, r"holds 1e\+200 in size: beyond 1e\+100"),
+        ("checkpoint", [None, *["base"] * 3, *["one"] * 4, *["two"] * 4], "'checkpoint' is null in 1 rows"),
+        ("item", [None, "b", "c", "d", *"abcd" * 2], "'item' is null in 1 rows"),
+    ],
+)
+def test_what_cannot_be_counted_with_is_an_error_that_names_the_column(
+    tmp_path: Path, column: str, values: list[Any], said: str
+) -> None:
+    rows = flat()
+    changed = rows.set_column(rows.column_names.index(column), column, pa.array(values))
+    pq.write_table(changed, tmp_path / "rows.parquet")
+    with pytest.raises(FormatError, match=said):
+        attribute_folder(tmp_path)
+
+
+def test_whole_numbers_of_any_size_are_values(tmp_path: Path) -> None:
+    rows = flat()
+    large = rows.set_column(rows.column_names.index("value"), "value", pa.array([2**60 + 1, 2**60 - 1] * 6))
+    pq.write_table(large, tmp_path / "rows.parquet")
+    assert [claim.estimate for claim in attribute_folder(tmp_path).claims] == [0.0]
