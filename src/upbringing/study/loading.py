@@ -20,14 +20,14 @@ MAX_ERRORS_SHOWN = 8  # more than a screenful hides the first
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
     """Return the study in the file ``path`` with ``overrides`` applied in order; raise ``StudyError``.
 
     An override is ``key=value``, whose value is YAML (``stages.sft.learning_rate=1e-4`` is a number), or ``@FILE``:
     a YAML mapping of such keys to values, named relative to the study's folder. The result is another study, with
     other ids.
     """
-    return study_from(load_located(path, overrides))
+    return study_from(load_located(Path(path), overrides))
 
 
 def load_located(path: Path, overrides: Sequence[str] = ()) -> Located:
