@@ -116,7 +116,8 @@ def _message(model: type[BaseModel], located: Located, problem: Any) -> str:
     kind = problem["type"]
     if kind == "extra_forbidden":
         word = str(problem["loc"][-1])
-        hint = did_you_mean(word, _valid_keys(model, problem["loc"][:-1]))
+        valid = _valid_keys(model, problem["loc"][:-1])
+        hint = did_you_mean(word, valid) or (f", the keys here are {', '.join(valid)}" if valid else "")
         return f"{where}: unknown key {word!r}{hint}"
     if kind == "missing":
         return f"{where}: the key {missing!r} is missing"
