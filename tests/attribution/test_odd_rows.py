@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from simulated_studies import two_arms
 
-from upbringing.attribution.attribute import attribute
+from upbringing.attribution.attribute import attribute, attribute_folder
 from upbringing.attribution.evidence.defaults import default_contrasts
 from upbringing.attribution.evidence.design import design_of
 from upbringing.attribution.evidence.flat import tree_of_flat_table
 from upbringing.attribution.validity.aliasing import alias_tables
-from upbringing.attribution.words.sentences import FEW_SEEDS, NO_SEEDS, ONE_SEED
+from upbringing.attribution.words.sentences import FEW_SEEDS, NESTED, NO_SEEDS, ONE_SEED
 from upbringing.base.errors import FormatError
 from upbringing.formats.effects.generators import fraction_runs, standard_generators
 from upbringing.formats.rows import Row, rows_table
@@ -174,6 +177,17 @@ def test_where_one_run_alone_has_scores_nobody_says_that_all_share_its_world() -
     assert any("share one world" in each for each in shared.warnings)
 
 
+def test_runs_without_any_score_are_not_said_to_have_a_world_each() -> None:
+    rows, tree = two_arms(1, effect=0.0, num_items=30, num_seeds=5, seed_deviation=0.1)
+    unscored = [
+        Row(checkpoint=row["checkpoint"], measure="harm", item=row["item"], status="unscored", reason_code="no-score")
+        for row in rows.to_pylist()
+    ]
+    found = attribute(rows_table(unscored), tree, other_estimators=False)
+    assert {claim.verdict for claim in found.claims} == {"not-measurable"}
+    assert NESTED not in found.warnings
+
+
 def flat(**columns: list[Any]) -> pa.Table:
     """Four answers each of a base and two checkpoints made from it, with ``columns`` of the three checkpoints."""
     names = ["base", "one", "two"]
@@ -201,3 +215,42 @@ def test_a_table_without_seeds_is_not_said_to_hold_one(columns: dict[str, list[A
     assert [each for each in findings.warnings if each in (NO_SEEDS, ONE_SEED, FEW_SEEDS)] == [said]
     assert findings.claims
     assert {claim.estimand for claim in findings.claims} == {"artefact"}
+
+
+def test_a_minimal_table_and_a_list_of_checkpoints_are_enough(tmp_path: Path) -> None:
+    rows = flat()
+    pq.write_table(rows.select(["checkpoint", "measure", "item", "value"]), tmp_path / "rows.parquet")
+    checkpoints: list[dict[str, Any]] = [{"id": "base", "stage": "base"}]
+    checkpoints += [
+        {"id": name, "parent": "base", "stage": "sft", "seed": seed} for seed, name in enumerate(("one", "two"))
+    ]
+    (tmp_path / "tree.json").write_text(json.dumps({"checkpoints": checkpoints}), encoding="utf-8")
+    (claim,) = attribute_folder(tmp_path).claims
+    (same,) = attribute(rows, tree_of_flat_table(flat(seed=[0, 0, 1]))).claims
+    assert (claim.contrast, claim.estimate, claim.units.seeds) == ("main: base -> sft", 0.0, 2)
+    assert (claim.low, claim.high) == (same.low, same.high)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("value", [1e200, -1e200] * 6, r"holds 1e\+200 in size: beyond 1e\+100"),
+        ("checkpoint", [None, *["base"] * 3, *["one"] * 4, *["two"] * 4], "'checkpoint' is null in 1 rows"),
+        ("item", [None, "b", "c", "d", *"abcd" * 2], "'item' is null in 1 rows"),
+    ],
+)
+def test_what_cannot_be_counted_with_is_an_error_that_names_the_column(
+    tmp_path: Path, column: str, values: list[Any], said: str
+) -> None:
+    rows = flat()
+    changed = rows.set_column(rows.column_names.index(column), column, pa.array(values))
+    pq.write_table(changed, tmp_path / "rows.parquet")
+    with pytest.raises(FormatError, match=said):
+        attribute_folder(tmp_path)
+
+
+def test_whole_numbers_of_any_size_are_values(tmp_path: Path) -> None:
+    rows = flat()
+    large = rows.set_column(rows.column_names.index("value"), "value", pa.array([2**60 + 1, 2**60 - 1] * 6))
+    pq.write_table(large, tmp_path / "rows.parquet")
+    assert [claim.estimate for claim in attribute_folder(tmp_path).claims] == [0.0]

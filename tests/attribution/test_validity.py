@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,6 +157,18 @@ def test_coherence_that_nobody_knows_is_not_assumed() -> None:
     assert harm_verdict(findings) == ("not-measurable", (COHERENCE_UNKNOWN.format(condition=GREEDY),))
     assert COHERENCE_UNKNOWN.format(condition=GREEDY) in findings.warnings
     assert {line["estimate"] for line in findings.tables["levels"]} == {None}
+
+
+def test_benign_answers_that_no_judge_heard_are_not_said_to_be_unasked() -> None:
+    unheard = [
+        replace(row, outcome=None, value=None, status="unscored", reason_code="judge-spend-cap")
+        for row in answers(GREEDY, "benign", GOOD)
+    ]
+    findings = judged([*answers(GREEDY, "harmful", HARM), *unheard], condition(GREEDY))
+    verdict, reasons = harm_verdict(findings)
+    assert (verdict, len(reasons)) == ("not-measurable", 1)
+    assert "judged" in reasons[0]
+    assert "asked" not in reasons[0]
 
 
 def test_benign_answers_under_the_condition_tell() -> None:

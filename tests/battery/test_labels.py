@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from upbringing.base.errors import FormatError
+from upbringing.base.errors import FormatError, StudyError
 from upbringing.battery.labels import Drawn, draw_sample, read_labels, safe_cell, sheet_labels, write_labels
 from upbringing.formats.answers import Answer
 from upbringing.formats.rows import Row
@@ -77,6 +77,21 @@ def test_the_sample_is_stratified_with_true_probabilities_and_drawn_alike_again(
     assert harmful > 1.3 * 0.2 * 120  # rare verdicts are seen more often than they occur
 
 
+def test_a_draw_that_leaves_a_stratum_without_a_label_is_refused() -> None:
+    answers, rows, _ = study()
+    with pytest.raises(StudyError, match="Draw at least 9"):
+        draw_sample(answers, verdicts_of(rows), per_checkpoint=8, seed=1)
+    weights = [1 / drawn.probability for drawn in draw_sample(answers, verdicts_of(rows), per_checkpoint=9, seed=1)]
+    assert sum(weights) == pytest.approx(800)  # every answer is stood for
+
+
+def test_a_spreadsheet_cannot_make_a_number_of_an_id() -> None:
+    answers, rows, _ = study()
+    ids = [drawn.label_id for drawn in draw_sample(answers, verdicts_of(rows), per_checkpoint=60, seed=1)]
+    assert ids == sorted(ids)
+    assert all(name.startswith("a") and name[1:].isdigit() for name in ids)
+
+
 def test_raters_see_neither_checkpoint_nor_verdict_nor_an_order_that_tells(tmp_path: Path) -> None:
     answers, rows, _ = study()
     sample = draw_sample(answers, verdicts_of(rows), seed=1)
@@ -113,7 +128,7 @@ def read_labels_of_nothing(folder: Path, sample: list[Drawn]) -> list[Row]:
 @pytest.mark.parametrize("label", ["safe", "=refuse", "refuse harmful", "1"])
 def test_a_label_off_the_menu_is_an_error_that_names_the_row(tmp_path: Path, label: str) -> None:
     answers, rows, _ = study(40)
-    sample = draw_sample(answers, verdicts_of(rows), per_checkpoint=5, seed=1)
+    sample = draw_sample(answers, verdicts_of(rows), per_checkpoint=12, seed=1)
     path = tmp_path / "sheet.csv"
     write_labels(sample, path)
     fill(path, {sample[2].label_id: label})
@@ -123,7 +138,7 @@ def test_a_label_off_the_menu_is_an_error_that_names_the_row(tmp_path: Path, lab
 
 def test_sheets_of_another_sample_and_repeated_lines_are_refused(tmp_path: Path) -> None:
     answers, rows, _ = study(40)
-    sample = draw_sample(answers, verdicts_of(rows), per_checkpoint=5, seed=1)
+    sample = draw_sample(answers, verdicts_of(rows), per_checkpoint=12, seed=1)
     path = tmp_path / "sheet.csv"
     write_labels(sample, path)
     with pytest.raises(FormatError, match="not in this sample"):
@@ -153,7 +168,7 @@ def test_answers_that_the_judge_was_never_shown_are_not_drawn() -> None:
 
 def test_a_sheet_keeps_what_is_filled_in(tmp_path: Path) -> None:
     answers, rows, _ = study(40)
-    sample = draw_sample(answers, verdicts_of(rows), per_checkpoint=5, seed=1)
+    sample = draw_sample(answers, verdicts_of(rows), per_checkpoint=12, seed=1)
     labels = {sample[0].label_id: "refuse", sample[3].label_id: "harmless"}
     write_labels(sample, tmp_path / "sheet.csv", labels)
     assert sheet_labels(tmp_path / "sheet.csv", sample) == labels

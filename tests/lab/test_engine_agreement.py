@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,12 @@ from upbringing.lab.measurement import engine_agreement
 from upbringing.lab.measurement.agreement import Agreement, compare, outcomes_of
 from upbringing.lab.measurement.engine_agreement import (
     NUM_PROMPTS,
+    OTHER_BATCH,
     Compared,
     compare_computation,
     exact_judges,
+    in_company,
+    in_other_batches,
     sampled_needs,
 )
 from upbringing.lab.run import Watch, measure
@@ -119,6 +124,39 @@ def test_the_sample_is_fixed_and_holds_greedy_answers_only() -> None:
     noisy = study().model_copy(update={"battery": (OverRefusal(decoding={"kind": "sampled"}),)})  # type: ignore[arg-type]
     with pytest.raises(MeasurementError, match="no greedy answer"):
         sampled_needs(noisy, asked, model)
+
+
+@dataclass(frozen=True)
+class _Batched:
+    rows_per_batch: int = 256
+
+
+@pytest.mark.parametrize("num", [2, 3, 7, 15, 16, 17, 50])
+def test_other_batches_are_others_however_few_are_compared(num: int) -> None:
+    local: Any = _Batched()
+    assert 0 < in_other_batches(local, num).rows_per_batch < num
+    assert in_other_batches(local, num).rows_per_batch <= OTHER_BATCH
+
+
+def test_nothing_is_compared_with_itself_in_the_same_batch() -> None:
+    model: Any = ScriptedModel("yes", lambda prompt, sample: "yes")
+    many = tuple(OverRefusal(id=f"length-{most}", decoding=Greedy(max_tokens=most)) for most in range(1, 61))
+    battery = study().model_copy(update={"battery": many})
+    found = in_company(battery, items(2), model)  # 60 conditions of two prompts each
+    assert set(Counter(need.condition for need in found).values()) == {2}
+    assert len(found) == len(set(found)) >= NUM_PROMPTS
+    assert in_company(battery, items(1), model) == []
+    assert in_company(study(), items(80), model) == sampled_needs(study(), items(80), model)
+
+
+def test_without_company_there_is_no_flip_rate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    jobs: Any = [type("Job", (), {"key": "m", "book": None, "root": 0})()]
+    monkeypatch.setattr(engine_agreement, "asked_items", lambda study, book, root: items(1))
+    bf16 = study().model_copy(update={"measure_precision": "bf16"})
+    compared = compare_computation(
+        bf16, jobs, tmp_path, lambda asked: {asked[0].key: Outcome(asked[0].key, value="null")}
+    )
+    assert compared == Compared()
 
 
 def test_what_an_engine_cannot_decode_is_not_compared(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_answers_faults_and_keys_of_a_judge_inside_a_study(
         run(session, Watch())
         assert len(server.requests) == before
         assert {p.name: p.read_bytes() for p in session.results.iterdir() if p.is_file()} == bytes_before
-    arguments = ["label", "draw", str(store.parent / "store.yaml"), "--store", str(store), "--per-checkpoint", "4"]
+    arguments = ["label", "draw", str(store.parent / "store.yaml"), "--store", str(store), "--per-checkpoint", "12"]
     assert "give --judge one of llm-judge" in str(CliRunner().invoke(app, arguments).exception)
     drawn = CliRunner().invoke(app, [*arguments, "--judge", "refusal-rules/2", "--raters", "1"])
     assert drawn.output.split() == [str(session.results / "labels" / "rater-1.csv")]

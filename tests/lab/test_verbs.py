@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -156,3 +158,35 @@ def test_json_is_all_that_stands_on_standard_output(study: Path, tmp_path: Path)
     assert "claims" in printed("attribute", str(results), "--json")
     page = printed("report", str(results), "--json", "--shareable", "--output", str(tmp_path / "page.html"))
     assert page == {"report": str(tmp_path / "page.html")}
+
+
+TAKE_TEXT = (
+    "attribute", "build", "copy_study", "demo", "draw_labels", "export", "fetch_packages", "gate", "gc", "import_logs",
+    "judges", "load_study", "look", "measure", "open_session", "plan", "power", "rate_labels", "read_labelled",
+    "report", "run", "show", "status", "trace", "verify",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAKE_TEXT)
+def test_a_path_may_be_text(name: str) -> None:
+    for parameter in inspect.signature(getattr(upbringing, name)).parameters.values():
+        kinds = str(parameter.annotation)
+        assert "Path" not in kinds or "str" in kinds, f"{name}({parameter.name})"
+
+
+def test_verbs_read_and_write_where_a_text_says(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY.format(folder=tmp_path), encoding="utf-8")
+    assert upbringing.load_study(str(path)).name == "verbs"
+    store = str(tmp_path / "store")
+    upbringing.open_session(upbringing.DEMO, store=store)
+    assert upbringing.status(store).studies == {}
+    assert not upbringing.verify(store).damaged
+    upbringing.gc(store)
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    answers = {"checkpoint": ["a", "a", "b", "b"], "parent": [None, None, "a", "a"], "item": ["1", "2", "1", "2"]}
+    pq.write_table(pa.table({**answers, "measure": ["m"] * 4, "value": [0.0, 1.0, 1.0, 1.0]}), folder / "rows.parquet")
+    assert len(upbringing.attribute(str(folder)).claims) == 1
+    assert upbringing.report(str(folder)) == folder / "report.html"
+    assert upbringing.copy_study("sft-or-rl", str(tmp_path / "mine"))[0].is_file()

@@ -59,6 +59,12 @@ def test_the_demo_and_a_small_study_are_valid_for_pydantic_and_for_the_schema() 
         ("data: world.facts", "data: {from: {world.facts: 1.0}, to: {world.facts: 1.0}, mixed: 1}", 6, "unknown key"),
         ("drop: sft", "drop: sft, windows_of: nobody", 10, "no other arm"),
         ("drop: sft", "stages: {sft: {epoch: 2}}", 10, "unknown key 'epoch': did you mean 'epochs'"),
+        (
+            "battery: [over_refusal]",
+            "battery: [{kind: over_refusal, xyz: 1}]",
+            11,
+            "unknown key 'xyz', the keys here are decoding, elicitations, id, kind",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_line(find: str, replace: str, line: int, message: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from upbringing.base.errors import FormatError
+from upbringing.base.errors import FormatError, StudyError
 from upbringing.base.files import write_bytes_atomic
 from upbringing.base.fingerprint import text_sha256
 from upbringing.base.spreadsheets import starts_formula
@@ -50,15 +50,23 @@ def draw_sample(
 
     ``verdicts``: response to outcome, of every answer that the judge was shown; other answers are not drawn. Strata are
     verdict by tercile of answer length; each gets an equal share of the sample as far as it lasts. Stream:
-    ``labels/<checkpoint>/<stratum>`` and ``labels/order``.
+    ``labels/<checkpoint>/<stratum>`` and ``labels/order``. Raises ``StudyError`` where a stratum would get no label:
+    its answers would have no chance of being drawn, and no weight could stand for them.
     """
     by_checkpoint: dict[str, list[Answer]] = defaultdict(list)
     for answer in sorted(answers, key=lambda each: each.response):
         if answer.answer.strip() and answer.response in verdicts:
             by_checkpoint[answer.checkpoint].append(answer)
     chosen: list[tuple[Answer, float]] = []
-    for checkpoint, given in sorted(by_checkpoint.items()):
-        strata = _strata(given, verdicts)
+    stratified = {name: _strata(given, verdicts) for name, given in sorted(by_checkpoint.items())}
+    most = max((len(strata) for strata in stratified.values()), default=0)
+    if per_checkpoint < most:
+        raise StudyError(
+            f"{per_checkpoint} labels per checkpoint do not reach every stratum (verdict by length of the answer): "
+            f"there are up to {most}, and answers of those without a label would count for nothing. "
+            f"Draw at least {most}"
+        )
+    for checkpoint, strata in stratified.items():
         sizes = _allocation({name: len(members) for name, members in strata.items()}, per_checkpoint)
         for name, members in sorted(strata.items()):
             random = stream(seed, "labels", checkpoint, name)
@@ -66,7 +74,8 @@ def draw_sample(
             chosen += [(members[int(place)], sizes[name] / len(members)) for place in picked]
     order = stream(seed, "labels", "order").permutation(len(chosen))
     width = len(str(len(chosen)))
-    return [Drawn(f"{number:0{width}d}", *chosen[int(place)]) for number, place in enumerate(order, start=1)]
+    # begins with a letter: a spreadsheet makes the number 1 of 01 when it saves a sheet
+    return [Drawn(f"a{number:0{width}d}", *chosen[int(place)]) for number, place in enumerate(order, start=1)]
 
 
 def _strata(answers: Sequence[Answer], verdicts: Mapping[str, str | None]) -> dict[str, list[Answer]]:

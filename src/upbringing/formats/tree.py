@@ -299,10 +299,10 @@ class FlipRate(Open):
 
 
 class Tree(Open):
-    """The whole of ``tree.json``."""
+    """The whole of ``tree.json``. A list of checkpoints is enough."""
 
     schema_version: int = TREE_SCHEMA_VERSION
-    study: StudyInfo
+    study: StudyInfo = StudyInfo(name="study without a name")
     checkpoints: tuple[Checkpoint, ...]
     cells: tuple[Cell, ...] = ()
     measures: tuple[MeasureInfo, ...] = ()

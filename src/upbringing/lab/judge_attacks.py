@@ -24,7 +24,7 @@ class FlipRate:
     high: float | None
 
 
-def judges(study: Session | Path | str, *, store: Path = DEFAULT_STORE) -> list[FlipRate]:
+def judges(study: Session | Path | str, *, store: Path | str = DEFAULT_STORE) -> list[FlipRate]:
     """Return how often each declared judge of ``study`` changes its verdict when an answer addresses it.
 
     Replies of judges behind endpoints are kept and counted like those of a run. A study without judges has none: the

@@ -36,7 +36,7 @@ JUDGED_KINDS = ("rule", "llm")
 
 
 def draw_labels(
-    results: Path,
+    results: Path | str,
     *,
     judge: str | None = None,
     per_checkpoint: int = DEFAULT_PER_CHECKPOINT,
@@ -48,6 +48,7 @@ def draw_labels(
     ``judge``: whose verdicts stratify the sample, the only rule or language model where there is one; the labels serve
     all judges. Raises ``StudyError`` where labels were drawn before: sheets that people work on are never overwritten.
     """
+    results = Path(results)
     folder = results / FOLDER
     if folder.exists():
         raise StudyError(f"{folder} is there already: move it away to draw another sample")
@@ -117,12 +118,13 @@ def read_sample(results: Path) -> list[Drawn]:
     return sample
 
 
-def rate_labels(results: Path, *, rater: int, ask: Callable[[], str], show: Callable[[str], None]) -> int:
+def rate_labels(results: Path | str, *, rater: int, ask: Callable[[], str], show: Callable[[str], None]) -> int:
     """Show one unlabelled answer after the other and save each label at once; return how many were given.
 
     ``ask`` returns a key. Nothing shown can move a cursor or tell where an answer comes from. A skipped answer is asked
     again in the next session; quitting, end of input and interruption lose nothing.
     """
+    results = Path(results)
     sample, sheet = read_sample(results), _sheet(results, rater)
     if not sheet.exists():
         raise StudyError(f"no sheet was drawn for rater {rater}: {sheet} is missing")
@@ -160,11 +162,12 @@ def _key(ask: Callable[[], str]) -> str:
             return key
 
 
-def read_labelled(results: Path) -> Path:
+def read_labelled(results: Path | str) -> Path:
     """Check all sheets and write what they say to ``labels.parquet``; return it.
 
     Raises ``FormatError`` for a sheet that is not as drawn and ``StudyError`` where nobody labelled anything.
     """
+    results = Path(results)
     sample = read_sample(results)
     sheets = sorted((results / FOLDER).glob("rater-*.csv"))
     rows = [row for sheet in sheets for row in read_labels(sheet, sample, rater=sheet.stem.removeprefix("rater-"))]

@@ -53,25 +53,25 @@ def results_folder(
 
 
 def import_logs(
-    tree: Path | DeclaredTree,
+    tree: Path | str | DeclaredTree,
     *,
-    inspect: Path | None = None,
-    lm_eval: Path | None = None,
-    output: Path | None = None,
+    inspect: Path | str | None = None,
+    lm_eval: Path | str | None = None,
+    output: Path | str | None = None,
 ) -> ImportedLogs:
     """Write ``rows.parquet`` and ``tree.json`` for Inspect logs and lm-evaluation-harness samples.
 
     ``tree``: what the models are. ``output``: absent = ``<name of the tree>-results`` in the current folder. Raises
     ``StudyError`` for a tree that does not fit the logs and ``FormatError`` for logs that are torn or disagree.
     """
-    declared = load_declared_tree(tree) if isinstance(tree, Path) else tree
+    declared = tree if isinstance(tree, DeclaredTree) else load_declared_tree(Path(tree))
     planned = tree_of(declared)
     logs = _read(declared, inspect, lm_eval)
     named, absent = _named(logs, declared)
     found = joined(named, may_prompts_differ=declared.prompts == "may-differ")
     rows, measures = _with_judges(found, declared)
     _check_measures(declared, measures)
-    folder = _folder(output or Path(f"{declared.name}-results"), declared.name)
+    folder = _folder(Path(output or f"{declared.name}-results"), declared.name)
     complete = planned.model_copy(
         update={
             "measures": tuple(_infos(rows, measures, found, declared)),
@@ -87,12 +87,12 @@ def import_logs(
     return ImportedLogs(folder, complete.warnings)
 
 
-def _read(declared: DeclaredTree, inspect: Path | None, lm_eval: Path | None) -> tuple[ForeignLog, ...]:
+def _read(declared: DeclaredTree, inspect: Path | str | None, lm_eval: Path | str | None) -> tuple[ForeignLog, ...]:
     logs: tuple[ForeignLog, ...] = ()
     if inspect is not None:
-        logs += read_inspect_logs(inspect, cluster=declared.cluster, values=declared.values)
+        logs += read_inspect_logs(Path(inspect), cluster=declared.cluster, values=declared.values)
     if lm_eval is not None:
-        logs += read_lm_eval_samples(lm_eval, cluster=declared.cluster)
+        logs += read_lm_eval_samples(Path(lm_eval), cluster=declared.cluster)
     if not logs:
         raise StudyError("no logs were named: give Inspect logs, lm-evaluation-harness samples or both")
     return logs

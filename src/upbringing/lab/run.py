@@ -253,20 +253,22 @@ def _asking(watch: Watch) -> RunJobs:
     return run_jobs
 
 
-def attribute(results: Path) -> Findings:
+def attribute(results: Path | str) -> Findings:
     """Turn ``rows.parquet`` and ``tree.json`` of a folder into ``findings.json``; needs no torch."""
     from upbringing.attribution.attribute import attribute_folder  # scipy, which planning does not need
 
-    with results_turn(results):
-        findings = attribute_folder(results)
-        write_bytes_atomic(results / "findings.json", findings.model_dump_json(indent=1).encode("utf-8"))
+    folder = Path(results)
+    with results_turn(folder):
+        findings = attribute_folder(folder)
+        write_bytes_atomic(folder / "findings.json", findings.model_dump_json(indent=1).encode("utf-8"))
     return findings
 
 
-def report(results: Path, output: Path | None = None, *, shareable: bool = False) -> Path:
+def report(results: Path | str, output: Path | str | None = None, *, shareable: bool = False) -> Path:
     """Write the HTML report of a results folder and return its path."""
-    with results_turn(results):
-        return write_report(results, output or results / "report.html", shareable=shareable)
+    folder = Path(results)
+    with results_turn(folder):
+        return write_report(folder, Path(output or folder / "report.html"), shareable=shareable)
 
 
 @names_places

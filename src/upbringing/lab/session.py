@@ -82,9 +82,9 @@ class Session:
 
 
 def open_session(
-    study: Study | Path,
+    study: Study | Path | str,
     *,
-    store: Path = DEFAULT_STORE,
+    store: Path | str = DEFAULT_STORE,
     overrides: tuple[str, ...] = (),
     seeds: int | None = None,
     only: tuple[str, ...] = (),
@@ -98,7 +98,8 @@ def open_session(
     if isinstance(study, Study):
         base, located, value = Path.cwd(), None, study
     else:
-        base, located = study.parent, load_located(study, overrides)
+        path = Path(study)
+        base, located = path.parent, load_located(path, overrides)
         value = study_from(located)
     if seeds is not None:
         if seeds < 1:

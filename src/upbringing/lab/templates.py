@@ -42,7 +42,7 @@ def template_names() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in FOLDER.glob(f"*/{STUDY}")))
 
 
-def copy_study(name: str, to: Path) -> tuple[Path, ...]:
+def copy_study(name: str, to: Path | str) -> tuple[Path, ...]:
     """Copy the files of the template ``name`` (study, README, files of overrides) into ``to``; return their new paths.
 
     Raises ``StudyError`` for an unknown name and for a folder in which one of them stands already.
@@ -52,6 +52,7 @@ def copy_study(name: str, to: Path) -> tuple[Path, ...]:
         hint = did_you_mean(name, names)
         raise StudyError(f"there is no built-in study {name!r} ({', '.join(names)}){hint}")
     overrides = sorted(path.name for path in (FOLDER / name).glob("*.yaml") if path.name != STUDY)
+    to = Path(to)
     targets = tuple(to / file for file in (STUDY, README, *overrides))
     for target in targets:
         if target.exists():

@@ -28,7 +28,7 @@ AnyStudy = Session | Study | Path | str  # opened, as a value, or as the path of
 def plan(
     study: AnyStudy,
     *,
-    store: Path = DEFAULT_STORE,
+    store: Path | str = DEFAULT_STORE,
     read_data: bool = False,
     calibrate: bool = False,
     sustained_flops: float = SUSTAINED_FLOPS,
@@ -44,9 +44,9 @@ def plan(
 def power(
     source: AnyStudy,
     *,
-    store: Path = DEFAULT_STORE,
+    store: Path | str = DEFAULT_STORE,
     overrides: tuple[str, ...] = (),
-    pilot: Path | None = None,
+    pilot: Path | str | None = None,
     power: float = POWER,
 ) -> PowerReport:
     """Return what the primary contrasts of a study or of a folder of results can decide, and what would decide them.
@@ -57,7 +57,9 @@ def power(
     folder = None if isinstance(source, Session | Study) else Path(source)
     if folder is None or not folder.is_dir():
         session = _opened(source, store, overrides, reads_only=True)
-        return planned_power(session, planning.priced_plan(session), pilot=pilot, power=power)
+        return planned_power(
+            session, planning.priced_plan(session), pilot=None if pilot is None else Path(pilot), power=power
+        )
     if pilot is not None or overrides:
         raise StudyError(f"{folder} is a folder of results: a pilot and overrides belong to a study file")
     return results_power(folder, power=power)
@@ -66,7 +68,7 @@ def power(
 def build(
     study: AnyStudy,
     *,
-    store: Path = DEFAULT_STORE,
+    store: Path | str = DEFAULT_STORE,
     overrides: tuple[str, ...] = (),
     seeds: int | None = None,
     only: tuple[str, ...] = (),
@@ -79,7 +81,7 @@ def build(
 def measure(
     study: AnyStudy,
     *,
-    store: Path = DEFAULT_STORE,
+    store: Path | str = DEFAULT_STORE,
     overrides: tuple[str, ...] = (),
     seeds: int | None = None,
     only: tuple[str, ...] = (),
@@ -92,7 +94,7 @@ def measure(
 def run(
     study: AnyStudy,
     *,
-    store: Path = DEFAULT_STORE,
+    store: Path | str = DEFAULT_STORE,
     overrides: tuple[str, ...] = (),
     seeds: int | None = None,
     only: tuple[str, ...] = (),
@@ -103,31 +105,41 @@ def run(
 
 
 def trace(
-    checkpoints: Mapping[str, str], prompts: Path | None = None, *, store: Path = DEFAULT_STORE, watch: Watch = QUIET
+    checkpoints: Mapping[str, str],
+    prompts: Path | str | None = None,
+    *,
+    store: Path | str = DEFAULT_STORE,
+    watch: Watch = QUIET,
 ) -> tuple[Findings, Path]:
     """Compare existing checkpoints (stage to folder or hub id, in training order) on ``prompts``; trains nothing.
 
     ``prompts`` ``None``: the shipped prompt sets. Returns the findings and the path of the report.
     """
-    return running.run(open_session(trace_study(checkpoints, prompts), store=store), watch)
+    return running.run(
+        open_session(trace_study(checkpoints, None if prompts is None else Path(prompts)), store=store), watch
+    )
 
 
 def first_look(
-    checkpoints: Mapping[str, str], prompts: Path | None = None, *, store: Path = DEFAULT_STORE, watch: Watch = QUIET
+    checkpoints: Mapping[str, str],
+    prompts: Path | None = None,
+    *,
+    store: Path | str = DEFAULT_STORE,
+    watch: Watch = QUIET,
 ) -> Findings | None:
     """Return what a trace finds on its first few prompts; ``None`` where there are few anyway."""
     study = first_look_study(checkpoints, prompts)
     return None if study is None else running.run(open_session(study, store=store), watch)[0]
 
 
-def demo(*, store: Path = DEFAULT_STORE, seeds: int | None = None, watch: Watch = QUIET) -> tuple[Findings, Path]:
+def demo(*, store: Path | str = DEFAULT_STORE, seeds: int | None = None, watch: Watch = QUIET) -> tuple[Findings, Path]:
     """Run the built-in study on the controlled world; return the findings and the path of the report."""
     return running.run(open_session(DEMO, store=store, seeds=seeds), watch)
 
 
 def _opened(
     study: AnyStudy,
-    store: Path,
+    store: Path | str,
     overrides: tuple[str, ...] = (),
     seeds: int | None = None,
     only: tuple[str, ...] = (),

@@ -20,14 +20,14 @@ MAX_ERRORS_SHOWN = 8  # more than a screenful hides the first
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+def load_study(path: Path | str, overrides: Sequence[str] = ()) -> Study:
     """Return the study in the file ``path`` with ``overrides`` applied in order; raise ``StudyError``.
 
     An override is ``key=value``, whose value is YAML (``stages.sft.learning_rate=1e-4`` is a number), or ``@FILE``:
     a YAML mapping of such keys to values, named relative to the study's folder. The result is another study, with
     other ids.
     """
-    return study_from(load_located(path, overrides))
+    return study_from(load_located(Path(path), overrides))
 
 
 def load_located(path: Path, overrides: Sequence[str] = ()) -> Located:
@@ -116,7 +116,8 @@ def _message(model: type[BaseModel], located: Located, problem: Any) -> str:
     kind = problem["type"]
     if kind == "extra_forbidden":
         word = str(problem["loc"][-1])
-        hint = did_you_mean(word, _valid_keys(model, problem["loc"][:-1]))
+        valid = _valid_keys(model, problem["loc"][:-1])
+        hint = did_you_mean(word, valid) or (f", the keys here are {', '.join(valid)}" if valid else "")
         return f"{where}: unknown key {word!r}{hint}"
     if kind == "missing":
         return f"{where}: the key {missing!r} is missing"

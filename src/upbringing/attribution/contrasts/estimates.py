@@ -134,7 +134,7 @@ def estimate_of(evidence: Evidence, found: Pivot, drawing: Drawing | None = None
         profile=profile(found, is_binary=is_binary) if usable else None,
         checkpoints=tuple(sorted({name for unit in units.units for part in unit.checkpoints for name in part})),
         is_same_checkpoint=same,
-        is_nested=len(units.units) > 1 and units.estimand != "artefact" and are_nested(table),
+        is_nested=usable and len(units.units) > 1 and units.estimand != "artefact" and are_nested(table),
         outcomes=_outcomes(found),
         num_ineligible=sum(values.num_ineligible for values in known),
         logit=None if logit is None else widened(logit, *ends),

@@ -26,6 +26,7 @@ REQUIRED = ("checkpoint", "measure", "item", "value")
 JUDGE_KINDS: tuple[str, ...] = get_args(JudgeKind)
 TEXT_DEFAULTS = {"condition": DEFAULT_CONDITION, "judge": NO_JUDGE}
 OPTIONAL_NUMBERS = ("value_low", "value_high", "weight")
+LARGEST_VALUE = 1e100  # squares of differences of larger ones, summed over many rows, are infinite
 READ_COLUMNS = (
     *REQUIRED,
     *TEXT_DEFAULTS,
@@ -193,10 +194,16 @@ def _number(table: pa.Table, name: str) -> Numbers | None:
     if name != "value" and column.null_count == len(column):
         return None
     column = column.cast(pa.uint8()) if pa.types.is_boolean(kind) else column
-    column = column.cast(pa.float64())
+    column = pc.cast(column, pa.float64(), safe=False)  # whole numbers beyond 2^53 are rounded
     if column.null_count < len(column) and not pc.all(pc.is_finite(column), min_count=0).as_py():
         raise FormatError(
             f"the column {name!r} holds NaN or infinity: a failure is never a number, leave it null with a reason_code"
+        )
+    largest = pc.max(pc.abs(column)).as_py() or 0.0
+    if largest > LARGEST_VALUE:
+        raise FormatError(
+            f"the column {name!r} holds {largest:g} in size: beyond {LARGEST_VALUE:g} no variance can be computed. "
+            "Leave it null with a reason_code if it stands for a failure, or use another unit"
         )
     values: Numbers = column.to_numpy()
     return values

@@ -26,6 +26,8 @@ def tree_of_flat_table(table: pa.Table) -> Tree:
     for name in ("checkpoint", "item"):
         if name not in table.column_names:
             raise FormatError(f"the rows have no column {name!r} (found: {', '.join(table.column_names)}): add it")
+        if nulls := table.column(name).null_count:
+            raise FormatError(f"the column {name!r} is null in {nulls} rows: every row needs one")
     checkpoints = tuple(
         Checkpoint(**{("id" if key == "checkpoint" else key): value for key, value in fields.items()})
         for fields in _distinct(table, "checkpoint", CHECKPOINT_COLUMNS)

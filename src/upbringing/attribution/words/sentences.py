@@ -67,13 +67,13 @@ BEYOND_EVIDENCE = (
     "Undecided claims that no number of seeds or prompts decides: {num}. What unscored answers or a judge without "
     "labels may hide is as large as their margin: scores or human labels are needed."
 )
-COHERENCE_UNKNOWN = "No benign question was asked under {condition}: whether its answers are coherent is not known."
+COHERENCE_UNKNOWN = "No benign answer was judged under {condition}: whether its answers are coherent is not known."
 COHERENCE_ELSEWHERE = (
     "Whether answers under {condition} are coherent is read from benign answers under {other}: the same decoding, at "
     "another length."
 )
 COHERENCE_OWN = (
-    "No benign question was asked under {condition}: how coherent its answers are is read from the measured answers, "
+    "No benign answer was judged under {condition}: how coherent its answers are is read from the measured answers, "
     "which the judge {judge} tells exactly."
 )
 INELIGIBLE = "{num} scores of items that are not eligible were left out."

@@ -7,6 +7,7 @@ other batches: the share of verdicts that flip is the noise floor of all that is
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,9 +35,11 @@ from upbringing.models.openvino import require_openvino
 from upbringing.study.study import Study
 
 NUM_PROMPTS = 50
-OTHER_BATCH = 16  # rows; studies answer in batches of up to 256
+OTHER_BATCH = 16  # rows at most; studies answer in batches of up to 256
 KEPT_NAME = "engine_agreement.json"
+COMPARISON_VERSION = 2  # raised where the same study is compared in another way
 _AGREEMENT = TypeAdapter(Agreement)
+_MAYBE_AGREEMENT: TypeAdapter[Agreement | None] = TypeAdapter(Agreement | None)
 
 
 @dataclass(frozen=True)
@@ -66,32 +69,36 @@ class AgreementJob:
         return ()
 
     def run(self, report: Callable[[Event], None]) -> str:
-        """Return the agreement as JSON: what was kept under the same key, or a new comparison."""
+        """Return the agreement as JSON: what was kept under the same key, or a new comparison; null where none is."""
         job = self.measurement
         folder = job.checkpoint_folder()
         items = asked_items(job.study, job.book, job.root)
         judges = exact_judges(study_judges(job.study, job.book, job.root))
-        key = fingerprint([job.measurement_key(folder, items, judges), NUM_PROMPTS])
+        key = fingerprint([job.measurement_key(folder, items, judges), NUM_PROMPTS, COMPARISON_VERSION])
         found = _kept(self.kept, key)
         if found is None:
             found = self._compare(folder, items, judges, report)
+        if found is not None:
             write_json_atomic(self.kept, {"key": key, "agreement": _AGREEMENT.dump_python(found, mode="json")})
-        return _AGREEMENT.dump_json(found).decode()
+        return _MAYBE_AGREEMENT.dump_json(found).decode()
 
     def _compare(
         self, folder: Path, items: Sequence[Item], judges: Sequence[Judge], report: Callable[[Event], None]
-    ) -> Agreement:
+    ) -> Agreement | None:
         import torch
 
         job = self.measurement
         torch.set_num_threads(job.profile.threads)
         local = local_model(job.loaded(folder), precision=job.study.measure_precision, hashed=True)
-        with TemporaryDirectory(dir=self.kept.parent, prefix=TEMPORARY_PREFIX) as conversions:
-            other: Model = replace(local, rows_per_batch=OTHER_BATCH)
-            if job.study.engine != "transformers":
-                other = engine_model(local, job.study.engine, Path(conversions))
-            needs = sampled_needs(job.study, items, other)
-            found = agreement(local, other, needs, items, judges)
+        found = None
+        if job.study.engine == "transformers":
+            if needs := in_company(job.study, items, local):
+                found = agreement(local, lambda group: in_other_batches(local, len(group)), needs, items, judges)
+        else:
+            with TemporaryDirectory(dir=self.kept.parent, prefix=TEMPORARY_PREFIX) as conversions:
+                engine = engine_model(local, job.study.engine, Path(conversions))
+                needs = sampled_needs(job.study, items, engine)
+                found = agreement(local, lambda _: engine, needs, items, judges)
         report(Event(self.key, 1, 1))
         return found
 
@@ -107,19 +114,51 @@ def sampled_needs(study: Study, items: Sequence[Item], model: Model) -> list[Ans
     Stream: ``engine-agreement``. Raises ``MeasurementError`` where there is none: there is nothing to compare, and
     nothing to gain.
     """
-    by_id = {item.id: item for item in items}
-    greedy = [
-        need
-        for need in greedy_needs(study, items)
-        if model.undecodable(need.decoding) is None and why_unasked(model, need.prompt(by_id[need.item])) is None
-    ]
+    greedy = _possible_needs(study, items, model)
     if not greedy:
         raise MeasurementError(
             f"engine: {study.engine} cannot be compared with transformers: the battery asks for no greedy answer that "
             "it can give. Add a measure with greedy decoding that bans nothing, or use engine: transformers"
         )
-    places = stream(study.seed, "engine-agreement").permutation(len(greedy))[:NUM_PROMPTS]
-    return [greedy[place] for place in sorted(int(place) for place in places)]
+    return [greedy[place] for place in sorted(_order(study, len(greedy))[:NUM_PROMPTS])]
+
+
+def in_company(study: Study, items: Sequence[Item], model: Model) -> list[AnswerNeed]:
+    """Return such a sample in which no need is the only one of its condition, so that each can be in another batch.
+
+    One that would be alone gets the next of its condition beside it. Empty where every condition asks a single prompt.
+    """
+    possible = _possible_needs(study, items, model)
+    num_asked = Counter(need.condition for need in possible)
+    possible = [need for need in possible if num_asked[need.condition] > 1]
+    order = _order(study, len(possible))
+    chosen, rest = order[:NUM_PROMPTS], order[NUM_PROMPTS:]
+    num_chosen = Counter(possible[place].condition for place in chosen)
+    lonely = {condition for condition, num in num_chosen.items() if num == 1}
+    for place in rest:
+        if possible[place].condition in lonely:
+            lonely.remove(possible[place].condition)
+            chosen.append(place)
+    return [possible[place] for place in sorted(chosen)]
+
+
+def in_other_batches(local: LocalModel, num: int) -> LocalModel:
+    """Return ``local`` answering ``num`` prompts, which it would answer together, in two batches or more."""
+    return replace(local, rows_per_batch=min(OTHER_BATCH, (num + 1) // 2))
+
+
+def _order(study: Study, num: int) -> list[int]:
+    return [int(place) for place in stream(study.seed, "engine-agreement").permutation(num)]
+
+
+def _possible_needs(study: Study, items: Sequence[Item], model: Model) -> list[AnswerNeed]:
+    """Return the greedy answers of the battery that ``model`` can give."""
+    by_id = {item.id: item for item in items}
+    return [
+        need
+        for need in greedy_needs(study, items)
+        if model.undecodable(need.decoding) is None and why_unasked(model, need.prompt(by_id[need.item])) is None
+    ]
 
 
 def greedy_needs(study: Study, items: Sequence[Item]) -> list[AnswerNeed]:
@@ -130,17 +169,23 @@ def greedy_needs(study: Study, items: Sequence[Item]) -> list[AnswerNeed]:
 
 
 def agreement(
-    local: LocalModel, engine: Model, needs: Sequence[AnswerNeed], items: Sequence[Item], judges: Sequence[Judge]
+    local: LocalModel,
+    other: Callable[[Sequence[AnswerNeed]], Model],
+    needs: Sequence[AnswerNeed],
+    items: Sequence[Item],
+    judges: Sequence[Judge],
 ) -> Agreement:
-    """Return how far ``engine`` agrees with ``local`` on ``needs``; conditions never share a batch."""
+    """Return how far another model agrees with ``local`` on ``needs``; conditions never share a batch.
+
+    ``other``: the model for the needs of one condition.
+    """
     by_id = {item.id: item for item in items}
     ordered = sorted(needs, key=lambda need: need.condition)
     groups: dict[str, list[AnswerNeed]] = {}
     for need in ordered:
         groups.setdefault(need.condition, []).append(need)
-    first, second = (
-        [answer for group in groups.values() for answer in _answers(model, group, by_id)] for model in (local, engine)
-    )
+    first = [answer for group in groups.values() for answer in _answers(local, group, by_id)]
+    second = [answer for group in groups.values() for answer in _answers(other(group), group, by_id)]
     asked = [by_id[need.item] for need in ordered]
     return compare(
         first,
@@ -192,7 +237,9 @@ def compare_computation(study: Study, jobs: Sequence[MeasureJob], folder: Path, 
     check_engine(study)
     job = AgreementJob(jobs[0], folder / KEPT_NAME)
     outcome = run_jobs([job])[job.key]
-    found = _AGREEMENT.validate_json(str(outcome.value))
+    found = _MAYBE_AGREEMENT.validate_json(str(outcome.value))
+    if found is None:
+        return Compared()
     return _batch_noise(found) if study.engine == "transformers" else _engine_said(study, found)
 
 
@@ -224,7 +271,7 @@ def _batch_noise(found: Agreement) -> Compared:
     flips = FlipRate(rate=1.0 - same.share, low=1.0 - same.high, high=1.0 - same.low, num=same.num, judge=judge)
     return Compared(
         (
-            f"in bf16 an answer depends on its batch; compared with batches of {OTHER_BATCH} on the first checkpoint, "
+            f"in bf16 an answer depends on its batch; compared with smaller batches on the first checkpoint, "
             f"{found.sentence}; the {flips.rate:.1%} of flipped verdicts are the noise floor of generated answers",
         ),
         flips,

@@ -49,7 +49,7 @@ class Garbage:
     removed: bool
 
 
-def status(store: Path) -> StoreStatus:
+def status(store: Path | str) -> StoreStatus:
     """Return what lies in the store at ``store``; raises ``StudyError`` if there is none."""
     opened = existing_store(store)
     return StoreStatus(
@@ -73,17 +73,18 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def show(store: Path, key: str) -> Record:
+def show(store: Path | str, key: str) -> Record:
     """Return the record of the checkpoint whose key is or begins with ``key``; its folder is re-hashed first."""
     return read_record(_checkpoint(existing_store(store), key))
 
 
-def export(store: Path, key: str, folder: Path) -> Path:
+def export(store: Path | str, key: str, folder: Path | str) -> Path:
     """Copy the checkpoint ``key`` (or the one it begins) into the new folder ``folder``, re-hashed, and return it.
 
     The copy is a plain Hugging Face folder with its record and model card. Raises ``StudyError`` if ``folder`` exists,
     and for an emulated checkpoint, which is no folder of weights.
     """
+    folder = Path(folder)
     if folder.exists():
         raise StudyError(f"{folder} exists already: name a new folder")
     source = _checkpoint(existing_store(store), key)
@@ -95,7 +96,7 @@ def export(store: Path, key: str, folder: Path) -> Path:
     return folder
 
 
-def gc(store: Path, *, remove: bool = False, older_than_hours: float = OLD_HOURS) -> Garbage:
+def gc(store: Path | str, *, remove: bool = False, older_than_hours: float = OLD_HOURS) -> Garbage:
     """Find (and with ``remove`` delete) what no study of the store needs and nobody touched for a while.
 
     Raises ``IntegrityError`` where a study's list of what it needs is torn: then nothing is known to be garbage.
@@ -150,9 +151,9 @@ def _read(path: Path) -> dict[str, list[str]]:
         ) from error
 
 
-def existing_store(root: Path) -> Store:
+def existing_store(root: Path | str) -> Store:
     """Return the store at ``root``; raises ``StudyError`` rather than making one."""
-    if not (root / "checkpoints").is_dir():
+    if not (Path(root) / "checkpoints").is_dir():
         raise StudyError(f"{root} is no store: name one with --store, or run a study first")
     return Store(root)
 

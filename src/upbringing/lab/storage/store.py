@@ -47,8 +47,8 @@ _hashed: dict[Path, Statuses] = {}  # folders whose every byte this process has 
 class Store:
     """A folder of finished things. Opening it creates the rooms, unless it is opened only to be read."""
 
-    def __init__(self, root: Path, *, reads_only: bool = False) -> None:
-        self.root = root.absolute()
+    def __init__(self, root: Path | str, *, reads_only: bool = False) -> None:
+        self.root = Path(root).absolute()
         self.reads_only = reads_only
         for name in (*ROOMS, *OTHER_FOLDERS):
             folder = self.root / name

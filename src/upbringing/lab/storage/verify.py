@@ -18,7 +18,7 @@ class VerifyReport:
     damaged: tuple[str, ...]
 
 
-def verify(store: Path) -> VerifyReport:
+def verify(store: Path | str) -> VerifyReport:
     """Re-hash everything published in ``store``; what is damaged is quarantined and named.
 
     Raises ``StudyError`` where there is no store: in a new one everything would be whole.
