@@ -30,6 +30,7 @@ from upbringing.lab.measurement.pairing import pair_jobs
 from upbringing.lab.measurement.records import checkpoint_record
 from upbringing.lab.measurement.searched import gather_searched
 from upbringing.lab.measurement.spelled import spelled_item_notes
+from upbringing.lab.measurement.threads import with_threads
 from upbringing.lab.measurement.unfitting import idle_notes, unfitting_notes
 from upbringing.lab.planning.calibration import battery_key
 from upbringing.lab.planning.space import require_space
@@ -148,7 +149,9 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
 def _measured(session: Session, watch: Watch, prepared: Prepared) -> Path:
     items = _all_items(session)  # before anything is registered or asked: they may contradict each other
     registered = register(session, _known_checkpoints(session, prepared))
-    jobs = measure_jobs(session, prepared)
+    jobs = with_threads(
+        session, measure_jobs(session, prepared), lambda found: _run(session, "trying threads", found, watch)
+    )
     compared = compare_computation(
         session.study, with_weights(jobs), session.folder, lambda found: _run(session, "comparing", found, watch)
     )

@@ -42,6 +42,11 @@ MISSING = "a Ray cluster needs the package ray: pip install 'upbringing[ray]'"
 class RayWorkshop(Workshop):
     """A workshop whose jobs run on the cluster that this process is connected to; ``slots`` counts all of it."""
 
+    @property
+    def is_here(self) -> bool:
+        """A cluster's jobs may run anywhere."""
+        return False
+
     def run(
         self, jobs: Sequence[Job], on_event: Callable[[Event], None], on_done: Callable[[Outcome], None]
     ) -> dict[str, Outcome]:

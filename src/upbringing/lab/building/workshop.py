@@ -28,6 +28,11 @@ class Workshop:
     slots: int
     checkpoints: Checkpoints
 
+    @property
+    def is_here(self) -> bool:
+        """Whether jobs run on this machine, whose processors can be counted."""
+        return True
+
     def run(
         self, jobs: Sequence[Job], on_event: Callable[[Event], None], on_done: Callable[[Outcome], None]
     ) -> dict[str, Outcome]:

@@ -88,7 +88,7 @@ class AgreementJob:
         import torch
 
         job = self.measurement
-        torch.set_num_threads(job.profile.threads)
+        torch.set_num_threads(job.threads)
         local = local_model(job.loaded(folder), precision=job.study.measure_precision, hashed=True)
         found = None
         if job.study.engine == "transformers":

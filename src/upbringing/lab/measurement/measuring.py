@@ -95,7 +95,7 @@ def study_judges(study: Study, book: DataBook, root: int) -> list[Judge]:
 @dataclass(frozen=True)
 class MeasureJob:
     """Measure one checkpoint. ``checkpoint``: its key; ``folder``: where an existing one lies; ``template``: the chat
-    template that an existing one is asked in instead of its own.
+    template that an existing one is asked in instead of its own; ``threads``: of its process (``measurement.threads``).
     """
 
     key: str
@@ -109,6 +109,7 @@ class MeasureJob:
     profile: BuildProfile
     after: tuple[str, ...] = ()
     template: str | None = None
+    threads: int = 1
 
     def run(self, report: Callable[[Event], None]) -> str:
         """Publish rows and answers and return their key."""
@@ -137,7 +138,7 @@ class MeasureJob:
     ) -> None:
         import torch
 
-        torch.set_num_threads(self.profile.threads)
+        torch.set_num_threads(self.threads)
         measured = measure(
             self.model(folder),
             checkpoint_id=self.checkpoint,
@@ -179,9 +180,13 @@ class MeasureJob:
         """Answers of finished batches, until the rows are published."""
         return self.store / "answers" / self.key
 
+    def folder_if_built(self) -> Path | None:
+        """Return where the checkpoint lies; ``None`` for one that is not in the store, or has no weights of its own."""
+        return self.folder or Store(self.store).find("checkpoints", self.checkpoint)
+
     def checkpoint_folder(self) -> Path:
         """Return where the checkpoint lies; raises ``IntegrityError`` if it was not built."""
-        folder = self.folder or Store(self.store).find("checkpoints", self.checkpoint)
+        folder = self.folder_if_built()
         if folder is None:
             raise IntegrityError(f"the checkpoint {self.checkpoint} is not in the store: build it first")
         return folder
@@ -214,6 +219,8 @@ class MeasureJob:
         }
         if self.profile.device != "cpu":  # older keys stay
             value["device"] = self.profile.device
+        if self.threads != 1 and self.study.measure_precision == "bf16":  # in fp32 answers are those of one thread
+            value["threads"] = self.threads
         if own := [each.model_dump(mode="json") for each in self.study.judges if isinstance(each, OwnPart)]:
             value["own_judges"] = own
         if spelled := spelled_of(alone(self.study.battery), items, folder):
@@ -224,7 +231,7 @@ class MeasureJob:
             learned = lineage_tokens(Store(self.store), folder)
             value["tags"] = {tag: learned.lacks(tag) for tag in tags}
         if self.study.engine == "openvino":
-            value["engine"] = {"conversion": CONVERSION_VERSION, "threads": self.profile.threads, **require_openvino()}
+            value["engine"] = {"conversion": CONVERSION_VERSION, "threads": self.threads, **require_openvino()}
         return fingerprint(value)[:KEY_CHARACTERS]
 
 

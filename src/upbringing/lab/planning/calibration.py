@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from upbringing.base.devices import accelerator_models
 from upbringing.base.errors import UpbringingError
 from upbringing.base.fingerprint import file_sha256
 from upbringing.battery.engine import BATTERY_VERSION
@@ -21,7 +17,7 @@ from upbringing.lab.building.executor import Job
 from upbringing.lab.measurement.measuring import item_sets
 from upbringing.lab.planning.probe import MeasuringProbe, MeasuringSpeed, Subject, TrainingProbe, TrainingSpeed
 from upbringing.lab.session import Session
-from upbringing.lab.storage.remembered import keep, recall, remembered_key
+from upbringing.lab.storage.remembered import keep, machine_facts, recall, remembered_key
 from upbringing.models.weights import num_weights
 from upbringing.study.lineage import Lineage
 from upbringing.training.fresh import num_parameters
@@ -189,17 +185,7 @@ def _key(session: Session, lineage: Lineage, what: str) -> str:
         folder = workshop.checkpoints.find(start.checkpoint)
         model = None if folder is None else [num_weights(folder), file_sha256(folder / "config.json")]
     profile = workshop.profile.model_dump(mode="json")
-    return remembered_key("speed", [CALIBRATION_VERSION, _machine(), workshop.slots, profile, model, what])
-
-
-@cache
-def _machine() -> list[str]:
-    """Return what tells this machine from others: its processor, how many, its system, and its accelerators."""
-    cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
-    names = sorted({line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")})
-    system = [platform.machine(), platform.system(), str(os.cpu_count()), *(names or [platform.processor()])]
-    return [*system, *accelerator_models()]
+    return remembered_key("speed", [CALIBRATION_VERSION, machine_facts(), workshop.slots, profile, model, what])
 
 
 def _recalled(session: Session, key: str, kind: type[Speed]) -> Speed | None:

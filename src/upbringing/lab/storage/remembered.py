@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import platform
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from upbringing.base.devices import accelerator_models
 from upbringing.base.files import write_json_atomic
 from upbringing.base.fingerprint import fingerprint
 from upbringing.lab.storage.store import Store
@@ -18,6 +23,16 @@ KEY_CHARACTERS = 40  # of a sha256; collisions are out of reach
 def remembered_key(kind: str, decided_by: object) -> str:
     """Return the name of what was found out: its kind and the fingerprint of everything that decides it."""
     return f"{kind}-{fingerprint(decided_by)[:KEY_CHARACTERS]}"
+
+
+@cache
+def machine_facts() -> list[str]:
+    """Return what tells this machine from others: its processor, how many, its system, and its accelerators."""
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    names = sorted({line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")})
+    system = [platform.machine(), platform.system(), str(os.cpu_count()), *(names or [platform.processor()])]
+    return [*system, *accelerator_models()]
 
 
 def recall(store: Store, key: str) -> Any:
