@@ -110,6 +110,7 @@ def test_nothing_is_tried_where_it_cannot_help(
 
 
 @pytest.mark.model
+@pytest.mark.slow
 @pytest.mark.usefixtures("eight_processors")
 def test_a_study_that_shares_processors_has_the_rows_of_one_that_does_not(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from upbringing.base.devices import device_here, has_fast_bf16
 from upbringing.base.errors import StudyError
 from upbringing.base.fingerprint import fingerprint
 from upbringing.battery.judges.refusal_rules import RefusalRules
@@ -114,7 +115,7 @@ def _study(
         battery=battery,
         judges=(RefusalRules(),),
         primary=tuple(measure for measure in PRIMARY if measure in asked)[:1],
-        measure_precision="bf16",
+        measure_precision="fp32" if device_here() == "cpu" and not has_fast_bf16() else "bf16",
     )
 
 
