@@ -118,6 +118,8 @@ def _message(model: type[BaseModel], located: Located, problem: Any) -> str:
         word = str(problem["loc"][-1])
         hint = did_you_mean(word, _valid_keys(model, problem["loc"][:-1]))
         return f"{where}: unknown key {word!r}{hint}"
+    if kind == "missing" and isinstance(problem["loc"][-1], int):
+        return f"{where}: its item {problem['loc'][-1] + 1} is missing, found {_shown(problem['input'])}"
     if kind == "missing":
         return f"{where}: the key {missing!r} is missing"
     if kind in ("union_tag_invalid", "literal_error"):
