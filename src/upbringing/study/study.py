@@ -20,7 +20,7 @@ from upbringing.models.openvino import Engine
 from upbringing.study.arms import Arm, RawStages, Resolved, resolve, windows_problem
 from upbringing.study.components import Components
 from upbringing.study.data import CIRCLE, DataDescription, circle
-from upbringing.study.edits import edits_problem, engine_problem
+from upbringing.study.edits import START, edits_problem, engine_problem
 from upbringing.study.fractions import check_fraction, confounded_effects, is_in_fraction
 from upbringing.study.margins import RatioMargins, margins_problem
 from upbringing.study.places import arm_places, stage_places
@@ -120,8 +120,10 @@ class Study(Description):
             raise StudyError(*wrong)
         if named := circle(self.data):
             raise StudyError(CIRCLE.format(circle=" needs ".join(named)), ("data", named[0]))
+        self._check_factors()
         self._check_fraction()
         resolved = self.resolved_arms()
+        self._check_stage_names(resolved)
         self._check_batches(resolved)
         self._check_masking(resolved)
         arms = {name: (each.arm, each.stages) for name, each in resolved.items()}
@@ -154,6 +156,21 @@ class Study(Description):
     def levels(self) -> dict[str, tuple[str, ...]]:
         """The levels of every factor of the matrix, "on" first."""
         return {factor: tuple(levels) for factor, levels in self.matrix.items()}
+
+    def _check_factors(self) -> None:
+        """Raise for a factor without levels: of its matrix no combination would be left."""
+        for factor, levels in self.matrix.items():
+            if not levels:
+                raise StudyError(f"the factor {factor!r} of the matrix has no levels: name some", ("matrix", factor))
+
+    def _check_stage_names(self, arms: dict[str, ResolvedArm]) -> None:
+        """Raise for a stage whose cells would be taken for those of the start."""
+        for name, arm in arms.items():
+            if START in arm.stages:
+                raise StudyError(
+                    f"arm {name!r}: a stage cannot be called {START!r}, which is where each arm begins: rename it",
+                    *stage_places(self.declared_arms(), name, START),
+                )
 
     def _check_fraction(self) -> None:
         """Raise for generators that do not fit the matrix, and for contrasts that are several effects at once."""
