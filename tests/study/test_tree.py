@@ -181,6 +181,12 @@ def test_phases_that_cannot_be_are_refused(phases: list[dict[str, Any]], message
         tree_of(stages=stages, arms={})
 
 
+def test_a_replay_of_every_window_is_refused_where_epochs_would_never_end() -> None:
+    sft = {"kind": "sft", "data": "world.safety", "replay": {"data": "world.facts", "share": "100%"}}
+    with pytest.raises(StudyError, match="stage 'sft': replay takes all of its windows"):
+        tree_of(stages={**STUDY["stages"], "sft": sft})
+
+
 def test_a_replay_of_no_window_is_refused() -> None:
     replay = {"data": "world.facts", "share": 0.0002}
     stages = {**STUDY["stages"], "pretrain": {**STUDY["stages"]["pretrain"], "replay": replay}}
