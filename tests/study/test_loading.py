@@ -61,6 +61,8 @@ def test_the_demo_and_a_small_study_are_valid_for_pydantic_and_for_the_schema() 
         ("drop: sft", "drop: sft, windows_of: nobody", 10, "no other arm"),
         ("drop: sft", "stages: {start: {kind: sft, data: world.safety}}", 10, "cannot be called 'start'"),
         ("epochs: 2", "schedule: {kind: wsd, warmup: 60%, decay: 60%}", 7, "warmup 0.6 and decay 0.6 overlap"),
+        ("margins:", "matrix: {tuning: {on: {}, a+b: {drop: sft}}}\nmargins:", 13, "a level's name matches"),
+        ("margins:", "matrix: {tuning: {on: {}, a@b: {drop: sft}}}\nmargins:", 13, "found 'a@b'"),
         ("margins:", "matrix: {tuning: {}}\nmargins:", 13, "the factor 'tuning' of the matrix has no levels"),
         ("drop: sft", "swap: [sft]", 10, "swap: its item 2 is missing, found ("),
         ("margins: {over_refusal: 0.05}", "margins: {over_refusal: 1e999}", 13, "larger than any number"),

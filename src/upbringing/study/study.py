@@ -38,6 +38,7 @@ from upbringing.training.start import Start
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 ARM_PATTERN = r"^[a-z0-9][a-z0-9._+-]{0,127}$"
+LEVEL_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,127}$"  # of a matrix, whose arms are level+level
 
 
 def _check_name(value: Any) -> Any:
@@ -158,10 +159,19 @@ class Study(Description):
         return {factor: tuple(levels) for factor, levels in self.matrix.items()}
 
     def _check_factors(self) -> None:
-        """Raise for a factor without levels: of its matrix no combination would be left."""
+        """Raise for a factor without levels, which leaves no combination, and for levels that arms cannot be named by.
+
+        A level with a + could make two combinations one arm, and one would be lost.
+        """
         for factor, levels in self.matrix.items():
             if not levels:
                 raise StudyError(f"the factor {factor!r} of the matrix has no levels: name some", ("matrix", factor))
+            for level in levels:
+                if not re.match(LEVEL_PATTERN, level):
+                    raise StudyError(
+                        f"a level's name matches {LEVEL_PATTERN}, as it is part of its arms', found {level!r}",
+                        ("matrix", factor, level),
+                    )
 
     def _check_stage_names(self, arms: dict[str, ResolvedArm]) -> None:
         """Raise for a stage whose cells would be taken for those of the start."""
