@@ -63,6 +63,7 @@ def test_the_demo_and_a_small_study_are_valid_for_pydantic_and_for_the_schema() 
         ("epochs: 2", "schedule: {kind: wsd, warmup: 60%, decay: 60%}", 7, "warmup 0.6 and decay 0.6 overlap"),
         ("margins:", "matrix: {tuning: {on: {}, a+b: {drop: sft}}}\nmargins:", 13, "a level's name matches"),
         ("margins:", "matrix: {tuning: {on: {}, a@b: {drop: sft}}}\nmargins:", 13, "found 'a@b'"),
+        ("margins:", "prompts: [wrld]\nmargins:", 13, "is no data of the study (world): did you mean 'world'?"),
         ("margins:", "matrix: {tuning: {}}\nmargins:", 13, "the factor 'tuning' of the matrix has no levels"),
         ("drop: sft", "swap: [sft]", 10, "swap: its item 2 is missing, found ("),
         ("margins: {over_refusal: 0.05}", "margins: {over_refusal: 1e999}", 13, "larger than any number"),
@@ -85,6 +86,36 @@ def test_a_mistake_is_said_once() -> None:
             study_from(parse_yaml(GOOD.replace(find, replace)))
         (line,) = str(caught.value).splitlines()
         assert line.count("found 'many'") == (1 if replace == "many" else 0)
+
+
+CONTRAST = "{name: x, kind: path, measure: over_refusal, split: ood, weights: {plain@sft: 1, plain@pretrain: -1}}"
+
+
+@pytest.mark.parametrize(
+    ("find", "replace", "message"),
+    [
+        (
+            "measure: over_refusal",
+            "measure: over_refusals",
+            "'x': measure 'over_refusals' is no measure of the battery",
+        ),
+        (
+            "split: ood",
+            "split: odd",
+            "'x': split 'odd' is none of trained, held-out-item, held-out-family, ood: did you",
+        ),
+        ("split: ood", "margn: 0.1", "'x': unknown key 'margn': did you mean 'margin'?"),
+        ("sft: 1", "sft: 2", "'x': weights sum to 1: they must sum to 0"),
+        ("sft: 1, plain@pretrain: -1", "sft: 0", "weights sum to 0: they must sum to 0, and compare something"),
+        ("}}", "}, share_of: {plain@sft: 1}}", "'x': share_of sum to 1"),
+    ],
+)
+def test_a_contrast_that_could_never_be_computed_is_refused(find: str, replace: str, message: str) -> None:
+    study_from(parse_yaml(f"{GOOD}contrasts:\n  - {CONTRAST}\n"))
+    with pytest.raises(StudyError) as caught:
+        study_from(parse_yaml(f"{GOOD}contrasts:\n  - {CONTRAST.replace(find, replace)}\n"))
+    assert str(caught.value).startswith("study.yaml:15: contrast 'x'")
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])

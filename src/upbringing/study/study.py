@@ -25,6 +25,7 @@ from upbringing.study.fractions import check_fraction, confounded_effects, is_in
 from upbringing.study.margins import RatioMargins, margins_problem
 from upbringing.study.places import arm_places, stage_places
 from upbringing.study.protocol import ProtocolDescription
+from upbringing.study.questions import contrasts_problem, prompts_problem
 from upbringing.study.resolved_arms import ResolvedArm, validated_arm
 from upbringing.study.seeds import SeedLevel
 from upbringing.training.existing import Existing
@@ -118,6 +119,8 @@ class Study(Description):
                         (word, place if word == "primary" else name),
                     )
         if wrong := margins_problem(self.battery, self.margins, self.ratio_margins, self.contrasts):
+            raise StudyError(*wrong)
+        if wrong := prompts_problem(self.prompts, self.data) or contrasts_problem(self.contrasts, ids):
             raise StudyError(*wrong)
         if named := circle(self.data):
             raise StudyError(CIRCLE.format(circle=" needs ".join(named)), ("data", named[0]))
