@@ -43,6 +43,7 @@ def test_scalars_follow_the_core_schema(text: str, value: object) -> None:
         ("a: 1\nb: !!python/object:os.system 1", 2, "tags"),
         ("a: !!str 1", 1, "tags"),
         ("a: 0777", 1, "leading zero"),
+        ("a: 1\nb: -1e999", 2, "larger than any number"),
         ("a:\n  - 1\n  - [2", 3, "not valid YAML"),
         ("? [1, 2]\n: 3", 1, "key must be text"),
         ("- a: 1\n- b: {c: 1, c: 2}", 2, "twice"),

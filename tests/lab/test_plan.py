@@ -235,6 +235,14 @@ def test_a_template_that_fails_stops_plan_and_build_before_training(
 
 
 @pytest.mark.model
+def test_a_start_that_is_not_here_is_planned_without_it(tuned: Path, one_process: None) -> None:
+    shutil.rmtree(tuned.parent / "start")
+    made = planned(tuned, read_data=True)
+    assert [(node.status, node.tokens) for node in made.nodes] == [("absent", 0), ("missing", None), ("missing", None)]
+    assert "the checkpoint that it starts from is not here" in "; ".join(made.not_known)
+
+
+@pytest.mark.model
 def test_confounds_that_data_holds_are_warned_of(tuned: Path, one_process: None) -> None:
     def warnings(*words: str, overrides: tuple[str, ...] = ()) -> list[str]:
         found = planned(tuned, overrides=overrides, read_data=True).warnings

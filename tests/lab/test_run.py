@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from upbringing.base.errors import StudyError
+from upbringing.base.errors import DataError, StudyError
 from upbringing.cli import app
 from upbringing.formats.findings import read_findings
 from upbringing.formats.tree import read_tree
 from upbringing.lab.building.library import built_world
 from upbringing.lab.planning.plan import plan
-from upbringing.lab.run import Watch, run
+from upbringing.lab.run import Watch, measure, run
 from upbringing.lab.session import Session, open_session
 from upbringing.lab.storage.contents import export, gc, show, status
 from upbringing.models.weights import weights_sha256
@@ -186,6 +186,17 @@ def test_a_trace_of_what_was_built_trains_nothing(finished: Session, folder: Pat
     assert len({cell.checkpoint for cell in traced.cells}) == len(paths)
     assert any("No human labels" in warning for warning in findings["warnings"])
     assert list((tmp_path / "s" / "checkpoints").iterdir()) == []
+
+
+def test_prompts_that_nobody_can_ask_stop_a_run_before_training(tmp_path: Path) -> None:
+    (tmp_path / "texts.jsonl").write_text('{"text": "water"}', encoding="utf-8")
+    texts = "data:\n  texts: {kind: file, path: texts.jsonl}\n"
+    (tmp_path / "study.yaml").write_text(f"{STUDY.replace('data:', texts, 1)}prompts: [texts]\n", encoding="utf-8")
+    for verb in (run, measure):
+        session = open_session(tmp_path / "study.yaml", store=tmp_path / "store")
+        with pytest.raises(DataError, match="'texts' holds texts to train on, no items to ask"):
+            verb(session, Watch())
+        assert not list((tmp_path / "store" / "checkpoints").iterdir())
 
 
 def test_errors_are_one_message_and_an_exit_code(folder: Path, tmp_path: Path) -> None:

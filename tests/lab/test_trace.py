@@ -52,6 +52,12 @@ def test_another_trace_has_results_of_its_own(prompts: Path) -> None:
     assert trace_study(one, prompts, name="mine").name == "mine"
 
 
+def test_no_later_checkpoint_is_taken_for_the_first(prompts: Path) -> None:
+    assert list(trace_study({"start": "a", "sft": "b"}, prompts).stages) == ["sft"]
+    with pytest.raises(StudyError, match="only the first checkpoint of a trace can be called 'start'"):
+        trace_study({"base": "a", "start": "b"}, prompts)
+
+
 def test_few_prompts_need_no_first_look(prompts: Path) -> None:
     lines = prompts.read_text(encoding="utf-8").splitlines()
     prompts.write_text("\n".join(lines[: FEWEST_FOR_A_FIRST_LOOK - 1]), encoding="utf-8")

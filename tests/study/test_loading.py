@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import jsonschema
 import pytest
+from pydantic import ValidationError
 
 from upbringing.base.errors import StudyError
 from upbringing.base.strict_yaml import load_yaml, parse_yaml
@@ -50,7 +52,6 @@ def test_the_demo_and_a_small_study_are_valid_for_pydantic_and_for_the_schema() 
         ("battery: [over_refusal]", "battery: [over_refusals]", 11, "did you mean 'over_refusal'"),
         ("primary: [over_refusal]", "primary: [asr]", 12, "no measure of the battery"),
         ("name: small", "name: Small Study", 1, "a name matches"),
-        ("seeds: 1", "seeds: 1", 1, ""),
         ("kind: fresh, ", "kind: fresh, heads: 3, ", 2, "multiple of heads"),
         ("margins: {over_refusal: 0.05}", "margins: {over_refusal: true}", 13, "number"),
         ("data: world.safety", "data: {mix: {world.safety: 0.5, world.facts: 0.4}}", 7, "sum to 1"),
@@ -58,6 +59,15 @@ def test_the_demo_and_a_small_study_are_valid_for_pydantic_and_for_the_schema() 
         ("data: world.facts", "data: {from: {world.facts: 1.0}}", 6, "the key 'to' is missing"),
         ("data: world.facts", "data: {from: {world.facts: 1.0}, to: {world.facts: 1.0}, mixed: 1}", 6, "unknown key"),
         ("drop: sft", "drop: sft, windows_of: nobody", 10, "no other arm"),
+        ("drop: sft", "stages: {start: {kind: sft, data: world.safety}}", 10, "cannot be called 'start'"),
+        ("epochs: 2", "schedule: {kind: wsd, warmup: 60%, decay: 60%}", 7, "warmup 0.6 and decay 0.6 overlap"),
+        ("margins:", "matrix: {tuning: {on: {}, a+b: {drop: sft}}}\nmargins:", 13, "a level's name matches"),
+        ("margins:", "matrix: {tuning: {on: {}, a@b: {drop: sft}}}\nmargins:", 13, "found 'a@b'"),
+        ("margins:", "prompts: [wrld]\nmargins:", 13, "is no data of the study (world): did you mean 'world'?"),
+        ("margins:", "matrix: {tuning: {}}\nmargins:", 13, "the factor 'tuning' of the matrix has no levels"),
+        ("drop: sft", "swap: [sft]", 10, "swap: its item 2 is missing, found ("),
+        ("margins: {over_refusal: 0.05}", "margins: {over_refusal: 1e999}", 13, "larger than any number"),
+        ("epochs: 2", "epochs: 1e999", 7, "larger than any number"),
         ("drop: sft", "stages: {sft: {epoch: 2}}", 10, "unknown key 'epoch': did you mean 'epochs'"),
         (
             "battery: [over_refusal]",
@@ -68,9 +78,6 @@ def test_the_demo_and_a_small_study_are_valid_for_pydantic_and_for_the_schema() 
     ],
 )
 def test_a_mistake_is_named_with_its_line(find: str, replace: str, line: int, message: str) -> None:
-    if not message:
-        study_from(parse_yaml(GOOD))
-        return
     assert find in GOOD
     with pytest.raises(StudyError) as caught:
         study_from(parse_yaml(GOOD.replace(find, replace)))
@@ -85,6 +92,42 @@ def test_a_mistake_is_said_once() -> None:
             study_from(parse_yaml(GOOD.replace(find, replace)))
         (line,) = str(caught.value).splitlines()
         assert line.count("found 'many'") == (1 if replace == "many" else 0)
+
+
+CONTRAST = "{name: x, kind: path, measure: over_refusal, split: ood, weights: {plain@sft: 1, plain@pretrain: -1}}"
+
+
+@pytest.mark.parametrize(
+    ("find", "replace", "message"),
+    [
+        (
+            "measure: over_refusal",
+            "measure: over_refusals",
+            "'x': measure 'over_refusals' is no measure of the battery",
+        ),
+        (
+            "split: ood",
+            "split: odd",
+            "'x': split 'odd' is none of trained, held-out-item, held-out-family, ood: did you",
+        ),
+        ("split: ood", "margn: 0.1", "'x': unknown key 'margn': did you mean 'margin'?"),
+        ("sft: 1", "sft: 2", "'x': weights sum to 1: they must sum to 0"),
+        ("sft: 1, plain@pretrain: -1", "sft: 0", "weights sum to 0: they must sum to 0, and compare something"),
+        ("}}", "}, share_of: {plain@sft: 1}}", "'x': share_of sum to 1"),
+    ],
+)
+def test_a_contrast_that_could_never_be_computed_is_refused(find: str, replace: str, message: str) -> None:
+    study_from(parse_yaml(f"{GOOD}contrasts:\n  - {CONTRAST}\n"))
+    with pytest.raises(StudyError) as caught:
+        study_from(parse_yaml(f"{GOOD}contrasts:\n  - {CONTRAST.replace(find, replace)}\n"))
+    assert str(caught.value).startswith("study.yaml:15: contrast 'x'")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_a_number_in_python_is_finite_too(number: float) -> None:
+    with pytest.raises(ValidationError, match="finite number"):
+        Study.model_validate({**parse_yaml(GOOD).value, "margins": {"over_refusal": number}})
 
 
 def test_invalid_files_are_invalid_for_the_schema_too() -> None:

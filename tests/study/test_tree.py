@@ -181,6 +181,30 @@ def test_phases_that_cannot_be_are_refused(phases: list[dict[str, Any]], message
         tree_of(stages=stages, arms={})
 
 
+def test_a_contrast_of_a_cell_that_is_not_measured_is_refused_before_anything_is_trained() -> None:
+    def contrast(cell: str) -> dict[str, Any]:
+        return {"name": "early", "kind": "path", "measure": "over_refusal", "weights": {"never@sft": 1.0, cell: -1.0}}
+
+    measured = {
+        "pretrain": {**STUDY["stages"]["pretrain"], "measure_at": ["20%", "0.1%"]},
+        "sft": STUDY["stages"]["sft"],
+    }
+    for cell in ("never@pretrain", "never@pretrain:20%"):
+        tree_of(stages=measured, contrasts=[contrast(cell)])
+    said = r"'early' names the cell '{}', which is not measured \(never@pretrain:20%, never@pretrain, never@sft\)"
+    for cell in ("never@pretrain:0.1%", "never@pretrian", "never@start", "never"):
+        with pytest.raises(StudyError, match=said.format(cell)):
+            tree_of(stages=measured, contrasts=[contrast(cell)])
+    with pytest.raises(StudyError, match="did you mean 'never@pretrain'"):
+        tree_of(contrasts=[contrast("never@pretrian")])
+
+
+def test_a_replay_of_every_window_is_refused_where_epochs_would_never_end() -> None:
+    sft = {"kind": "sft", "data": "world.safety", "replay": {"data": "world.facts", "share": "100%"}}
+    with pytest.raises(StudyError, match="stage 'sft': replay takes all of its windows"):
+        tree_of(stages={**STUDY["stages"], "sft": sft})
+
+
 def test_a_replay_of_no_window_is_refused() -> None:
     replay = {"data": "world.facts", "share": 0.0002}
     stages = {**STUDY["stages"], "pretrain": {**STUDY["stages"]["pretrain"], "replay": replay}}

@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Description(BaseModel):
-    """A frozen, strict, closed value: unknown fields are errors and no scalar is coerced silently.
+    """A frozen, strict, closed value: unknown fields are errors, no scalar is coerced silently, numbers are finite.
 
     Constructing it from Python keywords or from YAML gives the same object. Lists are accepted where a
     tuple is stored, because YAML knows only lists.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

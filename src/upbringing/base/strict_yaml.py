@@ -7,6 +7,7 @@ silently something else.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -149,5 +150,7 @@ def _scalar(node: ScalarNode, name: str) -> Any:
     if _LEADING_ZERO.match(text):
         raise StudyError(f"{name}:{line}: {text} has a leading zero: quote it if it is text, else drop the zero")
     if _FLOAT.match(text):
+        if not math.isfinite(float(text)):
+            raise StudyError(f"{name}:{line}: {text} is larger than any number that can be computed with: lower it")
         return float(text)
     return text

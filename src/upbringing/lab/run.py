@@ -142,6 +142,7 @@ def measure(session: Session, watch: Watch = QUIET, built: Built | None = None) 
     another process measures the same study in this store.
     """
     check_judges(session.study)
+    _require_items(session)
     with only_run(session):
         return _measured(session, watch, (built or build(session, watch)).prepared)
 
@@ -223,6 +224,11 @@ def _known_checkpoints(session: Session, prepared: Prepared) -> set[str]:
     return {*prepared.keys.values(), *(key for key in before if key is not None)}
 
 
+def _require_items(session: Session) -> None:
+    """Raise, before anything is trained, what asking would raise: prompts that are not here, or nothing to ask."""
+    asked_items(session.study, session.workshop.book, session.tree.lineages[0].replicate.root)
+
+
 def _all_items(session: Session) -> list[Item]:
     roots = sorted({lineage.replicate.root for lineage in session.tree.lineages})
     found = {item.id: item for root in roots for item in asked_items(session.study, session.workshop.book, root)}
@@ -283,6 +289,7 @@ def run(
     Raises ``HeldError`` while another process runs the same study in this store.
     """
     check_judges(session.study)
+    _require_items(session)
     with only_run(session):
         built = build(session, watch)
         after_build(built)

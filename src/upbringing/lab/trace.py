@@ -24,6 +24,7 @@ from upbringing.formats.items import Item
 from upbringing.models.asking import Elicitation
 from upbringing.models.decoding import Greedy
 from upbringing.study.data import DataDescription
+from upbringing.study.edits import START
 from upbringing.study.study import NAME_PATTERN, Study
 from upbringing.training.existing import Existing
 
@@ -90,6 +91,8 @@ def _study(
     for stage in checkpoints:
         if not re.match(NAME_PATTERN, stage):
             raise StudyError(f"a stage of a trace matches {NAME_PATTERN}, found {stage!r}")
+    if START in list(checkpoints)[1:]:
+        raise StudyError(f"only the first checkpoint of a trace can be called {START!r}: give that one another name")
     (_, first), *later = [(stage, _place(checkpoint)) for stage, checkpoint in checkpoints.items()]
     decoding = Greedy(max_tokens=max_tokens)
     items = [item for source in data.values() for item in _items(source)]

@@ -119,6 +119,8 @@ def _message(model: type[BaseModel], located: Located, problem: Any) -> str:
         valid = _valid_keys(model, problem["loc"][:-1])
         hint = did_you_mean(word, valid) or (f", the keys here are {', '.join(valid)}" if valid else "")
         return f"{where}: unknown key {word!r}{hint}"
+    if kind == "missing" and isinstance(problem["loc"][-1], int):
+        return f"{where}: its item {problem['loc'][-1] + 1} is missing, found {_shown(problem['input'])}"
     if kind == "missing":
         return f"{where}: the key {missing!r} is missing"
     if kind in ("union_tag_invalid", "literal_error"):

@@ -38,7 +38,9 @@ def path_in_file(value: Any, location: Sequence[str | int]) -> tuple[Keys, str]:
     path: list[str | int] = []
     lost = ""
     for part in location:
-        if (isinstance(value, dict) and part in value) or (isinstance(value, list | tuple) and isinstance(part, int)):
+        if (isinstance(value, dict) and part in value) or (
+            isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)
+        ):
             value = value[part]  # type: ignore[index]
             path.append(part)
             lost = ""

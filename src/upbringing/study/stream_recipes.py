@@ -167,6 +167,11 @@ def stream_recipe(book: DataBook, name: str, stage: TrainedKind, seed: int, root
     if isinstance(stage, Pretrain | Midtrain | Sft) and stage.replay is not None:
         with about((*own, "replay", "data")):
             replay = (book.key(stage.replay.data, root), stage.replay.data, stage.replay.share)
+        if isinstance(stage, Sft) and stage.replay.share == 1:  # its epochs would never end
+            raise StudyError(
+                f"stage {name!r}: replay takes all of its windows, so none of its own data would be read: lower share",
+                (*own, "replay", "share"),
+            )
     order = derived_seed(seed, "order")
     if isinstance(stage, Rl):
         with about((*own, "data")):

@@ -20,11 +20,12 @@ from upbringing.models.openvino import Engine
 from upbringing.study.arms import Arm, RawStages, Resolved, resolve, windows_problem
 from upbringing.study.components import Components
 from upbringing.study.data import CIRCLE, DataDescription, circle
-from upbringing.study.edits import edits_problem, engine_problem
+from upbringing.study.edits import START, edits_problem, engine_problem
 from upbringing.study.fractions import check_fraction, confounded_effects, is_in_fraction
 from upbringing.study.margins import RatioMargins, margins_problem
 from upbringing.study.places import arm_places, stage_places
 from upbringing.study.protocol import ProtocolDescription
+from upbringing.study.questions import contrasts_problem, prompts_problem
 from upbringing.study.resolved_arms import ResolvedArm, validated_arm
 from upbringing.study.seeds import SeedLevel
 from upbringing.training.existing import Existing
@@ -38,6 +39,7 @@ from upbringing.training.start import Start
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 ARM_PATTERN = r"^[a-z0-9][a-z0-9._+-]{0,127}$"
+LEVEL_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,127}$"  # of a matrix, whose arms are level+level
 
 
 def _check_name(value: Any) -> Any:
@@ -118,10 +120,14 @@ class Study(Description):
                     )
         if wrong := margins_problem(self.battery, self.margins, self.ratio_margins, self.contrasts):
             raise StudyError(*wrong)
+        if wrong := prompts_problem(self.prompts, self.data) or contrasts_problem(self.contrasts, ids):
+            raise StudyError(*wrong)
         if named := circle(self.data):
             raise StudyError(CIRCLE.format(circle=" needs ".join(named)), ("data", named[0]))
+        self._check_factors()
         self._check_fraction()
         resolved = self.resolved_arms()
+        self._check_stage_names(resolved)
         self._check_batches(resolved)
         self._check_masking(resolved)
         arms = {name: (each.arm, each.stages) for name, each in resolved.items()}
@@ -154,6 +160,30 @@ class Study(Description):
     def levels(self) -> dict[str, tuple[str, ...]]:
         """The levels of every factor of the matrix, "on" first."""
         return {factor: tuple(levels) for factor, levels in self.matrix.items()}
+
+    def _check_factors(self) -> None:
+        """Raise for a factor without levels, which leaves no combination, and for levels that arms cannot be named by.
+
+        A level with a + could make two combinations one arm, and one would be lost.
+        """
+        for factor, levels in self.matrix.items():
+            if not levels:
+                raise StudyError(f"the factor {factor!r} of the matrix has no levels: name some", ("matrix", factor))
+            for level in levels:
+                if not re.match(LEVEL_PATTERN, level):
+                    raise StudyError(
+                        f"a level's name matches {LEVEL_PATTERN}, as it is part of its arms', found {level!r}",
+                        ("matrix", factor, level),
+                    )
+
+    def _check_stage_names(self, arms: dict[str, ResolvedArm]) -> None:
+        """Raise for a stage whose cells would be taken for those of the start."""
+        for name, arm in arms.items():
+            if START in arm.stages:
+                raise StudyError(
+                    f"arm {name!r}: a stage cannot be called {START!r}, which is where each arm begins: rename it",
+                    *stage_places(self.declared_arms(), name, START),
+                )
 
     def _check_fraction(self) -> None:
         """Raise for generators that do not fit the matrix, and for contrasts that are several effects at once."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from upbringing.base.errors import StudyError
+from upbringing.base.nearest import did_you_mean
 from upbringing.study.edits import START
 from upbringing.study.lineage import Lineage, Pipelines, Run
 from upbringing.study.recipes import DataBook
@@ -93,6 +94,7 @@ def study_tree(study: Study, book: DataBook) -> StudyTree:
         for arm in arms.values()
     ]
     tree = _tree(lineages, _cuts(lineages))
+    _refuse_unknown_cells(study, tree)
     _refuse_silent_twins(tree)
     _refuse_two_declarations(tree)
     _refuse_empty_predictions(tree)
@@ -204,6 +206,21 @@ def _with_state_flags(nodes: dict[str, Node]) -> dict[str, Node]:
         if node.run is not None and node.from_step > 0 and node.parent is not None
     }
     return {key: replace(node, needs_state=key in continued) for key, node in nodes.items()}
+
+
+def _refuse_unknown_cells(study: Study, tree: StudyTree) -> None:
+    """A contrast of a cell that is never measured would be found out when all is trained."""
+    known = list(dict.fromkeys(cell.name for cell in tree.cells))
+    for place, contrast in enumerate(study.contrasts):
+        for cell in (*contrast.weights, *(cell for _, weights in contrast.beside for cell in weights)):
+            if cell not in known:
+                arm = cell.partition("@")[0]
+                positions = ", ".join(each for each in known if each.partition("@")[0] == arm)
+                raise StudyError(
+                    f"contrast {contrast.name!r} names the cell {cell!r}, which is not measured ({positions})"
+                    f"{did_you_mean(cell, known)}",
+                    *(("contrasts", place, word, cell) for word in ("weights", "share_of", "counterpart")),
+                )
 
 
 def _refuse_silent_twins(tree: StudyTree) -> None:

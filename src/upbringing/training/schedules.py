@@ -6,14 +6,16 @@ part-way can prove that it shared every learning rate up to there.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.base.quantities import Share
+
+ROUNDING = 1e-9  # of a sum of shares that were written as decimals
 
 
 class ConstantSchedule(Description):
@@ -34,6 +36,15 @@ class WarmupStableDecay(Description):
     warmup: Share = 0.01
     decay: Share = 0.2
     final: Share = 0.0
+
+    @model_validator(mode="after")
+    def _decays_after_its_warmup(self) -> Self:
+        if self.warmup + self.decay > 1 + ROUNDING:
+            raise ValueError(
+                f"warmup {self.warmup:g} and decay {self.decay:g} overlap, so the peak rate is never reached: together "
+                "they are at most 1"
+            )
+        return self
 
 
 def _is_nothing(share: float) -> bool:

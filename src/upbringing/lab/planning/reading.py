@@ -102,7 +102,7 @@ def read_data(session: Session, scratch: Path) -> DataFacts:
     """Return the facts of all stages in epochs, reading in child processes whatever is not known yet.
 
     ``scratch``: an empty folder for tokenizers. Raises the first error of any data or template: a run would meet it.
-    Data whose benign answers the start has yet to give stays unread, with the reason.
+    Data of a start that is not here, or that has yet to give its benign answers, stays unread, with the reason.
     """
     known = known_facts(session)
     found, unread = dict(known.streams), {}
@@ -115,7 +115,10 @@ def read_data(session: Session, scratch: Path) -> DataFacts:
             unread[recipe.key] = reason
             continue
         book, store = session.workshop.book, session.store.root
-        tokenizer = tokenizers[lineage.start_key]
+        tokenizer = tokenizers.get(lineage.start_key)
+        if tokenizer is None:
+            unread[recipe.key] = "the checkpoint that it starts from is not here"
+            continue
         jobs.append(FactsJob(recipe.key, "data", store, book, root, recipe, tokenizer))
     outcomes = session.workshop.run(jobs, _ignore, _ignore) if jobs else {}
     for job in jobs:
