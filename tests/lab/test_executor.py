@@ -8,6 +8,7 @@ import shutil
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,11 +19,11 @@ import pytest
 
 from upbringing.base import devices
 from upbringing.base.devices import VISIBLE
-from upbringing.base.errors import DataError, TrainingError
+from upbringing.base.errors import DataError, TrainingError, UpbringingWarning
 from upbringing.formats.record import BuildProfile
 from upbringing.lab.building import executor
 from upbringing.lab.building.build import stream_jobs, tokenizer_folders
-from upbringing.lab.building.executor import Event, Job, Outcome, listening, run_jobs, schedule
+from upbringing.lab.building.executor import Event, Heard, Job, Outcome, listening, run_jobs, schedule
 from upbringing.lab.building.progress import ProgressBoard
 from upbringing.lab.building.workshop import Workshop
 from upbringing.lab.remembering import labels
@@ -60,7 +61,7 @@ def test_events_are_all_heard_before_a_run_ends() -> None:
     import queue
 
     heard: list[Event] = []
-    events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+    events: queue.SimpleQueue[Heard] = queue.SimpleQueue()
 
     def slowly(event: Event) -> None:
         time.sleep(0.01)
@@ -75,7 +76,7 @@ def test_events_are_all_heard_before_a_run_ends() -> None:
 def test_a_display_that_fails_blocks_no_worker_and_is_raised_in_the_end() -> None:
     import queue
 
-    events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+    events: queue.SimpleQueue[Heard] = queue.SimpleQueue()
     heard: list[Event] = []
 
     def broken(event: Event) -> None:
@@ -293,3 +294,21 @@ def test_data_that_fails_is_called_what_the_plan_calls_its_stage(
     shown = " ".join(capsys.readouterr().err.split())
     assert f"data of other: sft, seed 0 (broken), {failed.key} failed: broken.jsonl row 1: completion" in shown
     assert {"main: sft, seed 0", "other: sft, seed 0"} <= set(labels(session).values())
+
+
+@dataclass(frozen=True)
+class Alarmed:
+    """A job that warns."""
+
+    key: str = "warns"
+    label: str = "warns"
+    after: tuple[str, ...] = ()
+
+    def run(self, report: object) -> None:
+        """Warn."""
+        warnings.warn("a state is torn", UpbringingWarning, stacklevel=1)
+
+
+def test_what_a_worker_warns_of_is_given_here() -> None:
+    with pytest.warns(UpbringingWarning, match="^a state is torn$"):
+        run_jobs([Alarmed()], slots=1, threads=1, on_event=lambda event: None)

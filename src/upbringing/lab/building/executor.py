@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,7 +21,7 @@ from threading import Thread
 from typing import Any, Protocol
 
 from upbringing.base.devices import NONE, VISIBLE
-from upbringing.base.errors import InterruptedRunError, TrainingError, UpbringingError
+from upbringing.base.errors import InterruptedRunError, TrainingError, UpbringingError, UpbringingWarning
 from upbringing.base.files import FULL_DISK_ERRORS
 from upbringing.base.memory import children_keep_memory
 from upbringing.base.parent import end_with_parent
@@ -41,6 +42,16 @@ class Event:
     done: int
     total: int
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A warning of this project that a worker gave: the process that it works for gives it again."""
+
+    warning: str
+
+
+Heard = Event | Said | None  # ``None`` ends the queue
 
 
 class Job(Protocol):
@@ -69,11 +80,11 @@ class Job(Protocol):
 class Events(Protocol):
     """A queue that workers put events into; ``None`` ends it."""
 
-    def get(self) -> Event | None:
+    def get(self) -> Heard:
         """Wait for the next one."""
         ...
 
-    def put(self, event: Event | None, /) -> None:
+    def put(self, event: Heard, /) -> None:
         """Add one."""
         ...
 
@@ -93,10 +104,10 @@ class Outcome:
 
 SECONDS_FOR_LAST_EVENTS = 10.0  # they are there at once, unless the queue is broken
 
-_events: SimpleQueue[Event | None] | None = None  # set once per worker process by its initialiser
+_events: SimpleQueue[Heard] | None = None  # set once per worker process by its initialiser
 
 
-def _start_worker(events: SimpleQueue[Event | None], threads: int, devices: SimpleQueue[str]) -> None:
+def _start_worker(events: SimpleQueue[Heard], threads: int, devices: SimpleQueue[str]) -> None:
     global _events  # noqa: PLW0603 - the only way a process pool hands a queue to its workers
     _events = events
     os.environ[VISIBLE] = devices.get()  # before torch is imported; a worker keeps what it has taken
@@ -105,6 +116,20 @@ def _start_worker(events: SimpleQueue[Event | None], threads: int, devices: Simp
         signal.SIGINT, signal.SIG_IGN
     )  # a terminal tells all processes at once; the parent says what it means
     forget_surroundings(threads)
+    _hand_on_warnings(events)
+
+
+def _hand_on_warnings(events: SimpleQueue[Heard]) -> None:
+    """Let this project's warnings be given by the parent, which knows how to show them, instead of printed raw here."""
+    others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, UpbringingWarning):
+            events.put(Said(str(message)))
+        else:
+            others(message, category, *where, **more)
+
+    warnings.showwarning = show
 
 
 def _run_job(job: Job) -> Any:
@@ -139,7 +164,7 @@ def run_jobs(
     this process stops the workers politely.
     """
     context = poor_context()
-    events: SimpleQueue[Event | None] = context.SimpleQueue()
+    events: SimpleQueue[Heard] = context.SimpleQueue()
     lent: SimpleQueue[str] = context.SimpleQueue()
     for names in devices or [NONE] * slots:
         lent.put(names)
@@ -175,7 +200,10 @@ def _listen(events: Events, on_event: Callable[[Event], None], failed: list[Exce
         if failed:
             continue
         try:
-            on_event(event)
+            if isinstance(event, Said):
+                warnings.warn(event.warning, UpbringingWarning, stacklevel=1)
+            else:
+                on_event(event)
         except Exception as error:
             failed.append(error)
 
