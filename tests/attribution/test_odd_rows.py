@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,27 @@ def test_a_table_without_seeds_is_not_said_to_hold_one(columns: dict[str, list[A
     assert [each for each in findings.warnings if each in (NO_SEEDS, ONE_SEED, FEW_SEEDS)] == [said]
     assert findings.claims
     assert {claim.estimand for claim in findings.claims} == {"artefact"}
+
+
+def test_an_arm_that_a_table_calls_a_control_is_compared() -> None:
+    rows = flat(arm=["main", "main", "plain"], control=[None, "none", "placebo"])
+    tree = tree_of_flat_table(rows)
+    assert {cell.arm: cell.control for cell in tree.cells} == {"main": "none", "plain": "placebo"}
+    assert "main - plain @ sft" in {claim.contrast for claim in attribute(rows, tree).claims}
+    without = flat(arm=["main", "main", "plain"])
+    assert not [each for each in attribute(without, tree_of_flat_table(without)).claims if " - " in each.contrast]
+
+
+@pytest.mark.parametrize(
+    ("controls", "said"),
+    [
+        ([None, "none", "plazebo"], "control is 'plazebo', it must be none, positive, placebo"),
+        (["copy", None, "placebo"], "the arm 'main' is 'copy' and, at 'two', 'placebo': choose one"),
+    ],
+)
+def test_controls_that_are_none_or_two_are_refused(controls: list[str | None], said: str) -> None:
+    with pytest.raises(FormatError, match=re.escape(said)):
+        tree_of_flat_table(flat(control=controls))
 
 
 def test_a_minimal_table_and_a_list_of_checkpoints_are_enough(tmp_path: Path) -> None:

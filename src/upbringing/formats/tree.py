@@ -186,6 +186,9 @@ class CellSeeds(Open):
     rl: int | None = None
 
 
+Control = Literal["none", "positive", "placebo", "copy", "reference"]  # what an arm is there for
+
+
 class Cell(Open):
     """A checkpoint's place in the design; one checkpoint may fill several cells.
 
@@ -200,7 +203,7 @@ class Cell(Open):
     checkpoint: str
     factors: dict[str, str] = Field(default_factory=dict)
     state: dict[str, Literal["on", "off", "placebo", "replaced"]] = Field(default_factory=dict)
-    control: Literal["none", "positive", "placebo", "copy", "reference"] = "none"
+    control: Control = "none"
     known: Literal["helpful-only", "safety-trained"] | None = None
     stands_for: str | None = Field(default=None, exclude_if=_is_empty)
     proxy: Proxy | None = Field(default=None, exclude_if=_is_empty)

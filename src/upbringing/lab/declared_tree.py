@@ -18,6 +18,7 @@ from upbringing.formats.tree import (
     Cell,
     Checkpoint,
     ContrastSpec,
+    Control,
     DefaultMargins,
     Protocol,
     Proxy,
@@ -28,8 +29,6 @@ from upbringing.study.loading import validated
 from upbringing.study.margins import RatioMargins
 from upbringing.study.protocol import ProtocolDescription
 from upbringing.study.study import Name
-
-Control = Literal["none", "positive", "placebo", "copy", "reference"]
 
 
 class DeclaredCheckpoint(Description):

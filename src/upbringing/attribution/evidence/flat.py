@@ -1,24 +1,26 @@
 """Trees from little: a minimal tree of checkpoints, or a flat table that carries the tree in its columns.
 
-A checkpoint of a minimal tree has ``id`` and, as far as known, ``parent``, ``stage``, ``arm``, ``seed`` and
-``root_seed``. Absent: ``stage`` = the id, ``arm`` = that of the checkpoints made from it (or ``main``),
-``seed`` = 0, ``root_seed`` = none, which means that all runs start from one fixed, existing checkpoint.
+A checkpoint of a minimal tree has ``id`` and, as far as known, ``parent``, ``stage``, ``arm``, ``seed``,
+``root_seed`` and ``control`` (what its arm is there for). Absent: ``stage`` = the id, ``arm`` = that of the checkpoints
+made from it (or ``main``), ``seed`` = 0, ``root_seed`` = none, which means that all runs start from one fixed, existing
+checkpoint, ``control`` = none.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from upbringing.base.errors import FormatError
-from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, ItemInfo, StudyInfo, Tree
+from upbringing.formats.tree import Cell, CellSeeds, Checkpoint, Control, ItemInfo, StudyInfo, Tree
 
-CHECKPOINT_COLUMNS = ("parent", "stage", "arm", "seed", "root_seed")
+CHECKPOINT_COLUMNS = ("parent", "stage", "arm", "seed", "root_seed", "control")
 ITEM_COLUMNS = ("cluster", "split", "world", "request", "twin", "family")
 MAIN_ARM = "main"
+CONTROLS: tuple[Control, ...] = get_args(Control)
 
 
 def tree_of_flat_table(table: pa.Table) -> Tree:
@@ -72,6 +74,7 @@ def with_cells(tree: Tree) -> Tree:
     for checkpoint in tree.checkpoints:
         _path(checkpoint, known)  # a circle has no last checkpoint, and would be no cell at all
     parents = {checkpoint.parent for checkpoint in tree.checkpoints}
+    controls = _controls(tree)
     cells: dict[tuple[str, str, str, int | None, int | None], Cell] = {}
     for leaf in tree.checkpoints:
         if leaf.id in parents:
@@ -82,10 +85,28 @@ def with_cells(tree: Tree) -> Tree:
             own_arm = _text(checkpoint, "arm") or arm
             for name in {arm, own_arm}:
                 position = _text(checkpoint, "stage") or checkpoint.id
-                cell = Cell(arm=name, position=position, checkpoint=checkpoint.id, seeds=seeds)
+                control = controls.get(name, "none")
+                cell = Cell(arm=name, position=position, checkpoint=checkpoint.id, seeds=seeds, control=control)
                 cells[(name, position, checkpoint.id, seeds.pretrain, seeds.sft or 0)] = cell
     ordered = sorted(cells, key=lambda key: (key[0], key[1], key[2], key[3] or 0, key[4] or 0))
     return tree.model_copy(update={"cells": tuple(cells[key] for key in ordered)})
+
+
+def _controls(tree: Tree) -> dict[str, Control]:
+    """Return the control of every arm of which a checkpoint states one."""
+    found: dict[str, Control] = {}
+    for checkpoint in tree.checkpoints:
+        stated = _text(checkpoint, "control")
+        control = next((each for each in CONTROLS if each == stated), None)
+        if stated is not None and control is None:
+            raise FormatError(f"checkpoint {checkpoint.id!r}: control is {stated!r}, it must be {', '.join(CONTROLS)}")
+        if control is not None and control != "none":
+            arm = _text(checkpoint, "arm") or MAIN_ARM
+            if found.setdefault(arm, control) != control:
+                raise FormatError(
+                    f"the arm {arm!r} is {found[arm]!r} and, at {checkpoint.id!r}, {control!r}: choose one"
+                )
+    return found
 
 
 def _seeds(leaf: Checkpoint) -> CellSeeds:
