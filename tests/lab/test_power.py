@@ -19,6 +19,7 @@ from upbringing.base.errors import DataError, FormatError, StudyError
 from upbringing.cli import app
 from upbringing.formats.rows import write_rows
 from upbringing.formats.tree import ContrastSpec
+from upbringing.lab.planning.few_prompts import few_prompt_warnings
 from upbringing.lab.planning.few_runs import few_run_warnings
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.planning.plan_drawing import print_plan
@@ -357,3 +358,19 @@ def test_prompts_that_are_none_stop_the_plan_and_absent_ones_do_not(study: Path)
     (study.parent / "prompts.jsonl").write_text('{"id": "1", "request": "benign"}\n', encoding="utf-8")
     with pytest.raises(DataError, match=r"prompts\.jsonl row 1: cluster: Field required"):
         plan(opened(study, text))
+
+
+@pytest.mark.parametrize(("margin", "seeds", "is_said"), [(0.01, 1, True), (0.01, 3, True), (0.45, 1, False)])
+def test_a_margin_that_no_answers_could_reach_is_said(tmp_path: Path, margin: float, seeds: int, is_said: bool) -> None:
+    text = STUDY.replace("over_refusal: 0.1}", f"over_refusal: {margin}}}").replace("seeds: 3", f"seeds: {seeds}")
+    session = opened(tmp_path / "study.yaml", text)
+    num = asked_prompts(session)["over_refusal"].num
+    square = 1.6448536**2  # Wilson's upper end of no event among n: z^2 / (n + z^2)
+    reach = square / (num * seeds + square)
+    assert (reach > margin) is is_said
+    found = list(few_prompt_warnings(session))
+    assert len(found) == is_said
+    if found:
+        assert f"the margin 0.01 of over_refusal is out of reach of {num} prompts" in found[0]
+        assert f"could differ by {reach:.2g}." in found[0]
+        assert found[0] in plan(session).warnings

@@ -14,6 +14,7 @@ from upbringing.lab.planning.caps import require_caps
 from upbringing.lab.planning.confounds import confound_warnings
 from upbringing.lab.planning.cost import Cost, Costs
 from upbringing.lab.planning.curriculum import planned_phases
+from upbringing.lab.planning.few_prompts import few_prompt_warnings
 from upbringing.lab.planning.few_runs import few_run_warnings
 from upbringing.lab.planning.planned import TO_BUILD, NodePlan, Plan, Status
 from upbringing.lab.planning.power import planned_power
@@ -91,6 +92,7 @@ def priced_plan(
                 _supervised(session, facts),
             ),
             *few_run_warnings(session),
+            *few_prompt_warnings(session),
             *confound_warnings(session, facts, curricula, read_data=read_data),
             *measuring.idle,
             *memory_warnings(session, held),
