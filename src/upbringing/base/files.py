@@ -111,6 +111,12 @@ def regular_files(folder: Path) -> Iterator[Path]:
             raise IntegrityError(f"{path} is a link or a special file: a store holds regular files only")
 
 
+def folder_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return name, bytes and time of change of every file of a folder: while they are the same, so are its bytes."""
+    stats = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
+    return tuple((name, each.st_size, each.st_mtime_ns) for name, each in stats)
+
+
 def fsync_tree(folder: Path) -> None:
     """Make every file and name below ``folder`` durable."""
     for path in regular_files(folder):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from upbringing.base.files import folder_stamp
 from upbringing.data.prompt_sets.shipped import benign_requests
 from upbringing.lab.building.build import existing_key
 from upbringing.lab.building.own_answers import OWN_ANSWERS, answered_parts, answers_key
@@ -16,7 +17,6 @@ from upbringing.lab.planning.cost import BYTES_PER_WEIGHT, Costs, makespan
 from upbringing.lab.planning.planned import TO_BUILD, MeasuringPlan, NodePlan
 from upbringing.lab.planning.questions import questions
 from upbringing.lab.planning.reading import DataFacts
-from upbringing.lab.planning.staleness import folder_stamp
 from upbringing.lab.run import MEASURED_NAME
 from upbringing.lab.session import Session
 
