@@ -20,6 +20,7 @@ from upbringing.base.errors import IntegrityError
 from upbringing.base.faults import fault_point
 
 TEMPORARY_PREFIX = ".partial-"
+ANYBODY_READS = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 FULL_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Writers of weights that are no Python report the same numbers in their own exceptions' texts.
 FULL_DISK_WORDS = re.compile(
@@ -137,9 +138,22 @@ def publish_folder(temporary: Path, final: Path) -> None:
 
 
 def make_read_only(folder: Path) -> None:
-    """Take away write permission from every file below ``folder`` (folders stay writable for deletion)."""
+    """Let all whom the umask lets read a new file read every file below ``folder``, and nobody write.
+
+    Libraries make some files for their owner alone. Folders stay writable for deletion.
+    """
+    mode = _mode_of_new_files(folder) & ANYBODY_READS | stat.S_IRUSR
     for path in regular_files(folder):
-        path.chmod(path.stat().st_mode & ~0o222)
+        path.chmod(mode)
+
+
+def _mode_of_new_files(folder: Path) -> int:
+    """Return the permissions of a new file in ``folder``; to ask for the umask is to change it, for all threads."""
+    path = folder / f"{TEMPORARY_PREFIX}{os.getpid()}-mode"
+    with path.open("xb") as handle:
+        mode = stat.S_IMODE(os.fstat(handle.fileno()).st_mode)
+    path.unlink()
+    return mode
 
 
 def append_line(path: Path, line: str) -> None:
