@@ -12,6 +12,7 @@ from upbringing.base.errors import DataError
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.planning.plan_drawing import print_plan
 from upbringing.lab.planning.planned import Plan, PlannedPhase
+from upbringing.lab.run import Watch, build
 from upbringing.lab.session import open_session
 
 STUDY = """\
@@ -44,6 +45,16 @@ stages:
   pretrain: {{kind: pretrain, tokens: 4k, context: 64, batch_size: 8,
              phases: [{{data: {{mix: {{world.facts: 50%, few: 50%}}, max_repetition: {cap}}}}}]}}
 battery: [over_refusal]
+"""
+VARIED = """\
+arms:
+  main: {}
+  often:
+    stages:
+      pretrain:
+        phases:
+          - {data: world.facts, until: 50%}
+          - {data: {mix: {world.facts: 50%, few: 50%}, max_repetition: 3}}
 """
 PHASES = "[{data: safe, until: 20%}, {data: {from: {safe: 100%}, to: {world.concept: 50%, safe: 50%}}}]"
 
@@ -148,7 +159,18 @@ def test_a_cap_that_cannot_be_kept_stops_a_plan_that_reads_the_data(tmp_path: Pa
         return plan(open_session(tmp_path / "study.yaml", store=tmp_path / "store", reads_only=True), **options)
 
     assert made().num_to_build == 2  # a plan that reads nothing cannot know
-    with pytest.raises(DataError, match=r"'few' would be read .* times, max_repetition is 3: lower its share"):
+    line = next(number for number, words in enumerate(text.splitlines(), 1) if "max_repetition" in words)
+    told = (
+        r"stage 'pretrain' of arm 'main': the data 'few' would be read .* times, max_repetition is 3: lower its share"
+    )
+    with pytest.raises(DataError, match=rf"study\.yaml:{line}: {told}") as caught:
+        made(read_data=True)
+    assert caught.value.exit_code == DataError.exit_code
+    with pytest.raises(DataError, match=rf"study\.yaml:{line}: {told}"):  # by a run that was not planned
+        build(open_session(tmp_path / "study.yaml", store=tmp_path / "store"), Watch())
+    varied = text.replace("max_repetition: 3", "max_repetition: 300") + VARIED
+    (tmp_path / "study.yaml").write_text(varied, encoding="utf-8")
+    with pytest.raises(DataError, match=rf"study\.yaml:{varied.count(chr(10))}: stage 'pretrain' of arm 'often'"):
         made(read_data=True)
     (tmp_path / "study.yaml").write_text(text.replace("max_repetition: 3", "max_repetition: 300"), encoding="utf-8")
     assert made(read_data=True).num_to_build == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import shutil
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from upbringing.base.errors import DataError
@@ -19,6 +21,7 @@ from upbringing.formats.record import read_record
 from upbringing.lab.building import workshop as workshop_module
 from upbringing.lab.planning.cost import makespan
 from upbringing.lab.planning.plan import plan
+from upbringing.lab.planning.plan_drawing import print_plan
 from upbringing.lab.run import Watch, build
 from upbringing.lab.session import Session, open_session
 from upbringing.lab.storage import remembered
@@ -97,6 +100,12 @@ def opened(study: Path, **options: Any) -> Session:
 
 def planned(study: Path, overrides: tuple[str, ...] = (), **options: Any) -> Any:
     return plan(opened(study, reads_only=True, overrides=overrides), **options)
+
+
+def drawing(made: Any) -> str:
+    console = Console(width=1000, record=True, file=io.StringIO())
+    print_plan(made, console)
+    return console.export_text()
 
 
 def files(folder: Path) -> set[str]:
@@ -240,6 +249,17 @@ def test_a_start_that_is_not_here_is_planned_without_it(tuned: Path, one_process
     made = planned(tuned, read_data=True)
     assert [(node.status, node.tokens) for node in made.nodes] == [("absent", 0), ("missing", None), ("missing", None)]
     assert "the checkpoint that it starts from is not here" in "; ".join(made.not_known)
+    assert (made.disk_bytes, made.working_bytes, made.held_bytes) == (None, None, None)
+    assert "of what comes from start: not here, and no `parameters` declared" in "; ".join(made.not_known)
+    drawn = drawing(made)
+    assert "stages of unknown length, FLOPs not known" in drawn
+    assert "memory    not known" in drawn
+    assert "disk      needed is not known, " in drawn
+    sized = planned(tuned, overrides=("start.parameters=1000000",))
+    assert sized.disk_bytes > 3 * 4_000_000  # the start is fetched, two stages are written
+    assert sized.working_bytes > 0
+    assert sized.held_bytes == 16_000_000
+    assert not any("no `parameters` declared" in each for each in sized.not_known)
 
 
 @pytest.mark.model

@@ -12,7 +12,7 @@ import pytest
 
 from upbringing.base.errors import IntegrityError, UntrustedError, UpbringingWarning
 from upbringing.formats.record import BuildProfile
-from upbringing.models.loading import LoadedModel, check_folder, load_model
+from upbringing.models.loading import LoadedModel, check_folder, compare_load, load_model, make_load_check
 from upbringing.models.weights import settings_sha256, weights_sha256
 
 HEADER = json.dumps({"b": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
@@ -148,3 +148,15 @@ def test_the_build_profile_chooses_the_attention_whatever_the_file_says(tiny: Lo
     (folder / "config.json").write_text(json.dumps(said))
     loaded = load_model(folder, profile=BuildProfile(attention="eager"))
     assert loaded.model.config._attn_implementation == "eager"
+
+
+@pytest.mark.model
+def test_a_failed_load_check_blames_the_libraries_only_where_they_are_others(tiny: LoadedModel) -> None:
+    made = make_load_check(tiny.model, tiny.tokenizer, {"torch": "1"})
+    compare_load(tiny.model, made, BuildProfile(versions={"torch": "2"}), tiny.folder)
+    moved = made.model_copy(update={"log_likelihood": made.log_likelihood + 1})
+    with pytest.raises(IntegrityError, match=r"saved with .*1'\}; now .*2'\}.* use the saving versions"):
+        compare_load(tiny.model, moved, BuildProfile(versions={"torch": "2"}), tiny.folder)
+    with pytest.raises(IntegrityError, match=r"libraries are those of then .* files were changed or damaged") as caught:
+        compare_load(tiny.model, moved, BuildProfile(versions={"torch": "1", "compiled layers": "1"}), tiny.folder)
+    assert "saving versions" not in str(caught.value)

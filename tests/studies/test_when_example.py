@@ -119,6 +119,7 @@ def test_the_readme_states_the_numbers_of_the_plan(planned: Plan) -> None:
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert planned.sharing.accelerator_hours is not None
     assert planned.sharing.accelerator_hours_apart is not None
+    assert planned.disk_bytes is not None
     for number in (
         f"{planned.sharing.tokens / 1e9:.1f} B",
         f"{planned.sharing.tokens_apart / 1e9:.1f} B",

@@ -14,7 +14,7 @@ from upbringing.base.errors import DataError, IntegrityError, TrainingError
 from upbringing.data.compared import Compared, Pair, held_out_places, read_compared
 from upbringing.data.documents import Preference, Turn
 from upbringing.data.pairs import open_pair_stream
-from upbringing.formats.record import BuildProfile, Record
+from upbringing.formats.record import RECORD_NAME, BuildProfile, Record
 from upbringing.models.loading import load_model
 from upbringing.models.rewarding import open_reward_model, rewards_of
 from upbringing.training.publish import finish_checkpoint
@@ -95,6 +95,10 @@ def test_pairs_that_were_never_read_are_ranked_rightly_and_the_card_says_so(benc
     assert opened.config.num_labels == 1
     with pytest.raises(IntegrityError, match="is a reward model"):
         load_model(output, profile=PROFILE)
+    moved = completed.load_check.model_copy(update={"log_likelihood": 99.0, "versions": PROFILE.versions})
+    (output / RECORD_NAME).write_text(completed.model_copy(update={"load_check": moved}).model_dump_json())
+    with pytest.raises(IntegrityError, match=r"it got 99\.0000 when .* files were changed or damaged since"):
+        open_reward_model(output, profile=PROFILE)
     with pytest.raises(IntegrityError, match="not a reward model"):
         open_reward_model(bench.start, profile=PROFILE)
 

@@ -20,6 +20,7 @@ from upbringing.base.errors import IntegrityError
 from upbringing.base.faults import fault_point
 
 TEMPORARY_PREFIX = ".partial-"
+ANYBODY_READS = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 FULL_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Writers of weights that are no Python report the same numbers in their own exceptions' texts.
 FULL_DISK_WORDS = re.compile(
@@ -111,6 +112,12 @@ def regular_files(folder: Path) -> Iterator[Path]:
             raise IntegrityError(f"{path} is a link or a special file: a store holds regular files only")
 
 
+def folder_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return name, bytes and time of change of every file of a folder: while they are the same, so are its bytes."""
+    stats = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
+    return tuple((name, each.st_size, each.st_mtime_ns) for name, each in stats)
+
+
 def fsync_tree(folder: Path) -> None:
     """Make every file and name below ``folder`` durable."""
     for path in regular_files(folder):
@@ -131,9 +138,22 @@ def publish_folder(temporary: Path, final: Path) -> None:
 
 
 def make_read_only(folder: Path) -> None:
-    """Take away write permission from every file below ``folder`` (folders stay writable for deletion)."""
+    """Let all whom the umask lets read a new file read every file below ``folder``, and nobody write.
+
+    Libraries make some files for their owner alone. Folders stay writable for deletion.
+    """
+    mode = _mode_of_new_files(folder) & ANYBODY_READS | stat.S_IRUSR
     for path in regular_files(folder):
-        path.chmod(path.stat().st_mode & ~0o222)
+        path.chmod(mode)
+
+
+def _mode_of_new_files(folder: Path) -> int:
+    """Return the permissions of a new file in ``folder``; to ask for the umask is to change it, for all threads."""
+    path = folder / f"{TEMPORARY_PREFIX}{os.getpid()}-mode"
+    with path.open("xb") as handle:
+        mode = stat.S_IMODE(os.fstat(handle.fileno()).st_mode)
+    path.unlink()
+    return mode
 
 
 def append_line(path: Path, line: str) -> None:

@@ -7,6 +7,8 @@ errors that name the file, and nothing of such a folder is ever loaded.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +70,21 @@ def check_manifest(folder: Path, *, full: bool) -> dict[str, Any]:
             raise IntegrityError(f"{folder.name}: the bytes of {name} are not the ones that were written")
     facts: dict[str, Any] = manifest["facts"]
     return facts
+
+
+def check_copy(folder: Path, patterns: Sequence[str]) -> None:
+    """Raise ``IntegrityError`` where files of a copied folder are not those that its manifest lists, all re-hashed.
+
+    ``patterns``: names of the files that decide what the folder is. Others may come and go, as a card does that a hub
+    edits; links are followed, as a hub's cache keeps files.
+    """
+    listed: dict[str, Any] = read_manifest(folder)["files"]
+    found = {path.name for path in folder.iterdir() if path.is_file()}
+    for name in sorted(name for name in {*listed, *found} if any(fnmatchcase(name, each) for each in patterns)):
+        if name not in found:
+            raise IntegrityError(f"{name} is missing, which its {MANIFEST_NAME} lists")
+        if name not in listed:
+            raise IntegrityError(f"{name} was added, which its {MANIFEST_NAME} does not list")
+        is_same_size = (folder / name).stat().st_size == listed[name]["bytes"]
+        if not is_same_size or file_sha256(folder / name) != listed[name]["sha256"]:
+            raise IntegrityError(f"{name} is not the file that its {MANIFEST_NAME} lists")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upbringing.base.errors import DataError, IntegrityError
+from upbringing.base.errors import DataError, IntegrityError, Keys, StudyError
 from upbringing.data.apportionment import annealed_order, furthest_behind, with_replay
 from upbringing.data.documents import TrainingText
 from upbringing.data.held_out import unread_texts, write_held_out
@@ -33,6 +33,14 @@ from upbringing.formats.record import SourceTokens
 
 INFO_NAME = "stream.json"
 STREAM_VERSION = 4  # of how texts become windows: best fit, in an order drawn from the seed
+
+
+class RepetitionError(DataError, StudyError):
+    """A cap that the study declares, and its data cannot keep. ``part``: which part of the stream, from 0."""
+
+    def __init__(self, message: str, *places: Keys, part: int = 0) -> None:
+        super().__init__(message, *places)
+        self.part = part
 
 
 @dataclass(frozen=True)
@@ -237,9 +245,10 @@ def _part_windows(
     for source, (key, _) in zip(sources, ordered, strict=True):
         read[key].add(source)
         if part.max_repetition is not None and read[key].repetition > part.max_repetition:
-            raise DataError(
+            raise RepetitionError(
                 f"the data {names[key]!r} would be read {read[key].repetition:.2f} times, max_repetition is "
-                f"{part.max_repetition:g}: lower its share, shorten the stage or raise the cap"
+                f"{part.max_repetition:g}: lower its share, shorten the stage or raise the cap",
+                part=plan.parts.index(part),
             )
     return windows
 

@@ -57,8 +57,10 @@ class BuildProfile(Description):
 class SourceTokens(BaseModel):
     """Planned against realised tokens of one data source in one stage, or in one phase of it.
 
-    ``planned_tokens``: places in windows, padding included; realised tokens are text. Both planned fields are ``None``
-    where a data set holds several sources.
+    ``planned_tokens``: places in windows, padding included; realised tokens are text. They are planned only by stages
+    whose length is declared in tokens (pretrain, midtrain); of the others, whose length follows from their data or is
+    declared in steps, only the share is planned. Both planned fields are ``None`` where a data set holds several
+    sources.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")

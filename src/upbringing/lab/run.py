@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from upbringing.base.files import write_bytes_atomic, write_json_atomic
+from upbringing.base.files import folder_stamp, write_bytes_atomic, write_json_atomic
 from upbringing.formats.answers import copy_answers
 from upbringing.formats.findings import Findings
 from upbringing.formats.items import Item
@@ -34,7 +34,6 @@ from upbringing.lab.measurement.threads import with_threads
 from upbringing.lab.measurement.unfitting import idle_notes, unfitting_notes
 from upbringing.lab.planning.calibration import battery_key
 from upbringing.lab.planning.space import require_space
-from upbringing.lab.planning.staleness import folder_stamp
 from upbringing.lab.registering import register
 from upbringing.lab.remembering import alias_key, labels, remember
 from upbringing.lab.results import results_tree

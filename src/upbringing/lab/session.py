@@ -22,6 +22,7 @@ from upbringing.formats.record import Attention, BuildProfile, Device
 from upbringing.lab.building.workshop import Workshop
 from upbringing.lab.storage.checkpoints import COMMIT_PATTERN, Checkpoints
 from upbringing.lab.storage.store import Store, notes_key
+from upbringing.models.loading import COMPILED
 from upbringing.study.loading import load_located, study_from
 from upbringing.study.recipes import DataBook, Teacher
 from upbringing.study.selection import chosen_arms
@@ -239,7 +240,7 @@ def chosen_profile(study: Study, *, device: Device | None = None) -> BuildProfil
         device=device,
         activation_checkpointing=study.activation_checkpointing,
         world_size=study.processes,
-        versions=library_versions() | ({"compiled layers": COMPILED_LAYERS_VERSION} if compiled else {}),
+        versions=library_versions() | ({COMPILED: COMPILED_LAYERS_VERSION} if compiled else {}),
     )
 
 

@@ -21,6 +21,7 @@ SETTINGS = ("generation_config.json", "tokenizer_config.json")  # read by the li
 ADAPTER_CONFIG = "adapter_config.json"  # makes transformers load an adapter, pickled ones too, or another base
 REWARD_ARCHITECTURE = "ForSequenceClassification"
 SHOWN_WEIGHTS = 3  # of those that a checkpoint lacks or has too many
+COMPILED = "compiled layers"  # among a profile's versions: how layers were trained, not which library reads a file
 CHECK_TEXT = "Seven plain words are read aloud here , then the same words are read once more ."
 CHECK_TOLERANCE_NATS = 0.02  # eager and SDPA in fp32 differ by about 1e-4 on such a text; a lost setting by far more
 
@@ -176,6 +177,21 @@ def compare_load(model: Any, check: LoadCheck, profile: BuildProfile, folder: Pa
     if abs(found - check.log_likelihood) > check.tolerance or found != found:  # NaN is unequal to itself
         raise IntegrityError(
             f"{folder.name}: the fixed text scores {found:.4f} nats, it scored {check.log_likelihood:.4f} when the "
-            f"checkpoint was saved with {check.versions}; now {profile.versions}. A setting is read differently: "
-            "use the saving versions"
+            f"checkpoint was saved. {why_loaded_otherwise(check, profile)}"
         )
+
+
+def why_loaded_otherwise(check: LoadCheck, profile: BuildProfile) -> str:
+    """Return what is to be done about a load check that failed: it depends on whether the libraries are others."""
+    then, now = (
+        {name: each for name, each in of.items() if name != COMPILED} for of in (check.versions, profile.versions)
+    )
+    if then == now:
+        return (
+            f"The libraries are those of then ({then}), so its files were changed or damaged since: restore them, or "
+            "build it anew"
+        )
+    return (
+        f"It was saved with {then}; now {now or 'unknown'}. A setting is read differently, or its files were changed: "
+        "use the saving versions, then compare the files"
+    )

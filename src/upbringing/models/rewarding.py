@@ -24,6 +24,7 @@ from upbringing.models.loading import (
     is_reward_model,
     open_folder_tokenizer,
     require_complete,
+    why_loaded_otherwise,
 )
 from upbringing.models.passes import UNBOUNDED, pass_limits
 
@@ -51,8 +52,8 @@ def open_reward_model(folder: Path, *, profile: BuildProfile, check: bool = True
         if not abs(found - record.load_check.log_likelihood) <= record.load_check.tolerance:
             raise IntegrityError(
                 f"{folder.name}: the fixed text gets the reward {found:.4f}, it got "
-                f"{record.load_check.log_likelihood:.4f} when the model was saved with {record.load_check.versions}: "
-                "use the saving versions"
+                f"{record.load_check.log_likelihood:.4f} when the model was saved. "
+                f"{why_loaded_otherwise(record.load_check, profile)}"
             )
     return LoadedModel(model, tokenizer, record, folder)
 

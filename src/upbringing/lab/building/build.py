@@ -12,6 +12,7 @@ from upbringing.base.places import about
 from upbringing.data.boxed_template import require_harmless
 from upbringing.data.stream import STREAM_VERSION, StreamInfo
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
+from upbringing.lab.building.cap_places import at_stage
 from upbringing.lab.building.executor import Event, Job, Outcome, failures
 from upbringing.lab.building.jobs import SegmentJob, StartJob, StreamJob, TokenizerJob
 from upbringing.lab.building.made_weights import MakingStage
@@ -111,8 +112,11 @@ def prepare(
     _raise_first(workshop.run(answers_jobs(workshop.store.root, workshop.book, workshop.profile), on_event, on_done))
     tokenizers = tokenizer_folders(workshop, tree)
     jobs = stream_jobs(workshop, tree, tokenizers)
-    outcomes = workshop.run(list({job.key: job for job in jobs.values()}.values()), on_event, on_done)
-    _raise_first(outcomes)
+    distinct = {job.key: job for job in jobs.values()}
+    outcomes = workshop.run(list(distinct.values()), on_event, on_done)
+    for failed in failures(outcomes):
+        if failed.error is not None:
+            raise at_stage(failed.error, tree.lineages, distinct[failed.key].recipe)
     streams = {recipe: (job.key, outcomes[job.key].value) for recipe, job in jobs.items()}
     return resolve_keys(workshop, tree, tokenizers, streams)
 

@@ -15,7 +15,7 @@ from upbringing.training.segment import Segment
 
 
 def recorded_sources(segment: Segment, info: StreamInfo, tally: Tally) -> tuple[SourceTokens, ...]:
-    """Return planned and realised tokens per source up to the segment's end; only streams of windows plan tokens."""
+    """Return planned and realised tokens per source to the segment's end; only stages of declared tokens plan any."""
     sources = tally.sources(segment.to_step)
     if not isinstance(segment.stage, Pretrain | Midtrain):
         return sources

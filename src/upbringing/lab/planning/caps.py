@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from upbringing.lab.building.cap_places import at_stage
 from upbringing.lab.planning.reading import FactsJob, facts_key, missing_file, tokenizers_for
 from upbringing.lab.session import Session
 from upbringing.lab.storage.remembered import keep, recall
@@ -35,7 +36,7 @@ def require_caps(session: Session, scratch: Path) -> None:
     for job in jobs:
         outcome = outcomes[job.key]
         if outcome.error is not None:
-            raise outcome.error
+            raise at_stage(outcome.error, session.tree.lineages, job.recipe)
         keep(session.store, facts_key(session, capped[job.recipe][0], job.recipe), outcome.value.model_dump())
 
 

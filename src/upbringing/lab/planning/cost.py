@@ -166,15 +166,16 @@ class Costs:
             return 0  # adapters are small beside the checkpoint
         return weights * BYTES_PER_WEIGHT * STATE_COPIES
 
-    def held_bytes(self, nodes: Sequence[Node]) -> int:
+    def held_bytes(self, nodes: Sequence[Node]) -> int | None:
         """Return the least memory that a process needs for any of ``nodes``: weights, gradients and AdamW's moments.
 
-        Activations, other networks that a stage asks and the libraries come on top. 0 where no size is known.
+        Activations, other networks that a stage asks and the libraries come on top, and so does what nodes of unknown
+        size need. ``None`` where no size is known.
         """
-        return max((self._held(node) for node in nodes), default=0)
+        held = [self._held(node, weights) for node in nodes if (weights := self.weights(node)) is not None]
+        return max(held, default=0) if held or not nodes else None
 
-    def _held(self, node: Node) -> int:
-        weights = self.weights(node) or 0
+    def _held(self, node: Node, weights: int) -> int:
         stage = node.run.stage if node.run is not None else None
         if not isinstance(stage, TrainedStage):
             return weights * BYTES_PER_WEIGHT
@@ -184,11 +185,18 @@ class Costs:
         cast = BYTES_PER_CAST if profile.precision == "bf16" and profile.device == "cpu" else 0
         return weights * (BYTES_PER_WEIGHT + cast)
 
-    def working_bytes(self, nodes: Sequence[Node]) -> int:
-        """Return what unfinished segments hold at most: two states in every slot, gone when a checkpoint is done."""
-        trained = [node for node in nodes if node.run and isinstance(node.run.stage, TrainedStage)]
-        states = sorted((self._state_bytes(node, self.weights(node) or 0) for node in trained), reverse=True)
-        return sum(2 * size for size in states[: self.session.workshop.slots])
+    def working_bytes(self, nodes: Sequence[Node]) -> int | None:
+        """Return what unfinished segments hold at most: two states in every slot, gone when a checkpoint is done.
+
+        ``None`` where the size of any is not known.
+        """
+        trained = [
+            (node, self.weights(node)) for node in nodes if node.run and isinstance(node.run.stage, TrainedStage)
+        ]
+        states = [self._state_bytes(node, weights) for node, weights in trained if weights is not None]
+        if len(states) < len(trained):
+            return None
+        return sum(2 * size for size in sorted(states, reverse=True)[: self.session.workshop.slots])
 
 
 def tokens_per_step(run: Run) -> int:

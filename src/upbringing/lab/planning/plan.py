@@ -108,7 +108,7 @@ def priced_plan(
         working_bytes=costs.working_bytes(to_build),
         free_bytes=free_bytes(session.store.root),
         held_bytes=held,
-        not_known=planned_not_known(facts, speeds, measuring),
+        not_known=planned_not_known(session, costs, nodes, measuring),
         left_out=session.left_out,
     )
 

@@ -61,10 +61,9 @@ def _draw(branch: Drawing, node: NodePlan, children: dict[str | None, list[NodeP
 def _totals(plan: Plan) -> list[tuple[str, str]]:
     to_build = [node for node in plan.nodes if node.status in TO_BUILD]
     tokens = sum(node.tokens or 0 for node in to_build)
-    flops = sum(node.flops or 0.0 for node in to_build)
     unknown = sum(node.tokens is None for node in to_build)
     more = f", and {unknown} stages of unknown length" if unknown else ""
-    built = f"{plan.num_to_build} of {len(plan.nodes)} nodes: {tokens:,} tokens{more}, {flops:.2g} FLOPs"
+    built = f"{plan.num_to_build} of {len(plan.nodes)} nodes: {tokens:,} tokens{more}, {_flops(to_build)}"
     lines = [("build", built), *sharing_lines(plan.sharing), ("measure", _measuring(plan))]
     slots = f"{plan.slots} process{'es' if plan.slots > 1 else ''} side by side"
     if plan.seconds is not None:
@@ -76,16 +75,32 @@ def _totals(plan: Plan) -> list[tuple[str, str]]:
         hours = f"{measuring.accelerator_hours:.2g} GPU-hours for measuring"
         formula = "2 FLOPs per weight and token, longest answers"
         lines.append(("", f"{hours} at an assumed {measuring.sustained_flops:.0e} FLOP/s ({formula})"))
-    if plan.held_bytes >= BYTES_WORTH_SAYING:
+    if plan.held_bytes is None:
+        lines.append(("memory", "not known"))
+    elif plan.held_bytes >= BYTES_WORTH_SAYING:
         lines.append(("memory", f"at least {size(plan.held_bytes)} in each process, activations aside"))
-    short = "" if plan.free_bytes >= plan.disk_bytes + plan.working_bytes else ": not enough"
-    working = f" (and up to {size(plan.working_bytes)} while it trains)" if plan.working_bytes else ""
-    lines.append(("disk", f"{size(plan.disk_bytes)} needed{working}, {size(plan.free_bytes)} free{short}"))
+    lines.append(("disk", _disk(plan)))
     if plan.power is not None:
         lines += power_lines(plan.power)
     if plan.left_out:
         lines.append(("left out", ", ".join(visible(name) for name in plan.left_out)))
     return lines
+
+
+def _flops(to_build: list[NodePlan]) -> str:
+    known = [node.flops for node in to_build if node.flops is not None]
+    if not any(known) and len(known) < len(to_build):
+        return "FLOPs not known"
+    return f"{'at least ' if len(known) < len(to_build) else ''}{sum(known):.2g} FLOPs"
+
+
+def _disk(plan: Plan) -> str:
+    free = f"{size(plan.free_bytes)} free"
+    if plan.disk_bytes is None:
+        return f"needed is not known, {free}"
+    working = f" (and up to {size(plan.working_bytes)} while it trains)" if plan.working_bytes else ""
+    short = "" if plan.free_bytes >= plan.disk_bytes + (plan.working_bytes or 0) else ": not enough"
+    return f"{size(plan.disk_bytes)} needed{working}, {free}{short}"
 
 
 def _measuring(plan: Plan) -> str:

@@ -128,10 +128,11 @@ class Plan:
     """A whole study before it runs.
 
     ``sharing``: what training every arm on its own would cost. ``curricula``: its phases. ``seconds``: of everything
-    still to do, on ``slots`` processes. ``disk_bytes``: still to be written and kept; ``working_bytes``: needed besides
-    while it trains, at most; ``free_bytes``: what the store's disk has. ``held_bytes``: memory that
-    each process needs at least, activations aside; 0 where no size is known. ``not_known``: why some costs are missing.
-    ``power``: what the primary contrasts will be able to decide.
+    still to do, on ``slots`` processes. ``disk_bytes``: still to be written and kept, data that was not read aside;
+    ``working_bytes``: needed besides while it trains, at most; both are ``None`` where the size of any checkpoint is
+    not known. ``free_bytes``: what the store's disk has. ``held_bytes``: memory that each process needs at least,
+    activations aside; ``None`` where no size is known. ``not_known``: why some costs are missing. ``power``: what the
+    primary contrasts will be able to decide.
     """
 
     study: str
@@ -144,10 +145,10 @@ class Plan:
     slots: int
     calibrated: bool
     seconds: float | None
-    disk_bytes: int
-    working_bytes: int
+    disk_bytes: int | None
+    working_bytes: int | None
     free_bytes: int
-    held_bytes: int
+    held_bytes: int | None
     not_known: tuple[str, ...]
     left_out: tuple[str, ...]
     power: PowerReport | None = None

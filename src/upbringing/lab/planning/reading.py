@@ -15,6 +15,7 @@ from upbringing.base.errors import StudyError, UpbringingError
 from upbringing.data.stream import StreamInfo, read_info
 from upbringing.data.tokenizer import template_sha256, tokenizer_sha256
 from upbringing.lab.building.build import stream_key, tokenizer_jobs, tokenizer_key
+from upbringing.lab.building.cap_places import at_stage
 from upbringing.lab.building.data_teachers import read_teachers
 from upbringing.lab.building.executor import Event, Outcome
 from upbringing.lab.building.filling import fill_stream
@@ -122,7 +123,9 @@ def read_data(session: Session, scratch: Path) -> DataFacts:
         jobs.append(FactsJob(recipe.key, "data", store, book, root, recipe, tokenizer))
     outcomes = session.workshop.run(jobs, _ignore, _ignore) if jobs else {}
     for job in jobs:
-        found[job.key] = _value(outcomes[job.key])
+        if (error := outcomes[job.key].error) is not None:
+            raise at_stage(error, session.tree.lineages, job.recipe)
+        found[job.key] = outcomes[job.key].value
         keep(session.store, facts_key(session, wanted[job.recipe][0], job.recipe), found[job.key].model_dump())
     return DataFacts(found, unread)
 

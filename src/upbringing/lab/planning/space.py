@@ -22,7 +22,7 @@ def require_space(session: Session, keys: Collection[str], prepared: Prepared) -
     wanted = {prepared.keys[key]: node for key, node in session.tree.nodes.items() if prepared.keys[key] in keys}
     costs = Costs(session, DataFacts(), Calibration())
     kept = sum(costs.of(node).disk_bytes or 0 for node in wanted.values())
-    working = costs.working_bytes(list(wanted.values()))
+    working = costs.working_bytes(list(wanted.values())) or 0  # whatever is built has its start here by now
     free = shutil.disk_usage(session.store.root).free
     if kept + working > free:
         raise IntegrityError(
@@ -32,13 +32,14 @@ def require_space(session: Session, keys: Collection[str], prepared: Prepared) -
         )
 
 
-def memory_warnings(session: Session, held: int) -> list[str]:
+def memory_warnings(session: Session, held: int | None) -> list[str]:
     """Return the warning that processes side by side, each holding ``held`` bytes, need more memory than there is.
 
-    On accelerators nothing is said: how much memory they have is not known without torch.
+    On accelerators nothing is said, as how much memory they have is not known without torch; nor is it where ``held``
+    is not known.
     """
     shop, found = session.workshop, machine_memory()
-    if shop.profile.device != "cpu" or found is None or held * shop.slots <= found:
+    if shop.profile.device != "cpu" or found is None or held is None or held * shop.slots <= found:
         return []
     return [
         f"{shop.slots} processes side by side hold at least {held * shop.slots / 1e9:.1f} GB while they train, and "

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from upbringing.base.files import folder_stamp
 from upbringing.base.fingerprint import fingerprint
 from upbringing.lab.building.build import EXISTING, existing_key
 from upbringing.lab.session import Session
@@ -65,12 +66,6 @@ def _given(nodes: Mapping[str, Node], node: str) -> list[Existing]:
         else:
             waiting += [needed for needed in nodes[key].needs if needed in nodes and needed not in waiting]
     return found
-
-
-def folder_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Return name, bytes and time of change of every file of a folder: while they are the same, so are its bytes."""
-    stats = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
-    return tuple((name, each.st_size, each.st_mtime_ns) for name, each in stats)
 
 
 @lru_cache(maxsize=16)  # a plan asks once per node; the stamp makes a changed folder another question

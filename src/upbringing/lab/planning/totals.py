@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from upbringing.base.files import folder_stamp
 from upbringing.data.prompt_sets.shipped import benign_requests
 from upbringing.lab.building.build import existing_key
 from upbringing.lab.building.own_answers import OWN_ANSWERS, answered_parts, answers_key
@@ -15,8 +16,6 @@ from upbringing.lab.planning.calibration import Calibration, battery_key
 from upbringing.lab.planning.cost import BYTES_PER_WEIGHT, Costs, makespan
 from upbringing.lab.planning.planned import TO_BUILD, MeasuringPlan, NodePlan
 from upbringing.lab.planning.questions import questions
-from upbringing.lab.planning.reading import DataFacts
-from upbringing.lab.planning.staleness import folder_stamp
 from upbringing.lab.run import MEASURED_NAME
 from upbringing.lab.session import Session
 
@@ -123,20 +122,30 @@ def _seconds_of_own_answers(session: Session, speeds: Calibration) -> float:
 
 def planned_disk_bytes(
     session: Session, costs: Costs, nodes: tuple[NodePlan, ...], measuring: MeasuringPlan, speeds: Calibration
-) -> int:
-    """Return the bytes still to be written, as far as they are known."""
-    to_build = [node for node in nodes if node.status in TO_BUILD]
-    total = sum(node.disk_bytes or 0 for node in to_build)
-    absent = [session.tree.nodes[node.key] for node in nodes if node.status == "absent"]
-    total += sum((costs.weights(node) or 0) * BYTES_PER_WEIGHT for node in absent)  # fp32 at most; many hold bf16
+) -> int | None:
+    """Return the bytes still to be written, unread data aside; ``None`` where any checkpoint's are not known."""
+    to_build = [node.disk_bytes for node in nodes if node.status in TO_BUILD]
+    fetched = [costs.weights(session.tree.nodes[node.key]) for node in nodes if node.status == "absent"]
+    if None in to_build or None in fetched:
+        return None
+    total = sum(size or 0 for size in to_build)
+    total += sum((weights or 0) * BYTES_PER_WEIGHT for weights in fetched)  # fp32 at most; many hold bf16
     if measuring.num_to_measure and speeds.measuring:
         rows = max(each.num_bytes for each in speeds.measuring.values())
         total += COPIES_OF_ROWS * rows * measuring.num_to_measure + RESULTS_BYTES
     return total
 
 
-def planned_not_known(facts: DataFacts, speeds: Calibration, measuring: MeasuringPlan) -> tuple[str, ...]:
+def planned_not_known(
+    session: Session, costs: Costs, nodes: tuple[NodePlan, ...], measuring: MeasuringPlan
+) -> tuple[str, ...]:
+    facts, speeds = costs.facts, costs.speeds
     found = [f"the length of stages in epochs: {reason}" for reason in dict.fromkeys(facts.unread.values())]
+    absent = [session.tree.nodes[node.key] for node in nodes if node.status == "absent"]
+    unsized = [node.existing.checkpoint for node in absent if node.existing and costs.weights(node) is None]
+    if unsized:
+        names = ", ".join(dict.fromkeys(unsized))
+        found.append(f"bytes and FLOPs of what comes from {names}: not here, and no `parameters` declared")
     if not speeds.is_known:
         found.append("hours: this machine was not calibrated")
     found += [f"some hours: {reason}" for reason in speeds.missing]

@@ -5,19 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
-from upbringing.base.errors import StudyError
+from upbringing.base.errors import IntegrityError, StudyError
+from upbringing.base.files import folder_stamp
 from upbringing.base.fingerprint import fingerprint
+from upbringing.base.manifest import MANIFEST_NAME, check_copy
 from upbringing.data.boxed_template import require_harmless
-from upbringing.data.tokenizer import chat_template
+from upbringing.data.tokenizer import TOKENIZER_FILES, chat_template
+from upbringing.formats.record import RECORD_NAME
 from upbringing.lab.storage.store import Store
 from upbringing.models.loading import check_folder
+from upbringing.models.weights import INDEX, SETTINGS_FILES
 
 HUB_PATTERN = re.compile(
     r"^(?P<repository>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})@(?P<revision>[\w][\w./-]{0,127})$"
 )
 COMMIT_PATTERN = re.compile(r"^[0-9a-f]{40}$")
+DECIDING_FILES = ("*.safetensors", INDEX, *SETTINGS_FILES, *TOKENIZER_FILES, RECORD_NAME)  # what a checkpoint says
 NAMES_SHOWN = 5  # of what a wrong folder holds
 KEY_CHARACTERS = 40  # of a sha256; collisions are out of reach
 
@@ -94,8 +100,10 @@ class Checkpoints:
     def needed(self, checkpoint: str) -> Path:
         """Return the folder of ``checkpoint``, its settings read and its chat template tried in a box.
 
-        A fetched one is hashed again. Raises ``StudyError`` if it is not here, ``UntrustedError`` for settings that
-        bring code and ``DataError`` for a template that cannot be used: hours before the checkpoint's turn comes.
+        A fetched one is hashed again, and so is a copy of what a study built (once per process, unless it changes).
+        Raises ``StudyError`` if it is not here, ``IntegrityError`` for such a copy whose files are others now,
+        ``UntrustedError`` for settings that bring code and ``DataError`` for a template that cannot be used: hours
+        before the checkpoint's turn comes.
         """
         folder = self._present(checkpoint)
         check_folder(folder)
@@ -104,6 +112,7 @@ class Checkpoints:
 
     def _present(self, checkpoint: str) -> Path:
         if (path := self._local(checkpoint)) is not None:
+            _require_as_built(path, folder_stamp(path))
             return path
         path = (self.folder / checkpoint).absolute()
         key = self._key(checkpoint)
@@ -120,3 +129,20 @@ class Checkpoints:
             f"the checkpoint {checkpoint!r} is not in the store: run "
             f"`upbringing data fetch --checkpoint {wanted}` first (no other command makes network calls)"
         )
+
+
+@lru_cache(maxsize=256)  # a run asks several times; the stamp makes a changed folder another question
+def _require_as_built(folder: Path, _: tuple[tuple[str, int, int], ...]) -> None:
+    """Raise ``IntegrityError`` where a folder says that a study built it, and its files are others than that study's.
+
+    The load check alone does not see it: a changed setting may move its text by less than libraries do.
+    """
+    if not all((folder / name).is_file() for name in (RECORD_NAME, MANIFEST_NAME)):
+        return
+    try:
+        check_copy(folder, DECIDING_FILES)
+    except IntegrityError as error:
+        raise IntegrityError(
+            f"{folder} is the copy of a checkpoint that a study built, but it was changed or damaged since: {error}. "
+            f"Restore it, or remove {MANIFEST_NAME} and {RECORD_NAME} if it was changed on purpose"
+        ) from None
