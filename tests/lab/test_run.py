@@ -196,6 +196,9 @@ def test_a_trace_of_what_was_built_trains_nothing(finished: Session, folder: Pat
     (results,) = (tmp_path / "s" / "studies").glob("trace-*/results")
     traced = read_tree(results / "tree.json")
     assert len({cell.checkpoint for cell in traced.cells}) == len(paths)
+    assert [cell.name for cell in traced.cells] == ["main@pretrain", "main@sft"]
+    assert "main@start" not in result.stdout
+    assert "main@start" not in (results / "report.html").read_text(encoding="utf-8")
     assert any("No human labels" in warning for warning in findings["warnings"])
     assert list((tmp_path / "s" / "checkpoints").iterdir()) == []
 

@@ -290,3 +290,25 @@ def test_places_at_which_nothing_of_its_own_would_be_measured_are_refused(
     with pytest.raises(StudyError) as caught:
         tree_of(arms={"some": {"stages": {"pretrain": {"measure_at": places}}}})
     assert caught.value.places[0][:5] == ("arms", "some", "stages", "pretrain", "measure_at")
+
+
+def test_a_label_of_the_start_names_its_cells_and_enters_no_key() -> None:
+    def tree(label: str | None, **more: Any) -> StudyTree:
+        start = {"kind": "existing", "checkpoint": "org/name@main"} | ({} if label is None else {"label": label})
+        return tree_of(start=start, stages={"sft": STUDY["stages"]["sft"]}, arms={}, **more)
+
+    plain, named = tree(None), tree("base")
+    assert [cell.name for cell in plain.cells] == ["main@start", "main@sft"]
+    assert [cell.name for cell in named.cells] == ["main@base", "main@sft"]
+    assert [node.label for node in named.nodes.values()] == ["base", "sft"]
+    assert list(plain.nodes) == list(named.nodes)
+    weights = {"main@sft": 1.0, "main@base": -1.0}
+    contrast = {"name": "sft", "kind": "path", "measure": "over_refusal", "weights": weights}
+    assert tree("base", contrasts=[contrast]).nodes.keys() == named.nodes.keys()
+    with pytest.raises(StudyError, match="a stage cannot be called 'sft', which is where each arm begins"):
+        tree("sft")
+    with pytest.raises(StudyError, match="pattern"):
+        tree("a@b")
+    labelled = {"kind": "existing", "checkpoint": "org/other@main", "label": "other"}
+    with pytest.raises(StudyError, match="stage 'later' has a label, which only a start needs"):
+        tree_of(start={"kind": "existing", "checkpoint": "org/name@main"}, stages={"later": labelled}, arms={})
