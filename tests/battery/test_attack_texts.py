@@ -20,6 +20,7 @@ from upbringing.battery.measures.suffix_attack import SuffixAttack
 from upbringing.formats.items import Item, Judgement, Message
 from upbringing.formats.rows import Row, rows_table
 from upbringing.formats.tree import Checkpoint, StudyInfo, Tree
+from upbringing.lab.measurement.known_conditions import known_conditions
 from upbringing.models.asking import Prompt
 from upbringing.models.scripted import ScriptedModel
 
@@ -67,6 +68,7 @@ def values(measured: Any, says: Any) -> dict[str, dict[str, float | None]]:
     result: dict[str, dict[str, float | None]] = {}
     for row in found.rows:
         result.setdefault(row.condition, {})[row.item] = row.value
+    assert known_conditions((measured,), ITEMS) == {measured.id: tuple(result)}  # before anything was asked
     infos = {info.id: info.attack for info in found.conditions}
     assert all(infos[name] in ("prefill", "suffix") for name in result)
     return result

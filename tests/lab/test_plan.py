@@ -15,14 +15,14 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from upbringing.base.errors import DataError
+from upbringing.base.errors import DataError, StudyError
 from upbringing.cli import app
 from upbringing.formats.record import read_record
 from upbringing.lab.building import workshop as workshop_module
 from upbringing.lab.planning.cost import makespan
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.planning.plan_drawing import print_plan
-from upbringing.lab.run import Watch, build
+from upbringing.lab.run import Watch, build, run
 from upbringing.lab.session import Session, open_session
 from upbringing.lab.storage import remembered
 from upbringing.lab.storage.store import Store
@@ -297,3 +297,29 @@ def test_templates_that_differ_along_existing_checkpoints_are_warned_of(tuned: P
     assert any("was not checked, because sft is not here" in warning for warning in found.warnings)
     assert {node.status for node in found.nodes} == {"existing", "absent"}
     assert found.num_to_build == 0
+
+
+def test_a_condition_that_nothing_is_measured_under_is_refused_before_anything_is_trained(fresh: Path) -> None:
+    contrast = "{{name: late, kind: path, measure: {}, condition: {}, weights: {{main@sft: 1, main@pretrain: -1}}}}"
+
+    def study(measure: str, condition: str) -> Path:
+        fresh.write_text(f"{FRESH}contrasts:\n  - {contrast.format(measure, condition)}\n", encoding="utf-8")
+        return fresh
+
+    planned(study("over_refusal", "chat-greedy-4"))
+    planned(study("over_refusal", "default"))
+    planned(study("bits_per_byte", "text-likelihood"))
+    for said, words in (("chat-greedy", "did you mean 'chat-greedy-4'"), ("nope", r"\(chat-greedy-4\)$")):
+        message = rf"study.yaml:14: contrast 'late': condition '{said}' is none of those that 'over_refusal' .*{words}"
+        with pytest.raises(StudyError, match=message):
+            planned(study("over_refusal", said))
+        with pytest.raises(StudyError, match=message):
+            run(opened(fresh), Watch())
+        assert not list((fresh.parent / "store" / "checkpoints").iterdir())
+
+
+def test_conditions_that_only_a_checkpoint_can_tell_are_left_alone(fresh: Path) -> None:
+    contrast = "{name: late, kind: path, measure: probe, condition: nope, weights: {main@sft: 1, main@pretrain: -1}}"
+    study = f"{FRESH}contrasts: [{contrast}]\n".replace("bits_per_byte]", "probe]")
+    fresh.write_text(study, encoding="utf-8")
+    planned(fresh)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -17,6 +18,8 @@ from upbringing.cli import app
 from upbringing.formats.findings import read_findings
 from upbringing.formats.tree import read_tree
 from upbringing.lab.building.library import built_world
+from upbringing.lab.measurement.known_conditions import known_conditions
+from upbringing.lab.measurement.measuring import asked_items
 from upbringing.lab.planning.plan import plan
 from upbringing.lab.run import Watch, measure, run
 from upbringing.lab.session import Session, open_session
@@ -64,6 +67,15 @@ def finished(folder: Path) -> Session:
     session = open_session(folder / "study.yaml", store=folder / "store")
     run(session, Watch())
     return session
+
+
+def test_what_is_measured_was_known_before(finished: Session) -> None:
+    rows = pq.read_table(finished.results / "rows.parquet", columns=["measure", "condition"]).to_pylist()
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        found.setdefault(row["measure"], set()).add(row["condition"])
+    known = known_conditions(finished.study.battery, asked_items(finished.study, finished.workshop.book, 0))
+    assert {name: set(conditions) for name, conditions in known.items()} == found
 
 
 def test_a_study_ends_with_rows_findings_and_a_report(finished: Session) -> None:
@@ -184,6 +196,9 @@ def test_a_trace_of_what_was_built_trains_nothing(finished: Session, folder: Pat
     (results,) = (tmp_path / "s" / "studies").glob("trace-*/results")
     traced = read_tree(results / "tree.json")
     assert len({cell.checkpoint for cell in traced.cells}) == len(paths)
+    assert [cell.name for cell in traced.cells] == ["main@pretrain", "main@sft"]
+    assert "main@start" not in result.stdout
+    assert "main@start" not in (results / "report.html").read_text(encoding="utf-8")
     assert any("No human labels" in warning for warning in findings["warnings"])
     assert list((tmp_path / "s" / "checkpoints").iterdir()) == []
 

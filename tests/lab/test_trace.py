@@ -11,6 +11,8 @@ from upbringing.data.item_files import ItemFile, read_items
 from upbringing.formats.items import Item, Message
 from upbringing.lab.trace import CLUSTERS_OF_A_FIRST_LOOK, FEWEST_FOR_A_FIRST_LOOK, first_look_study, trace_study
 from upbringing.lab.verbs import trace
+from upbringing.study.recipes import DataBook
+from upbringing.study.tree import study_tree
 
 CHECKPOINTS = {"base": "a", "sft": "b"}
 
@@ -56,6 +58,16 @@ def test_no_later_checkpoint_is_taken_for_the_first(prompts: Path) -> None:
     assert list(trace_study({"start": "a", "sft": "b"}, prompts).stages) == ["sft"]
     with pytest.raises(StudyError, match="only the first checkpoint of a trace can be called 'start'"):
         trace_study({"base": "a", "start": "b"}, prompts)
+
+
+def test_the_first_checkpoint_keeps_its_name(prompts: Path) -> None:
+    def cells(named: dict[str, str]) -> list[str]:
+        made = trace_study(named, prompts)
+        return [cell.name for cell in study_tree(made, DataBook(made.data, prompts.parent, made.seed)).cells]
+
+    assert cells(CHECKPOINTS) == ["main@base", "main@sft"]
+    assert cells({"start": "a", "sft": "b"}) == ["main@start", "main@sft"]
+    assert "label" not in trace_study({"start": "a", "sft": "b"}, prompts).model_dump(mode="json")["start"]
 
 
 def test_few_prompts_need_no_first_look(prompts: Path) -> None:

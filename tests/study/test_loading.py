@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from upbringing.base.errors import StudyError
-from upbringing.base.strict_yaml import load_yaml, parse_yaml
+from upbringing.base.strict_yaml import Located, load_yaml, parse_yaml
 from upbringing.lab.demo import DEMO
 from upbringing.study.loading import load_study, study_from
 from upbringing.study.study import Study
@@ -70,6 +70,20 @@ def test_the_demo_and_a_small_study_are_valid_for_pydantic_and_for_the_schema() 
         ("epochs: 2", "epochs: 1e999", 7, "larger than any number"),
         ("drop: sft", "stages: {sft: {epoch: 2}}", 10, "unknown key 'epoch': did you mean 'epochs'"),
         (
+            "epochs: 2",
+            "schedule: cosin",
+            7,
+            "found 'cosin', expected one of constant, wsd, cosine: did you mean 'cosine'",
+        ),
+        (
+            "{kind: fresh, tokenizer: {train_on: world}}",
+            "fresh",
+            2,
+            "start: a start is a mapping: {kind: fresh, tokenizer",
+        ),
+        ("{kind: fresh, tokenizer: {train_on: world}}", "gpt2", 2, "or {kind: existing, checkpoint: FOLDER or ORG"),
+        ("drop: sft", "start: fresh", 10, "{kind: fresh, tokenizer: {train_on: NAME}}"),
+        (
             "battery: [over_refusal]",
             "battery: [{kind: over_refusal, xyz: 1}]",
             11,
@@ -83,6 +97,22 @@ def test_a_mistake_is_named_with_its_line(find: str, replace: str, line: int, me
         study_from(parse_yaml(GOOD.replace(find, replace)))
     assert f"study.yaml:{line}:" in str(caught.value)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("in_arm", [False, True])
+@pytest.mark.parametrize(("field", "word"), [("schedule", "cosine"), ("schedule", "constant"), ("weights", "lora")])
+def test_a_bare_word_means_all_defaults(field: str, word: str, in_arm: bool) -> None:
+    def written(value: str) -> Located:
+        own = f"{field}: {value}"
+        text = GOOD.replace("drop: sft", f"stages: {{sft: {{{own}}}}}") if in_arm else GOOD.replace("epochs: 2", own)
+        jsonschema.validate(parse_yaml(text).value, Study.model_json_schema())
+        return parse_yaml(text)
+
+    bare, whole = (study_from(written(value)) for value in (word, f"{{kind: {word}}}"))
+    arm = "dropped" if in_arm else "plain"
+    stages = [each.resolved_arms()[arm].stages["sft"].model_dump(mode="json") for each in (bare, whole)]
+    assert stages[0] == stages[1]
+    assert stages[0][field]["kind"] == word
 
 
 def test_a_mistake_is_said_once() -> None:

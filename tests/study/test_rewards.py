@@ -100,7 +100,7 @@ def test_arms_that_are_paid_by_different_models_are_warned_of() -> None:
 
 def test_longer_stages_share_the_updates_of_shorter_ones() -> None:
     base = BASE.replace("steps: 40,", "steps: 40, schedule: {kind: constant}, measure_at: [50%, 30],")
-    found = tree("arms: {short: {}, long: {stages: {rl: {steps: 60}}}}\n", base)
+    found = tree("arms: {short: {}, long: {stages: {rl: {steps: 60, measure_at: [30]}}}}\n", base)
     labels = [node.label for node in found.nodes.values() if node.label.startswith("rl")]
     assert sorted(labels) == ["rl", "rl", "rl:step 20", "rl:step 30"]
     assert {"short@rl:50%", "short@rl:30", "long@rl:30"} <= {cell.name for cell in found.cells}

@@ -186,13 +186,13 @@ def test_a_contrast_of_a_cell_that_is_not_measured_is_refused_before_anything_is
         return {"name": "early", "kind": "path", "measure": "over_refusal", "weights": {"never@sft": 1.0, cell: -1.0}}
 
     measured = {
-        "pretrain": {**STUDY["stages"]["pretrain"], "measure_at": ["20%", "0.1%"]},
+        "pretrain": {**STUDY["stages"]["pretrain"], "measure_at": ["20%"]},
         "sft": STUDY["stages"]["sft"],
     }
     for cell in ("never@pretrain", "never@pretrain:20%"):
         tree_of(stages=measured, contrasts=[contrast(cell)])
     said = r"'early' names the cell '{}', which is not measured \(never@pretrain:20%, never@pretrain, never@sft\)"
-    for cell in ("never@pretrain:0.1%", "never@pretrian", "never@start", "never"):
+    for cell in ("never@pretrain:30%", "never@pretrian", "never@start", "never"):
         with pytest.raises(StudyError, match=said.format(cell)):
             tree_of(stages=measured, contrasts=[contrast(cell)])
     with pytest.raises(StudyError, match="did you mean 'never@pretrain'"):
@@ -266,3 +266,49 @@ def test_a_part_that_no_world_has_is_named_before_anything_is_read() -> None:
         declared = {**STUDY["data"], "derived": {"source": "world.safty"}}
         with pytest.raises(StudyError, match=r"no part 'safty' .*did you mean 'safety'"):
             tree_of(stages=changed, data=declared)
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        (["0%", "50%"], "measure_at lists 0%, which comes to step 0 of 100 updates: its beginning"),
+        (["50%", "100%"], "measure_at lists 100%, which comes to step 100 of 100 updates: its end, which is measured"),
+        (["50%", 63999], "measure_at lists 6.4e\\+04, which comes to step 100 of 100"),
+        (["20%", "50%", "50.2%"], "measure_at lists 50% and 50.2%, which are both step 50 of 100 updates: leave one"),
+        (["50%", 32000], "measure_at lists 50% and 3.2e\\+04, which are both step 50"),
+    ],
+)
+def test_places_at_which_nothing_of_its_own_would_be_measured_are_refused(
+    places: list[str | int], message: str
+) -> None:
+    def stages(measure_at: list[str | int]) -> dict[str, Any]:
+        return {**STUDY["stages"], "pretrain": {**STUDY["stages"]["pretrain"], "measure_at": measure_at}}
+
+    with pytest.raises(StudyError, match=f"stage 'pretrain': {message}"):
+        tree_of(stages=stages(places))
+    tree_of(stages=stages(places), arms={"none": {"stages": {"pretrain": {"measure_at": []}}}})
+    with pytest.raises(StudyError) as caught:
+        tree_of(arms={"some": {"stages": {"pretrain": {"measure_at": places}}}})
+    assert caught.value.places[0][:5] == ("arms", "some", "stages", "pretrain", "measure_at")
+
+
+def test_a_label_of_the_start_names_its_cells_and_enters_no_key() -> None:
+    def tree(label: str | None, **more: Any) -> StudyTree:
+        start = {"kind": "existing", "checkpoint": "org/name@main"} | ({} if label is None else {"label": label})
+        return tree_of(start=start, stages={"sft": STUDY["stages"]["sft"]}, arms={}, **more)
+
+    plain, named = tree(None), tree("base")
+    assert [cell.name for cell in plain.cells] == ["main@start", "main@sft"]
+    assert [cell.name for cell in named.cells] == ["main@base", "main@sft"]
+    assert [node.label for node in named.nodes.values()] == ["base", "sft"]
+    assert list(plain.nodes) == list(named.nodes)
+    weights = {"main@sft": 1.0, "main@base": -1.0}
+    contrast = {"name": "sft", "kind": "path", "measure": "over_refusal", "weights": weights}
+    assert tree("base", contrasts=[contrast]).nodes.keys() == named.nodes.keys()
+    with pytest.raises(StudyError, match="a stage cannot be called 'sft', which is where each arm begins"):
+        tree("sft")
+    with pytest.raises(StudyError, match="pattern"):
+        tree("a@b")
+    labelled = {"kind": "existing", "checkpoint": "org/other@main", "label": "other"}
+    with pytest.raises(StudyError, match="stage 'later' has a label, which only a start needs"):
+        tree_of(start={"kind": "existing", "checkpoint": "org/name@main"}, stages={"later": labelled}, arms={})

@@ -25,10 +25,10 @@ from upbringing.formats.tree import (
     Tree,
 )
 from upbringing.lab.stated_teachers import Past, pasts_of, stated_teacher, teachers_of
-from upbringing.study.edits import START
 from upbringing.study.intervention_doses import Intervention, RealisedDose, interventions, realised_dose
 from upbringing.study.lineage import Lineage
 from upbringing.study.seeds import LEVEL_OF_KIND
+from upbringing.study.start_names import start_position
 from upbringing.study.study import Study
 from upbringing.study.tree import CellPlan, Node, StudyTree
 from upbringing.training.guards import OK
@@ -254,15 +254,15 @@ def _cell(study: Study, cell: CellPlan, records: Mapping[str, Record]) -> Cell:
 def _seeds(lineage: Lineage, position: str) -> CellSeeds:
     """Return the seed of every level that was trained up to ``position``, in a delta or before; the rest is unknown."""
     indices = lineage.replicate.indices
-    fresh = isinstance(lineage.arm.start, FreshStart)
+    fresh, at_start = isinstance(lineage.arm.start, FreshStart), position == start_position(lineage.arm.start)
     seeds: dict[str, int] = {"world": lineage.replicate.root}
     if fresh:
         seeds |= {"init": lineage.replicate.root, "pretrain": indices["pretrain"]}
     for run in lineage.runs:
         kind = run.stage.kind
-        if position != START and kind in LEVEL_OF_KIND and kind != "pretrain" and not run.is_side_branch:
+        if not at_start and kind in LEVEL_OF_KIND and kind != "pretrain" and not run.is_side_branch:
             seeds[LEVEL_OF_KIND[kind]] = indices[LEVEL_OF_KIND[kind]]
-        if position != START and run.delta is not None:
+        if not at_start and run.delta is not None:
             seeds |= {level: indices[level] for level in run.delta.levels if level != "pretrain"}
         if position.partition(":")[0] == run.stage_name:
             break

@@ -24,6 +24,7 @@ from upbringing.lab.measurement.eligibility import eligible_items
 from upbringing.lab.measurement.engine_agreement import check_engine, compare_computation
 from upbringing.lab.measurement.gating import world_gates
 from upbringing.lab.measurement.judging import JudgeJob, Judging, RunJobs, Verdicts, check_judges, judge_measurements
+from upbringing.lab.measurement.known_conditions import require_conditions
 from upbringing.lab.measurement.measure_jobs import measure_jobs, with_weights
 from upbringing.lab.measurement.measuring import asked_items, gathered
 from upbringing.lab.measurement.pairing import pair_jobs
@@ -224,8 +225,9 @@ def _known_checkpoints(session: Session, prepared: Prepared) -> set[str]:
 
 
 def _require_items(session: Session) -> None:
-    """Raise, before anything is trained, what asking would raise: prompts that are not here, or nothing to ask."""
-    asked_items(session.study, session.workshop.book, session.tree.lineages[0].replicate.root)
+    """Raise, before anything is trained, for prompts that are not here, nothing to ask, and no such condition."""
+    items = asked_items(session.study, session.workshop.book, session.tree.lineages[0].replicate.root)
+    require_conditions(session.study, items)
 
 
 def _all_items(session: Session) -> list[Item]:

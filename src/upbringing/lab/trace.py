@@ -93,7 +93,7 @@ def _study(
             raise StudyError(f"a stage of a trace matches {NAME_PATTERN}, found {stage!r}")
     if START in list(checkpoints)[1:]:
         raise StudyError(f"only the first checkpoint of a trace can be called {START!r}: give that one another name")
-    (_, first), *later = [(stage, _place(checkpoint)) for stage, checkpoint in checkpoints.items()]
+    (name_of_first, first), *later = [(stage, _place(checkpoint)) for stage, checkpoint in checkpoints.items()]
     decoding = Greedy(max_tokens=max_tokens)
     items = [item for source in data.values() for item in _items(source)]
     measures = (
@@ -111,7 +111,7 @@ def _study(
         name=name,
         question=f"What changed between {' -> '.join(checkpoints)}?",
         seeds=1,
-        start=Existing(checkpoint=first),
+        start=Existing(checkpoint=first, label=None if name_of_first == START else name_of_first),
         data=dict(data),
         prompts=tuple(data),
         stages={stage: Existing(checkpoint=folder) for stage, folder in later},

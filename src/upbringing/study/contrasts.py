@@ -105,7 +105,7 @@ def _places(tree: StudyTree) -> tuple[Place, ...]:
 def _recipe(arm: ResolvedArm, position: str) -> tuple[tuple[str, frozenset[str]], ...]:
     """Return the start of an arm and the stage that leads to ``position``, its data apart from all else."""
     stage = arm.stages.get(position.partition(":")[0])
-    facts = {START: arm.start.model_dump_json()}
+    facts = {START: arm.start.model_dump_json(exclude={"label"})}
     if stage is not None:
         facts["settings"] = stage.model_dump_json(exclude={*DATA_FIELDS, "measure_at", "identity"})
         facts[DATA] = stage.model_dump_json(include=DATA_FIELDS)

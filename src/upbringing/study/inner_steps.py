@@ -18,7 +18,7 @@ def measured_steps(name: str, stage: Stage, total_steps: int | None) -> dict[int
     """Return the steps at which a stage is measured inside, with their names (``60%`` or tokens).
 
     ``total_steps``: updates of the whole stage, ``None`` until known. Raises ``StudyError`` for a stage whose length is
-    in epochs, and for a place beyond its end.
+    in epochs, for places that are its beginning, its end or beyond it, and for two that are one step.
     """
     if not isinstance(stage, TrainedStage) or not stage.measure_at:
         return {}
@@ -30,7 +30,30 @@ def measured_steps(name: str, stage: Stage, total_steps: int | None) -> dict[int
             field,
         )
     steps = _steps(f"stage {name!r}: measure_at", stage, stage.measure_at, field)
-    return {step: _shown(place) for place, step in zip(stage.measure_at, steps, strict=True) if 0 < step < total_steps}
+    names = [_shown(place) for place in stage.measure_at]
+    _require_inside(name, names, steps, total_steps)
+    return dict(zip(steps, names, strict=True))
+
+
+def _require_inside(name: str, names: Sequence[str], steps: Sequence[int], total_steps: int) -> None:
+    """Raise ``StudyError`` unless each place is a step of its own between the beginning and the end of the stage."""
+    first: dict[int, str] = {}
+    for number, (place, step) in enumerate(zip(names, steps, strict=True)):
+        where = ("stages", name, "measure_at", number)
+        if not 0 < step < total_steps:
+            at = "its end, which is measured without being listed" if step else "its beginning, not inside the stage"
+            raise StudyError(
+                f"stage {name!r}: measure_at lists {place}, which comes to step {step} of {total_steps} updates: {at}. "
+                "Leave it out, or give the stage more updates",
+                where,
+            )
+        if step in first:
+            raise StudyError(
+                f"stage {name!r}: measure_at lists {first[step]} and {place}, which are both step {step} of "
+                f"{total_steps} updates: leave one out, or give the stage more updates",
+                where,
+            )
+        first[step] = place
 
 
 def averaged_steps(

@@ -243,6 +243,7 @@ class Pipelines:
         for name, stage in arm.stages.items():
             with in_arm(self.study, arm.name), about(("stages", name)):
                 run = self._checked_run(arm, name, stage, parent)
+                measured_steps(name, stage, run.total_steps)  # asked here, where an error is about this arm
                 if isinstance(stage, DeltaStage):
                     run = replace(run, delta=self._delta(stage, parent, (*asking, (arm.name, name))))
                 if isinstance(stage, AverageCheckpoints):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import get_args
 
 from upbringing.base.errors import Keys
 from upbringing.base.nearest import did_you_mean
 from upbringing.formats.items import Split
+from upbringing.formats.rows import DEFAULT_CONDITION
 from upbringing.formats.tree import ContrastSpec
 
 ROUNDING = 1e-9  # of sums of weights such as 1/3
@@ -36,6 +37,23 @@ def contrasts_problem(contrasts: Iterable[ContrastSpec], measures: Collection[st
         if found := _of_contrast(contrast, measures):
             said, key = found
             return f"contrast {contrast.name!r}: {said}", ("contrasts", place, key)
+    return None
+
+
+def conditions_problem(contrasts: Iterable[ContrastSpec], known: Mapping[str, Sequence[str]]) -> Problem | None:
+    """Return which contrast is asked under a condition that its measure does not have, with its place; else ``None``.
+
+    ``known``: the conditions of measures by their ids; contrasts of measures that it lacks are not looked at.
+    """
+    for place, contrast in enumerate(contrasts):
+        conditions = known.get(contrast.measure, ())
+        if conditions and contrast.condition not in (DEFAULT_CONDITION, *conditions):
+            return (
+                f"contrast {contrast.name!r}: condition {contrast.condition!r} is none of those that "
+                f"{contrast.measure!r} is measured under ({', '.join(conditions)})"
+                f"{did_you_mean(contrast.condition, (DEFAULT_CONDITION, *conditions))}",
+                ("contrasts", place, "condition"),
+            )
     return None
 
 

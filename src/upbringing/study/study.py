@@ -20,7 +20,7 @@ from upbringing.models.openvino import Engine
 from upbringing.study.arms import Arm, RawStages, Resolved, resolve, windows_problem
 from upbringing.study.components import Components
 from upbringing.study.data import CIRCLE, DataDescription, circle
-from upbringing.study.edits import START, edits_problem, engine_problem
+from upbringing.study.edits import edits_problem, engine_problem
 from upbringing.study.fractions import check_fraction, confounded_effects, is_in_fraction
 from upbringing.study.margins import RatioMargins, margins_problem
 from upbringing.study.places import arm_places, stage_places
@@ -28,6 +28,7 @@ from upbringing.study.protocol import ProtocolDescription
 from upbringing.study.questions import contrasts_problem, prompts_problem
 from upbringing.study.resolved_arms import ResolvedArm, validated_arm
 from upbringing.study.seeds import SeedLevel
+from upbringing.study.start_names import start_name_problem, start_position
 from upbringing.training.existing import Existing
 from upbringing.training.masking import masking_of
 from upbringing.training.reward_model import RewardModel
@@ -179,11 +180,9 @@ class Study(Description):
     def _check_stage_names(self, arms: dict[str, ResolvedArm]) -> None:
         """Raise for a stage whose cells would be taken for those of the start."""
         for name, arm in arms.items():
-            if START in arm.stages:
-                raise StudyError(
-                    f"arm {name!r}: a stage cannot be called {START!r}, which is where each arm begins: rename it",
-                    *stage_places(self.declared_arms(), name, START),
-                )
+            if wrong := start_name_problem(arm.start, arm.stages):
+                said, keys = wrong
+                raise StudyError(f"arm {name!r}: {said}", *stage_places(self.declared_arms(), name, *keys))
 
     def _check_fraction(self) -> None:
         """Raise for generators that do not fit the matrix, and for contrasts that are several effects at once."""
@@ -207,7 +206,9 @@ class Study(Description):
             return
         if not self.primary:
             raise StudyError("protocol: it is about the primary measures: name them (primary: [...])", ("protocol",))
-        starts = {name: ("start",) if isinstance(arm.start, Existing) else () for name, arm in arms.items()}
+        starts = {
+            name: (start_position(arm.start),) if isinstance(arm.start, Existing) else () for name, arm in arms.items()
+        }
         problem = self.protocol.problem({name: (*starts[name], *arm.stages) for name, arm in arms.items()})
         problem = problem or self.protocol.unmeasured(self.primary, [measure.id for measure in self.battery])
         if problem is not None:

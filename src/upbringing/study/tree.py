@@ -13,10 +13,10 @@ from typing import Any
 
 from upbringing.base.errors import StudyError
 from upbringing.base.nearest import did_you_mean
-from upbringing.study.edits import START
 from upbringing.study.lineage import Lineage, Pipelines, Run
 from upbringing.study.recipes import DataBook
 from upbringing.study.seeds import replicates
+from upbringing.study.start_names import start_position
 from upbringing.study.study import Study
 from upbringing.training.emulate_tuning import EmulateTuning
 from upbringing.training.existing import Existing
@@ -143,10 +143,13 @@ def _tree(lineages: Sequence[Lineage], cuts: dict[str, list[int]]) -> StudyTree:
     nodes: dict[str, Node] = {}
     cells: list[CellPlan] = []
     for each in lineages:
-        root = Node(key=each.start_key, parent=None, inputs=dict(each.start_inputs), label=START, start=each.arm.start)
+        position = start_position(each.arm.start)
+        root = Node(
+            key=each.start_key, parent=None, inputs=dict(each.start_inputs), label=position, start=each.arm.start
+        )
         nodes.setdefault(root.key, root)
         if isinstance(each.arm.start, Existing):  # random weights answer nothing: measuring them says nothing
-            cells.append(_cell(each, START, each.start_key))
+            cells.append(_cell(each, position, each.start_key))
         for run in each.runs:
             cells.extend(_add_run(nodes, run, cuts[run.key()], each))
     return StudyTree(nodes=nodes, cells=tuple(cells), lineages=tuple(lineages))

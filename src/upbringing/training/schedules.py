@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from upbringing.base.description import Description
+from upbringing.base.kinds import BareWord
 from upbringing.base.quantities import Share
 
 ROUNDING = 1e-9  # of a sum of shares that were written as decimals
@@ -64,7 +65,9 @@ class CosineSchedule(Description):
     hold: Annotated[Share, Field(exclude_if=_is_nothing)] = 0.0  # recipes without one keep their ids
 
 
-Schedule = Annotated[ConstantSchedule | WarmupStableDecay | CosineSchedule, Field(discriminator="kind")]
+Schedule = Annotated[
+    Annotated[ConstantSchedule | WarmupStableDecay | CosineSchedule, Field(discriminator="kind")], BareWord()
+]
 
 
 def rate_factors(schedule: Schedule, total_steps: int) -> NDArray[np.float64]:

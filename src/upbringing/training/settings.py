@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from upbringing.base.description import Description
+from upbringing.base.kinds import BareWord
 from upbringing.base.quantities import Place, Share
 from upbringing.training.schedules import Schedule, WarmupStableDecay
 
@@ -128,7 +129,7 @@ class Lora(Description):
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
 
 
-Weights = Annotated[FullWeights | Lora, Field(discriminator="kind")]
+Weights = Annotated[Annotated[FullWeights | Lora, Field(discriminator="kind")], BareWord()]
 
 
 class TrainedStage(Description):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from upbringing.base.description import Description
 from upbringing.training.existing import Existing
@@ -43,4 +43,14 @@ class FreshStart(Description):
         return self
 
 
-Start = Annotated[FreshStart | Existing, Field(discriminator="kind")]
+def _not_a_word(value: Any) -> Any:
+    """Neither kind of start has defaults for all that it needs, so that a bare word cannot be one."""
+    if isinstance(value, str):
+        raise ValueError(
+            "a start is a mapping: {kind: fresh, tokenizer: {train_on: NAME}}, where NAME is a data set of the study, "
+            "or {kind: existing, checkpoint: FOLDER or ORG/NAME@REVISION}"
+        )
+    return value
+
+
+Start = Annotated[Annotated[FreshStart | Existing, Field(discriminator="kind")], BeforeValidator(_not_a_word)]

@@ -11,6 +11,7 @@ from upbringing.battery.searching import searches_of
 from upbringing.data.item_files import ItemFile
 from upbringing.formats.items import Item
 from upbringing.lab.building.library import Library
+from upbringing.lab.measurement.known_conditions import require_conditions
 from upbringing.lab.measurement.measuring import item_sets
 from upbringing.lab.measurement.twins import require_twins
 from upbringing.lab.measurement.unfitting import idle_notes
@@ -36,7 +37,8 @@ class Asked:
 def questions(session: Session) -> Asked:
     """Return what every checkpoint is asked; sets of prompts that are not here are left out and named.
 
-    Raises ``DataError`` for a file of prompts that is here and holds something else, and for twins that no set holds.
+    Raises ``DataError`` for a file of prompts that is here and holds something else, for twins that no set holds, and
+    ``StudyError`` for a contrast under a condition that nothing will be measured under.
     """
     library = Library(session.workshop.book, 0, session.store.root)
     items: dict[str, Item] = {}
@@ -55,6 +57,7 @@ def questions(session: Session) -> Asked:
             unknown.append(name)
     if not unknown:
         require_twins(list(items.values()), names, library)
+        require_conditions(session.study, list(items.values()))
     needs = list(dict.fromkeys(need for each in session.study.battery for need in each.needs(list(items.values()))))
     answers = [need for need in needs if isinstance(need, AnswerNeed)]
     tokens = 0
