@@ -102,7 +102,9 @@ def kernel(
     return (torch.softmax(scores.masked_fill(~seen, -1e30), -1) @ value.transpose(0, 1)).transpose(0, 1)
 
 
-@pytest.mark.parametrize("kind", ["pretrain", "sft", "lora"])
+@pytest.mark.parametrize(
+    "kind", ["sft", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("pretrain", "lora"))]
+)
 def test_documents_go_to_the_kernel_for_unequal_lengths(
     bench: Bench, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
