@@ -98,7 +98,7 @@ class Ran:
         return next(each.checkpoint for each in self.tree.cells if each.name == cell)
 
 
-@pytest.fixture(scope="module", params=(WHEN, WHICH))
+@pytest.fixture(scope="module", params=(WHEN, pytest.param(WHICH, marks=pytest.mark.slow)))
 def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, one_process_for_all: None) -> Ran:
     name = str(request.param)
     return _run(name, tmp_path_factory.mktemp(name) / "store", TINY)

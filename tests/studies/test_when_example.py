@@ -231,6 +231,7 @@ def controls(folder: Path) -> ModuleType:
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_with_stand_ins_the_whole_study_is_planned(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

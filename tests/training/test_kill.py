@@ -178,7 +178,14 @@ BOTH = "dpo-lora"  # pairs and adapters are killed one by one here, together at 
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("kind", [*(each for each in STAGES if each != BOTH), "sft+compiled"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(each for each in STAGES if each not in (BOTH, "grpo")),
+        "sft+compiled",
+        pytest.param("grpo", marks=pytest.mark.slow),
+    ],
+)  # of rl, rloo stands for both
 def test_a_kill_at_every_distinct_point_of_every_kind_changes_no_bit(
     bench: Bench, forks: ForkServer, tmp_path: Path, kind: str
 ) -> None:

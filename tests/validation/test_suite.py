@@ -86,6 +86,7 @@ def test_a_share_outside_zero_and_one_is_named() -> None:
         validate(share=2)
 
 
+@pytest.mark.slow
 def test_the_verb_says_with_its_exit_code_whether_a_gate_failed(tmp_path: Path) -> None:
     code = "from upbringing.cli import main\nif __name__ == '__main__': main()"
     words = ["validate", "--share", "0.001", "--processes", "1", "--quiet", "--output", str(tmp_path / "page.md")]
