@@ -67,8 +67,15 @@ def _grouped(network: Any) -> Iterator[None]:
         yield
         return
     _register()
+    with attending_with(network, GROUPED):
+        yield
+
+
+@contextmanager
+def attending_with(network: Any, name: str) -> Iterator[None]:
+    """Let ``network`` compute attention by what the library knows as ``name`` inside."""
     before = network.config._attn_implementation
-    network.set_attn_implementation(GROUPED)
+    network.set_attn_implementation(name)
     try:
         yield
     finally:

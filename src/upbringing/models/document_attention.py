@@ -15,7 +15,7 @@ import torch
 from torch.nn.attention.varlen import varlen_attn
 
 from upbringing.base.errors import TrainingError
-from upbringing.models.attention import has_plain_attention
+from upbringing.models.attention import attending_with, has_plain_attention
 from upbringing.models.varlen import attend_documents
 
 BY_DOCUMENTS = "upbringing_by_documents"
@@ -88,9 +88,5 @@ def attending_by_documents(model: Any) -> Iterator[None]:
             "say: use attention: eager or sdpa"
         )
     AttentionInterface.register(BY_DOCUMENTS, document_attention)
-    before = network.config._attn_implementation
-    network.set_attn_implementation(BY_DOCUMENTS)
-    try:
+    with attending_with(network, BY_DOCUMENTS):
         yield
-    finally:
-        network.set_attn_implementation(before)
